@@ -1,0 +1,31 @@
+// Reads an operator's TOML file into Settings, or says everything that is wrong with it at once.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "conf/settings.h"
+
+namespace limpet::conf {
+
+// One thing wrong with a file. text() is "file:line:column: key: what is wrong, what is accepted".
+struct Fault {
+  std::string file;
+  uint32_t line = 0;    // from 1; 0: the file as a whole
+  uint32_t column = 0;  // from 1, in bytes
+  std::string key;      // dotted path, "pool[0].backend[2].weight"; empty where there is none
+  std::string message;
+  std::string text() const;
+};
+
+using Faults = std::vector<Fault>;  // in file order
+
+// Never throws. Reads `path` (and nothing else: key files are the secrets' own matter).
+std::variant<Settings, Faults> load_file(const std::string& path);
+
+// The same for a text that is already in memory; `name` stands for the file in faults.
+std::variant<Settings, Faults> load_text(std::string_view text, const std::string& name);
+
+}  // namespace limpet::conf

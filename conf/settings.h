@@ -1,0 +1,163 @@
+// Everything an operator may say, as typed values with their defaults.
+//
+// One struct for each table of the file; units live in the types. A Settings that came out of load() is consistent: names are
+// unique, references resolve, ranges hold. It never changes afterwards.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "conf/ip_address.h"
+
+namespace limpet::conf {
+
+using Duration = std::chrono::milliseconds;
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
+using std::chrono_literals::operator""min;
+using std::chrono_literals::operator""h;
+
+inline constexpr uint64_t KiB = 1024, MiB = 1024 * KiB, GiB = 1024 * MiB;
+
+// A place to listen at or to connect to.
+struct Address {
+  enum class Kind : uint8_t { ip, host, unix_socket };
+  Kind kind = Kind::ip;
+  std::string host;  // an IP literal without brackets, a host name, or a socket's path
+  uint16_t port = 0;
+  std::string text() const;  // as an operator writes it: "127.0.0.1:80", "[::1]:80", "app:80", "unix:/run/app.sock"
+  bool operator==(const Address&) const = default;
+};
+
+// How the client's own request is told to the backend (RFC 7239 and its predecessors).
+enum class ForwardedStyle : uint8_t { x_forwarded, forwarded, both, none };
+
+struct Listener {
+  std::string name;
+  Address address;              // IP literal and port; "*:80" listens on every IPv6 and IPv4 address
+  bool proxy_protocol = false;  // every connection begins with a PROXY protocol header, version 1 or 2
+  std::vector<Cidr> trusted_proxies;  // peers whose X-Forwarded-*, Forwarded and X-Request-Id are believed
+  ForwardedStyle forwarded = ForwardedStyle::x_forwarded;
+};
+
+// Which pool serves a request: by host name first (exact, then wildcard, then any), then by the longest path prefix.
+struct Route {
+  std::string listener;    // empty: every listener
+  std::string host;        // lower case; "*.example.com" matches every name below it; empty: any
+  std::string path = "/";  // a prefix of whole path segments
+  std::string pool;
+};
+
+enum class AffinityKind : uint8_t { ip, cookie, session_id };
+enum class Storage : uint8_t { local, backup, replicated, shared };
+enum class Placement : uint8_t { least_sessions, round_robin, hash, random_two };
+enum class Failover : uint8_t { move, refuse };
+enum class SameSite : uint8_t { unset, lax, strict, none };
+
+struct IpAffinity {
+  uint8_t mask_v4 = 32;  // bits, 0..32
+  uint8_t mask_v6 = 64;  // bits, 0..128
+};
+
+struct CookieAffinity {
+  std::string name;  // empty: "limpet_" + the pool's name
+  std::string path = "/";
+  std::string domain;  // empty: the host alone
+  bool secure = false;
+  bool http_only = true;
+  SameSite same_site = SameSite::lax;
+  bool partitioned = false;
+  std::vector<std::string> attributes;  // appended as they stand, for example "Priority=High"
+  Duration absolute_timeout = 12h;      // since the token was first issued; 0: none
+};
+
+// One place in a request where the application's session id may be.
+struct SessionIdSource {
+  enum class Place : uint8_t { cookie, header, query, path };
+  Place place = Place::cookie;
+  std::string name;
+  bool operator==(const SessionIdSource&) const = default;
+};
+
+struct SessionIdAffinity {
+  std::vector<SessionIdSource> sources;  // the first that holds an id wins; never empty when the pool uses session-id
+};
+
+struct PoolTimeouts {
+  Duration connect = 5s;        // to establish a connection to a backend
+  Duration head = 60s;          // from the request's last byte to the head of the backend's final answer
+  Duration body = 60s;          // between two pieces of the backend's answer
+  Duration tunnel = 1h;         // without a byte either way after an upgrade
+  Duration keep_alive = 60s;    // an unused backend connection is kept this long
+};
+
+struct Backend {
+  std::string name;
+  Address address;
+  uint32_t weight = 100;      // 0..65535, relative; 0: no new sessions, its own only
+  uint32_t max_sessions = 0;  // 0: no limit
+};
+
+struct Pool {
+  std::string name;
+  std::vector<AffinityKind> affinity = {AffinityKind::cookie};  // the first is tracked; the others route where it has no key
+  IpAffinity ip;
+  CookieAffinity cookie;
+  SessionIdAffinity session_id;
+  Storage storage = Storage::local;
+  Placement placement = Placement::least_sessions;
+  Failover failover = Failover::move;
+  Duration patience = 0s;              // how long a request waits for its own home before it is failed over
+  Duration idle_timeout = 30min;       // a session not seen for this long has expired
+  Duration unreturned_timeout = 60s;   // the same until its client has come back once
+  uint64_t max_sessions = 1'000'000;   // in the session table
+  PoolTimeouts timeouts;
+  std::vector<Backend> backends;
+};
+
+// What a client may send.
+struct Limits {
+  uint64_t head = 32 * KiB;   // request line and header section; beyond it 431
+  uint64_t target = 8 * KiB;  // request target; beyond it 414
+  uint32_t headers = 100;     // field lines; beyond it 431
+  uint64_t body = 1 * GiB;    // beyond it 413; 0: no limit
+};
+
+struct ClientTimeouts {
+  Duration idle = 60s;  // between requests; then the connection is closed
+  Duration head = 15s;  // from a request's first byte to the end of its head; then 408
+  Duration body = 60s;  // between two pieces of a body that the client sends (408) or takes
+};
+
+enum class LogLevel : uint8_t { debug, info, warning, error };
+enum class AccessFormat : uint8_t { json, combined };
+
+struct Log {
+  LogLevel level = LogLevel::info;
+  std::string access = "stdout";  // "stdout", "off" or a file's path
+  AccessFormat access_format = AccessFormat::json;
+};
+
+struct Secrets {
+  std::vector<std::string> keys;  // 32 raw bytes each; the first signs, all verify; empty: see key_file
+  std::string hash_secret;        // 32 raw bytes; keys the affinity hash; empty: see key_file
+  std::string key_file;           // read, or made at the first start; default: the configuration file's name with ".keys"
+};
+
+struct Settings {
+  uint32_t workers = 0;  // 0: one for each core
+  Duration shutdown_timeout = 30s;
+  std::string via = "limpet";  // the pseudonym in Via (RFC 9110, section 7.6.3)
+  Log log;
+  Secrets secrets;
+  Limits limits;
+  ClientTimeouts timeouts;
+  std::vector<Listener> listeners;
+  std::vector<Route> routes;
+  std::vector<Pool> pools;
+};
+
+}  // namespace limpet::conf

@@ -1,0 +1,36 @@
+// The backends of a pool as values: an immutable snapshot that is swapped as a whole.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "conf/settings.h"
+
+namespace limpet::routing {
+
+using Slot = uint16_t;  // a backend's place in its pool; stable while the process lives
+inline constexpr Slot kNoSlot = 0xffff;
+
+enum class BackendState : uint8_t { up, draining, down, maintenance };
+
+struct Backend {
+  std::string name;
+  uint64_t id = 0;  // what tokens and hashes call it: a hash of its name, alike in every balancer
+  conf::Address address;
+  uint32_t weight = 0;
+  uint32_t max_sessions = 0;  // 0: no limit
+  BackendState state = BackendState::up;
+
+  bool takes_new_sessions() const { return state == BackendState::up && weight > 0; }
+  bool serves_its_own() const { return state == BackendState::up || state == BackendState::draining; }
+};
+
+struct Fleet {
+  std::vector<Backend> backends;  // by Slot
+
+  static Fleet from(const conf::Pool& pool);
+  Slot find(uint64_t id) const;  // kNoSlot when no backend has it
+};
+
+}  // namespace limpet::routing

@@ -1,0 +1,28 @@
+// What routing looks at in a message, whatever protocol carried it. Views into bytes that somebody else owns.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "conf/ip_address.h"
+
+namespace limpet::routing {
+
+struct Field {
+  std::string_view name;   // as received, any case
+  std::string_view value;  // without surrounding white space
+};
+
+struct RequestView {
+  std::string_view method;
+  std::string_view target;  // origin-form: path and query
+  std::span<const Field> fields;
+  conf::IpAddress client;  // after PROXY protocol and trusted proxies; all zero for a peer without an IP address
+};
+
+struct ResponseView {
+  int status = 0;
+  std::span<const Field> fields;
+};
+
+}  // namespace limpet::routing
