@@ -1,5 +1,5 @@
-// An IP address and a block of them, as values. IPv4 is kept IPv4-mapped (::ffff:a.b.c.d, RFC 4291, section 2.5.5.2), so that a
-// client that reached an IPv6 socket over IPv4 is the same client.
+// An IP address and a block of them, as values. IPv4 is kept IPv4-mapped (::ffff:a.b.c.d, RFC 4291,
+// section 2.5.5.2), so that a client that reached an IPv6 socket over IPv4 is the same client.
 #pragma once
 
 #include <array>

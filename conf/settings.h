@@ -1,7 +1,7 @@
 // Everything an operator may say, as typed values with their defaults.
 //
-// One struct for each table of the file; units live in the types. A Settings that came out of load() is consistent: names are
-// unique, references resolve, ranges hold. It never changes afterwards.
+// One struct for each table of the file; units live in the types. A Settings that came out of load() is
+// consistent: names are unique, references resolve, ranges hold. It never changes afterwards.
 #pragma once
 
 #include <chrono>
@@ -28,7 +28,8 @@ struct Address {
   Kind kind = Kind::ip;
   std::string host;  // an IP literal without brackets, a host name, or a socket's path
   uint16_t port = 0;
-  std::string text() const;  // as an operator writes it: "127.0.0.1:80", "[::1]:80", "app:80", "unix:/run/app.sock"
+  // As an operator writes it: "127.0.0.1:80", "[::1]:80", "app:80", "unix:/run/app.sock".
+  std::string text() const;
   bool operator==(const Address&) const = default;
 };
 
@@ -36,19 +37,24 @@ struct Address {
 enum class ForwardedStyle : uint8_t { x_forwarded, forwarded, both, none };
 
 struct Listener {
-  std::string name;
-  Address address;              // IP literal and port; "*:80" listens on every IPv6 and IPv4 address
-  bool proxy_protocol = false;  // every connection begins with a PROXY protocol header, version 1 or 2
+  std::string name;  // unique; the only listener may go without: then it is its address' text
+  Address address;   // kind ip; host "*" listens on every IPv6 and IPv4 address; port 0: the system picks one
+  bool proxy_protocol = false;        // every connection begins with a PROXY protocol header, version 1 or 2
   std::vector<Cidr> trusted_proxies;  // peers whose X-Forwarded-*, Forwarded and X-Request-Id are believed
   ForwardedStyle forwarded = ForwardedStyle::x_forwarded;
+  bool operator==(const Listener&) const = default;
 };
 
-// Which pool serves a request: by host name first (exact, then wildcard, then any), then by the longest path prefix.
+// Which pool serves a request: by host name first (exact, then wildcard, then any), then by the longest path
+// prefix. No two routes of a listener have the same host and path.
 struct Route {
-  std::string listener;    // empty: every listener
-  std::string host;        // lower case; "*.example.com" matches every name below it; empty: any
-  std::string path = "/";  // a prefix of whole path segments
+  std::string listener;  // empty: every listener
+  // Lower case, without a port, an IPv6 literal in brackets. "*.example.com" matches every name below it;
+  // empty: any.
+  std::string host;
+  std::string path = "/";  // a prefix of whole path segments; does not end in "/" unless it is "/"
   std::string pool;
+  bool operator==(const Route&) const = default;
 };
 
 enum class AffinityKind : uint8_t { ip, cookie, session_id };
@@ -60,6 +66,7 @@ enum class SameSite : uint8_t { unset, lax, strict, none };
 struct IpAffinity {
   uint8_t mask_v4 = 32;  // bits, 0..32
   uint8_t mask_v6 = 64;  // bits, 0..128
+  bool operator==(const IpAffinity&) const = default;
 };
 
 struct CookieAffinity {
@@ -72,6 +79,7 @@ struct CookieAffinity {
   bool partitioned = false;
   std::vector<std::string> attributes;  // appended as they stand, for example "Priority=High"
   Duration absolute_timeout = 12h;      // since the token was first issued; 0: none
+  bool operator==(const CookieAffinity&) const = default;
 };
 
 // One place in a request where the application's session id may be.
@@ -83,15 +91,17 @@ struct SessionIdSource {
 };
 
 struct SessionIdAffinity {
-  std::vector<SessionIdSource> sources;  // the first that holds an id wins; never empty when the pool uses session-id
+  std::vector<SessionIdSource> sources;  // the first that holds an id wins; not empty if the pool uses them
+  bool operator==(const SessionIdAffinity&) const = default;
 };
 
 struct PoolTimeouts {
-  Duration connect = 5s;        // to establish a connection to a backend
-  Duration head = 60s;          // from the request's last byte to the head of the backend's final answer
-  Duration body = 60s;          // between two pieces of the backend's answer
-  Duration tunnel = 1h;         // without a byte either way after an upgrade
-  Duration keep_alive = 60s;    // an unused backend connection is kept this long
+  Duration connect = 5s;      // to establish a connection to a backend
+  Duration head = 60s;        // from the request's last byte to the head of the backend's final answer
+  Duration body = 60s;        // between two pieces of the backend's answer
+  Duration tunnel = 1h;       // without a byte either way after an upgrade
+  Duration keep_alive = 60s;  // an unused backend connection is kept this long
+  bool operator==(const PoolTimeouts&) const = default;
 };
 
 struct Backend {
@@ -99,23 +109,29 @@ struct Backend {
   Address address;
   uint32_t weight = 100;      // 0..65535, relative; 0: no new sessions, its own only
   uint32_t max_sessions = 0;  // 0: no limit
+  bool operator==(const Backend&) const = default;
 };
 
 struct Pool {
   std::string name;
-  std::vector<AffinityKind> affinity = {AffinityKind::cookie};  // the first is tracked; the others route where it has no key
+  // The first kind is tracked; the others route where it has no key. No kind twice, and none after ip, which
+  // every request has.
+  std::vector<AffinityKind> affinity = {AffinityKind::cookie};
   IpAffinity ip;
   CookieAffinity cookie;
   SessionIdAffinity session_id;
   Storage storage = Storage::local;
   Placement placement = Placement::least_sessions;
   Failover failover = Failover::move;
-  Duration patience = 0s;              // how long a request waits for its own home before it is failed over
-  Duration idle_timeout = 30min;       // a session not seen for this long has expired
-  Duration unreturned_timeout = 60s;   // the same until its client has come back once
-  uint64_t max_sessions = 1'000'000;   // in the session table
+  Duration patience = 0s;             // how long a request waits for its own home before it is failed over
+  Duration idle_timeout = 30min;      // a session not seen for this long has expired
+  Duration unreturned_timeout = 60s;  // the same until its client has come back once
+  uint64_t max_sessions = 1'000'000;  // in the session table
   PoolTimeouts timeouts;
-  std::vector<Backend> backends;
+  std::vector<Backend> backends;  // at least one, and at least one whose weight is not 0
+
+  std::string cookie_name() const;  // the one that is sent; never empty
+  bool operator==(const Pool&) const = default;
 };
 
 // What a client may send.
@@ -124,12 +140,14 @@ struct Limits {
   uint64_t target = 8 * KiB;  // request target; beyond it 414
   uint32_t headers = 100;     // field lines; beyond it 431
   uint64_t body = 1 * GiB;    // beyond it 413; 0: no limit
+  bool operator==(const Limits&) const = default;
 };
 
 struct ClientTimeouts {
   Duration idle = 60s;  // between requests; then the connection is closed
   Duration head = 15s;  // from a request's first byte to the end of its head; then 408
   Duration body = 60s;  // between two pieces of a body that the client sends (408) or takes
+  bool operator==(const ClientTimeouts&) const = default;
 };
 
 enum class LogLevel : uint8_t { debug, info, warning, error };
@@ -139,12 +157,16 @@ struct Log {
   LogLevel level = LogLevel::info;
   std::string access = "stdout";  // "stdout", "off" or a file's path
   AccessFormat access_format = AccessFormat::json;
+  bool operator==(const Log&) const = default;
 };
 
+// Either keys and hash_secret are given and key_file is empty, or key_file holds both and they are empty.
 struct Secrets {
-  std::vector<std::string> keys;  // 32 raw bytes each; the first signs, all verify; empty: see key_file
-  std::string hash_secret;        // 32 raw bytes; keys the affinity hash; empty: see key_file
-  std::string key_file;           // read, or made at the first start; default: the configuration file's name with ".keys"
+  std::vector<std::string> keys;  // 32 raw bytes each, at most 8; the first signs, all verify
+  std::string hash_secret;        // 32 raw bytes; keys the affinity hash
+  // Read, or made at the first start. Default: the configuration file's name with ".keys" as its extension.
+  std::string key_file;
+  bool operator==(const Secrets&) const = default;
 };
 
 struct Settings {
@@ -158,6 +180,7 @@ struct Settings {
   std::vector<Listener> listeners;
   std::vector<Route> routes;
   std::vector<Pool> pools;
+  bool operator==(const Settings&) const = default;
 };
 
 }  // namespace limpet::conf

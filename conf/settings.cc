@@ -1,0 +1,13 @@
+#include "conf/settings.h"
+
+namespace limpet::conf {
+
+std::string Address::text() const {
+  if (kind == Kind::unix_socket) return "unix:" + host;
+  const bool needs_brackets = host.find(':') != host.npos;  // or the port could not be told from the address
+  return (needs_brackets ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
+std::string Pool::cookie_name() const { return cookie.name.empty() ? "limpet_" + name : cookie.name; }
+
+}  // namespace limpet::conf
