@@ -1,0 +1,120 @@
+#include "src/http/error_reply.h"
+
+#include <cstdlib>
+
+#include "src/http/field_name.h"
+#include "src/http/rewrite.h"
+
+namespace limpet::http {
+
+namespace {
+
+enum class Form { text, html, json };
+
+double quality(std::string_view member) {
+  const size_t at = member.find("q=");
+  return at == std::string_view::npos ? 1.0 : std::strtod(std::string(member.substr(at + 2, 5)).c_str(), nullptr);
+}
+
+// The best of the three forms by Accept (RFC 9110, section 12.5.1); text when all are as good, or none is named.
+Form preferred_form(std::string_view accept) {
+  Form best = Form::text;
+  double best_quality = 0;
+  for_each_member(accept, [&](std::string_view member) {
+    std::string_view type = member.substr(0, member.find(';'));
+    while (type.ends_with(' ')) type.remove_suffix(1);
+    Form form = Form::text;
+    if (equals_ignoring_case(type, "text/html") || equals_ignoring_case(type, "application/xhtml+xml")) {
+      form = Form::html;
+    } else if (equals_ignoring_case(type, "application/json") || type.ends_with("+json")) {
+      form = Form::json;
+    } else if (!equals_ignoring_case(type, "text/plain") && !equals_ignoring_case(type, "text/*")) {
+      return;
+    }
+    const double q = quality(member.substr(type.size()));
+    if (q > best_quality) {
+      best_quality = q;
+      best = form;
+    }
+  });
+  return best;
+}
+
+std::string make_body(Form form, const ErrorReply& reply) {
+  const std::string status = std::to_string(reply.status);
+  const std::string_view reason = reason_phrase(reply.status);
+  std::string body;
+  switch (form) {
+    case Form::html:
+      body.append("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>");
+      body.append(status).append(" ").append(reason).append("</title></head>\n<body><h1>");
+      body.append(status).append(" ").append(reason).append("</h1><p>").append(reply.what).append("</p>");
+      if (!reply.request_id.empty()) body.append("<p>Request <code>").append(reply.request_id).append("</code></p>");
+      return body.append("</body></html>\n");
+    case Form::json:
+      body.append("{\"status\":").append(status).append(",\"error\":\"").append(reason);
+      body.append("\",\"detail\":\"").append(reply.what).append("\"");
+      if (!reply.request_id.empty()) body.append(",\"request_id\":\"").append(reply.request_id).append("\"");
+      return body.append("}\n");
+    case Form::text:
+      break;
+  }
+  body.append(status).append(" ").append(reason).append(": ").append(reply.what).append("\n");
+  if (!reply.request_id.empty()) body.append("request ").append(reply.request_id).append("\n");
+  return body;
+}
+
+std::string_view media_type(Form form) {
+  switch (form) {
+    case Form::html: return "text/html; charset=utf-8";
+    case Form::json: return "application/json";
+    case Form::text: break;
+  }
+  return "text/plain; charset=utf-8";
+}
+
+}  // namespace
+
+std::string_view reason_phrase(int status) {
+  switch (status) {
+    case 200: return "OK";
+    case 400: return "Bad Request";
+    case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
+    case 408: return "Request Timeout";
+    case 413: return "Content Too Large";
+    case 414: return "URI Too Long";
+    case 417: return "Expectation Failed";
+    case 431: return "Request Header Fields Too Large";
+    case 501: return "Not Implemented";
+    case 502: return "Bad Gateway";
+    case 503: return "Service Unavailable";
+    case 504: return "Gateway Timeout";
+    case 505: return "HTTP Version Not Supported";
+    default: return "";
+  }
+}
+
+size_t write_error_reply(const ErrorReply& reply, std::string& out) {
+  const Form form = preferred_form(reply.accept);
+  const std::string body = make_body(form, reply);
+  out.append("HTTP/1.1 ").append(std::to_string(reply.status)).append(" ").append(reason_phrase(reply.status)).append("\r\n");
+  add_field(out, "Content-Type", media_type(form));
+  add_field(out, "Content-Length", std::to_string(body.size()));
+  add_field(out, "Cache-Control", "no-store");
+  if (!reply.request_id.empty()) add_field(out, "X-Request-Id", reply.request_id);
+  if (reply.retry_after != 0) add_field(out, "Retry-After", std::to_string(reply.retry_after));
+  if (reply.status == 405) add_field(out, "Allow", "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS");
+  if (reply.close) {
+    add_field(out, "Connection", "close");
+  } else if (reply.keep_alive) {
+    add_field(out, "Connection", "keep-alive");
+  }
+  add_field(out, "Date", reply.date);
+  out.append("\r\n");
+  if (reply.head_only) return 0;
+  out.append(body);
+  return body.size();
+}
+
+}  // namespace limpet::http

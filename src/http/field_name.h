@@ -1,0 +1,90 @@
+// The field names that an intermediary has to know (RFC 9110, 9111, 9112, 7239 and their customary companions).
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace limpet::http {
+
+enum class FieldName : uint8_t {
+  other,
+  accept,
+  cache_control,
+  connection,
+  content_length,
+  cookie,
+  date,
+  expect,
+  forwarded,
+  hop_by_hop,  // no name: what Connection declares to be for this connection alone
+  host,
+  http2_settings,
+  keep_alive,
+  max_forwards,
+  proxy_connection,
+  referer,
+  te,
+  transfer_encoding,
+  upgrade,
+  user_agent,
+  via,
+  x_forwarded_for,
+  x_forwarded_host,
+  x_forwarded_other,  // X-Forwarded-Port, -Prefix, -Server, X-Real-IP: what applications believe as well
+  x_forwarded_proto,
+  x_request_id,
+};
+
+FieldName field_name(std::string_view name);
+
+// A set of names, to drop from a head.
+class FieldSet {
+ public:
+  template <typename... Names>
+  constexpr explicit FieldSet(Names... names) : bits_((... | bit(names))) {}
+  constexpr FieldSet() = default;
+  constexpr FieldSet operator|(FieldSet other) const { return from(bits_ | other.bits_); }
+  constexpr bool contains(FieldName name) const { return (bits_ & bit(name)) != 0; }
+
+ private:
+  static constexpr uint32_t bit(FieldName name) { return uint32_t{1} << static_cast<unsigned>(name); }
+  static constexpr FieldSet from(uint32_t bits) {
+    FieldSet set;
+    set.bits_ = bits;
+    return set;
+  }
+  uint32_t bits_ = 0;
+};
+
+
+// Field names and many values compare without regard to ASCII case (RFC 9110, section 5.1).
+bool equals_ignoring_case(std::string_view a, std::string_view b);
+
+// Whether every octet may stand in a token (RFC 9110, section 5.6.2); false for an empty text.
+bool is_token(std::string_view text);
+
+// Calls `visit` with each member of a comma-separated list (RFC 9110, section 5.6.1), trimmed, empty ones left out. Commas in
+// quoted strings do not separate.
+template <typename Visit>
+void for_each_member(std::string_view list, Visit&& visit) {
+  size_t begin = 0;
+  bool quoted = false;
+  for (size_t at = 0; at <= list.size(); ++at) {
+    if (at < list.size()) {
+      if (list[at] == '"') quoted = !quoted;
+      if (quoted && list[at] == '\\') {
+        ++at;
+        continue;
+      }
+      if (list[at] != ',' || quoted) continue;
+    }
+    size_t from = begin;
+    size_t to = at < list.size() ? at : list.size();
+    while (from < to && (list[from] == ' ' || list[from] == '\t')) ++from;
+    while (to > from && (list[to - 1] == ' ' || list[to - 1] == '\t')) --to;
+    if (to > from) visit(list.substr(from, to - from));
+    begin = at + 1;
+  }
+}
+
+}  // namespace limpet::http

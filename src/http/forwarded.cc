@@ -1,0 +1,131 @@
+#include "src/http/forwarded.h"
+
+#include <algorithm>
+
+#include "src/http/rewrite.h"
+
+namespace limpet::http {
+
+namespace {
+
+using conf::ForwardedStyle;
+using conf::IpAddress;
+
+bool writes_x(ForwardedStyle style) { return style == ForwardedStyle::x_forwarded || style == ForwardedStyle::both; }
+bool writes_standard(ForwardedStyle style) { return style == ForwardedStyle::forwarded || style == ForwardedStyle::both; }
+
+// "192.0.2.1", "192.0.2.1:80", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:80".
+std::optional<IpAddress> parse_node(std::string_view text) {
+  if (text.starts_with('[')) {
+    const size_t end = text.find(']');
+    return end == std::string_view::npos ? std::nullopt : IpAddress::parse(text.substr(1, end - 1));
+  }
+  if (std::count(text.begin(), text.end(), ':') == 1) text = text.substr(0, text.find(':'));
+  return IpAddress::parse(text);
+}
+
+// The value of `for` in one element of Forwarded, unquoted (RFC 7239, section 4).
+std::string_view for_parameter(std::string_view element) {
+  while (!element.empty()) {
+    const size_t end = std::min(element.find(';'), element.size());
+    std::string_view pair = element.substr(0, end);
+    element.remove_prefix(std::min(end + 1, element.size()));
+    while (pair.starts_with(' ')) pair.remove_prefix(1);
+    if (pair.size() < 4 || !equals_ignoring_case(pair.substr(0, 4), "for=")) continue;
+    pair.remove_prefix(4);
+    if (pair.size() >= 2 && pair.front() == '"' && pair.back() == '"') pair = pair.substr(1, pair.size() - 2);
+    return pair;
+  }
+  return {};
+}
+
+bool is_trusted(const conf::Listener& listener, const IpAddress& address) {
+  return std::any_of(listener.trusted_proxies.begin(), listener.trusted_proxies.end(),
+                     [&](const conf::Cidr& block) { return block.contains(address); });
+}
+
+// Walks one field's chain of addresses from the right while they are trusted proxies.
+IpAddress walk_chain(IpAddress client, const conf::Listener& listener, const Fields& fields, FieldName name) {
+  for (size_t i = fields.size(); i-- > 0;) {
+    if (fields.names[i] != name) continue;
+    std::string_view rest = fields.list[i].value;
+    while (!rest.empty()) {
+      const size_t comma = rest.rfind(',');
+      std::string_view member = comma == std::string_view::npos ? rest : rest.substr(comma + 1);
+      rest = comma == std::string_view::npos ? std::string_view{} : rest.substr(0, comma);
+      while (member.starts_with(' ') || member.starts_with('\t')) member.remove_prefix(1);
+      while (member.ends_with(' ') || member.ends_with('\t')) member.remove_suffix(1);
+      const auto address = parse_node(name == FieldName::forwarded ? for_parameter(member) : member);
+      if (!address) return client;  // "unknown" or obfuscated: nobody further left can be believed
+      client = *address;
+      if (!is_trusted(listener, client)) return client;
+    }
+  }
+  return client;
+}
+
+// Appends what the fields of one name said so far, as the beginning of a list.
+void add_earlier(const Fields& fields, FieldName name, std::string& out) {
+  for (size_t i = 0; i < fields.size(); ++i) {
+    if (fields.names[i] == name && !fields.list[i].value.empty()) out.append(fields.list[i].value).append(", ");
+  }
+}
+
+void write_x_forwarded(const Peer& peer, const RequestHead& request, std::string& out) {
+  const Fields& fields = request.fields;
+  if (!peer.text.empty()) {
+    out.append("X-Forwarded-For: ");
+    if (peer.trusted) add_earlier(fields, FieldName::x_forwarded_for, out);
+    out.append(peer.text).append("\r\n");
+  }
+  const std::string_view proto = peer.trusted ? fields.first(FieldName::x_forwarded_proto) : std::string_view{};
+  add_field(out, "X-Forwarded-Proto", proto.empty() ? "http" : proto);
+  const std::string_view host = peer.trusted ? fields.first(FieldName::x_forwarded_host) : std::string_view{};
+  if (!host.empty() || !request.host.empty()) add_field(out, "X-Forwarded-Host", host.empty() ? request.host : host);
+}
+
+void write_standard_forwarded(const Peer& peer, const RequestHead& request, std::string& out) {
+  out.append("Forwarded: ");
+  if (peer.trusted) add_earlier(request.fields, FieldName::forwarded, out);
+  if (peer.text.empty()) {
+    out.append("for=unknown");
+  } else if (peer.address.is_v4()) {
+    out.append("for=").append(peer.text);
+  } else {
+    out.append("for=\"[").append(peer.text).append("]\"");
+  }
+  if (!request.host.empty()) {
+    const bool quoted = !is_token(request.host);
+    out.append(quoted ? ";host=\"" : ";host=").append(request.host).append(quoted ? "\"" : "");
+  }
+  out.append(";proto=http\r\n");
+}
+
+}  // namespace
+
+IpAddress believed_client(const Peer& peer, const conf::Listener& listener, const Fields& fields) {
+  if (!peer.trusted) return peer.address;
+  if (listener.forwarded == ForwardedStyle::forwarded) {
+    return walk_chain(peer.address, listener, fields, FieldName::forwarded);
+  }
+  const IpAddress client = walk_chain(peer.address, listener, fields, FieldName::x_forwarded_for);
+  const bool also_standard = listener.forwarded == ForwardedStyle::none && client == peer.address;
+  return also_standard ? walk_chain(peer.address, listener, fields, FieldName::forwarded) : client;
+}
+
+void write_forwarded(const Peer& peer, const conf::Listener& listener, const RequestHead& request, std::string& out) {
+  if (writes_x(listener.forwarded)) write_x_forwarded(peer, request, out);
+  if (writes_standard(listener.forwarded)) write_standard_forwarded(peer, request, out);
+}
+
+FieldSet forwarded_to_drop(const Peer& peer, const conf::Listener& listener) {
+  constexpr FieldSet kX{FieldName::x_forwarded_for, FieldName::x_forwarded_host, FieldName::x_forwarded_proto};
+  constexpr FieldSet kStandard{FieldName::forwarded};
+  if (!peer.trusted) return kX | kStandard | FieldSet(FieldName::x_forwarded_other);
+  FieldSet drop;
+  if (writes_x(listener.forwarded)) drop = drop | kX;
+  if (writes_standard(listener.forwarded)) drop = drop | kStandard;
+  return drop;
+}
+
+}  // namespace limpet::http

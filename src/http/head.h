@@ -1,0 +1,74 @@
+// Heads of messages as they came in: one block of bytes and views into it. What is not changed is forwarded as it was read, so
+// nothing here is a copy.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "routing/request_view.h"
+#include "src/http/field_name.h"
+
+namespace limpet::http {
+
+using routing::Field;
+
+// How a message's body is delimited (RFC 9112, section 6.3).
+enum class BodyKind : uint8_t { none, length, chunked, until_close };
+
+struct Body {
+  BodyKind kind = BodyKind::none;
+  uint64_t length = 0;  // for BodyKind::length
+};
+
+// The fields of a head or a trailer section, in the order received.
+struct Fields {
+  std::vector<Field> list;
+  std::vector<FieldName> names;  // of the same size
+
+  void clear() {
+    list.clear();
+    names.clear();
+  }
+  void add(std::string_view name, std::string_view value) {
+    list.push_back({name, value});
+    names.push_back(field_name(name));
+  }
+  size_t size() const { return list.size(); }
+  std::string_view first(FieldName name) const {  // empty when there is none
+    for (size_t i = 0; i < names.size(); ++i) {
+      if (names[i] == name) return list[i].value;
+    }
+    return {};
+  }
+};
+
+struct RequestHead {
+  std::string_view bytes;   // the whole head, with the empty line
+  std::string_view method;
+  std::string_view target;  // as it is forwarded: origin-form or "*"
+  std::string_view host;    // authority: from the target's absolute form, else from Host; may be empty in HTTP/1.0
+  bool absolute_form = false;
+  uint8_t minor_version = 1;  // of HTTP/1
+  Fields fields;
+  Body body;
+  bool keep_alive = true;        // the client would send another request on this connection
+  bool expects_continue = false;
+  std::string_view upgrade;      // the protocols asked for, when Connection says so as well; never h2c
+  bool idempotent() const;       // RFC 9110, section 9.2.2
+  bool is_head() const { return method == "HEAD"; }
+};
+
+struct ResponseHead {
+  std::string_view bytes;
+  uint16_t status = 0;
+  std::string_view reason;
+  uint8_t minor_version = 1;
+  Fields fields;
+  Body body;
+  bool keep_alive = true;  // the backend would take another request on this connection
+  bool interim() const { return status < 200 && status != 101; }
+};
+
+}  // namespace limpet::http

@@ -1,0 +1,343 @@
+#include "src/http/parser.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "src/http/target.h"
+
+namespace limpet::http {
+
+namespace {
+
+// Extensions that a peer may send with one chunk, and trailers after the last. They are all but unused; unbounded ones would make
+// a reader work, or remember, for nothing.
+constexpr size_t kMostChunkExtension = 4 * 1024;
+constexpr size_t kMostTrailerBytes = 16 * 1024;
+
+// What stands in a request line beside its target.
+constexpr size_t kRequestLineSlack = 64;
+
+bool has(std::string_view line, char octet) { return std::memchr(line.data(), octet, line.size()) != nullptr; }
+
+bool all_digits(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// What Connection says (RFC 9110, section 7.6.1).
+struct ConnectionOptions {
+  bool close = false;
+  bool keep_alive = false;
+  bool upgrade = false;
+};
+
+// Reads Connection and marks the fields that it names as belonging to this connection alone. Host and the fields of the framing
+// are not the sender's to remove.
+ConnectionOptions read_connection(Fields& fields) {
+  ConnectionOptions options;
+  for (size_t i = 0; i < fields.size(); ++i) {
+    if (fields.names[i] != FieldName::connection) continue;
+    for_each_member(fields.list[i].value, [&](std::string_view member) {
+      if (equals_ignoring_case(member, "close")) {
+        options.close = true;
+      } else if (equals_ignoring_case(member, "keep-alive")) {
+        options.keep_alive = true;
+      } else if (equals_ignoring_case(member, "upgrade")) {
+        options.upgrade = true;
+      } else {
+        for (size_t k = 0; k < fields.size(); ++k) {
+          const FieldName name = fields.names[k];
+          if (name == FieldName::host || name == FieldName::content_length || name == FieldName::transfer_encoding ||
+              name == FieldName::te) {
+            continue;
+          }
+          if (equals_ignoring_case(fields.list[k].name, member)) fields.names[k] = FieldName::hop_by_hop;
+        }
+      }
+    });
+  }
+  return options;
+}
+
+bool keeps_alive(const ConnectionOptions& options, uint8_t minor_version) {
+  return !options.close && (minor_version >= 1 || options.keep_alive);
+}
+
+// The protocols that the message offers or chooses, without h2c: an HTTP/2 connection inside a tunnel would carry requests past
+// every check made here (RFC 9113, section 3.1 retires that upgrade).
+std::string_view offered_upgrade(const Fields& fields) {
+  std::string_view offered;
+  int protocols = 0;
+  bool h2c = false;
+  for (size_t i = 0; i < fields.size(); ++i) {
+    if (fields.names[i] != FieldName::upgrade) continue;
+    for_each_member(fields.list[i].value, [&](std::string_view protocol) {
+      ++protocols;
+      h2c = h2c || equals_ignoring_case(protocol, "h2c");
+      offered = protocol;
+    });
+  }
+  return protocols == 1 && !h2c ? offered : std::string_view{};
+}
+
+// The body's delimiting fields, or what is wrong with them. A message has one length, said once.
+Fault read_framing(const Fields& fields, uint8_t minor_version, Body& body, bool& has_framing) {
+  int lengths = 0;
+  int codings = 0;
+  bool chunked = false;
+  for (size_t i = 0; i < fields.size(); ++i) {
+    const std::string_view value = fields.list[i].value;
+    if (fields.names[i] == FieldName::content_length) {
+      if (!all_digits(value) || value.size() > 18) return {400, "Content-Length is not one decimal number"};
+      ++lengths;
+      body.length = 0;
+      for (const char digit : value) body.length = body.length * 10 + static_cast<uint64_t>(digit - '0');
+    } else if (fields.names[i] == FieldName::transfer_encoding) {
+      if (value.empty()) return {400, "Transfer-Encoding is empty"};
+      for_each_member(value, [&](std::string_view coding) {
+        ++codings;
+        chunked = equals_ignoring_case(coding, "chunked");
+      });
+      if (codings == 0) return {400, "Transfer-Encoding is empty"};
+    }
+  }
+  if (lengths > 1) return {400, "more than one Content-Length"};
+  if (lengths != 0 && codings != 0) return {400, "both Content-Length and Transfer-Encoding"};
+  if (codings > 1 || (codings == 1 && !chunked)) return {400, "a transfer coding other than chunked"};
+  if (codings == 1 && minor_version == 0) return {400, "Transfer-Encoding in HTTP/1.0"};
+  has_framing = lengths + codings != 0;
+  body.kind = codings == 1 ? BodyKind::chunked : body.length != 0 ? BodyKind::length : BodyKind::none;
+  return {};
+}
+
+}  // namespace
+
+bool RequestHead::idempotent() const {
+  return method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE" || method == "OPTIONS" ||
+         method == "TRACE";
+}
+
+HeadSearch find_head(std::string_view bytes, size_t& from, const HeadLimits& limits) {
+  for (;;) {
+    const void* found = std::memchr(bytes.data() + from, '\n', bytes.size() - from);
+    const bool in_first_line = from == 0;
+    const size_t end = found != nullptr ? static_cast<size_t>(static_cast<const char*>(found) - bytes.data()) : bytes.size();
+    if (in_first_line && end > limits.target + kRequestLineSlack) return {0, {414, "the request target is too long"}};
+    if (end > limits.head) return {0, {431, "the head is too large"}};
+    if (found == nullptr) return {};
+    if (end == from || bytes[end - 1] != '\r') return {0, {400, "a line that ends without a carriage return"}};
+    const std::string_view line = bytes.substr(from, end - 1 - from);
+    if (line.empty()) return {end + 1, {}};
+    if (has(line, '\r') || has(line, '\0')) return {0, {400, "a bare carriage return or a NUL in the head"}};
+    if (!in_first_line && (line[0] == ' ' || line[0] == '\t')) return {0, {400, "a folded header line"}};
+    from = end + 1;
+  }
+}
+
+struct Parser::Callbacks {
+  static Parser& self(llhttp_t* parser) { return *static_cast<Parser*>(parser->data); }
+
+  static int on_target(llhttp_t* parser, const char* at, size_t size) {
+    self(parser).target_ = {at, size};
+    return 0;
+  }
+  static int on_name(llhttp_t* parser, const char* at, size_t size) {
+    Parser& p = self(parser);
+    if (p.fields_ != nullptr) {
+      p.name_ = {at, size};
+      return 0;
+    }
+    return p.add_trailer_bytes({at, size});
+  }
+  static int on_value(llhttp_t* parser, const char* at, size_t size) {
+    Parser& p = self(parser);
+    if (p.fields_ != nullptr) {
+      p.fields_->add(p.name_, {at, size});
+      return 0;
+    }
+    return p.add_trailer_bytes({at, size});
+  }
+  static int on_name_end(llhttp_t* parser) {
+    Parser& p = self(parser);
+    if (p.fields_ == nullptr) p.trailer_ends_.push_back({p.trailer_bytes_.size(), p.trailer_bytes_.size()});
+    return 0;
+  }
+  static int on_value_end(llhttp_t* parser) {
+    Parser& p = self(parser);
+    if (p.fields_ == nullptr && !p.trailer_ends_.empty()) p.trailer_ends_.back().second = p.trailer_bytes_.size();
+    return 0;
+  }
+  static int on_head_end(llhttp_t* parser) { return self(parser).bodiless_ ? 1 : 0; }
+  static int on_body(llhttp_t* parser, const char* at, size_t size) {
+    Parser& p = self(parser);
+    if (p.sink_ != nullptr) p.sink_->on_body({at, size});
+    return 0;
+  }
+  static int on_chunk_extension(llhttp_t* parser, const char*, size_t size) {
+    Parser& p = self(parser);
+    p.extension_bytes_ += size;
+    return p.extension_bytes_ > kMostChunkExtension ? HPE_USER : 0;
+  }
+  static int on_chunk_header(llhttp_t* parser) {
+    self(parser).extension_bytes_ = 0;
+    return 0;
+  }
+  static int on_end(llhttp_t* parser) {
+    self(parser).ended_ = true;
+    return HPE_PAUSED;
+  }
+
+  static const llhttp_settings_t& settings() {
+    static const llhttp_settings_t made = [] {
+      llhttp_settings_t s;
+      llhttp_settings_init(&s);
+      s.on_url = on_target;
+      s.on_header_field = on_name;
+      s.on_header_value = on_value;
+      s.on_header_field_complete = on_name_end;
+      s.on_header_value_complete = on_value_end;
+      s.on_headers_complete = on_head_end;
+      s.on_body = on_body;
+      s.on_chunk_extension_name = on_chunk_extension;
+      s.on_chunk_extension_value = on_chunk_extension;
+      s.on_chunk_header = on_chunk_header;
+      s.on_message_complete = on_end;
+      return s;
+    }();
+    return made;
+  }
+};
+
+int Parser::add_trailer_bytes(std::string_view bytes) {
+  if (trailer_bytes_.size() + bytes.size() > kMostTrailerBytes) return HPE_USER;
+  trailer_bytes_.append(bytes);
+  return 0;
+}
+
+Fault Parser::parse_head(llhttp_type_t type, std::string_view head, const HeadLimits& limits, Fields& fields) {
+  llhttp_init(&parser_, type, &Callbacks::settings());
+  parser_.data = this;
+  fields.clear();
+  fields_ = &fields;
+  name_ = target_ = {};
+  extension_bytes_ = 0;
+  ended_ = false;
+  trailer_bytes_.clear();
+  trailer_ends_.clear();
+  const llhttp_errno_t error = llhttp_execute(&parser_, head.data(), head.size());
+  fields_ = nullptr;
+  switch (error) {
+    case HPE_OK:
+    case HPE_PAUSED:
+    case HPE_PAUSED_UPGRADE:
+      break;
+    case HPE_PAUSED_H2_UPGRADE:
+    case HPE_INVALID_VERSION:
+      return {505, "only HTTP/1.1 and HTTP/1.0 are spoken here"};
+    case HPE_INVALID_METHOD:
+      return {501, "an unknown method"};
+    case HPE_INVALID_URL:
+      return {400, "the request target is not valid"};
+    case HPE_UNEXPECTED_CONTENT_LENGTH:
+    case HPE_INVALID_CONTENT_LENGTH:
+      return {400, "Content-Length is doubled, not a number, or beside Transfer-Encoding"};
+    case HPE_INVALID_TRANSFER_ENCODING:
+      return {400, "Transfer-Encoding does not end in chunked"};
+    default:
+      return {400, "the head is not HTTP/1"};
+  }
+  if (fields.size() > limits.fields) return {431, "too many header lines"};
+  if (parser_.http_major != 1 || parser_.http_minor > 1) return {505, "only HTTP/1.1 and HTTP/1.0 are spoken here"};
+  return {};
+}
+
+Fault Parser::parse_request(std::string_view head, const HeadLimits& limits, RequestHead& out) {
+  bodiless_ = false;
+  if (const Fault fault = parse_head(HTTP_REQUEST, head, limits, out.fields)) return fault;
+  out.bytes = head;
+  out.method = head.substr(0, head.find(' '));
+  out.target = target_;
+  out.minor_version = parser_.http_minor;
+  if (target_.size() > limits.target) return {414, "the request target is too long"};
+
+  out.body = {};
+  bool has_framing = false;
+  if (const Fault fault = read_framing(out.fields, out.minor_version, out.body, has_framing)) return fault;
+  ended_ = out.body.kind == BodyKind::none;
+
+  const ConnectionOptions options = read_connection(out.fields);
+  out.keep_alive = keeps_alive(options, out.minor_version);
+  out.upgrade = options.upgrade && out.minor_version >= 1 ? offered_upgrade(out.fields) : std::string_view{};
+  out.expects_continue = false;
+  for (size_t i = 0; i < out.fields.size(); ++i) {
+    if (out.fields.names[i] != FieldName::expect) continue;
+    if (!equals_ignoring_case(out.fields.list[i].value, "100-continue")) return {417, "an unknown expectation"};
+    out.expects_continue = out.minor_version >= 1 && !ended_;  // RFC 9110, section 10.1.1: ignored in HTTP/1.0
+  }
+  return resolve_target(out);
+}
+
+Fault Parser::parse_response(std::string_view head, const HeadLimits& limits, bool to_head, ResponseHead& out) {
+  constexpr size_t kStatusAt = 9;  // "HTTP/1.1 200"
+  if (head.size() < kStatusAt + 3) return {502, "the backend's status line is too short"};
+  const std::string_view code = head.substr(kStatusAt, 3);
+  bodiless_ = to_head || code[0] == '1' || code == "204" || code == "304";
+  if (parse_head(HTTP_RESPONSE, head, limits, out.fields)) return {502, "the backend's answer is not HTTP/1"};
+  out.bytes = head;
+  out.status = parser_.status_code;
+  out.minor_version = parser_.http_minor;
+  out.reason = head.substr(0, head.find('\r'));
+  out.reason.remove_prefix(std::min(out.reason.size(), kStatusAt + 4));
+  if (out.status < 100 || !all_digits(code)) return {502, "the backend's status is not a status"};
+
+  bool has_framing = false;
+  out.body = {};
+  if (bodiless_) {
+    ended_ = true;
+  } else {
+    if (read_framing(out.fields, out.minor_version, out.body, has_framing)) {
+      return {502, "the length of the backend's answer is ambiguous"};
+    }
+    if (!has_framing) out.body.kind = BodyKind::until_close;
+    ended_ = out.body.kind == BodyKind::none;
+  }
+  const ConnectionOptions options = read_connection(out.fields);
+  out.keep_alive = keeps_alive(options, out.minor_version) && out.body.kind != BodyKind::until_close;
+  return {};
+}
+
+size_t Parser::feed(std::string_view bytes, BodySink& sink, Fault& fault) {
+  if (ended_) return 0;
+  sink_ = &sink;
+  const llhttp_errno_t error = llhttp_execute(&parser_, bytes.data(), bytes.size());
+  sink_ = nullptr;
+  if (error == HPE_OK || error == HPE_PAUSED || error == HPE_PAUSED_UPGRADE) {
+    if (!ended_) return bytes.size();
+    const char* stop = llhttp_get_error_pos(&parser_);
+    Fields trailers;
+    size_t begin = 0;
+    for (const auto& [name_end, value_end] : trailer_ends_) {
+      const std::string_view all = trailer_bytes_;
+      trailers.add(all.substr(begin, name_end - begin), all.substr(name_end, value_end - name_end));
+      begin = value_end;
+    }
+    sink.on_body_end(trailers);
+    return stop != nullptr ? static_cast<size_t>(stop - bytes.data()) : bytes.size();
+  }
+  fault = {400, "the body's framing is broken"};
+  return bytes.size();
+}
+
+bool Parser::end_of_stream(BodySink& sink) {
+  if (ended_) return true;
+  sink_ = &sink;
+  const llhttp_errno_t error = llhttp_finish(&parser_);
+  sink_ = nullptr;
+  if (error == HPE_OK || error == HPE_PAUSED) {
+    if (!ended_) return false;
+    sink.on_body_end({});
+    return true;
+  }
+  return false;
+}
+
+}  // namespace limpet::http

@@ -1,0 +1,75 @@
+#include "src/http/target.h"
+
+#include <algorithm>
+
+namespace limpet::http {
+
+namespace {
+
+bool is_host_octet(char c) {
+  if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')) return true;
+  return std::string_view("-._~%!$&'()*+;=").find(c) != std::string_view::npos;
+}
+
+// uri-host [ ":" port ] (RFC 3986, section 3.2.2). A comma, though a sub-delim, is refused: it would join two Hosts.
+bool is_authority(std::string_view text) {
+  size_t end = 0;
+  if (!text.empty() && text[0] == '[') {
+    end = text.find(']');
+    if (end == std::string_view::npos || end < 3) return false;
+    const std::string_view inside = text.substr(1, end - 1);
+    if (inside.find_first_not_of("0123456789abcdefABCDEF:.") != std::string_view::npos) return false;
+    ++end;
+  } else {
+    while (end < text.size() && is_host_octet(text[end])) ++end;
+  }
+  if (end == text.size()) return true;
+  const std::string_view port = text.substr(end + 1);
+  return text[end] == ':' && port.size() <= 5 &&
+         std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+Fault split_absolute(RequestHead& request) {
+  const size_t colon = request.target.find("://");
+  const std::string_view scheme = request.target.substr(0, colon);
+  if (!equals_ignoring_case(scheme, "http") && !equals_ignoring_case(scheme, "https")) {
+    return {400, "the request target's scheme is neither http nor https"};
+  }
+  const size_t begin = colon + 3;
+  const size_t end = std::min(request.target.find_first_of("/?#", begin), request.target.size());
+  const std::string_view authority = request.target.substr(begin, end - begin);
+  if (authority.empty() || !is_authority(authority)) return {400, "the request target's authority is not valid"};
+  request.absolute_form = true;
+  request.host = authority;
+  request.target.remove_prefix(end);
+  if (request.target.empty()) request.target = request.method == "OPTIONS" ? "*" : "/";
+  return {};
+}
+
+}  // namespace
+
+Fault resolve_target(RequestHead& request) {
+  int hosts = 0;
+  request.host = {};
+  request.absolute_form = false;
+  for (size_t i = 0; i < request.fields.size(); ++i) {
+    if (request.fields.names[i] != FieldName::host) continue;
+    ++hosts;
+    request.host = request.fields.list[i].value;
+  }
+  if (hosts > 1) return {400, "more than one Host"};
+  if (hosts == 0 && request.minor_version >= 1) return {400, "no Host"};
+  if (!is_authority(request.host)) return {400, "Host is not valid"};
+
+  if (request.target.find('#') != std::string_view::npos) return {400, "a fragment in the request target"};
+  if (request.method == "CONNECT") return {501, "CONNECT is not served here"};
+  if (request.target == "*") {
+    if (request.method != "OPTIONS") return {400, "the target * is for OPTIONS alone"};
+    return {};
+  }
+  if (!request.target.empty() && request.target[0] == '/') return {};
+  if (request.target.find("://") != std::string_view::npos) return split_absolute(request);
+  return {400, "the request target is not valid"};
+}
+
+}  // namespace limpet::http

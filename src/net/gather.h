@@ -1,0 +1,42 @@
+// What is about to leave in one write: text made on the spot and bytes that somebody else owns, in order.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace limpet::net {
+
+// Reused: clear() keeps the memory. What bytes() referred to has to stay until then.
+class Gather {
+ public:
+  void text(std::string_view made);       // copied
+  void bytes(std::string_view borrowed);  // referred to
+  std::string& open_text();               // to append to; close_text() takes what was appended
+  void close_text();
+
+  bool empty() const { return parts_.empty(); }
+  size_t size() const { return size_; }
+  std::span<const iovec> parts();  // valid until the next call that is not const
+  void clear();
+
+ private:
+  struct Part {
+    const char* borrowed;  // nullptr: made text
+    size_t at;             // where made text begins in text_
+    size_t size;
+  };
+  void add_text(size_t at, size_t size);
+
+  std::string text_;
+  size_t taken_ = 0;  // how much of text_ belongs to parts
+  size_t size_ = 0;
+  std::vector<Part> parts_;
+  std::vector<iovec> io_;
+};
+
+}  // namespace limpet::net

@@ -1,0 +1,41 @@
+#include "src/net/loop.h"
+
+namespace limpet::net {
+
+Loop::Loop() : scratch_(new char[kReadSize]) {
+  uv_loop_init(&uv_);
+  uv_.data = this;
+  uv_timer_init(&uv_, &timer_);
+  uv_check_init(&uv_, &after_events_);
+  after_events_.data = timer_.data = this;
+  uv_check_start(&after_events_, [](uv_check_t* check) {
+    Loop& self = *static_cast<Loop*>(check->data);
+    self.graveyard_.clear();
+  });
+  deadlines_.set_now(uv_now(&uv_));
+}
+
+Loop::~Loop() {
+  uv_close(reinterpret_cast<uv_handle_t*>(&timer_), nullptr);
+  uv_close(reinterpret_cast<uv_handle_t*>(&after_events_), nullptr);
+  uv_run(&uv_, UV_RUN_DEFAULT);
+  graveyard_.clear();
+  uv_loop_close(&uv_);
+}
+
+void Loop::run() { uv_run(&uv_, UV_RUN_DEFAULT); }
+void Loop::stop() { uv_stop(&uv_); }
+
+void Loop::wake_at(Millis due) {
+  const Millis now = uv_now(&uv_);
+  uv_timer_start(
+      &timer_,
+      [](uv_timer_t* timer) {
+        Loop& self = *static_cast<Loop*>(timer->data);
+        self.deadlines_.advance(uv_now(&self.uv_));
+        self.graveyard_.clear();
+      },
+      due > now ? due - now : 0, 0);
+}
+
+}  // namespace limpet::net

@@ -1,0 +1,50 @@
+// A connection's bytes, both ways, whatever carries them. Everything above speaks to this interface only: TCP and unix sockets
+// are UvStream; a test drives the same code with a stream of its own, and encryption fits as one more.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "src/net/gather.h"
+
+namespace limpet::net {
+
+// Hears the facts about one stream. Never called from inside a call to the stream, and never after close().
+class StreamOwner {
+ public:
+  virtual void on_connected() {}
+  virtual void on_bytes(std::string_view bytes) = 0;  // valid during the call only
+  virtual void on_end() = 0;                          // the peer has sent its last byte; writing goes on
+  virtual void on_drained() = 0;                      // all that was queued has been written
+  virtual void on_broken(int error) = 0;              // a negative errno; nothing more can be read or written
+
+ protected:
+  ~StreamOwner() = default;
+};
+
+class Stream {
+ public:
+  // Takes everything: what the peer does not accept at once is copied and queued, and on_drained() follows. False: the stream is
+  // broken and nothing of this was sent; the caller knows it now, on_broken() does not come.
+  virtual bool write(std::span<const iovec> parts) = 0;
+  virtual size_t queued() const = 0;  // bytes accepted and not yet written
+
+  // Backpressure. A stream reads from the start; pausing and resuming costs system calls, so only while a peer really lags.
+  virtual void pause() = 0;
+  virtual void resume() = 0;
+
+  virtual void finish() = 0;  // after what is queued: no more bytes from this side
+  virtual void close() = 0;   // what is queued is dropped; no more events; frees itself when it can
+  virtual void reset() = 0;   // close() so that the peer sees a reset, not an end
+
+ protected:
+  virtual ~Stream() = default;
+};
+
+struct CloseStream {
+  void operator()(Stream* stream) const { stream->close(); }
+};
+using StreamPtr = std::unique_ptr<Stream, CloseStream>;
+
+}  // namespace limpet::net

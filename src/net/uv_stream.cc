@@ -1,0 +1,181 @@
+#include "src/net/uv_stream.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "src/net/loop.h"
+
+namespace limpet::net {
+
+static_assert(sizeof(uv_buf_t) == sizeof(iovec));  // libuv lays uv_buf_t out as iovec on Unix
+
+namespace {
+constexpr unsigned kMostParts = 1024;  // IOV_MAX on Linux
+}
+
+struct UvStream::Requests {
+  uv_connect_t connect;
+  uv_write_t write;
+};
+
+UvStream::UvStream(Loop& loop, Kind kind) : loop_(loop) {
+  if (kind == Kind::tcp) {
+    uv_tcp_init(loop.uv(), &handle_.tcp);
+  } else {
+    uv_pipe_init(loop.uv(), &handle_.pipe, 0);
+  }
+  stream()->data = this;
+}
+
+UvStream* UvStream::accept(Loop& loop, uv_stream_t* listener) {
+  auto* accepted = new UvStream(loop, Kind::tcp);
+  if (uv_accept(listener, accepted->stream()) != 0) {
+    accepted->close();
+    return nullptr;
+  }
+  uv_tcp_nodelay(&accepted->handle_.tcp, 1);
+  return accepted;
+}
+
+void UvStream::start(StreamOwner* owner) {
+  owner_ = owner;
+  resume();
+}
+
+UvStream* UvStream::connect(Loop& loop, const sockaddr* address, StreamOwner* owner) {
+  auto* made = new UvStream(loop, Kind::tcp);
+  made->owner_ = owner;
+  made->begin_connect();
+  const int error = uv_tcp_connect(&made->requests_->connect, &made->handle_.tcp, address, on_connect);
+  if (error != 0) {
+    made->close();
+    return nullptr;
+  }
+  uv_tcp_nodelay(&made->handle_.tcp, 1);
+  return made;
+}
+
+UvStream* UvStream::connect_unix(Loop& loop, const std::string& path, StreamOwner* owner) {
+  auto* made = new UvStream(loop, Kind::unix_socket);
+  made->owner_ = owner;
+  made->begin_connect();
+  uv_pipe_connect(&made->requests_->connect, &made->handle_.pipe, path.c_str(), on_connect);
+  return made;
+}
+
+void UvStream::begin_connect() {
+  requests_ = std::make_unique<Requests>();
+  requests_->connect.data = this;
+}
+
+void UvStream::on_connect(uv_connect_t* request, int status) {
+  UvStream& self = *static_cast<UvStream*>(request->data);
+  if (self.owner_ == nullptr) return;
+  if (status != 0) return self.break_off(status);
+  self.resume();
+  self.owner_->on_connected();
+}
+
+void UvStream::on_allocate(uv_handle_t* handle, size_t, uv_buf_t* buffer) {
+  *buffer = uv_buf_init(of(handle).loop_.scratch(), Loop::kReadSize);
+}
+
+void UvStream::on_read(uv_stream_t* handle, ssize_t size, const uv_buf_t* buffer) {
+  UvStream& self = of(handle);
+  if (self.owner_ == nullptr || size == 0) return;
+  if (size > 0) {
+    self.owner_->on_bytes({buffer->base, static_cast<size_t>(size)});
+  } else if (size == UV_EOF) {
+    self.owner_->on_end();
+  } else {
+    self.break_off(static_cast<int>(size));
+  }
+}
+
+void UvStream::break_off(int error) {
+  if (broken_ || owner_ == nullptr) return;
+  broken_ = true;
+  owner_->on_broken(error);
+}
+
+bool UvStream::write(std::span<const iovec> parts) {
+  if (broken_ || owner_ == nullptr) return false;
+  size_t sent = 0;
+  if (queued() == 0) {
+    const auto count = static_cast<unsigned>(std::min<size_t>(parts.size(), kMostParts));
+    const int result =
+        uv_try_write(stream(), reinterpret_cast<const uv_buf_t*>(parts.data()), count);
+    if (result < 0 && result != UV_EAGAIN) {
+      broken_ = true;
+      return false;
+    }
+    if (result > 0) sent = static_cast<size_t>(result);
+  }
+  for (const iovec& part : parts) {
+    if (sent >= part.iov_len) {
+      sent -= part.iov_len;
+      continue;
+    }
+    waiting_.append(static_cast<const char*>(part.iov_base) + sent, part.iov_len - sent);
+    sent = 0;
+  }
+  if (!waiting_.empty() && writing_.empty()) write_waiting();
+  return true;
+}
+
+void UvStream::write_waiting() {
+  if (!requests_) requests_ = std::make_unique<Requests>();
+  writing_.swap(waiting_);
+  requests_->write.data = this;
+  const uv_buf_t buffer = uv_buf_init(writing_.data(), static_cast<unsigned>(writing_.size()));
+  // libuv tries at once and reports a failure by the callback; an immediate error means that the handle is closing.
+  uv_write(&requests_->write, stream(), &buffer, 1, on_written);
+}
+
+void UvStream::on_written(uv_write_t* request, int status) {
+  UvStream& self = *static_cast<UvStream*>(request->data);
+  self.writing_ = {};
+  if (self.owner_ == nullptr) return;
+  if (status != 0) return self.break_off(status);
+  if (!self.waiting_.empty()) return self.write_waiting();
+  self.waiting_ = {};
+  if (self.finishing_) self.finish();
+  self.owner_->on_drained();
+}
+
+void UvStream::pause() {
+  if (!reading_ || owner_ == nullptr) return;
+  reading_ = false;
+  uv_read_stop(stream());
+}
+
+void UvStream::resume() {
+  if (reading_ || owner_ == nullptr) return;
+  reading_ = uv_read_start(stream(), on_allocate, on_read) == 0;
+}
+
+void UvStream::finish() {
+  finishing_ = true;
+  if (queued() != 0 || broken_ || owner_ == nullptr) return;
+  uv_os_fd_t fd;
+  if (uv_fileno(reinterpret_cast<uv_handle_t*>(stream()), &fd) == 0) ::shutdown(fd, SHUT_WR);
+}
+
+void UvStream::close() {
+  if (uv_is_closing(reinterpret_cast<uv_handle_t*>(stream()))) return;
+  owner_ = nullptr;
+  uv_close(reinterpret_cast<uv_handle_t*>(stream()), on_closed);
+}
+
+void UvStream::reset() {
+  if (uv_is_closing(reinterpret_cast<uv_handle_t*>(stream()))) return;
+  owner_ = nullptr;
+  if (handle_.tcp.type != UV_TCP || uv_tcp_close_reset(&handle_.tcp, on_closed) != 0) {
+    uv_close(reinterpret_cast<uv_handle_t*>(stream()), on_closed);
+  }
+}
+
+void UvStream::on_closed(uv_handle_t* handle) { delete &of(handle); }
+
+}  // namespace limpet::net

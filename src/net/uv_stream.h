@@ -1,0 +1,68 @@
+// A TCP or unix-domain stream on libuv.
+//
+// A warm request costs one read and one write on each side: reads go into the loop's one scratch buffer and are handed on in
+// place, writes are tried at once, and only what did not fit is copied and waits for the socket.
+#pragma once
+
+#include <uv.h>
+
+#include <string>
+
+#include "src/net/stream.h"
+
+namespace limpet::net {
+
+class Loop;
+
+class UvStream final : public Stream {
+ public:
+  // An accepted connection, or nullptr when accepting failed.
+  static UvStream* accept(Loop& loop, uv_stream_t* listener);
+  // A connection in the making: on_connected() or on_broken() follows.
+  static UvStream* connect(Loop& loop, const sockaddr* address, StreamOwner* owner);
+  static UvStream* connect_unix(Loop& loop, const std::string& path, StreamOwner* owner);
+
+  void start(StreamOwner* owner);  // begins to read
+  const uv_tcp_t* tcp() const { return handle_.tcp.type == UV_TCP ? &handle_.tcp : nullptr; }
+
+  bool write(std::span<const iovec> parts) override;
+  size_t queued() const override { return writing_.size() + waiting_.size(); }
+  void pause() override;
+  void resume() override;
+  void finish() override;
+  void close() override;
+  void reset() override;
+
+ private:
+  enum class Kind { tcp, unix_socket };
+  UvStream(Loop& loop, Kind kind);
+  ~UvStream() override = default;
+
+  uv_stream_t* stream() { return reinterpret_cast<uv_stream_t*>(&handle_); }
+  void begin_connect();
+  void write_waiting();
+  void break_off(int error);
+  static UvStream& of(void* handle) { return *static_cast<UvStream*>(static_cast<uv_handle_t*>(handle)->data); }
+  static void on_connect(uv_connect_t* request, int status);
+  static void on_allocate(uv_handle_t* handle, size_t suggested, uv_buf_t* buffer);
+  static void on_read(uv_stream_t* handle, ssize_t size, const uv_buf_t* buffer);
+  static void on_written(uv_write_t* request, int status);
+  static void on_closed(uv_handle_t* handle);
+
+  union Handle {
+    uv_tcp_t tcp;
+    uv_pipe_t pipe;
+  };
+  Handle handle_;
+  Loop& loop_;
+  StreamOwner* owner_ = nullptr;  // nullptr once closed
+  std::string writing_;           // what libuv is writing now
+  std::string waiting_;           // what comes after it
+  struct Requests;                // made when first needed, most streams never queue
+  std::unique_ptr<Requests> requests_;
+  bool broken_ = false;
+  bool reading_ = false;
+  bool finishing_ = false;        // shut down once nothing is queued
+};
+
+}  // namespace limpet::net
