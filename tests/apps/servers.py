@@ -1,0 +1,102 @@
+"""Starts real application servers on loopback, each in a directory and a process of its own, and ends them by their process."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import zipfile
+
+from support.wire import free_port
+
+HERE = pathlib.Path(__file__).resolve().parent
+TOMCAT = pathlib.Path("/usr/share/tomcat10")  # Debian's tomcat10-common
+STARTING = 60.0  # seconds that a server may take
+
+
+class Server:
+    """One running server: `name`, `address` and its output."""
+
+    def __init__(self, name, directory):
+        self.name = name
+        self.port = free_port()
+        self.directory = pathlib.Path(directory) / name
+        self.directory.mkdir()
+        with open(self.directory / "output", "wb") as output:
+            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=HERE)
+
+    def command(self):
+        raise NotImplementedError
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def as_table(self):
+        return {"name": self.name, "address": self.address}
+
+    def wait_until_it_accepts(self):
+        end = time.monotonic() + STARTING
+        while True:
+            with contextlib.suppress(OSError):
+                return socket.create_connection(("127.0.0.1", self.port), 1).close()
+            output = (self.directory / "output").read_text(errors="replace")
+            assert self.process.poll() is None, f"server {self.name} ended with {self.process.returncode}: {output}"
+            assert time.monotonic() < end, f"server {self.name} does not accept at {self.address}: {output}"
+            time.sleep(0.05)
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Tomcat(Server):
+    """Debian's Tomcat 10 with a base directory of its own, and our pages deployed as its root application."""
+
+    def command(self):
+        base = self.directory
+        for folder in ("conf", "webapps", "temp"):
+            (base / folder).mkdir()
+        shutil.copy(HERE / "tomcat" / "server.xml", base / "conf")
+        with zipfile.ZipFile(base / "webapps" / "ROOT.war", "w") as war:
+            war.write(HERE / "tomcat" / "web.xml", "WEB-INF/web.xml")
+            for page in sorted((HERE / "tomcat").glob("*.jsp")):
+                war.write(page, page.name)
+        return ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",  # starts in a fraction of the time
+                f"-Dcatalina.home={TOMCAT}", f"-Dcatalina.base={base}", f"-Djava.io.tmpdir={base / 'temp'}",
+                f"-Dapp.name={self.name}", f"-Dapp.port={self.port}",
+                "-cp", os.pathsep.join(str(TOMCAT / "bin" / jar) for jar in ("bootstrap.jar", "tomcat-juli.jar")),
+                "org.apache.catalina.startup.Bootstrap", "start"]
+
+
+class Express(Server):
+    def command(self):
+        return ["node", "express_app.mjs", self.name, str(self.port)]
+
+
+class Mcp(Server):
+    def command(self):
+        return ["node", "mcp_server.mjs", self.name, str(self.port)]
+
+
+@contextlib.contextmanager
+def running(kind, names=("a", "b")):
+    """Servers of this kind, all of them accepting."""
+    with tempfile.TemporaryDirectory(prefix="limpet-apps-") as directory:
+        servers = []
+        try:
+            for name in names:
+                servers.append(kind(name, directory))
+            for server in servers:
+                server.wait_until_it_accepts()
+            yield servers
+        finally:
+            for server in servers:
+                server.stop()

@@ -1,0 +1,117 @@
+"""People who use an application through a balancer, and know whether they are still logged in.
+
+The application answers /login?user=NAME, /whoami and /logout with JSON that names the user and the server, and counts the visits
+of each session. A user who is served by any other server, or by the right one without their session, notices.
+"""
+
+import collections
+import http.client
+import json
+import threading
+
+PATIENCE = 30.0  # seconds
+
+
+class Answer:
+    def __init__(self, response):
+        self.status = response.status
+        self.text = response.read().decode()
+        self.cookies = {}  # name -> value, or None where it is deleted
+        for line in response.headers.get_all("Set-Cookie", ()):
+            pair, *attributes = (part.strip() for part in line.split(";"))
+            name, _, value = pair.partition("=")
+            deleted = any(attribute.lower() in ("max-age=0", "expires=thu, 01 jan 1970 00:00:00 gmt") for attribute in attributes)
+            self.cookies[name] = None if deleted else value
+
+    @property
+    def json(self):
+        return json.loads(self.text)
+
+
+class User:
+    """One client. Keeps cookies, and its connection for a few requests at a time, as browsers do."""
+
+    def __init__(self, address, name="ana", *, source="127.0.0.1", requests_per_connection=7):
+        self.address = address  # (host, port)
+        self.name = name
+        self.source = source
+        self.jar = {}
+        self.home = None  # the server that took the login
+        self.visits = 0
+        self._per_connection = requests_per_connection
+        self._left = 0
+        self._connection = None
+
+    def get(self, target):
+        if not self._left:
+            self.close()
+            self._connection = http.client.HTTPConnection(*self.address, timeout=PATIENCE, source_address=(self.source, 0))
+            self._left = self._per_connection
+        self._left -= 1
+        cookie = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.jar.items())} if self.jar else {}
+        self._connection.request("GET", target, headers=cookie)
+        answer = Answer(self._connection.getresponse())
+        self.jar.update(answer.cookies)
+        self.jar = {name: value for name, value in self.jar.items() if value is not None}
+        return answer
+
+    def close(self):
+        if self._connection:
+            self._connection.close()
+
+    def log_in(self):
+        answer = self.get(f"/login?user={self.name}")
+        assert answer.status == 200, f"{self.name}: login was answered {answer.status}: {answer.text[:300]}"
+        self.home, self.visits = answer.json["server"], 0
+        return answer
+
+    def check_in(self, target="/whoami"):
+        """Asks who they are; nothing may have been forgotten."""
+        answer = self.get(target)
+        self.visits += 1
+        expected = {"user": self.name, "server": self.home, "visits": self.visits}
+        assert (answer.status, answer.json if answer.status in (200, 401) else answer.text[:300]) == (200, expected), \
+            f"{self.name} of server {self.home}, visit {self.visits}: {answer.status} {answer.text[:300]}"
+
+    def is_logged_out(self):
+        return self.get("/whoami").status == 401
+
+
+def crowd(address, life, *, users=100, sources=None):
+    """Lets many users live at once, each life(user) in a thread of its own. Returns how many each server was home to.
+
+    `sources` gives each user an address of their own: the n-th comes from sources(n).
+    """
+    everybody = [User(address, f"user{index}", source=sources(index) if sources else "127.0.0.1") for index in range(users)]
+    faults = []
+
+    def run(user):
+        try:
+            life(user)
+        except Exception as fault:  # whatever it was, the test tells
+            faults.append(f"{type(fault).__name__}: {fault}")
+        finally:
+            user.close()
+
+    threads = [threading.Thread(target=run, args=(user,), daemon=True) for user in everybody]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not faults, f"{len(faults)} of {users} users had trouble, the first ones:\n" + "\n".join(faults[:5])
+    return collections.Counter(user.home for user in everybody)
+
+
+def own_address(index):
+    """A loopback address for the n-th user alone."""
+    return f"127.{1 + index // 200}.{index % 200}.{7 + index % 3}"
+
+
+def stays_logged_in(user, visits=20):
+    """A user's day: logs in, is known at every visit, logs out and is not, logs in again and is known again."""
+    for _ in range(2):
+        user.log_in()
+        for _ in range(visits):
+            user.check_in()
+        assert user.get("/logout").status == 200
+        assert user.is_logged_out(), f"{user.name} is still logged in after logging out"
