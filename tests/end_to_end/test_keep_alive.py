@@ -1,0 +1,203 @@
+"""Connections that live on: the client's between requests, the backend's between exchanges (RFC 9112, section 9)."""
+
+import threading
+import time
+
+import pytest
+
+from support.client import request_bytes
+from support.wire import eventually, head
+
+
+def test_requests_on_one_client_connection_share_one_backend_connection(scene):
+    a = scene.backend("a")
+    limpet = scene.limpet([a])
+    client = limpet.client()
+    for index in range(20):
+        response = client.get(f"/{index}")
+        assert response.status == 200 and response.text == "a"
+    assert [request.target for request in a.requests] == [f"/{index}" for index in range(20)]
+    assert len(a.connections) == 1
+
+
+def test_clients_one_after_another_share_one_backend_connection(scene):
+    a = scene.backend("a")
+    limpet = scene.limpet([a])
+    for _ in range(10):
+        assert limpet.get().status == 200
+    assert len(a.requests) == 10
+    assert len(a.connections) == 1
+
+
+def test_concurrent_exchanges_never_share_a_backend_connection(scene):
+    everyone_is_there = threading.Barrier(5)
+
+    def handler(connection, request):
+        everyone_is_there.wait(5)
+        connection.reply(body=request.target.encode())
+
+    a = scene.backend("a", handler)
+    limpet = scene.limpet([a])
+    clients = [limpet.client() for _ in range(5)]
+    for index, client in enumerate(clients):
+        client.send(request_bytes(target=f"/{index}"))
+    assert [client.read_response().text for client in clients] == [f"/{index}" for index in range(5)]
+    assert len(a.connections) == 5
+
+
+def test_a_client_that_asks_for_close_is_told_so_and_closed(scene):
+    a = scene.backend("a")
+    limpet = scene.limpet([a])
+    client = limpet.client()
+    response = client.get("/", "Connection: close")
+    assert response.status == 200
+    assert response.tokens("Connection") == ["close"]
+    assert client.is_closed()
+
+
+def test_a_clients_close_does_not_cost_the_backend_connection(scene):
+    a = scene.backend("a")
+    limpet = scene.limpet([a])
+    for _ in range(3):
+        assert limpet.get("/", "Connection: close").status == 200
+    assert len(a.connections) == 1
+    assert not any("close" in request.tokens("Connection") for request in a.requests)
+
+
+@pytest.mark.parametrize("option", ["close", "Close", "CLOSE", "foo, close", "close, foo", " , close ,"])
+def test_close_is_recognised_however_it_is_written(scene, option):
+    a = scene.backend("a")
+    client = scene.limpet([a]).client()
+    assert client.get("/", f"Connection: {option}").status == 200
+    assert client.is_closed()
+
+
+def test_a_response_that_persists_does_not_say_close(scene):
+    a = scene.backend("a")
+    client = scene.limpet([a]).client()
+    assert "close" not in client.get().tokens("Connection")
+    assert client.is_silent()
+
+
+def test_a_backends_close_does_not_close_the_client(scene):
+    def handler(connection, request):
+        connection.reply(fields=["Connection: close"], body=b"bye")
+        connection.finish()
+
+    a = scene.backend("a", handler)
+    client = scene.limpet([a]).client()
+    for _ in range(3):
+        response = client.get()
+        assert response.status == 200 and response.text == "bye"
+        assert "close" not in response.tokens("Connection")
+    assert len(a.connections) == 3
+
+
+def test_a_backend_that_said_close_is_not_sent_another_request_on_that_connection(scene):
+    # The backend says close but leaves the connection open: its word counts (RFC 9112, section 9.6).
+    def handler(connection, request):
+        connection.reply(fields=["Connection: close"], body=b"bye")
+
+    a = scene.backend("a", handler)
+    client = scene.limpet([a]).client()
+    assert client.get().status == 200
+    assert client.get().status == 200
+    assert [len(connection.requests) for connection in a.connections] == [1, 1]
+
+
+def test_a_connection_that_the_backend_closed_while_idle_is_not_used_again(scene):
+    a = scene.backend("a")
+    client = scene.limpet([a]).client()
+    assert client.get().status == 200
+    a.drop_connections()
+    time.sleep(0.05)
+    assert client.get().status == 200
+    assert [len(connection.requests) for connection in a.connections] == [1, 1]
+
+
+def test_bytes_after_a_response_never_become_the_next_response(scene):
+    # RFC 9112, section 6.3: what follows the last expected response must not be taken for another one.
+    def handler(connection, request):
+        if request.target == "/first":
+            connection.send(head("HTTP/1.1 200 OK", ["Content-Length: 5"]) + b"first" + head("HTTP/1.1 200 OK", ["Content-Length: 6"]) + b"poison")
+        else:
+            connection.reply(body=b"second")
+
+    a = scene.backend("a", handler)
+    client = scene.limpet([a]).client()
+    assert client.get("/first").text == "first"
+    assert client.get("/second").text == "second"
+    assert len(a.connections) == 2
+
+
+def test_bytes_that_an_idle_backend_connection_sends_never_become_a_response(scene):
+    a = scene.backend("a")
+    client = scene.limpet([a]).client()
+    assert client.get().text == "a"
+    a.connections[0].send(head("HTTP/1.1 200 OK", ["Content-Length: 6"]) + b"poison")
+    time.sleep(0.05)
+    assert client.get().text == "a"
+    assert len(a.connections) == 2
+
+
+def test_an_unused_backend_connection_is_closed_after_keep_alive(scene):
+    a = scene.backend("a")
+    limpet = scene.limpet([a], pool={"timeouts": {"keep_alive": "200ms"}})
+    assert limpet.get().status == 200
+    assert a.open_connections
+    eventually(lambda: not a.open_connections)
+    assert limpet.get().status == 200
+    assert len(a.connections) == 2
+
+
+def test_an_idle_client_is_closed_without_a_word(scene):
+    a = scene.backend("a")
+    limpet = scene.limpet([a], timeouts={"idle": "250ms"})
+    fresh, used = limpet.client(), limpet.client()
+    assert used.get().status == 200
+    assert fresh.read_to_end() == b""
+    assert used.read_to_end() == b""
+
+
+def test_a_busy_client_is_not_idle(scene):
+    def handler(connection, request):
+        time.sleep(0.6)
+        connection.reply(body=b"late")
+
+    a = scene.backend("a", handler)
+    limpet = scene.limpet([a], timeouts={"idle": "200ms"})
+    assert limpet.get().text == "late"
+
+
+def test_an_empty_line_before_a_request_is_ignored(scene):
+    # RFC 9112, section 2.2.
+    a = scene.backend("a")
+    client = scene.limpet([a]).client()
+    client.send(b"\r\n" + request_bytes(target="/1"))
+    assert client.read_response().status == 200
+    client.send(b"\r\n" + request_bytes(target="/2"))
+    assert client.read_response().status == 200
+    assert [request.start_line for request in a.requests] == ["GET /1 HTTP/1.1", "GET /2 HTTP/1.1"]
+
+
+def test_a_request_may_arrive_one_byte_at_a_time(scene):
+    a = scene.backend("a")
+    client = scene.limpet([a]).client()
+    data = request_bytes("POST", "/slow", ["X-Field: value"], b"body")
+    client.send(*(data[index:index + 1] for index in range(len(data))), pause=0.001)
+    assert client.read_response().status == 200
+    assert a.last.get("X-Field") == "value" and a.last.body == b"body"
+
+
+def test_a_response_may_arrive_one_byte_at_a_time(scene):
+    data = head("HTTP/1.1 200 OK", ["X-Field: value", "Transfer-Encoding: chunked"]) + b"4\r\nbody\r\n0\r\n\r\n"
+
+    def handler(connection, request):
+        connection.send(*(data[index:index + 1] for index in range(len(data))), pause=0.001)
+
+    a = scene.backend("a", handler)
+    client = scene.limpet([a]).client()
+    for _ in range(2):
+        response = client.get()
+        assert response.get("X-Field") == "value" and response.text == "body"
+    assert len(a.connections) == 1
