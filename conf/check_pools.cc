@@ -1,0 +1,125 @@
+#include <strings.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "conf/checks.h"
+
+namespace limpet::conf {
+namespace {
+
+// A pool, its path, and where faults go.
+struct Subject {
+  const Pool& pool;
+  const std::string path;
+  Findings& findings;
+
+  std::string at(std::string_view key) const { return path + "." + std::string(key); }
+  bool given(std::string_view key) const { return findings.given(at(key)); }
+  bool sound(std::string_view key) const { return !findings.broken(at(key)); }
+  void fault(std::string_view key, std::string message) const { findings.fault(at(key), std::move(message)); }
+  bool uses(AffinityKind kind) const {
+    return std::find(pool.affinity.begin(), pool.affinity.end(), kind) != pool.affinity.end();
+  }
+};
+
+void check_affinity(const Subject& subject) {
+  const auto& kinds = subject.pool.affinity;
+  if (!subject.sound("affinity")) return;
+  std::vector<Placed> placed;
+  for (size_t i = 0; i < kinds.size(); ++i) {
+    const std::string key = indexed("affinity", i);
+    placed.push_back({subject.at(key), std::to_string(static_cast<int>(kinds[i]))});
+    if (kinds[i] == AffinityKind::ip && i + 1 < kinds.size()) {
+      subject.fault(
+          key,
+          "leaves nothing to what follows, for every request has an address, accepted: \"ip\" as the last");
+    }
+  }
+  refuse_repeats(placed, "each kind once", subject.findings);
+
+  constexpr struct {
+    const char* table;
+    AffinityKind kind;
+    const char* word;
+  } kTables[] = {{"ip", AffinityKind::ip, "ip"},
+                 {"cookie", AffinityKind::cookie, "cookie"},
+                 {"session_id", AffinityKind::session_id, "session-id"}};
+  for (const auto& each : kTables) {
+    if (!subject.given(each.table) || subject.uses(each.kind)) continue;
+    subject.fault(each.table,
+                  std::string("has no effect, accepted: only where `affinity` has \"") + each.word + "\"");
+  }
+}
+
+void check_session_id(const Subject& subject) {
+  if (!subject.sound("affinity") || !subject.uses(AffinityKind::session_id)) return;
+  const auto& sources = subject.pool.session_id.sources;
+  if (sources.empty() && subject.sound("session_id")) {
+    subject.fault("session_id.sources",
+                  "is missing, accepted: where the id is, for example [\"cookie:JSESSIONID\"]");
+  }
+  std::vector<Placed> placed;
+  for (size_t i = 0; i < sources.size(); ++i) {
+    const std::string key = indexed("session_id.sources", i);
+    if (!subject.sound(key)) continue;
+    std::string name = sources[i].name;
+    if (sources[i].place == SessionIdSource::Place::header) {
+      for (char& c : name)
+        c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);  // RFC 9110, section 5.1
+    }
+    placed.push_back({subject.at(key), std::to_string(static_cast<int>(sources[i].place)) + name});
+    if (sources[i].place == SessionIdSource::Place::cookie && subject.uses(AffinityKind::cookie) &&
+        name == subject.pool.cookie_name()) {
+      subject.fault(key, "is the cookie that Limpet itself sets, accepted: the application's own cookie");
+    }
+  }
+  refuse_repeats(placed, "each source once", subject.findings);
+}
+
+// RFC 6265bis: what browsers ask of a cookie that they are to keep.
+void check_cookie(const Subject& subject) {
+  if (!subject.sound("cookie")) return;
+  const CookieAffinity& cookie = subject.pool.cookie;
+  if (!cookie.secure && cookie.same_site == SameSite::none) {
+    subject.fault("cookie.same_site",
+                  "is \"none\" without `secure`, which browsers refuse, accepted: with secure = true");
+  }
+  if (!cookie.secure && cookie.partitioned) {
+    subject.fault("cookie.partitioned",
+                  "is true without `secure`, which browsers refuse, accepted: with secure = true");
+  }
+  const auto has_prefix = [&](std::string_view prefix) {
+    return strncasecmp(cookie.name.c_str(), prefix.data(), prefix.size()) == 0;
+  };
+  if (has_prefix("__Secure-") && !cookie.secure) {
+    subject.fault("cookie.name", "begins with \"__Secure-\", accepted: with secure = true");
+  }
+  if (has_prefix("__Host-") && !(cookie.secure && cookie.path == "/" && cookie.domain.empty())) {
+    subject.fault("cookie.name",
+                  "begins with \"__Host-\", accepted: with secure = true, path = \"/\" and no domain");
+  }
+}
+
+void check_weights(const Subject& subject) {
+  const auto& backends = subject.pool.backends;
+  if (backends.empty() || !subject.sound("backend")) return;
+  const bool all_zero =
+      std::all_of(backends.begin(), backends.end(), [](const Backend& b) { return b.weight == 0; });
+  if (all_zero)
+    subject.fault("backend", "no backend takes new sessions, accepted: at least one with a weight above 0");
+}
+
+}  // namespace
+
+void check_pools(const Settings& settings, Findings& findings) {
+  for (size_t i = 0; i < settings.pools.size(); ++i) {
+    const Subject subject{settings.pools[i], indexed("pool", i), findings};
+    check_affinity(subject);
+    check_session_id(subject);
+    check_cookie(subject);
+    check_weights(subject);
+  }
+}
+
+}  // namespace limpet::conf

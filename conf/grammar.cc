@@ -1,0 +1,124 @@
+#include "conf/grammar.h"
+
+#include <strings.h>
+
+#include <algorithm>
+
+namespace limpet::conf {
+namespace {
+
+constexpr size_t kMostNameSize = 64;
+constexpr size_t kSecretSize = 32;
+
+bool is_alphanumeric(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+bool is_printable_ascii(char c) { return c >= 0x20 && c < 0x7f; }
+
+bool is_token_character(char c) {
+  return is_alphanumeric(c) ||
+         (c != '\0' && std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos);
+}
+
+bool is_token(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), is_token_character);
+}
+
+// What may stand in a cookie's attributes: RFC 6265, section 4.1.1, av-octets.
+bool is_attribute_value(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return is_printable_ascii(c) && c != ';'; });
+}
+
+// The name of a query parameter or of a path parameter: RFC 3986's pchar without what separates parameters.
+bool is_parameter_name(std::string_view text) {
+  const auto allowed = [](char c) {
+    return is_alphanumeric(c) || std::string_view("-._~!$'()*+,:@%").find(c) != std::string_view::npos;
+  };
+  return !text.empty() && std::all_of(text.begin(), text.end(), allowed);
+}
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+}  // namespace
+
+Parsed<std::string> parse_name(std::string_view text) {
+  const auto allowed = [](char c) { return is_alphanumeric(c) || c == '.' || c == '_' || c == '-'; };
+  if (text.empty()) return Parsed<std::string>::wrong("is empty");
+  if (text.size() > kMostNameSize) return Parsed<std::string>::wrong("is too long");
+  if (!std::all_of(text.begin(), text.end(), allowed)) return Parsed<std::string>::wrong("is not a name");
+  return std::string(text);
+}
+
+Parsed<std::string> parse_token(std::string_view text) {
+  if (!is_token(text)) return Parsed<std::string>::wrong("is not a token");
+  return std::string(text);
+}
+
+Parsed<std::string> parse_cookie_name(std::string_view text) {
+  if (text.empty()) return std::string();
+  if (!is_token(text)) return Parsed<std::string>::wrong("is not a cookie's name");
+  return std::string(text);
+}
+
+Parsed<std::string> parse_cookie_path(std::string_view text) {
+  if (!text.starts_with('/')) return Parsed<std::string>::wrong("does not begin with \"/\"");
+  if (!is_attribute_value(text))
+    return Parsed<std::string>::wrong("holds \";\" or what is not printable ASCII");
+  return std::string(text);
+}
+
+Parsed<std::string> parse_cookie_attribute(std::string_view text) {
+  constexpr std::string_view kKnown[] = {"Path", "Domain", "Secure", "HttpOnly", "SameSite", "Partitioned"};
+  if (text.empty()) return Parsed<std::string>::wrong("is empty");
+  if (!is_attribute_value(text))
+    return Parsed<std::string>::wrong("holds \";\" or what is not printable ASCII");
+  const std::string name(text.substr(0, text.find_first_of("= ")));
+  for (const std::string_view known : kKnown) {
+    if (strcasecmp(name.c_str(), known.data()) == 0)
+      return Parsed<std::string>::wrong("has a key of its own");
+  }
+  return std::string(text);
+}
+
+Parsed<SessionIdSource> parse_source(std::string_view text) {
+  using Place = SessionIdSource::Place;
+  using Wrong = Parsed<SessionIdSource>;
+  const size_t colon = text.find(':');
+  if (colon == text.npos) return Wrong::wrong("does not say where the id is");
+  const std::string_view place = text.substr(0, colon), name = text.substr(colon + 1);
+  const SessionIdSource found = {place == "cookie"   ? Place::cookie
+                                 : place == "header" ? Place::header
+                                 : place == "query"  ? Place::query
+                                                     : Place::path,
+                                 std::string(name)};
+  const bool in_header_section = found.place == Place::cookie || found.place == Place::header;
+  if (found.place == Place::path && place != "path") return Wrong::wrong("names no place that is looked at");
+  if (!(in_header_section ? is_token(name) : is_parameter_name(name)))
+    return Wrong::wrong("has no valid name");
+  return found;
+}
+
+Parsed<std::string> parse_secret(std::string_view text) {
+  if (text.size() != 2 * kSecretSize) return Parsed<std::string>::wrong("is not 32 bytes in hexadecimal");
+  std::string bytes;
+  for (size_t i = 0; i < text.size(); i += 2) {
+    const int high = hex_digit(text[i]), low = hex_digit(text[i + 1]);
+    if (high < 0 || low < 0) return Parsed<std::string>::wrong("is not 32 bytes in hexadecimal");
+    bytes += static_cast<char>(high << 4 | low);
+  }
+  return bytes;
+}
+
+Parsed<std::string> parse_file_name(std::string_view text) {
+  if (text.empty()) return Parsed<std::string>::wrong("is empty");
+  if (text.find('\0') != text.npos) return Parsed<std::string>::wrong("holds a zero byte");
+  return std::string(text);
+}
+
+}  // namespace limpet::conf

@@ -1,0 +1,21 @@
+// The grammars of names, cookies, ids and secrets.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "conf/parsed.h"
+#include "conf/settings.h"
+
+namespace limpet::conf {
+
+Parsed<std::string> parse_name(std::string_view text);         // of a listener, pool or backend
+Parsed<std::string> parse_token(std::string_view text);        // RFC 9110, section 5.6.2
+Parsed<std::string> parse_cookie_name(std::string_view text);  // a token (RFC 6265, section 4.1.1), or empty
+Parsed<std::string> parse_cookie_path(std::string_view text);  // RFC 6265, section 4.1.1
+Parsed<std::string> parse_cookie_attribute(std::string_view text);  // not one that has a key of its own
+Parsed<SessionIdSource> parse_source(std::string_view text);        // "cookie:JSESSIONID"
+Parsed<std::string> parse_secret(std::string_view text);            // 64 hexadecimal digits, as 32 bytes
+Parsed<std::string> parse_file_name(std::string_view text);
+
+}  // namespace limpet::conf

@@ -1,0 +1,79 @@
+#include "conf/load.h"
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "conf/checks.h"
+#include "conf/load_document.h"
+#include "conf/schema.h"
+
+namespace limpet::conf {
+namespace {
+
+// Far beyond any real file, and little enough that a device or a mistaken path ends in a fault. A backend
+// takes 28 bytes at the least, so that a pool of routing's 65535 slots does not fit either.
+constexpr size_t kMostBytes = 1 * MiB;
+static_assert(kMostBytes / 28 < 65535);
+
+// Fills what follows from the rest.
+void complete(Settings& settings, const std::filesystem::path& file, Findings& findings) {
+  const auto beside = [&](const std::filesystem::path& path) { return (file.parent_path() / path).string(); };
+  if (settings.log.access != "stdout" && settings.log.access != "off")
+    settings.log.access = beside(settings.log.access);
+
+  Secrets& secrets = settings.secrets;
+  if (!secrets.key_file.empty()) {
+    secrets.key_file = beside(secrets.key_file);
+  } else if (secrets.keys.empty()) {
+    secrets.key_file = std::filesystem::path(file).replace_extension(".keys").string();
+  }
+  if (settings.listeners.size() == 1 && !findings.given("listener[0].name")) {
+    settings.listeners[0].name = settings.listeners[0].address.text();
+  }
+  if (settings.pools.size() == 1 && !findings.given("route")) {
+    Route everything;
+    everything.pool = settings.pools[0].name;
+    settings.routes.push_back(everything);
+  }
+}
+
+std::variant<Settings, Faults> fail(const std::string& name, std::string message) {
+  return Faults{{name, 0, 0, "", std::move(message)}};
+}
+
+}  // namespace
+
+std::variant<Settings, Faults> load_file(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) return fail(path, "is a folder, accepted: a TOML file");
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return fail(path, std::string("cannot be opened: ") + std::strerror(errno));
+  std::string text(kMostBytes + 1, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (in.bad()) return fail(path, std::string("cannot be read: ") + std::strerror(errno));
+  text.resize(static_cast<size_t>(in.gcount()));
+  return load_text(text, path);
+}
+
+std::variant<Settings, Faults> load_text(std::string_view text, const std::string& name) {
+  if (text.size() > kMostBytes) return fail(name, "is larger than 1MiB, accepted: a TOML file");
+  Findings findings(name);
+  const auto document = parse_document(text, findings);
+  if (!document) return findings.take();
+
+  Settings settings;
+  read_table({*document, "", findings}, settings_keys(), settings);
+  complete(settings, name, findings);
+  check_names(settings, findings);
+  check_routing(settings, findings);
+  check_pools(settings, findings);
+  check_effects(settings, findings);
+  if (!findings.none()) return findings.take();
+  return settings;
+}
+
+std::vector<std::string> known_keys() { return dotted(settings_keys()); }
+
+}  // namespace limpet::conf

@@ -1,0 +1,121 @@
+// The readers of single values; what a reader is, reader.h says.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "conf/reader.h"
+#include "conf/settings.h"
+
+namespace limpet::conf {
+
+struct Boolean {
+  std::string accepted() const { return "true or false"; }
+  void operator()(const At& at, bool& out) const;
+};
+
+struct Integer {
+  int64_t least, most;
+
+  std::string accepted() const;
+  template <std::unsigned_integral T>
+  void operator()(const At& at, T& out) const {
+    int64_t number;
+    if (read(at, number)) out = static_cast<T>(number);
+  }
+  bool read(const At& at, int64_t& out) const;
+};
+
+// Bytes: "32KiB" or a plain integer.
+struct Size {
+  uint64_t least, most;
+  std::string_view zero = "";  // what 0 means, when it may be given although `least` is more
+
+  std::string accepted() const;
+  void operator()(const At& at, uint64_t& out) const;
+};
+
+// "1m30s"; never a plain number, whose unit would be a guess.
+struct Span {
+  Duration least, most;
+  std::string_view zero = "";  // what 0 means, when it may be given although `least` is more
+
+  std::string accepted() const;
+  void operator()(const At& at, Duration& out) const;
+};
+
+// One word of several.
+template <class E>
+struct Word {
+  struct Named {
+    std::string_view word;
+    E value;
+  };
+  std::vector<Named> named;
+
+  std::string accepted() const {
+    std::string out;
+    for (const Named& each : named) out += (out.empty() ? "" : ", ") + quoted(each.word);
+    return out;
+  }
+  void operator()(const At& at, E& out) const {
+    if (at.value.kind != Value::Kind::string) return at.wrong_type(accepted());
+    std::vector<std::string> words;
+    for (const Named& each : named) {
+      if (each.word == at.value.string) return void(out = each.value);
+      words.emplace_back(each.word);
+    }
+    const auto meant = nearest(at.value.string, words);
+    at.fault("unknown word " + quoted(at.value.string) + (meant ? ", did you mean \"" + *meant + "\"?" : ""),
+             accepted());
+  }
+};
+
+// A text that `parse` understands.
+template <class T>
+struct Text {
+  Parsed<T> (*parse)(std::string_view);
+  std::string_view what;
+
+  std::string accepted() const { return std::string(what); }
+  void operator()(const At& at, T& out) const {
+    if (at.value.kind != Value::Kind::string) return at.wrong_type(accepted());
+    Parsed<T> parsed = parse(at.value.string);
+    if (T* value = parsed.value()) {
+      out = std::move(*value);
+    } else {
+      at.fault(quoted(at.value.string) + " " + parsed.what(), accepted());
+    }
+  }
+};
+
+// 64 hexadecimal digits, as 32 bytes. Its faults never show the value.
+struct Secret {
+  std::string accepted() const { return "64 hexadecimal digits, as from `openssl rand -hex 32`"; }
+  void operator()(const At& at, std::string& out) const;
+};
+
+// What `item` reads, alone or in a list of at least one.
+template <class Item>
+struct OneOrMore {
+  Item item;
+
+  std::string accepted() const { return item.accepted() + ", or a list of these"; }
+  template <class T>
+  void operator()(const At& at, std::vector<T>& out) const {
+    if (at.value.kind != Value::Kind::list) {
+      T one{};
+      item(at, one);
+      out = {one};
+    } else if (at.value.items.empty()) {
+      at.fault("is empty", accepted());
+    } else {
+      List<Item>{item, "a list"}(at, out);
+    }
+  }
+};
+
+}  // namespace limpet::conf

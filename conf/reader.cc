@@ -1,0 +1,16 @@
+#include "conf/reader.h"
+
+namespace limpet::conf {
+
+void At::fault(std::string_view what, const std::string& accepted) const {
+  findings.fault(path, std::string(what) + (what.ends_with('?') ? " " : ", ") + "accepted: " + accepted);
+}
+
+void report_unknown_key(const Entry& entry, const std::string& path, std::vector<std::string> known,
+                        Findings& findings) {
+  const std::string unknown = path + shown(entry.key);
+  findings.record(unknown, entry.at);
+  findings.fault(unknown, "unknown key, " + hint(entry.key, known, '`'));
+}
+
+}  // namespace limpet::conf

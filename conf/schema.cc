@@ -1,0 +1,228 @@
+#include "conf/schema.h"
+
+#include <limits>
+
+#include "conf/grammar.h"
+#include "conf/places.h"
+#include "conf/read_values.h"
+
+namespace limpet::conf {
+namespace {
+
+constexpr int64_t kMostWorkers = 1024;
+constexpr int64_t kMostHeaders = 10'000;
+constexpr int64_t kMostSessions =
+    1'000'000'000;                     // of a table; at some 50 bytes each this fills most machines
+constexpr size_t kMostSecretKeys = 8;  // each one is tried on a token that none made
+
+// Nobody waits longer for a byte; sessions, which people come back to, may live for a year.
+constexpr Span kWait = {1ms, 24h};
+constexpr Span kSessionLife = {1s, 365 * 24h};
+
+const Text<std::string> kName = {parse_name, "1 to 64 letters, digits, \".\", \"_\" and \"-\""};
+const Text<std::string> kFileName = {parse_file_name,
+                                     "a file's path, relative to this file's folder or absolute"};
+
+const Keys<Log>& log_keys() {
+  static const Keys<Log> keys = {
+      key("level", &Log::level,
+          Word<LogLevel>{{{"debug", LogLevel::debug},
+                          {"info", LogLevel::info},
+                          {"warning", LogLevel::warning},
+                          {"error", LogLevel::error}}}),
+      key("access", &Log::access,
+          Text<std::string>{
+              parse_file_name,
+              "\"stdout\", \"off\" or a file's path, relative to this file's folder or absolute"}),
+      key("access_format", &Log::access_format,
+          Word<AccessFormat>{{{"json", AccessFormat::json}, {"combined", AccessFormat::combined}}}),
+  };
+  return keys;
+}
+
+const Keys<Secrets>& secrets_keys() {
+  static const Keys<Secrets> keys = {
+      key("keys", &Secrets::keys, List<Secret>{{}, "a list of at most 8", kMostSecretKeys}),
+      key("hash_secret", &Secrets::hash_secret, Secret{}),
+      key("key_file", &Secrets::key_file, kFileName),
+  };
+  return keys;
+}
+
+const Keys<Limits>& limits_keys() {
+  static const Keys<Limits> keys = {
+      key("head", &Limits::head, Size{1 * KiB, 1 * MiB}),
+      key("target", &Limits::target, Size{64, 1 * MiB}),
+      key("headers", &Limits::headers, Integer{1, kMostHeaders}),
+      key("body", &Limits::body, Size{0, std::numeric_limits<int64_t>::max()}),
+  };
+  return keys;
+}
+
+const Keys<ClientTimeouts>& client_timeouts_keys() {
+  static const Keys<ClientTimeouts> keys = {
+      key("idle", &ClientTimeouts::idle, kWait),
+      key("head", &ClientTimeouts::head, kWait),
+      key("body", &ClientTimeouts::body, kWait),
+  };
+  return keys;
+}
+
+const Keys<Listener>& listener_keys() {
+  static const Keys<Listener> keys = {
+      key("name", &Listener::name, kName),
+      key("address", &Listener::address,
+          Text<Address>{
+              parse_listener_address,
+              "an IP address and a port, \"127.0.0.1:80\", \"[::1]:80\", or \"*:80\" for all addresses"},
+          Need::required),
+      key("proxy_protocol", &Listener::proxy_protocol, Boolean{}),
+      key("trusted_proxies", &Listener::trusted_proxies,
+          List<Text<Cidr>>{{parse_network, "an IP address or network, \"10.0.0.0/8\" or \"2001:db8::/32\""},
+                           "a list"}),
+      key("forwarded", &Listener::forwarded,
+          Word<ForwardedStyle>{{{"x-forwarded", ForwardedStyle::x_forwarded},
+                                {"forwarded", ForwardedStyle::forwarded},
+                                {"both", ForwardedStyle::both},
+                                {"none", ForwardedStyle::none}}}),
+  };
+  return keys;
+}
+
+// A reference to a listener may be "" (every one), or the only listener's address.
+Parsed<std::string> parse_reference(std::string_view text) { return std::string(text); }
+
+const Keys<Route>& route_keys() {
+  static const Keys<Route> keys = {
+      key("listener", &Route::listener,
+          Text<std::string>{parse_reference, "a listener's name, or \"\" for every listener"}),
+      key("host", &Route::host,
+          Text<std::string>{parse_route_host,
+                            "a host name, \"shop.example.com\", or every name below one, \"*.example.com\""}),
+      key("path", &Route::path, Text<std::string>{parse_route_path, "a path that begins with \"/\""}),
+      key("pool", &Route::pool, Text<std::string>{parse_reference, "a pool's name"}, Need::required),
+  };
+  return keys;
+}
+
+const Keys<IpAffinity>& ip_keys() {
+  static const Keys<IpAffinity> keys = {
+      key("mask_v4", &IpAffinity::mask_v4, Integer{0, 32}),
+      key("mask_v6", &IpAffinity::mask_v6, Integer{0, 128}),
+  };
+  return keys;
+}
+
+const Keys<CookieAffinity>& cookie_keys() {
+  static const Keys<CookieAffinity> keys = {
+      key("name", &CookieAffinity::name,
+          Text<std::string>{parse_cookie_name,
+                            "a token (RFC 6265), or \"\" for \"limpet_\" and the pool's name"}),
+      key("path", &CookieAffinity::path,
+          Text<std::string>{parse_cookie_path, "a path that begins with \"/\""}),
+      key("domain", &CookieAffinity::domain,
+          Text<std::string>{parse_domain, "a host name, or \"\" for the host alone"}),
+      key("secure", &CookieAffinity::secure, Boolean{}),
+      key("http_only", &CookieAffinity::http_only, Boolean{}),
+      key("same_site", &CookieAffinity::same_site,
+          Word<SameSite>{{{"unset", SameSite::unset},
+                          {"lax", SameSite::lax},
+                          {"strict", SameSite::strict},
+                          {"none", SameSite::none}}}),
+      key("partitioned", &CookieAffinity::partitioned, Boolean{}),
+      key("attributes", &CookieAffinity::attributes,
+          List<Text<std::string>>{{parse_cookie_attribute, "a further attribute, such as \"Priority=High\""},
+                                  "a list"}),
+      key("absolute_timeout", &CookieAffinity::absolute_timeout,
+          Span{kSessionLife.least, kSessionLife.most, "none"}),
+  };
+  return keys;
+}
+
+const Keys<SessionIdAffinity>& session_id_keys() {
+  static const Keys<SessionIdAffinity> keys = {
+      key("sources", &SessionIdAffinity::sources,
+          List<Text<SessionIdSource>>{{parse_source,
+                                       "a place and a name, \"cookie:JSESSIONID\", "
+                                       "\"header:Mcp-Session-Id\", \"query:sid\" or \"path:jsessionid\""},
+                                      "a list"}),
+  };
+  return keys;
+}
+
+const Keys<PoolTimeouts>& pool_timeouts_keys() {
+  static const Keys<PoolTimeouts> keys = {
+      key("connect", &PoolTimeouts::connect, kWait),
+      key("head", &PoolTimeouts::head, kWait),
+      key("body", &PoolTimeouts::body, kWait),
+      key("tunnel", &PoolTimeouts::tunnel, kWait),
+      key("keep_alive", &PoolTimeouts::keep_alive, kWait),
+  };
+  return keys;
+}
+
+const Keys<Backend>& backend_keys() {
+  static const Keys<Backend> keys = {
+      key("name", &Backend::name, kName, Need::required),
+      key("address", &Backend::address,
+          Text<Address>{
+              parse_backend_address,
+              "\"10.0.0.1:8080\", \"[2001:db8::1]:8080\", \"app.internal:8080\" or \"unix:/run/app.sock\""},
+          Need::required),
+      key("weight", &Backend::weight, Integer{0, 65535}),
+      key("max_sessions", &Backend::max_sessions, Integer{0, std::numeric_limits<uint32_t>::max()}),
+  };
+  return keys;
+}
+
+const Keys<Pool>& pool_keys() {
+  static const Keys<Pool> keys = {
+      key("name", &Pool::name, kName, Need::required),
+      key("affinity", &Pool::affinity,
+          OneOrMore<Word<AffinityKind>>{{{{"ip", AffinityKind::ip},
+                                          {"cookie", AffinityKind::cookie},
+                                          {"session-id", AffinityKind::session_id}}}}),
+      key("storage", &Pool::storage,
+          Word<Storage>{{{"local", Storage::local},
+                         {"backup", Storage::backup},
+                         {"replicated", Storage::replicated},
+                         {"shared", Storage::shared}}}),
+      key("placement", &Pool::placement,
+          Word<Placement>{{{"least-sessions", Placement::least_sessions},
+                           {"round-robin", Placement::round_robin},
+                           {"hash", Placement::hash},
+                           {"random-two", Placement::random_two}}}),
+      key("failover", &Pool::failover,
+          Word<Failover>{{{"move", Failover::move}, {"refuse", Failover::refuse}}}),
+      key("patience", &Pool::patience, Span{0s, 1h}),
+      key("idle_timeout", &Pool::idle_timeout, kSessionLife),
+      key("unreturned_timeout", &Pool::unreturned_timeout, kSessionLife),
+      key("max_sessions", &Pool::max_sessions, Integer{1, kMostSessions}),
+      key("ip", &Pool::ip, Table<IpAffinity>{ip_keys(), "pool.ip"}),
+      key("cookie", &Pool::cookie, Table<CookieAffinity>{cookie_keys(), "pool.cookie"}),
+      key("session_id", &Pool::session_id, Table<SessionIdAffinity>{session_id_keys(), "pool.session_id"}),
+      key("timeouts", &Pool::timeouts, Table<PoolTimeouts>{pool_timeouts_keys(), "pool.timeouts"}),
+      key("backend", &Pool::backends, Tables<Backend>{backend_keys(), "pool.backend"}, Need::required),
+  };
+  return keys;
+}
+
+}  // namespace
+
+const Keys<Settings>& settings_keys() {
+  static const Keys<Settings> keys = {
+      key("workers", &Settings::workers, Integer{0, kMostWorkers}),
+      key("shutdown_timeout", &Settings::shutdown_timeout, Span{0s, 24h}),
+      key("via", &Settings::via, Text<std::string>{parse_token, "a token (RFC 9110), such as \"limpet\""}),
+      key("log", &Settings::log, Table<Log>{log_keys(), "log"}),
+      key("secrets", &Settings::secrets, Table<Secrets>{secrets_keys(), "secrets"}),
+      key("limits", &Settings::limits, Table<Limits>{limits_keys(), "limits"}),
+      key("timeouts", &Settings::timeouts, Table<ClientTimeouts>{client_timeouts_keys(), "timeouts"}),
+      key("listener", &Settings::listeners, Tables<Listener>{listener_keys(), "listener"}, Need::required),
+      key("route", &Settings::routes, Tables<Route>{route_keys(), "route"}),
+      key("pool", &Settings::pools, Tables<Pool>{pool_keys(), "pool"}, Need::required),
+  };
+  return keys;
+}
+
+}  // namespace limpet::conf

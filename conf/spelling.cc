@@ -1,0 +1,80 @@
+#include "conf/spelling.h"
+
+#include <algorithm>
+
+namespace limpet::conf {
+namespace {
+
+constexpr size_t kMostShown = 40;
+
+char folded(char c) {
+  if (c >= 'A' && c <= 'Z') return static_cast<char>(c - 'A' + 'a');
+  return c == '-' ? '_' : c;
+}
+
+bool continues_utf8(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
+
+}  // namespace
+
+std::string shown(std::string_view text) {
+  size_t size = std::min(text.size(), kMostShown);
+  while (size < text.size() && size > 0 && continues_utf8(text[size])) --size;
+
+  std::string out;
+  for (const char c : text.substr(0, size)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte != 0x7f) {
+      out += c;
+    } else {
+      constexpr char kHex[] = "0123456789abcdef";
+      out += {'\\', 'x', kHex[byte >> 4], kHex[byte & 15]};
+    }
+  }
+  return size < text.size() ? out + "..." : out;
+}
+
+std::string quoted(std::string_view text) { return '"' + shown(text) + '"'; }
+
+size_t edit_distance(std::string_view a, std::string_view b) {
+  // Three rows of the usual matrix: a swap of neighbours looks two rows back.
+  std::vector<size_t> before(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    before.swap(last);
+    last.swap(row);
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const char x = folded(a[i - 1]), y = folded(b[j - 1]);
+      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (x == y ? 0 : 1)});
+      if (i > 1 && j > 1 && x == folded(b[j - 2]) && folded(a[i - 2]) == y)
+        row[j] = std::min(row[j], before[j - 2] + 1);
+    }
+  }
+  return row[b.size()];
+}
+
+std::optional<std::string> nearest(std::string_view word, const std::vector<std::string>& candidates) {
+  const std::string* best = nullptr;
+  size_t fewest = std::max<size_t>(1, word.size() / 3) + 1;
+  for (const std::string& candidate : candidates) {
+    const size_t edits = edit_distance(word.substr(0, kMostShown), candidate);
+    // As many edits as letters turn any word into any other.
+    if (edits < fewest && edits < std::min(word.size(), candidate.size())) {
+      best = &candidate;
+      fewest = edits;
+    }
+  }
+  return best ? std::optional(*best) : std::nullopt;
+}
+
+std::string hint(std::string_view word, const std::vector<std::string>& candidates, char quote) {
+  if (const auto meant = nearest(word, candidates)) return "did you mean " + (quote + *meant) + quote + "?";
+  std::string out = "accepted:";
+  for (const std::string& candidate : candidates) {
+    out += (&candidate == &candidates.front() ? " " : ", ");
+    out += (quote + candidate) + quote;
+  }
+  return out;
+}
+
+}  // namespace limpet::conf
