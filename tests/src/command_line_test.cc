@@ -1,0 +1,127 @@
+#include "src/command_line.h"
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+using limpet::CommandLine;
+
+namespace {
+
+struct Said : CommandLine {
+  std::string out, err;
+};
+
+Said say(std::vector<const char*> words) {
+  words.insert(words.begin(), "limpet");
+  std::ostringstream out, err;
+  Said said;
+  static_cast<CommandLine&>(said) =
+      limpet::parse_command_line(static_cast<int>(words.size()), words.data(), "1.2.3", out, err);
+  said.out = out.str();
+  said.err = err.str();
+  return said;
+}
+
+struct CheckedFile {
+  explicit CheckedFile(const std::string& text) {
+    char name[] = "/tmp/limpet-check-XXXXXX";
+    folder = mkdtemp(name);
+    path = folder + "/limpet.toml";
+    std::ofstream(path) << text;
+    std::ostringstream to_out, to_err;
+    exit_code = limpet::check_file(path, to_out, to_err);
+    out = to_out.str();
+    err = to_err.str();
+  }
+  ~CheckedFile() { std::filesystem::remove_all(folder); }
+  std::string folder, path, out, err;
+  int exit_code;
+};
+
+}  // namespace
+
+TEST_CASE("run and check take one file") {
+  CHECK(say({"run", "a.toml"}).command == CommandLine::Command::run);
+  CHECK(say({"run", "a.toml"}).file == "a.toml");
+  CHECK(say({"check", "b.toml"}).command == CommandLine::Command::check);
+  CHECK(say({"check", "b.toml"}).file == "b.toml");
+}
+
+TEST_CASE("help tells commands, signals, exit codes and examples") {
+  for (const char* flag : {"--help", "-h"}) {
+    const Said said = say({flag});
+    CHECK(said.command == CommandLine::Command::none);
+    CHECK(said.exit_code == limpet::kExitOk);
+    for (const char* word :
+         {"limpet run", "limpet check", "--version", "SIGTERM", "SIGUSR1", "Exit codes", "Examples"}) {
+      CHECK_MESSAGE(said.out.find(word) != std::string::npos, word);
+    }
+    CHECK(said.err.empty());
+  }
+}
+
+TEST_CASE("the version is one line") {
+  const Said said = say({"--version"});
+  CHECK(said.out == "limpet 1.2.3\n");
+  CHECK(said.exit_code == limpet::kExitOk);
+}
+
+TEST_CASE("no command at all is answered by the help, as a mistake") {
+  const Said said = say({});
+  CHECK(said.command == CommandLine::Command::none);
+  CHECK(said.exit_code == limpet::kExitMisused);
+  CHECK(said.err.find("Examples") != std::string::npos);
+  CHECK(said.out.empty());
+}
+
+TEST_CASE("a command line that makes no sense is a mistake and runs nothing") {
+  const std::vector<std::vector<const char*>> mistakes = {{"run"},
+                                                          {"check"},
+                                                          {"walk", "a.toml"},
+                                                          {"run", "a.toml", "b.toml"},
+                                                          {"run", "a.toml", "check", "b.toml"},
+                                                          {"run", "--fast", "a.toml"}};
+  for (const auto& words : mistakes) {
+    const Said said = say(words);
+    CHECK(said.command == CommandLine::Command::none);
+    CHECK(said.exit_code == limpet::kExitMisused);
+    CHECK_FALSE(said.err.empty());
+  }
+}
+
+TEST_CASE("a sound file is said to be ok, with what it holds") {
+  const CheckedFile file(R"(
+[[listener]]
+address = "127.0.0.1:8080"
+[[pool]]
+name = "shop"
+[[pool.backend]]
+name = "a"
+address = "127.0.0.1:9001"
+[[pool.backend]]
+name = "b"
+address = "127.0.0.1:9002"
+)");
+  CHECK(file.err == "");
+  CHECK(file.out == file.path + ": ok, 1 listener, 1 pool, 2 backends\n");
+  CHECK(file.exit_code == limpet::kExitOk);
+}
+
+TEST_CASE("every fault of a file is one line on standard error") {
+  const CheckedFile file("workers = \"many\"\nno_such_key = 1\n");
+  CHECK(file.exit_code == limpet::kExitFault);
+  CHECK(file.out.empty());
+  CHECK(file.err.find(file.path + ":1:") != std::string::npos);
+  CHECK(file.err.find(file.path + ":2:") != std::string::npos);
+}
+
+TEST_CASE("a file that is not there is a fault") {
+  std::ostringstream out, err;
+  CHECK(limpet::check_file("/nowhere/limpet.toml", out, err) == limpet::kExitFault);
+  CHECK(err.str().find("/nowhere/limpet.toml") != std::string::npos);
+}
