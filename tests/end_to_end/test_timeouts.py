@@ -1,0 +1,211 @@
+"""Timeouts: each is configurable, and each is answered by its own status."""
+
+import threading
+import time
+
+import pytest
+
+from support.client import request_bytes
+from support.wire import Closed, eventually, head
+
+
+def test_a_head_that_does_not_end_is_408(scene):
+    a = scene.backend("a")
+    client = scene.limpet([a], timeouts={"head": "250ms"}).client()
+    client.send(b"GET / HTTP/1.1\r\nHost: ")
+    assert client.read_response().status == 408
+    assert client.is_closed()
+    assert a.bytes_received == 0
+
+
+def test_a_head_that_trickles_in_is_408_all_the_same(scene):
+    # The time counts from the request's first byte: another byte now and then buys nothing.
+    a = scene.backend("a")
+    client = scene.limpet([a], timeouts={"head": "300ms", "idle": "5s"}).client()
+    end = time.monotonic() + 5
+    try:
+        for byte in b"GET / HTTP/1.1\r\nX: " + b"x" * 1000:
+            client.send(bytes([byte]))
+            if not client.is_silent(0.03):
+                break
+            assert time.monotonic() < end, "a trickled head was waited for without end"
+    except OSError:
+        pass
+    assert client.read_response().status == 408
+    assert a.bytes_received == 0
+
+
+def test_the_time_for_a_head_counts_for_each_request_by_itself(scene):
+    a = scene.backend("a")
+    client = scene.limpet([a], timeouts={"head": "300ms", "idle": "5s"}).client()
+    for _ in range(3):
+        time.sleep(0.2)
+        assert client.get().status == 200
+    client.send(b"GET /")
+    assert client.read_response().status == 408
+
+
+def test_a_body_that_does_not_come_is_408(scene):
+    a = scene.backend("a")
+    client = scene.limpet([a], timeouts={"body": "250ms"}).client()
+    client.send(request_bytes("POST", body=b"hello")[:-1])
+    assert client.read_response().status == 408
+    assert client.is_closed()
+    eventually(lambda: not a.open_connections)
+    assert not any(request.complete for request in a.requests)
+
+
+def test_a_body_that_comes_slowly_but_steadily_is_waited_for(scene):
+    a = scene.backend("a", lambda connection, request: connection.reply(body=connection.read_body()))
+    client = scene.limpet([a], timeouts={"body": "300ms", "head": "300ms", "idle": "300ms"}, pool={"timeouts": {"head": "300ms", "body": "300ms"}}).client()
+    data = request_bytes("POST", body=b"0123456789")
+    client.send(data[:-10], *[data[-10 + index:len(data) - 9 + index] for index in range(10)], pause=0.1)
+    assert client.read_response().text == "0123456789"
+
+
+def test_a_client_that_does_not_take_its_answer_is_cut(scene):
+    finished = threading.Event()
+
+    def handler(connection, request):
+        try:
+            connection.reply(body=b"x" * 30_000_000)
+        finally:
+            finished.set()
+
+    a = scene.backend("a", handler)
+    limpet = scene.limpet([a], timeouts={"body": "300ms"})
+    client = limpet.client(receive_buffer=32768)
+    client.send(request_bytes(target="/untaken"))
+    assert finished.wait(6), "the backend still writes to a client that takes nothing"
+    assert limpet.log_of("/untaken")[0]["end"] != "ok"
+    with pytest.raises(Closed):
+        client.read_response()
+
+
+def test_a_client_that_takes_its_answer_slowly_is_served(scene):
+    a = scene.backend("a", lambda connection, request: connection.reply(body=b"x" * 8_000_000))
+    limpet = scene.limpet([a], timeouts={"body": "400ms"}, pool={"timeouts": {"body": "400ms"}})
+    client = limpet.client(receive_buffer=65536)
+    client.send(request_bytes())
+    response = client.read_head()
+    seen = 0
+    for piece in client.body_pieces(response, "length"):
+        before, seen = seen, seen + len(piece)
+        if before // 500_000 != seen // 500_000:
+            time.sleep(0.1)
+    assert seen == 8_000_000
+
+
+def test_a_backend_that_does_not_answer_is_504(scene):
+    released = threading.Event()
+
+    def handler(connection, request):
+        connection.read_body()
+        released.wait(5)
+        connection.close()
+
+    a = scene.backend("a", handler)
+    limpet = scene.limpet([a], pool={"timeouts": {"head": "250ms"}})
+    client = limpet.client()
+    for method in ("GET", "POST"):
+        assert client.request(method, "/slow", body=b"x" if method == "POST" else None).status == 504
+    assert len(a.requests) == 2, "a request that the backend has was sent again"
+    released.set()
+    assert all(line["status"] == 504 for line in limpet.log_of("/slow", 2))
+
+
+def test_after_504_the_late_answer_is_never_taken_for_another(scene):
+    def handler(connection, request):
+        if request.target == "/slow":
+            time.sleep(0.6)
+        connection.reply(body=request.target.encode())
+
+    a = scene.backend("a", handler)
+    client = scene.limpet([a], pool={"timeouts": {"head": "250ms"}}).client()
+    assert client.get("/slow").status == 504
+    if not client.ended:
+        assert client.get("/fast").text == "/fast"
+        time.sleep(0.5)
+        assert client.get("/fast").text == "/fast"
+
+
+def test_a_backend_that_stops_in_mid_head_is_504(scene):
+    def handler(connection, request):
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-")
+        connection.read_to_end()
+        connection.close()
+
+    a = scene.backend("a", handler)
+    assert scene.limpet([a], pool={"timeouts": {"head": "250ms"}}).get().status == 504
+
+
+def test_an_interim_answer_is_no_answer(scene):
+    def handler(connection, request):
+        connection.send(head("HTTP/1.1 103 Early Hints", ["X: y"]))
+        connection.read_to_end()
+        connection.close()
+
+    a = scene.backend("a", handler)
+    assert scene.limpet([a], pool={"timeouts": {"head": "250ms"}}).get().status == 504
+
+
+def test_the_backends_time_counts_from_the_requests_last_byte(scene):
+    a = scene.backend("a", lambda connection, request: connection.reply(body=connection.read_body()))
+    client = scene.limpet([a], pool={"timeouts": {"head": "250ms"}}).client()
+    data = request_bytes("POST", body=b"hello")
+    client.send(data[:-1])
+    time.sleep(0.6)
+    client.send(data[-1:])
+    assert client.read_response().text == "hello"
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked", "close"])
+def test_a_backend_that_stops_in_mid_body_cuts_the_client(scene, framing):
+    def handler(connection, request):
+        fields = {"length": ["Content-Length: 10"], "chunked": ["Transfer-Encoding: chunked"], "close": []}[framing]
+        connection.send(head("HTTP/1.1 200 OK", fields) + (b"5\r\nhello\r\n" if framing == "chunked" else b"hello"))
+        connection.read_to_end()
+        connection.close()
+
+    a = scene.backend("a", handler)
+    limpet = scene.limpet([a], pool={"timeouts": {"body": "250ms"}})
+    client = limpet.client()
+    client.send(request_bytes(target="/stuck"))
+    with pytest.raises(Closed) as cut:
+        client.read_response()
+    assert bytes(cut.value.message.body) == b"hello"
+    assert limpet.log_of("/stuck")[0]["end"] == "timeout"
+    eventually(lambda: not a.open_connections)
+
+
+def test_a_body_that_comes_slowly_but_steadily_from_a_backend_is_waited_for(scene):
+    def handler(connection, request):
+        connection.send(head("HTTP/1.1 200 OK", ["Content-Length: 8"]), *[b"x"] * 8, pause=0.1)
+
+    a = scene.backend("a", handler)
+    limpet = scene.limpet([a], pool={"timeouts": {"head": "300ms", "body": "300ms"}}, timeouts={"idle": "300ms", "body": "300ms"})
+    assert limpet.get().text == "x" * 8
+
+
+def test_a_connection_that_is_not_established_is_given_up(scene):
+    limpet = scene.limpet([scene.hanging()], pool={"timeouts": {"connect": "250ms"}})
+    response = limpet.get("/hanging")
+    assert response.status in (503, 504)
+    assert limpet.log_of("/hanging")[0]["status"] == response.status
+
+
+def test_a_connection_that_is_not_established_is_tried_elsewhere(scene):
+    a = scene.backend("a")
+    limpet = scene.limpet([scene.hanging(), a], pool={"timeouts": {"connect": "250ms"}, "affinity": ["cookie"], "placement": "round-robin"})
+    answers = [limpet.get() for _ in range(2)]
+    assert [(answer.status, answer.text) for answer in answers] == [(200, "a"), (200, "a")]
+
+
+def test_a_client_that_disappears_while_connecting_does_no_harm(scene):
+    limpet = scene.limpet([scene.hanging()], pool={"timeouts": {"connect": "300ms"}})
+    for index in range(10):
+        client = limpet.client()
+        client.send(request_bytes("POST", body=b"x" * 100))
+        time.sleep(0.02)
+        client.reset() if index % 2 else client.close()
+    assert limpet.get().status in (503, 504)
