@@ -1,0 +1,25 @@
+# Limpet in a small image that runs as a user of its own. Give it a configuration at /etc/limpet/limpet.toml:
+#   docker run -p 8080:8080 -v "$PWD/limpet.toml:/etc/limpet/limpet.toml:ro" limpet
+FROM debian:bookworm-slim AS build
+WORKDIR /limpet
+COPY scripts/lib.sh scripts/
+RUN bash -c '. scripts/lib.sh && need build_needs'
+COPY . .
+RUN bash -c '. scripts/lib.sh && build_release limpet && strip build/limpet'
+
+FROM debian:bookworm-slim
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends libspdlog1.10 libssl3 libtomlplusplus3 libuv1 libxxhash0 \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 10001 --create-home --home-dir /etc/limpet limpet
+COPY --from=build /limpet/build/limpet /usr/local/bin/
+COPY conf/limpet.toml /etc/limpet/
+USER limpet
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+# Healthy is what answers at LIMPET_HEALTH_PORT: a request without a Host is refused by Limpet itself (400) and troubles no backend.
+ENV LIMPET_HEALTH_PORT=8080
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["bash", "-c", \
+    "exec 3<>/dev/tcp/127.0.0.1/$LIMPET_HEALTH_PORT && printf 'GET / HTTP/1.1\\r\\n\\r\\n' >&3 && read -r -t 2 answer <&3 && [[ $answer == 'HTTP/1.1 '* ]]"]
+ENTRYPOINT ["limpet"]
+CMD ["run", "/etc/limpet/limpet.toml"]

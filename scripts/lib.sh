@@ -1,0 +1,115 @@
+# What run, test, dev and bench share: what they need installed, how a tree is built, how they speak. To be sourced; it moves to
+# the repository's root.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# Debian packages, each with the file or command that shows it is there (so that one from elsewhere will do as well).
+build_needs='
+  g++                  g++
+  cmake                cmake
+  ninja-build          ninja
+  ccache               ccache
+  pkg-config           pkg-config
+  libuv1-dev           /usr/include/uv.h
+  node-llhttp          /usr/share/llhttp/llhttp.c
+  libssl-dev           /usr/include/openssl/ssl.h
+  libxxhash-dev        /usr/include/xxhash.h
+  libtomlplusplus-dev  /usr/include/toml++/toml.h
+  libcli11-dev         /usr/include/CLI/CLI.hpp
+  libspdlog-dev        /usr/include/spdlog/spdlog.h
+  doctest-dev          /usr/include/doctest/doctest.h
+'
+demo_needs='
+  python3              /usr/bin/python3
+  curl                 curl
+'
+test_needs='
+  python3              /usr/bin/python3
+  python3-pytest       /usr/lib/python3/dist-packages/pytest/__init__.py
+  curl                 curl
+'
+apps_needs='
+  default-jre-headless java
+  tomcat10-common      /usr/share/tomcat10/bin/bootstrap.jar
+  nodejs               node
+  npm                  npm
+'
+fuzz_needs='
+  clang                clang++
+  libclang-rt-dev      /usr/lib/llvm-14/lib/clang/14.0.6/include/fuzzer/FuzzedDataProvider.h
+'
+lint_needs='
+  clang-format         clang-format
+'
+
+say() { printf '%s\n' "$*"; }
+die() { printf '%s\n' "$*" >&2; exit 1; }
+
+# need LIST...: installs what these lists hold and this machine lacks; says so, and does nothing where everything is there.
+need() {
+  local package proof list missing=() root=()
+  for list in "$@"; do
+    while read -r package proof; do
+      [[ -z $package || -e $proof ]] || command -v "$proof" >/dev/null || missing+=("$package")
+    done <<<"${!list}"
+  done
+  ((${#missing[@]})) || return 0
+  command -v apt-get >/dev/null || die "This needs what Debian calls: ${missing[*]}. Please install that, and try again."
+  if ((EUID)); then
+    command -v sudo >/dev/null || die "Please run as root: apt-get install --no-install-recommends ${missing[*]}"
+    root=(sudo)
+  fi
+  say "Installing ${missing[*]} (Debian packages)"
+  mkdir -p build/logs
+  "${root[@]}" apt-get -q update >build/logs/apt.log 2>&1 &&
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 \
+      install "${missing[@]}" >>build/logs/apt.log 2>&1 ||
+    { tail -n 20 build/logs/apt.log >&2; die "The installation failed; build/logs/apt.log has everything."; }
+}
+
+export CCACHE_DIR="$PWD/.cache/ccache" CCACHE_BASEDIR="$PWD" CCACHE_MAXSIZE=1G
+
+# build DIR TARGETS [CMAKE_OPTION...]: configures DIR and builds these targets there, by ccache.
+build() {
+  local dir=$1 targets=$2
+  shift 2
+  cmake -S . -B "$dir" -G Ninja -DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache "$@" >/dev/null
+  # shellcheck disable=SC2086  # several targets are several words
+  cmake --build "$dir" --target $targets
+}
+
+# The builds there are, each in a directory of its own under build/, so that none spoils another.
+build_release() { build build "$1" -DCMAKE_BUILD_TYPE=Release; }
+build_asan() { build build/asan "$1" -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 -DLIMPET_SANITIZE=address,undefined; }
+build_tsan() { build build/tsan "$1" -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 -DLIMPET_SANITIZE=thread; }
+build_fuzz() {
+  build build/fuzz "$1" -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 -DLIMPET_SANITIZE=address,undefined -DLIMPET_FUZZ=ON \
+    -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++
+}
+
+# fuzz TARGET SECONDS: runs this fuzz target, or all where it is empty; "ok" or "not ok" for each. Corpora are kept, and what
+# broke a target is left, in build/fuzz.
+fuzz() {
+  local target name broken=0
+  for target in build/fuzz/fuzz_${1:-*}; do
+    [[ -f $target ]] || continue  # not one of CMake's own directories, and not an unmatched pattern
+    name=${target##*/}
+    mkdir -p "build/fuzz/corpus/$name"
+    if "$target" -max_total_time="$2" -timeout=10 -artifact_prefix="build/fuzz/$name-" "build/fuzz/corpus/$name"; then
+      say "ok $name"
+    else
+      say "not ok $name"
+      broken=1
+    fi
+  done
+  return $broken
+}
+
+# listens PORT: does anything answer at this port of 127.0.0.1?
+listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# without_aslr COMMAND...: ThreadSanitizer finds no room where a kernel scatters addresses widely. Where that may not be turned
+# off (some containers), it runs as it is.
+without_aslr() {
+  if setarch -R true 2>/dev/null; then setarch -R "$@"; else "$@"; fi
+}

@@ -1,0 +1,31 @@
+"""What every Python test gets: the support package on its path, a binary to test, a scene, and an orderly end.
+
+SIGTERM ends a run as Ctrl-C does, with the teardown of what it started.
+"""
+
+import os
+import pathlib
+import signal
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from support.limpet import Scene  # noqa: E402
+
+
+def pytest_configure():
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items):
+    if not os.environ.get("LIMPET_BIN"):
+        pytest.exit("LIMPET_BIN must name the limpet binary", returncode=2)
+
+
+@pytest.fixture
+def scene():
+    scene = Scene()
+    yield scene
+    scene.close()
