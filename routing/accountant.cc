@@ -1,0 +1,105 @@
+#include "routing/accountant.h"
+
+#include <algorithm>
+#include <array>
+
+#include "routing/learning.h"
+
+namespace limpet::routing {
+namespace {
+
+using Kind = conf::AffinityKind;
+using Room = SessionTable::Room;
+
+}  // namespace
+
+struct Accountant::Answer {
+  const Identity& identity;
+  const Choice& choice;
+  const Fleet& fleet;
+  const uint32_t now;
+  Room room;  // what choose() reserved at choice.slot, until a session uses it
+
+  bool was_guess() const {
+    return identity.tracked && identity.kind == Kind::session_id &&
+           (choice.reason == Reason::hash || choice.reason == Reason::token);
+  }
+};
+
+Accountant::Accountant(const conf::Pool& pool, const Identifier& identifier, SessionTable& table,
+                       uint64_t seed)
+    : tracked_(pool.affinity.front()),
+      session_id_(pool.session_id),
+      identifier_(identifier),
+      table_(table),
+      session_numbers_(seed) {}
+
+Outcome Accountant::account(const Identity& identity, const Choice& choice, const Fleet& fleet,
+                            const RequestView& request, const ResponseView& response, uint32_t now) {
+  Answer answer{identity, choice, fleet, now, choice.reserved ? Room::reserved : Room::none};
+  if (tracked_ == Kind::session_id) learn_ids(answer, request, response);
+  Outcome outcome;
+  if (identifier_.cookie()) outcome.token = token(answer);
+  if (answer.room == Room::reserved) table_.release(choice.slot);
+  return outcome;
+}
+
+void Accountant::open(Answer& answer, uint64_t key) {
+  if (table_.open(key, answer.choice.slot, answer.now, answer.room).added) answer.room = Room::none;
+}
+
+// Deletions first: an answer that ends one session and begins another is a logout, then a login.
+void Accountant::learn_ids(Answer& answer, const RequestView& request, const ResponseView& response) {
+  const Learned learned = learn(session_id_, request, response, answer.now);
+  for (const std::string_view id : learned.deleted()) {
+    table_.end(identifier_.key_of_id(id), SessionTable::End::logged_out, answer.now);
+  }
+  std::array<uint64_t, Learned::kMost> keys;
+  const auto end = std::transform(learned.set().begin(), learned.set().end(), keys.begin(),
+                                  [&](std::string_view id) { return identifier_.key_of_id(id); });
+  const Identity& identity = answer.identity;
+  const bool confirmed = identity.tracked && std::find(keys.begin(), end, identity.key) != end;
+  // The home itself gave its session another id. One takes the old one's place; any other is a session beside
+  // it.
+  bool renewable = identity.tracked && answer.choice.reason == Reason::bound && !confirmed;
+  for (auto key = keys.begin(); key != end; ++key) {
+    const bool renewed = renewable && table_.renew(identity.key, *key, answer.choice.slot, answer.now);
+    if (!renewed) open(answer, *key);
+    renewable = false;
+  }
+  const bool missed = answer.was_guess() && end != keys.begin() && !confirmed;
+  if (missed) guesses_missed_.fetch_add(1, std::memory_order_relaxed);
+}
+
+// A client that has an id is recognised by it; the token is for clients that had nothing, and goes on for
+// those that have one.
+std::optional<std::string> Accountant::token(Answer& answer) {
+  const bool has_token = answer.identity.token_issued != 0 && answer.choice.reason != Reason::placed;
+  if (has_token) return renew_token(answer);
+  const bool has_id = answer.identity.tracked && tracked_ != Kind::cookie;
+  return has_id ? std::nullopt : begin_token(answer);
+}
+
+std::optional<std::string> Accountant::begin_token(Answer& answer) {
+  const uint64_t number = session_numbers_.next();
+  const uint64_t home = answer.fleet.backends[answer.choice.slot].id;
+  auto token = identifier_.cookie()->seal({home, number, answer.now, answer.now});
+  if (token && tracked_ == Kind::cookie) open(answer, identifier_.key_of_number(number));
+  return token;
+}
+
+std::optional<std::string> Accountant::renew_token(const Answer& answer) {
+  const Identity& identity = answer.identity;
+  Slot home = answer.choice.slot;
+  if (home == identity.token_home && !identifier_.cookie()->is_due(identity.token_renewed, answer.now))
+    return std::nullopt;
+  if (tracked_ == Kind::cookie) {
+    // The session may have moved on since this request left.
+    if (const SessionTable::Lookup found = table_.find(identity.key, answer.now)) home = found.home;
+    if (home >= answer.fleet.backends.size()) return std::nullopt;
+  }
+  return identifier_.cookie()->seal(
+      {answer.fleet.backends[home].id, identity.token_number, identity.token_issued, answer.now});
+}
+
+}  // namespace limpet::routing

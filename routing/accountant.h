@@ -1,0 +1,49 @@
+// Reads a backend's answer for what it means to the client's session: what begins, goes on under another
+// name, or ends.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "conf/settings.h"
+#include "routing/decision.h"
+#include "routing/fleet.h"
+#include "routing/identifier.h"
+#include "routing/random.h"
+#include "routing/request_view.h"
+#include "routing/session_table.h"
+
+namespace limpet::routing {
+
+// Thread-safe.
+class Accountant {
+ public:
+  // `identifier` and `table` outlive the accountant. `seed`: random; session numbers begin there.
+  Accountant(const conf::Pool& pool, const Identifier& identifier, SessionTable& table, uint64_t seed);
+
+  // See Router::account().
+  Outcome account(const Identity& identity, const Choice& choice, const Fleet& fleet,
+                  const RequestView& request, const ResponseView& response, uint32_t now);
+
+  uint64_t guesses_missed() const { return guesses_missed_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Answer;  // the arguments of account(), and whether its room is still reserved
+
+  void open(Answer& answer, uint64_t key);
+  void learn_ids(Answer& answer, const RequestView& request, const ResponseView& response);
+  std::optional<std::string> begin_token(Answer& answer);
+  std::optional<std::string> renew_token(const Answer& answer);
+  std::optional<std::string> token(Answer& answer);
+
+  const conf::AffinityKind tracked_;
+  const conf::SessionIdAffinity session_id_;
+  const Identifier& identifier_;
+  SessionTable& table_;
+  SharedRandom session_numbers_;
+  std::atomic<uint64_t> guesses_missed_{0};
+};
+
+}  // namespace limpet::routing

@@ -1,0 +1,63 @@
+// Where a request says who its client is: the client's address, the pool's cookie, the application's session
+// id. Pure: views into the request in, views out.
+//
+// Everything is compared as it was received: a session id is opaque bytes, not percent-decoded (what a client
+// sends back is what the application wrote), and a route suffix that Tomcat or mod_jk appends to it
+// ("….node1") is part of it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "conf/settings.h"
+#include "routing/ascii.h"
+#include "routing/request_view.h"
+
+namespace limpet::routing {
+
+// A longer session id is no id: nobody's are, and a client must not make us hash what it likes.
+inline constexpr size_t kLongestId = 4096;
+
+// The name of the pool's own cookie.
+std::string cookie_name(const conf::Pool& pool);
+
+// The client's address under the pool's masks. False for an all-zero address: the peer has none.
+bool has_address(const conf::IpAddress& client);
+conf::IpAddress client_block(const conf::IpAddress& client, const conf::IpAffinity& affinity);
+
+// The id at one place of the request; empty when there is none that could be one (empty, or longer than
+// kLongestId).
+std::string_view id_at(const conf::SessionIdSource& source, const RequestView& request);
+
+// The id at the first source that holds one; empty when none does.
+std::string_view session_id(const conf::SessionIdAffinity& affinity, const RequestView& request);
+
+// The value of `;name=` in any segment of the path of `target`, which may be in absolute form; empty when
+// there is none (Jakarta Servlet 6.0, section 7.1.3: `;jsessionid=`).
+std::string_view path_parameter(std::string_view target, std::string_view name);
+
+// A cookie's value without the quotes that may surround it (RFC 6265, section 4.1.1).
+constexpr std::string_view unquoted(std::string_view value) {
+  if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
+    return value.substr(1, value.size() - 2);
+  return value;
+}
+
+// Calls `use(value)` for each cookie called `name`, in the order received, over every Cookie field (HTTP/2
+// sends several; RFC 9113, section 8.2.3), until it returns true. Names are compared with case (RFC 6265,
+// section 5.4).
+template <class Use>
+void for_each_cookie(std::span<const Field> fields, std::string_view name, Use&& use) {
+  for (const Field& field : fields) {
+    if (!equals_ignoring_case(field.name, "cookie")) continue;
+    std::string_view rest = field.value;
+    while (!rest.empty()) {
+      std::string_view value = take_until(rest, ';');
+      if (value.find('=') == std::string_view::npos) continue;
+      if (trimmed(take_until(value, '=')) == name && use(unquoted(trimmed(value)))) return;
+    }
+  }
+}
+
+}  // namespace limpet::routing

@@ -1,0 +1,37 @@
+// Comparing and trimming bytes of a message as HTTP does: ASCII only, whatever the locale.
+#pragma once
+
+#include <string_view>
+
+namespace limpet::routing {
+
+constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
+
+constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+// Field names, cookie attributes and host names are compared without case (RFC 9110, section 5.1).
+constexpr bool equals_ignoring_case(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (lower(a[i]) != lower(b[i])) return false;
+  }
+  return true;
+}
+
+// Without the optional white space around it (RFC 9110, section 5.6.3).
+constexpr std::string_view trimmed(std::string_view text) {
+  const auto is_space = [](char c) { return c == ' ' || c == '\t'; };
+  while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+// Cuts `rest` at the first `separator` and returns what stood before it; all of it where there is none.
+constexpr std::string_view take_until(std::string_view& rest, char separator) {
+  const size_t end = rest.find(separator);
+  const std::string_view piece = rest.substr(0, end);
+  rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+  return piece;
+}
+
+}  // namespace limpet::routing

@@ -1,0 +1,27 @@
+#include "routing/decision.h"
+
+namespace limpet::routing {
+
+const char* text(Reason reason) {
+  switch (reason) {
+    case Reason::bound:
+      return "bound";
+    case Reason::token:
+      return "token";
+    case Reason::hash:
+      return "hash";
+    case Reason::placed:
+      return "placed";
+    case Reason::failed_over:
+      return "failed_over";
+    case Reason::refused:
+      return "refused";
+    case Reason::full:
+      return "full";
+    case Reason::no_backend:
+      return "no_backend";
+  }
+  return "";
+}
+
+}  // namespace limpet::routing

@@ -1,0 +1,52 @@
+// What routing finds out and decides about one request: values that go from identify() through choose() to
+// account().
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "conf/settings.h"
+#include "routing/fleet.h"
+
+namespace limpet::routing {
+
+// Why a request went where it went; the access log and the status endpoint say it in these words.
+enum class Reason : uint8_t {
+  bound,        // the session table knew its home
+  token,        // a valid token named its home
+  hash,         // a key that nothing was bound to: weighted rendezvous
+  placed,       // no key: the pool's placement
+  failed_over,  // its home could not serve it, so it moved
+  // No backend:
+  refused,     // its home cannot serve it and failover = "refuse"
+  full,        // every usable backend is at max_sessions
+  no_backend,  // nothing usable is left to try
+};
+const char* text(Reason);
+
+// What a request says about its client.
+struct Identity {
+  conf::AffinityKind kind{};  // of the key that was found; the pool's first kind when there is none
+  bool has_key = false;
+  bool tracked = false;        // the key is of the pool's first kind, the one whose sessions are in the table
+  uint64_t key = 0;            // keyed hash; the table's key
+  Slot token_home = kNoSlot;   // cookie: the backend that a valid token names, when the fleet still has it
+  uint32_t token_issued = 0;   // cookie: seconds of Unix time; 0: no valid token
+  uint32_t token_renewed = 0;  // cookie: when it was last sent
+  uint64_t token_number = 0;   // cookie: the session's random number
+};
+
+struct Choice {
+  Slot slot = kNoSlot;
+  Reason reason = Reason::no_backend;
+  bool reserved = false;  // room for a session is held on `slot` until account() or release()
+  explicit operator bool() const { return slot != kNoSlot; }
+};
+
+// What the pool adds to an answer.
+struct Outcome {
+  std::optional<std::string> token;  // to be set as the pool's cookie
+};
+
+}  // namespace limpet::routing

@@ -1,0 +1,71 @@
+#include "routing/identifier.h"
+
+#include <algorithm>
+
+#include "routing/affinity_key.h"
+
+namespace limpet::routing {
+namespace {
+
+using Kind = conf::AffinityKind;
+
+template <class Value>
+std::string_view bytes_of(const Value& value) {
+  return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+
+}  // namespace
+
+Identifier::Identifier(const conf::Pool& pool, const std::vector<std::string>& keys,
+                       const std::string& hash_secret)
+    : affinity_(pool.affinity), ip_(pool.ip), session_id_(pool.session_id), hash_(hash_secret) {
+  if (std::find(affinity_.begin(), affinity_.end(), Kind::cookie) != affinity_.end())
+    cookie_.emplace(pool, keys);
+}
+
+uint64_t Identifier::key_of_number(uint64_t session_number) const {
+  return hash_.of(Kind::cookie, bytes_of(session_number));
+}
+
+uint64_t Identifier::key_of_id(std::string_view session_id) const {
+  return hash_.of(Kind::session_id, session_id);
+}
+
+uint64_t Identifier::key_of_client(const conf::IpAddress& client) const {
+  return hash_.of(Kind::ip, bytes_of(client_block(client, ip_).bytes));
+}
+
+Identity Identifier::identify(const RequestView& request, const Fleet& fleet, uint32_t now) const {
+  Identity identity;
+  identity.kind = affinity_.front();
+  if (cookie_) read_token(request, fleet, now, identity);
+  for (const Kind kind : affinity_) {
+    std::optional<uint64_t> key;
+    if (kind == Kind::cookie) {
+      if (identity.token_issued != 0) key = key_of_number(identity.token_number);
+    } else if (kind == Kind::ip) {
+      if (has_address(request.client)) key = key_of_client(request.client);
+    } else if (const std::string_view id = session_id(session_id_, request); !id.empty()) {
+      key = key_of_id(id);
+    }
+    if (!key) continue;
+    identity.kind = kind;
+    identity.has_key = true;
+    identity.tracked = kind == affinity_.front();
+    identity.key = *key;
+    break;
+  }
+  return identity;
+}
+
+void Identifier::read_token(const RequestView& request, const Fleet& fleet, uint32_t now,
+                            Identity& identity) const {
+  const std::optional<Token> token = cookie_->read(request, now);
+  if (!token) return;
+  identity.token_home = fleet.find(token->backend);
+  identity.token_issued = token->issued;
+  identity.token_renewed = token->renewed;
+  identity.token_number = token->number;
+}
+
+}  // namespace limpet::routing

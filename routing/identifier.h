@@ -1,0 +1,42 @@
+// Recognises a request's client: which of the pool's kinds of affinity has a key for it, and the key.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "conf/settings.h"
+#include "routing/decision.h"
+#include "routing/fleet.h"
+#include "routing/hash.h"
+#include "routing/request_view.h"
+#include "routing/token_cookie.h"
+
+namespace limpet::routing {
+
+// Thread-safe.
+class Identifier {
+ public:
+  Identifier(const conf::Pool& pool, const std::vector<std::string>& keys, const std::string& hash_secret);
+
+  Identity identify(const RequestView& request, const Fleet& fleet, uint32_t now) const;
+
+  uint64_t key_of_number(uint64_t session_number) const;
+  uint64_t key_of_id(std::string_view session_id) const;
+
+  const TokenCookie* cookie() const { return cookie_ ? &*cookie_ : nullptr; }  // nullptr: not in the affinity
+
+ private:
+  uint64_t key_of_client(const conf::IpAddress& client) const;
+  void read_token(const RequestView& request, const Fleet& fleet, uint32_t now, Identity& identity) const;
+
+  const std::vector<conf::AffinityKind> affinity_;
+  const conf::IpAffinity ip_;
+  const conf::SessionIdAffinity session_id_;
+  const KeyedHash hash_;
+  std::optional<TokenCookie> cookie_;
+};
+
+}  // namespace limpet::routing

@@ -1,0 +1,109 @@
+#include "routing/placement.h"
+
+#include "routing/rendezvous.h"
+
+namespace limpet::routing {
+namespace {
+
+constexpr auto kRelaxed = std::memory_order_relaxed;
+
+template <class Use>
+void for_each_admitted(const Candidates& candidates, Use&& use) {
+  for (size_t i = 0; i < candidates.fleet.backends.size(); ++i) {
+    const Slot slot = static_cast<Slot>(i);
+    if (candidates.admits(slot)) use(slot, candidates.fleet.backends[i].weight);
+  }
+}
+
+// Keeps each one it is shown with the probability of its weight among all it was shown.
+class WeightedDraw {
+ public:
+  explicit WeightedDraw(Random& draws) : draws_(draws) {}
+
+  void show(Slot slot, uint32_t weight) {
+    total_ += weight;
+    if (draws_.below(total_) < weight) drawn_ = slot;
+  }
+  void forget() {
+    total_ = 0;
+    drawn_ = kNoSlot;
+  }
+  Slot drawn() const { return drawn_; }
+
+ private:
+  Random& draws_;
+  uint64_t total_ = 0;
+  Slot drawn_ = kNoSlot;
+};
+
+}  // namespace
+
+Placement::Placement(conf::Placement how, uint64_t seed) : how_(how), random_(seed) {}
+
+Slot Placement::pick(const Candidates& candidates) {
+  switch (how_) {
+    case conf::Placement::least_sessions:
+      return least_sessions(candidates);
+    case conf::Placement::round_robin:
+      return round_robin(candidates);
+    case conf::Placement::hash:
+      return rendezvous(random_.next(), candidates.fleet, [&](Slot slot) { return candidates.admits(slot); });
+    case conf::Placement::random_two:
+      return random_two(candidates);
+  }
+  return kNoSlot;
+}
+
+Slot Placement::least_sessions(const Candidates& candidates) {
+  Random draws(random_.next());
+  WeightedDraw draw(draws);
+  uint64_t least_load = 0, least_weight = 0;
+  for_each_admitted(candidates, [&](Slot slot, uint32_t weight) {
+    const uint64_t load = candidates.table.load(slot);
+    const uint64_t ours = load * least_weight,
+                   least = least_load * weight;  // load / weight, compared without dividing
+    if (least_weight == 0 || ours < least) {
+      draw.forget();
+      least_load = load;
+      least_weight = weight;
+    } else if (ours > least) {
+      return;
+    }
+    draw.show(slot, weight);
+  });
+  return draw.drawn();
+}
+
+Slot Placement::round_robin(const Candidates& candidates) {
+  Slot best = kNoSlot;
+  int64_t best_credit = 0, total = 0;
+  for_each_admitted(candidates, [&](Slot slot, uint32_t weight) {
+    const int64_t credit = turns_[slot].credit.fetch_add(weight, kRelaxed) + weight;
+    total += weight;
+    if (best == kNoSlot || credit > best_credit) {
+      best = slot;
+      best_credit = credit;
+    }
+  });
+  if (best != kNoSlot) turns_[best].credit.fetch_sub(total, kRelaxed);
+  return best;
+}
+
+Slot Placement::random_two(const Candidates& candidates) {
+  Random draws(random_.next());
+  WeightedDraw draw(draws);
+  for_each_admitted(candidates, [&](Slot slot, uint32_t weight) { draw.show(slot, weight); });
+  const Slot one = draw.drawn();
+  draw.forget();
+  for_each_admitted(candidates, [&](Slot slot, uint32_t weight) {
+    if (slot != one) draw.show(slot, weight);
+  });
+  const Slot two = draw.drawn();
+  if (one == kNoSlot || two == kNoSlot) return one;
+  const auto& backends = candidates.fleet.backends;
+  const uint64_t load_one = uint64_t{candidates.table.load(one)} * backends[two].weight;
+  const uint64_t load_two = uint64_t{candidates.table.load(two)} * backends[one].weight;
+  return load_two < load_one ? two : one;
+}
+
+}  // namespace limpet::routing

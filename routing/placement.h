@@ -1,0 +1,61 @@
+// Which backend takes a session that has no home yet: the pool's `placement`, by weight, among those that may
+// take one.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "conf/settings.h"
+#include "routing/fleet.h"
+#include "routing/per_slot.h"
+#include "routing/random.h"
+#include "routing/session_table.h"
+#include "routing/tried.h"
+
+namespace limpet::routing {
+
+// The backends that one request may be placed at.
+struct Candidates {
+  const Fleet& fleet;
+  const Tried& tried;
+  const SessionTable& table;
+
+  bool usable(Slot slot) const { return fleet.backends[slot].takes_new_sessions() && !tried.contains(slot); }
+  bool has_room(Slot slot) const {
+    const uint32_t limit = fleet.backends[slot].max_sessions;
+    return limit == 0 || table.load(slot) < limit;
+  }
+  bool admits(Slot slot) const { return usable(slot) && has_room(slot); }
+};
+
+// Thread-safe. Placement advises; only SessionTable::reserve() decides, so two requests that pick the last
+// place at once do not both get it.
+class Placement {
+ public:
+  Placement(conf::Placement how, uint64_t seed);
+
+  // kNoSlot when no backend admits.
+  // - least_sessions: fewest sessions and reservations for its weight; ties in proportion to weight.
+  // - round_robin: smooth weighted round-robin (each gains its weight, the highest is taken and loses what
+  //   all gained), so that a heavy backend's turns are spread out. Exact for one thread, close to it for
+  //   several.
+  // - hash: rendezvous over a random number: by weight, without memory.
+  // - random_two: the less loaded of two drawn by weight (M. Mitzenmacher, "The power of two choices in
+  //   randomized load balancing", IEEE TPDS 12(10), 2001).
+  Slot pick(const Candidates& candidates);
+
+ private:
+  struct Turn {
+    std::atomic<int64_t> credit{0};
+  };
+
+  Slot least_sessions(const Candidates& candidates);
+  Slot round_robin(const Candidates& candidates);
+  Slot random_two(const Candidates& candidates);
+
+  const conf::Placement how_;
+  SharedRandom random_;
+  PerSlot<Turn> turns_;
+};
+
+}  // namespace limpet::routing

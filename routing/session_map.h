@@ -1,0 +1,59 @@
+// A lean hash map from a session's key to its entry: open addressing, linear probing, deletion by shifting
+// back (Knuth, TAOCP volume 3, section 6.4, algorithm R), so that there are no tombstones and an entry costs
+// nothing but itself and slack. Not thread-safe; the session table puts a mutex around each of its maps.
+//
+// Keys are hashes already. An entry's first place is key * capacity / 2^64, which works for any capacity: the
+// map grows by a quarter, not by doubling, and stays between 0.64 and 0.8 full while it grows. It does not
+// shrink.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "routing/fleet.h"
+
+namespace limpet::routing {
+
+struct Entry {
+  // A session; or an alias, the former key of a session that was renewed, which leads to its key now.
+  enum class Kind : uint8_t { none, session, alias };
+
+  uint64_t key = 0;
+  union {
+    uint64_t target = 0;  // alias: the session's key now
+    uint32_t first_seen;  // session: seconds of Unix time
+  };
+  uint32_t last_seen = 0;  // session: seconds of Unix time; alias: when it became one
+  Slot home = kNoSlot;     // session
+  Kind kind = Kind::none;
+  bool returned = false;  // session: its client has come back at least once
+};
+static_assert(sizeof(Entry) == 24);
+
+class SessionMap {
+ public:
+  // nullptr when `key` has no entry. Pointers hold until the next insert() or erase().
+  Entry* find(uint64_t key);
+
+  // Adds a copy; its key has no entry yet.
+  void insert(const Entry& entry);
+
+  // `entry` is one of the map's. Another entry may take its place.
+  void erase(Entry* entry);
+
+  size_t size() const { return size_; }
+  size_t capacity() const { return capacity_; }
+  Entry& at(size_t place) { return entries_[place]; }  // of any kind, none too
+
+ private:
+  size_t first_place(uint64_t key) const;
+  size_t after(size_t place) const { return place + 1 == capacity_ ? 0 : place + 1; }
+  void put(const Entry& entry);
+  void grow();
+
+  std::unique_ptr<Entry[]> entries_;
+  size_t capacity_ = 0;
+  size_t size_ = 0;
+};
+
+}  // namespace limpet::routing

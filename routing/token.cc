@@ -1,0 +1,210 @@
+#include "routing/token.h"
+
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+
+#include <functional>
+#include <stdexcept>
+#include <thread>
+
+namespace limpet::routing {
+namespace {
+
+constexpr size_t kNonceSize = 12, kPlainSize = 24, kTagSize = 16;
+constexpr size_t kSealedSize = kNonceSize + kPlainSize + kTagSize;
+static_assert(TokenSealer::kTextSize == (kSealedSize * 4 + 2) / 3);
+
+using Sealed = std::array<uint8_t, kSealedSize>;
+using Plain = std::array<uint8_t, kPlainSize>;
+
+struct FreeContext {
+  void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
+};
+using Context = std::unique_ptr<EVP_CIPHER_CTX, FreeContext>;
+
+template <class Unsigned>
+uint8_t* put(Unsigned value, uint8_t* out) {
+  for (size_t i = 0; i < sizeof value; ++i) *out++ = static_cast<uint8_t>(value >> (8 * i));
+  return out;
+}
+
+template <class Unsigned>
+const uint8_t* take(const uint8_t* in, Unsigned& value) {
+  value = 0;
+  for (size_t i = 0; i < sizeof value; ++i) value |= static_cast<Unsigned>(*in++) << (8 * i);
+  return in;
+}
+
+Plain packed(const Token& token) {
+  Plain plain;
+  uint8_t* out = put(token.backend, plain.data());
+  out = put(token.number, out);
+  out = put(token.issued, out);
+  put(token.renewed, out);
+  return plain;
+}
+
+Token unpacked(const Plain& plain) {
+  Token token;
+  const uint8_t* in = take(plain.data(), token.backend);
+  in = take(in, token.number);
+  in = take(in, token.issued);
+  take(in, token.renewed);
+  return token;
+}
+
+constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+constexpr uint8_t kNotInAlphabet = 0xff;
+
+constexpr std::array<uint8_t, 256> kSextets = [] {
+  std::array<uint8_t, 256> sextets{};
+  sextets.fill(kNotInAlphabet);
+  for (size_t i = 0; i < kAlphabet.size(); ++i)
+    sextets[static_cast<uint8_t>(kAlphabet[i])] = static_cast<uint8_t>(i);
+  return sextets;
+}();
+
+std::string encoded(const Sealed& sealed) {
+  std::string text;
+  text.reserve(TokenSealer::kTextSize);
+  uint32_t bits = 0;
+  int count = 0;
+  for (const uint8_t byte : sealed) {
+    bits = bits << 8 | byte;
+    for (count += 8; count >= 6; count -= 6) text += kAlphabet[bits >> (count - 6) & 63];
+  }
+  text += kAlphabet[bits << (6 - count) & 63];
+  return text;
+}
+
+// A token has one spelling: the bits that the last character has to spare must be zero.
+bool decode(std::string_view text, Sealed& sealed) {
+  if (text.size() != TokenSealer::kTextSize) return false;
+  size_t size = 0;
+  uint32_t bits = 0;
+  int count = 0;
+  uint8_t seen = 0;
+  for (const char c : text) {
+    const uint8_t sextet = kSextets[static_cast<uint8_t>(c)];
+    seen |= sextet;
+    bits = bits << 6 | (sextet & 63u);
+    count += 6;
+    if (count >= 8) sealed[size++] = static_cast<uint8_t>(bits >> (count -= 8));
+  }
+  return seen < 64 && (bits & ((1u << count) - 1)) == 0;
+}
+
+}  // namespace
+
+struct TokenSealer::Contexts {
+  Context seal;
+  std::vector<Context> open;  // by key
+
+  static std::unique_ptr<Contexts> make(const std::vector<std::string>& keys) {
+    auto made = std::make_unique<Contexts>();
+    const auto raw = [](const std::string& key) { return reinterpret_cast<const uint8_t*>(key.data()); };
+    made->seal.reset(EVP_CIPHER_CTX_new());
+    EVP_CIPHER_CTX* const seal = made->seal.get();
+    if (!seal || EVP_EncryptInit_ex(seal, EVP_aes_256_gcm(), nullptr, raw(keys.front()), nullptr) != 1)
+      return nullptr;
+    for (const std::string& key : keys) {
+      EVP_CIPHER_CTX* const open = made->open.emplace_back(EVP_CIPHER_CTX_new()).get();
+      if (!open || EVP_DecryptInit_ex(open, EVP_aes_256_gcm(), nullptr, raw(key), nullptr) != 1)
+        return nullptr;
+    }
+    return made;
+  }
+};
+
+// A set of contexts for the time of one call: an idle one, or a new one where every one is in use.
+class TokenSealer::Lease {
+ public:
+  explicit Lease(const TokenSealer& sealer) : lanes_(sealer.lanes_) {
+    thread_local const size_t first = std::hash<std::thread::id>{}(std::this_thread::get_id());
+    for (size_t i = 0; i < kLanes && !contexts_; ++i) {
+      lane_ = (first + i) % kLanes;
+      contexts_.reset(lanes_[lane_].idle.exchange(nullptr, std::memory_order_acquire));
+    }
+    if (!contexts_) contexts_ = Contexts::make(sealer.keys_);
+  }
+
+  ~Lease() {
+    for (size_t i = 0; i < kLanes && contexts_; ++i) {
+      Contexts* none = nullptr;
+      if (lanes_[(lane_ + i) % kLanes].idle.compare_exchange_strong(
+              none, contexts_.get(), std::memory_order_release, std::memory_order_relaxed)) {
+        contexts_.release();
+      }
+    }
+  }
+
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+
+  Contexts* contexts() const { return contexts_.get(); }
+
+ private:
+  std::array<Lane, kLanes>& lanes_;
+  size_t lane_ = 0;
+  std::unique_ptr<Contexts> contexts_;
+};
+
+TokenSealer::TokenSealer(const std::vector<std::string>& keys, std::string_view pool)
+    : keys_(keys), aad_("limpet token 1" + std::string(pool)) {
+  if (keys_.empty()) throw std::invalid_argument("tokens need a key");
+  for (const std::string& key : keys_) {
+    if (key.size() != kKeySize) throw std::invalid_argument("a token's key has 32 bytes");
+  }
+}
+
+TokenSealer::~TokenSealer() {
+  for (Lane& lane : lanes_) delete lane.idle.load(std::memory_order_acquire);
+}
+
+std::optional<std::string> TokenSealer::seal(const Token& token) const {
+  const Lease lease(*this);
+  if (!lease.contexts()) return std::nullopt;
+  EVP_CIPHER_CTX* const context = lease.contexts()->seal.get();
+  const Plain plain = packed(token);
+  Sealed sealed;
+  uint8_t* const nonce = sealed.data();
+  uint8_t* const body = nonce + kNonceSize;
+  uint8_t* const tag = body + kPlainSize;
+  int size = 0;
+  const bool done = RAND_bytes(nonce, kNonceSize) == 1 &&
+                    EVP_EncryptInit_ex(context, nullptr, nullptr, nullptr, nonce) == 1 &&
+                    EVP_EncryptUpdate(context, nullptr, &size, reinterpret_cast<const uint8_t*>(aad_.data()),
+                                      static_cast<int>(aad_.size())) == 1 &&
+                    EVP_EncryptUpdate(context, body, &size, plain.data(), kPlainSize) == 1 &&
+                    EVP_EncryptFinal_ex(context, body, &size) == 1 &&
+                    EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, kTagSize, tag) == 1;
+  if (!done) return std::nullopt;
+  return encoded(sealed);
+}
+
+std::optional<Token> TokenSealer::open(std::string_view text) const {
+  Sealed sealed;
+  if (!decode(text, sealed)) return std::nullopt;
+  const Lease lease(*this);
+  if (!lease.contexts()) return std::nullopt;
+  uint8_t* const nonce = sealed.data();
+  uint8_t* const body = nonce + kNonceSize;
+  uint8_t* const tag = body + kPlainSize;
+  for (const Context& key : lease.contexts()->open) {
+    EVP_CIPHER_CTX* const context = key.get();
+    Plain plain;
+    uint8_t rest[kTagSize];  // GCM leaves nothing for the end, but the call wants a place
+    int size = 0;
+    if (EVP_DecryptInit_ex(context, nullptr, nullptr, nullptr, nonce) == 1 &&
+        EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, kTagSize, tag) == 1 &&
+        EVP_DecryptUpdate(context, nullptr, &size, reinterpret_cast<const uint8_t*>(aad_.data()),
+                          static_cast<int>(aad_.size())) == 1 &&
+        EVP_DecryptUpdate(context, plain.data(), &size, body, kPlainSize) == 1 &&
+        EVP_DecryptFinal_ex(context, rest, &size) == 1) {
+      return unpacked(plain);
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace limpet::routing

@@ -1,0 +1,45 @@
+#include "routing/token_cookie.h"
+
+#include <algorithm>
+
+#include "routing/affinity_key.h"
+#include "routing/seconds.h"
+
+namespace limpet::routing {
+namespace {
+
+// Cookies of the pool's name that are looked at: a client has one, two where it was set under two paths; each
+// that does not open costs a decryption for every key.
+constexpr int kMostCookies = 4;
+
+}  // namespace
+
+TokenCookie::TokenCookie(const conf::Pool& pool, const std::vector<std::string>& keys)
+    : name_(cookie_name(pool)),
+      sealer_(keys, pool.name),
+      idle_timeout_(whole_seconds(pool.idle_timeout)),
+      renewal_interval_(std::max(idle_timeout_ / 4, 1u)),
+      absolute_timeout_(whole_seconds(pool.cookie.absolute_timeout)) {}
+
+std::optional<Token> TokenCookie::read(const RequestView& request, uint32_t now) const {
+  std::optional<Token> found;
+  int looked_at = 0;
+  for_each_cookie(request.fields, name_, [&](std::string_view value) {
+    const std::optional<Token> token = sealer_.open(value);
+    if (!token) unverified_.fetch_add(1, std::memory_order_relaxed);
+    if (token && lives(*token, now)) found = token;
+    return found || ++looked_at == kMostCookies;
+  });
+  return found;
+}
+
+bool TokenCookie::is_due(uint32_t renewed, uint32_t now) const {
+  return elapsed(renewed, now) >= renewal_interval_;
+}
+
+bool TokenCookie::lives(const Token& token, uint32_t now) const {
+  if (absolute_timeout_ != 0 && elapsed(token.issued, now) > absolute_timeout_) return false;
+  return elapsed(token.renewed, now) <= uint64_t{idle_timeout_} + renewal_interval_;
+}
+
+}  // namespace limpet::routing

@@ -1,0 +1,46 @@
+// The pool's own cookie as a request carries it: finds the token that counts, and knows how long one does.
+//
+// A token says when it was last sent, not when its client was last seen: it is sent again only once a quarter
+// of idle_timeout has passed. So by itself it is good for idle_timeout and that quarter; where the session
+// table knows the session, the table decides.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "conf/settings.h"
+#include "routing/request_view.h"
+#include "routing/token.h"
+
+namespace limpet::routing {
+
+// Thread-safe.
+class TokenCookie {
+ public:
+  // Throws std::invalid_argument where TokenSealer does.
+  TokenCookie(const conf::Pool& pool, const std::vector<std::string>& keys);
+
+  // The first token of this pool that opens and has not outlived idle_timeout or absolute_timeout. `now`:
+  // Unix seconds.
+  std::optional<Token> read(const RequestView& request, uint32_t now) const;
+
+  std::optional<std::string> seal(const Token& token) const { return sealer_.seal(token); }
+  bool is_due(uint32_t renewed, uint32_t now) const;  // for sending again
+
+  uint64_t unverified() const {
+    return unverified_.load(std::memory_order_relaxed);
+  }  // cookies that did not open
+
+ private:
+  bool lives(const Token& token, uint32_t now) const;
+
+  const std::string name_;
+  const TokenSealer sealer_;
+  const uint32_t idle_timeout_, renewal_interval_, absolute_timeout_;  // seconds; absolute 0: none
+  mutable std::atomic<uint64_t> unverified_{0};
+};
+
+}  // namespace limpet::routing

@@ -1,0 +1,26 @@
+// What a request has learnt about the pool's backends the hard way.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+
+#include "routing/fleet.h"
+
+namespace limpet::routing {
+
+// Backends that this request has tried in vain.
+struct Tried {
+  static constexpr size_t kMost = 16;  // attempts after which a request gives up
+  std::array<Slot, kMost> slots{};
+  uint8_t count = 0;
+
+  void add(Slot slot) {
+    if (count < kMost) slots[count++] = slot;
+  }
+  bool contains(Slot slot) const {
+    return std::find(slots.begin(), slots.begin() + count, slot) != slots.begin() + count;
+  }
+};
+
+}  // namespace limpet::routing
