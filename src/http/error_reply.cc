@@ -3,7 +3,7 @@
 #include <cstdlib>
 
 #include "src/http/field_name.h"
-#include "src/http/rewrite.h"
+#include "src/http/head.h"
 
 namespace limpet::http {
 

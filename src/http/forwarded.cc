@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "src/http/rewrite.h"
-
 namespace limpet::http {
 
 namespace {
@@ -37,11 +35,6 @@ std::string_view for_parameter(std::string_view element) {
     return pair;
   }
   return {};
-}
-
-bool is_trusted(const conf::Listener& listener, const IpAddress& address) {
-  return std::any_of(listener.trusted_proxies.begin(), listener.trusted_proxies.end(),
-                     [&](const conf::Cidr& block) { return block.contains(address); });
 }
 
 // Walks one field's chain of addresses from the right while they are trusted proxies.
@@ -102,6 +95,11 @@ void write_standard_forwarded(const Peer& peer, const RequestHead& request, std:
 }
 
 }  // namespace
+
+bool is_trusted(const conf::Listener& listener, const IpAddress& address) {
+  return std::any_of(listener.trusted_proxies.begin(), listener.trusted_proxies.end(),
+                     [&](const conf::Cidr& block) { return block.contains(address); });
+}
 
 IpAddress believed_client(const Peer& peer, const conf::Listener& listener, const Fields& fields) {
   if (!peer.trusted) return peer.address;

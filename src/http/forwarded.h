@@ -16,6 +16,8 @@ struct Peer {
   bool trusted = false;  // one of the listener's trusted proxies
 };
 
+bool is_trusted(const conf::Listener& listener, const conf::IpAddress& address);
+
 // The client's address: the peer's, or, behind trusted proxies, the right-most address in X-Forwarded-For or Forwarded that is
 // not one of them. The field that the listener writes is the one that is read; with `none`, either, X-Forwarded-For first.
 conf::IpAddress believed_client(const Peer& peer, const conf::Listener& listener, const Fields& fields);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -44,6 +45,11 @@ struct Fields {
   }
 };
 
+// Appends "Name: value CRLF".
+inline void add_field(std::string& out, std::string_view name, std::string_view value) {
+  out.append(name).append(": ").append(value).append("\r\n");
+}
+
 struct RequestHead {
   std::string_view bytes;   // the whole head, with the empty line
   std::string_view method;
@@ -58,6 +64,13 @@ struct RequestHead {
   std::string_view upgrade;      // the protocols asked for, when Connection says so as well; never h2c
   bool idempotent() const;       // RFC 9110, section 9.2.2
   bool is_head() const { return method == "HEAD"; }
+  void clear() {  // keeps the memory
+    std::vector<Field> list = std::move(fields.list);
+    std::vector<FieldName> names = std::move(fields.names);
+    *this = {};
+    fields = {std::move(list), std::move(names)};
+    fields.clear();
+  }
 };
 
 struct ResponseHead {

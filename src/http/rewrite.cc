@@ -96,10 +96,6 @@ void add_private_caching(const Fields& fields, std::string& out) {
 
 }  // namespace
 
-void add_field(std::string& out, std::string_view name, std::string_view value) {
-  out.append(name).append(": ").append(value).append("\r\n");
-}
-
 void write_request(const RequestHead& request, const RequestEdits& edits, std::string& out) {
   const Fields& fields = request.fields;
   const bool new_host = request.absolute_form || request.host.empty();
@@ -110,7 +106,7 @@ void write_request(const RequestHead& request, const RequestEdits& edits, std::s
   out.append(request.target).append(" HTTP/1.1\r\n");
   if (new_host) add_field(out, "Host", request.host);
 
-  FieldSet drop = kForOneConnection | FieldSet(FieldName::http2_settings) | edits.drop;
+  FieldSet drop = kForOneConnection | FieldSet(FieldName::http2_settings) | forwarded_to_drop(edits.peer, edits.listener);
   if (new_host) drop = drop | FieldSet(FieldName::host);
   if (!edits.request_id.empty()) drop = drop | FieldSet(FieldName::x_request_id);
   copy_fields(
@@ -137,7 +133,7 @@ void write_request(const RequestHead& request, const RequestEdits& edits, std::s
     add_field(out, "Connection", "TE");
     add_field(out, "TE", "trailers");
   }
-  out.append(edits.forwarded);
+  write_forwarded(edits.peer, edits.listener, request, out);
   if (!edits.request_id.empty()) add_field(out, "X-Request-Id", edits.request_id);
   out.append(request.minor_version == 0 ? "Via: 1.0 " : "Via: 1.1 ").append(edits.via).append("\r\n\r\n");
 }

@@ -4,28 +4,26 @@
 #include <string>
 #include <string_view>
 
+#include "src/http/forwarded.h"
 #include "src/http/head.h"
 
 namespace limpet::http {
-
-// Appends "Name: value CRLF".
-void add_field(std::string& out, std::string_view name, std::string_view value);
 
 // What a request gains and loses on its way to a backend. Views, valid during the call.
 struct RequestEdits {
   std::string_view via;            // pseudonym
   std::string_view request_id;     // added when the request brought none that passes; empty: it did
   std::string_view hidden_cookie;  // the pool's own cookie, which the application never sees; empty: none
-  std::string_view forwarded;      // whole field lines
-  FieldSet drop;                   // what `forwarded` replaces, or what is not believed
+  const Peer& peer;
+  const conf::Listener& listener;
 };
 void write_request(const RequestHead& request, const RequestEdits& edits, std::string& out);
 
 // How a response's body is delimited towards the client, and what the pool adds to the head.
 struct ResponseEdits {
   std::string_view via;
-  std::string_view date;         // added where there is none (RFC 9110, section 6.6.1)
-  std::string_view set_cookie;   // a Set-Cookie value; empty: none
+  std::string_view date = {};    // added where there is none (RFC 9110, section 6.6.1)
+  std::string_view set_cookie = {};  // a Set-Cookie value; empty: none
   bool chunked = false;
   bool close = false;            // this connection ends after the response
   bool keep_alive = false;       // says so, for HTTP/1.0 clients that asked

@@ -25,8 +25,8 @@ class StreamOwner {
 
 class Stream {
  public:
-  // Takes everything: what the peer does not accept at once is copied and queued, and on_drained() follows. False: the stream is
-  // broken and nothing of this was sent; the caller knows it now, on_broken() does not come.
+  // Takes everything: what the peer does not accept at once is copied and queued, and on_drained() follows. False: the peer takes
+  // no more and nothing of this was sent. What it has sent is still read: on_bytes(), then on_end() or on_broken(), go on.
   virtual bool write(std::span<const iovec> parts) = 0;
   virtual size_t queued() const = 0;  // bytes accepted and not yet written
 

@@ -72,7 +72,7 @@ void UvStream::begin_connect() {
 void UvStream::on_connect(uv_connect_t* request, int status) {
   UvStream& self = *static_cast<UvStream*>(request->data);
   if (self.owner_ == nullptr) return;
-  if (status != 0) return self.break_off(status);
+  if (status != 0) return self.owner_->on_broken(status);
   self.resume();
   self.owner_->on_connected();
 }
@@ -89,25 +89,19 @@ void UvStream::on_read(uv_stream_t* handle, ssize_t size, const uv_buf_t* buffer
   } else if (size == UV_EOF) {
     self.owner_->on_end();
   } else {
-    self.break_off(static_cast<int>(size));
+    self.owner_->on_broken(static_cast<int>(size));
   }
 }
 
-void UvStream::break_off(int error) {
-  if (broken_ || owner_ == nullptr) return;
-  broken_ = true;
-  owner_->on_broken(error);
-}
-
 bool UvStream::write(std::span<const iovec> parts) {
-  if (broken_ || owner_ == nullptr) return false;
+  if (write_broken_ || owner_ == nullptr) return false;
   size_t sent = 0;
   if (queued() == 0) {
     const auto count = static_cast<unsigned>(std::min<size_t>(parts.size(), kMostParts));
     const int result =
         uv_try_write(stream(), reinterpret_cast<const uv_buf_t*>(parts.data()), count);
     if (result < 0 && result != UV_EAGAIN) {
-      broken_ = true;
+      write_broken_ = true;
       return false;
     }
     if (result > 0) sent = static_cast<size_t>(result);
@@ -137,7 +131,10 @@ void UvStream::on_written(uv_write_t* request, int status) {
   UvStream& self = *static_cast<UvStream*>(request->data);
   self.writing_ = {};
   if (self.owner_ == nullptr) return;
-  if (status != 0) return self.break_off(status);
+  if (status != 0) {
+    self.write_broken_ = true;
+    self.waiting_ = {};
+  }
   if (!self.waiting_.empty()) return self.write_waiting();
   self.waiting_ = {};
   if (self.finishing_) self.finish();
@@ -157,7 +154,7 @@ void UvStream::resume() {
 
 void UvStream::finish() {
   finishing_ = true;
-  if (queued() != 0 || broken_ || owner_ == nullptr) return;
+  if (queued() != 0 || write_broken_ || owner_ == nullptr) return;
   uv_os_fd_t fd;
   if (uv_fileno(reinterpret_cast<uv_handle_t*>(stream()), &fd) == 0) ::shutdown(fd, SHUT_WR);
 }

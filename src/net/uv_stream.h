@@ -41,7 +41,6 @@ class UvStream final : public Stream {
   uv_stream_t* stream() { return reinterpret_cast<uv_stream_t*>(&handle_); }
   void begin_connect();
   void write_waiting();
-  void break_off(int error);
   static UvStream& of(void* handle) { return *static_cast<UvStream*>(static_cast<uv_handle_t*>(handle)->data); }
   static void on_connect(uv_connect_t* request, int status);
   static void on_allocate(uv_handle_t* handle, size_t suggested, uv_buf_t* buffer);
@@ -60,7 +59,7 @@ class UvStream final : public Stream {
   std::string waiting_;           // what comes after it
   struct Requests;                // made when first needed, most streams never queue
   std::unique_ptr<Requests> requests_;
-  bool broken_ = false;
+  bool write_broken_ = false;     // the peer takes no more; reading goes on
   bool reading_ = false;
   bool finishing_ = false;        // shut down once nothing is queued
 };

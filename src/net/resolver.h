@@ -1,0 +1,42 @@
+// Host names of backends, looked up beforehand and again every kRefresh, so that a container that comes back under another address
+// is found and no request ever waits for a name server. One for the process; lookups are thread-safe.
+#pragma once
+
+#include <netdb.h>
+#include <uv.h>
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace limpet::net {
+
+class Resolver {
+ public:
+  static constexpr uint64_t kRefresh = 10'000;  // milliseconds
+
+  // Looks every name up once, waiting for the answers. One that fails is said in the log and tried again.
+  Resolver(uv_loop_t* loop, const std::vector<std::string>& names);
+  ~Resolver();
+  Resolver(const Resolver&) = delete;
+  Resolver& operator=(const Resolver&) = delete;
+
+  // The address of `name` that is `index`th in the system's order of preference, with `port`; false when there is none.
+  bool find(const std::string& name, unsigned index, uint16_t port, sockaddr_storage& out) const;
+
+  void close();  // before the loop ends
+
+ private:
+  struct Name;
+  void refresh();
+  void take(Name& name, int status, addrinfo* found);
+
+  std::vector<std::unique_ptr<Name>> names_;
+  mutable std::mutex mutex_;
+  std::map<std::string, std::vector<sockaddr_storage>> addresses_;  // guarded by mutex_
+  uv_timer_t timer_;
+};
+
+}  // namespace limpet::net

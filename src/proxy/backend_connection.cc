@@ -1,0 +1,135 @@
+#include "src/proxy/backend_connection.h"
+
+#include "src/proxy/backend_connections.h"
+
+namespace limpet::proxy {
+
+namespace {
+// What a backend's head may be. Wider than a client's: it is the operator's own server, and answers carry many cookies.
+constexpr http::HeadLimits kResponseLimits{.head = 128 * 1024, .target = 128 * 1024, .fields = 500};
+}  // namespace
+
+BackendConnection::BackendConnection(BackendConnections& home, routing::Slot slot, net::Deadlines& deadlines)
+    : home_(home), idle_deadline_(deadlines, *this), slot_(slot) {}
+
+bool BackendConnection::dial(Dialer& dialer, const conf::Address& address, BackendEvents* events) {
+  dialer_ = &dialer;
+  address_ = &address;
+  events_ = events;
+  stream_ = dialer.dial(address, attempt_, this);
+  return stream_ != nullptr;
+}
+
+void BackendConnection::expect_response(BackendEvents* events, bool to_head) {
+  events_ = events;
+  state_ = State::head;
+  to_head_ = to_head;
+  answered_ = keeps_ = false;
+  searched_ = 0;
+}
+
+bool BackendConnection::write(std::span<const iovec> parts) { return stream_->write(parts); }
+
+bool BackendConnection::reusable() const { return state_ == State::ended && keeps_ && partial_.empty(); }
+
+void BackendConnection::on_connected() { events_->on_backend_connected(); }
+
+void BackendConnection::on_bytes(std::string_view bytes) {
+  if (state_ == State::idle) return home_.drop(*this);  // nobody asked for anything
+  answered_ = true;
+  if (partial_.empty()) {
+    const size_t taken = take(bytes);
+    if (events_ != nullptr && taken < bytes.size()) partial_.assign(bytes.substr(taken));
+  } else {
+    partial_.append(bytes);
+    const std::string gathered = std::move(partial_);
+    partial_.clear();
+    const size_t taken = take(gathered);
+    if (events_ != nullptr && taken < gathered.size()) partial_.assign(gathered, taken);
+  }
+  if (events_ != nullptr) events_->on_backend_batch_end();
+}
+
+// Takes what can be taken now; the rest is a head that is not whole, or what nobody asked for.
+size_t BackendConnection::take(std::string_view bytes) {
+  size_t taken = 0;
+  while (events_ != nullptr && taken < bytes.size()) {
+    const std::string_view rest = bytes.substr(taken);
+    if (state_ == State::tunnel) {
+      events_->on_backend_tunnel(rest);
+      return bytes.size();
+    }
+    if (state_ == State::ended) return taken;
+    if (state_ == State::head) {
+      const size_t size = take_head(rest);
+      if (size == 0) return taken;
+      taken += size;
+      continue;
+    }
+    http::Fault broken;
+    taken += parser_.feed(rest, *this, broken);
+    if (broken) fault(BackendFault::nonsense, 0);
+  }
+  return taken;
+}
+
+size_t BackendConnection::take_head(std::string_view bytes) {
+  const http::HeadSearch search = http::find_head(bytes, searched_, kResponseLimits);
+  if (search.fault) {
+    fault(BackendFault::nonsense, 0);
+    return 0;
+  }
+  if (search.size == 0) return 0;
+  searched_ = 0;
+  if (parser_.parse_response(bytes.substr(0, search.size), kResponseLimits, to_head_, head_)) {
+    fault(BackendFault::nonsense, 0);
+    return 0;
+  }
+  if (!head_.interim()) {
+    keeps_ = head_.keep_alive;
+    state_ = parser_.body_ended() ? State::ended : State::body;
+  }
+  const bool ended = state_ == State::ended && head_.status != 101;
+  events_->on_response_head(head_);
+  if (ended && events_ != nullptr) events_->on_response_end({});
+  return search.size;
+}
+
+void BackendConnection::on_body(std::string_view piece) {
+  if (events_ != nullptr) events_->on_response_body(piece);
+}
+
+void BackendConnection::on_body_end(const http::Fields& trailers) {
+  state_ = State::ended;
+  if (events_ != nullptr) events_->on_response_end(trailers);
+}
+
+void BackendConnection::on_end() {
+  if (state_ == State::idle) return home_.drop(*this);
+  if (state_ == State::tunnel) return events_->on_backend_tunnel_end();
+  keeps_ = false;
+  if (state_ == State::body && parser_.end_of_stream(*this)) {
+    if (events_ != nullptr) events_->on_backend_batch_end();
+    return;
+  }
+  if (state_ != State::ended) fault(BackendFault::closed, 0);
+}
+
+void BackendConnection::on_drained() {
+  if (events_ != nullptr) events_->on_backend_drained();
+}
+
+void BackendConnection::on_broken(int error) {
+  if (state_ == State::idle) return home_.drop(*this);
+  keeps_ = false;
+  if (state_ == State::ended) return;
+  if (state_ != State::connecting) return fault(BackendFault::closed, error);
+  stream_ = dialer_->dial(*address_, ++attempt_, this);
+  if (!stream_) fault(BackendFault::connect_failed, error);
+}
+
+void BackendConnection::fault(BackendFault what, int error) { events_->on_backend_fault(what, error); }
+
+void BackendConnection::on_deadline() { home_.drop(*this); }
+
+}  // namespace limpet::proxy

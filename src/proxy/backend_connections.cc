@@ -1,0 +1,67 @@
+#include "src/proxy/backend_connections.h"
+
+namespace limpet::proxy {
+
+BackendConnections::BackendConnections(const conf::Pool& pool, net::Deadlines& deadlines, net::Graveyard& graveyard,
+                                       Dialer& dialer)
+    : pool_(pool), deadlines_(deadlines), graveyard_(graveyard), dialer_(dialer), newest_(pool.backends.size(), nullptr) {}
+
+BackendConnections::~BackendConnections() { close_idle(); }
+
+std::unique_ptr<BackendConnection> BackendConnections::take(routing::Slot slot, net::Millis most_idle) {
+  BackendConnection* const newest = newest_[slot];
+  if (newest == nullptr || deadlines_.now() - newest->idle_since_ > most_idle) return nullptr;
+  unlink(*newest);
+  newest->idle_deadline_.clear();
+  newest->reused_ = true;
+  return std::unique_ptr<BackendConnection>(newest);
+}
+
+std::unique_ptr<BackendConnection> BackendConnections::dial(const routing::Backend& backend, routing::Slot slot,
+                                                            BackendEvents* events) {
+  auto made = std::make_unique<BackendConnection>(*this, slot, deadlines_);
+  return made->dial(dialer_, backend.address, events) ? std::move(made) : nullptr;
+}
+
+void BackendConnections::keep(std::unique_ptr<BackendConnection> unused) {
+  BackendConnection* const kept = unused.release();
+  BackendConnection*& newest = newest_[kept->slot_];
+  kept->events_ = nullptr;
+  kept->state_ = BackendConnection::State::idle;
+  kept->idle_since_ = deadlines_.now();
+  kept->idle_deadline_.set(kept->idle_since_ + static_cast<net::Millis>(pool_.timeouts.keep_alive.count()));
+  kept->older_ = newest;
+  kept->newer_ = nullptr;
+  if (newest != nullptr) newest->newer_ = kept;
+  newest = kept;
+  kept->resume();
+}
+
+void BackendConnections::close(std::unique_ptr<BackendConnection> used) {
+  used->events_ = nullptr;
+  used->stream_.reset();
+  graveyard_.bury(std::move(used));
+}
+
+void BackendConnections::close_idle() {
+  for (BackendConnection*& newest : newest_) {
+    while (newest != nullptr) drop(*newest);
+  }
+}
+
+void BackendConnections::drop(BackendConnection& idle) {
+  unlink(idle);
+  close(std::unique_ptr<BackendConnection>(&idle));
+}
+
+void BackendConnections::unlink(BackendConnection& idle) {
+  if (idle.newer_ != nullptr) {
+    idle.newer_->older_ = idle.older_;
+  } else {
+    newest_[idle.slot_] = idle.older_;
+  }
+  if (idle.older_ != nullptr) idle.older_->newer_ = idle.newer_;
+  idle.newer_ = idle.older_ = nullptr;
+}
+
+}  // namespace limpet::proxy

@@ -1,0 +1,54 @@
+// A worker's connections to the backends of one pool: the idle ones, newest first, and how new ones are made.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "conf/settings.h"
+#include "routing/fleet.h"
+#include "src/net/loop.h"
+#include "src/net/stream.h"
+#include "src/proxy/backend_connection.h"
+
+namespace limpet::proxy {
+
+// Makes streams to addresses. A host name is looked up beforehand, never while a request waits.
+class Dialer {
+ public:
+  // The stream is connecting: on_connected() or on_broken() follows. A name may have several addresses; `attempt` counts through
+  // them from 0. nullptr: there is no such address, or it cannot even be tried now.
+  virtual net::StreamPtr dial(const conf::Address& address, unsigned attempt, net::StreamOwner* owner) = 0;
+
+ protected:
+  ~Dialer() = default;
+};
+
+class BackendConnections {
+ public:
+  BackendConnections(const conf::Pool& pool, net::Deadlines& deadlines, net::Graveyard& graveyard, Dialer& dialer);
+  ~BackendConnections();
+  BackendConnections(const BackendConnections&) = delete;
+  BackendConnections& operator=(const BackendConnections&) = delete;
+
+  // The idle connection that was used last, when that is no longer ago than `most_idle`; else nullptr.
+  std::unique_ptr<BackendConnection> take(routing::Slot slot, net::Millis most_idle);
+  // A new one, connecting, or nullptr.
+  std::unique_ptr<BackendConnection> dial(const routing::Backend& backend, routing::Slot slot, BackendEvents* events);
+
+  void keep(std::unique_ptr<BackendConnection> unused);  // a connection whose exchange is over and that is reusable()
+  void close(std::unique_ptr<BackendConnection> used);   // safe inside its own callbacks
+  void close_idle();
+
+  void drop(BackendConnection& idle);  // an idle one ended
+
+ private:
+  void unlink(BackendConnection& idle);
+
+  const conf::Pool& pool_;
+  net::Deadlines& deadlines_;
+  net::Graveyard& graveyard_;
+  Dialer& dialer_;
+  std::vector<BackendConnection*> newest_;  // by slot: the head of its list; owned
+};
+
+}  // namespace limpet::proxy

@@ -1,0 +1,589 @@
+#include "src/proxy/exchange.h"
+
+#include "src/http/chunk.h"
+#include "src/proxy/context.h"
+
+namespace limpet::proxy {
+
+namespace {
+
+// A request that must not be sent twice goes out on a used connection only if that was in use just now: backends close idle
+// connections after two seconds (gunicorn), five (Node.js, Apache) or more, and a request that crosses with that is lost.
+constexpr net::Millis kFreshlyUsed = 1000;
+
+// How much of a request's body is kept so that it can be sent once more when a used connection turns out to be stale.
+constexpr size_t kMostKept = 64 * 1024;
+
+constexpr int kRetryAfter = 5;           // seconds, for 503
+constexpr size_t kMostIdLength = 128;    // of an X-Request-Id that is passed on
+constexpr int kClientGone = 499;         // for the log only, as nginx writes it: no answer was sent
+
+// Bytes of a reused exchange's buffers beyond which they are given back.
+constexpr size_t kMostSpare = 16 * 1024;
+
+void reset(std::string& buffer) {
+  if (buffer.capacity() > kMostSpare) {
+    buffer = {};
+  } else {
+    buffer.clear();
+  }
+}
+
+std::string_view name_of(conf::AffinityKind kind) {
+  switch (kind) {
+    case conf::AffinityKind::ip: return "ip";
+    case conf::AffinityKind::cookie: return "cookie";
+    case conf::AffinityKind::session_id: return "session-id";
+  }
+  return {};
+}
+
+bool passes_as_id(std::string_view id) {
+  if (id.empty() || id.size() > kMostIdLength) return false;
+  for (const char c : id) {
+    if (c <= ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&') return false;
+  }
+  return true;
+}
+
+int64_t since(uint64_t from, uint64_t to) { return to == 0 ? -1 : static_cast<int64_t>(to - from); }
+
+net::Millis millis(conf::Duration duration) { return static_cast<net::Millis>(duration.count()); }
+
+}  // namespace
+
+Exchange::Exchange(Context& context) : context_(context), deadline_(context.deadlines, *this) {}
+Exchange::~Exchange() = default;
+
+net::Millis Exchange::now_ms() const { return context_.deadlines.now(); }
+
+void Exchange::start(ClientSide& client) {
+  client_ = &client;
+  pool_ = nullptr;
+  request_.clear();
+  reset(head_);
+  reset(sent_body_);
+  own_request_id_.clear();
+  request_id_ = {};
+  identity_ = {};
+  choice_ = {};
+  tried_ = {};
+  patience_ = {};
+  started_unix_us_ = context_.clock.unix_us();
+  started_us_ = context_.clock.monotonic_us();
+  connect_us_ = connected_us_ = head_us_ = bytes_in_ = bytes_out_ = 0;
+  end_ = "ok";
+  status_ = 0;
+  retries_ = 0;
+  waiting_for_home_ = connected_ = fresh_only_ = sent_any_ = send_failed_ = keeps_body_ = false;
+  request_ended_ = client_ended_ = backend_ended_ = response_begun_ = response_ended_ = whole_ = false;
+  client_address_ = client.peer().address;
+  phase_ = Phase::identify;
+}
+
+void Exchange::begin(ClientSide& client, std::string_view head) {
+  start(client);
+  head_.assign(head);
+  const conf::Limits& limits = context_.settings.limits;
+  const http::Fault fault = parser_.parse_request(head_, {limits.head, limits.target, limits.headers}, request_);
+  settle_request_id();
+  if (fault) {
+    fail({fault.status, fault.what, "bad_request"});
+  } else {
+    request_ended_ = parser_.body_ended();
+  }
+  advance();
+}
+
+void Exchange::begin_refused(ClientSide& client, const http::Fault& fault) {
+  start(client);
+  settle_request_id();
+  fail({fault.status, fault.what, fault.status == 408 ? "client_timeout" : "bad_request"});
+  advance();
+}
+
+void Exchange::settle_request_id() {
+  request_id_ = request_.fields.first(http::FieldName::x_request_id);
+  if (!passes_as_id(request_id_)) request_id_ = context_.new_request_id(own_request_id_);
+}
+
+// The step machine. Nothing may be touched after it returns: the exchange may be serving its next request already.
+void Exchange::advance() {
+  if (advancing_) return;
+  advancing_ = true;
+  while (step() == Step::go) {
+  }
+  advancing_ = false;
+  if (phase_ != Phase::over) return;
+  phase_ = Phase::none;
+  client_->exchange_over(whole_, request_ended_);
+}
+
+Exchange::Step Exchange::step() {
+  switch (phase_) {
+    case Phase::identify: return identify();
+    case Phase::choose: return choose();
+    case Phase::connect: return connect();
+    case Phase::send: return send();
+    case Phase::relay:
+    case Phase::tunnel: return relay();
+    case Phase::account: return account();
+    case Phase::none:
+    case Phase::over: break;
+  }
+  return Step::wait;
+}
+
+Exchange::Step Exchange::identify() {
+  const bool counts_hops = request_.method == "OPTIONS" || request_.method == "TRACE";
+  if (counts_hops && request_.fields.first(http::FieldName::max_forwards) == "0") {
+    const bool options = request_.method == "OPTIONS";
+    fail({options ? 200 : 405, "Max-Forwards ends here", "ok"});
+    return Step::go;
+  }
+  const conf::Listener& listener = client_->listener();
+  const auto listener_index = static_cast<size_t>(&listener - context_.settings.listeners.data());
+  const size_t route = context_.routes.find(listener_index, request_.host, request_.target);
+  if (route == routing::kNoPool) {
+    fail({404, "no pool serves this host and path", "no_route"});
+    return Step::go;
+  }
+  pool_ = context_.pools[route].get();
+  const uint64_t most = context_.settings.limits.body;
+  if (most != 0 && request_.body.length > most) {
+    fail({413, "the request's body is too large", "too_large"});
+    return Step::go;
+  }
+  client_address_ = http::believed_client(client_->peer(), listener, request_.fields);
+  identity_ = pool_->router.identify(view(), pool_->fleet, unix_seconds());
+  phase_ = Phase::choose;
+  return Step::go;
+}
+
+Exchange::Step Exchange::choose() {
+  choice_ = pool_->router.choose(identity_, pool_->fleet, tried_, unix_seconds());
+  if (choice_) {
+    fresh_only_ = false;
+    phase_ = Phase::connect;
+    return Step::go;
+  }
+  switch (choice_.reason) {
+    case routing::Reason::refused:
+      fail({503, "the server that holds this session does not answer", "refused"});
+      break;
+    case routing::Reason::full:
+      fail({503, "every server has all the sessions it may have", "full"});
+      break;
+    default:
+      fail({503, "no server can be reached", "no_backend"});
+  }
+  return Step::go;
+}
+
+Exchange::Step Exchange::connect() {
+  if (waiting_for_home_) return Step::wait;
+  if (!backend_) {
+    const net::Millis most_idle = request_.idempotent() ? net::kNever : kFreshlyUsed;
+    if (!fresh_only_) backend_ = pool_->connections.take(choice_.slot, most_idle);
+    connected_ = backend_ != nullptr;
+    connect_us_ = context_.clock.monotonic_us();
+    if (!connected_) {
+      backend_ = pool_->connections.dial(pool_->fleet.backends[choice_.slot], choice_.slot, this);
+      if (!backend_) {
+        connect_failed();
+        return Step::go;
+      }
+      deadline_.set(now_ms() + millis(pool_->settings.timeouts.connect));
+    }
+  }
+  if (!connected_) return Step::wait;
+  connected_us_ = backend_->reused() ? connect_us_ : context_.clock.monotonic_us();
+  phase_ = Phase::send;
+  return Step::go;
+}
+
+Exchange::Step Exchange::send() {
+  sent_any_ = send_failed_ = false;
+  keeps_body_ = keeps_body_ || bytes_in_ == 0;
+  backend_->expect_response(this, request_.is_head());
+
+  std::string& out = context_.to_backend.open_text();
+  http::write_request(request_,
+                      {.via = context_.settings.via,
+                       .request_id = own_request_id_,
+                       .hidden_cookie = pool_->cookie_name,
+                       .peer = client_->peer(),
+                       .listener = client_->listener()},
+                      out);
+  context_.to_backend.close_text();
+  phase_ = Phase::relay;
+  if (!sent_body_.empty()) send_body_to_backend(sent_body_);
+  if (request_ended_ && request_.body.kind == http::BodyKind::chunked) context_.to_backend.text("0\r\n\r\n");
+  client_->pull();
+  return Step::go;
+}
+
+Exchange::Step Exchange::relay() {
+  if (send_failed_ && !sent_any_ && !response_begun_) {
+    if (bytes_in_ != 0 && !keeps_body_) {
+      fail({502, "the backend closed the connection before it answered", "backend_closed"});
+    } else if (backend_->reused()) {
+      send_again();
+    } else {
+      connect_failed();
+    }
+    return Step::go;
+  }
+  const bool ended = phase_ == Phase::tunnel ? client_ended_ && backend_ended_ : response_ended_;
+  if (!ended) return Step::wait;
+  whole_ = true;
+  phase_ = Phase::account;
+  return Step::go;
+}
+
+Exchange::Step Exchange::account() {
+  deadline_.clear();
+  if (choice_.reserved) pool_->router.release(choice_);
+  choice_.reserved = false;
+  if (backend_ && whole_ && request_ended_ && !send_failed_ && backend_->queued() == 0 && backend_->reusable()) {
+    pool_->connections.keep(std::move(backend_));
+  } else {
+    drop_backend();
+  }
+  log();
+  phase_ = Phase::over;
+  return Step::wait;
+}
+
+// ---- what the client does
+
+bool Exchange::takes_body() const {
+  if (!backend_ || send_failed_ || backend_->queued() != 0) return false;
+  return phase_ == Phase::tunnel || (phase_ == Phase::relay && !request_ended_ && !response_ended_);
+}
+
+size_t Exchange::on_client_bytes(std::string_view bytes) {
+  if (phase_ == Phase::tunnel) {
+    bytes_in_ += bytes.size();
+    context_.to_backend.bytes(bytes);
+    return bytes.size();
+  }
+  http::Fault fault;
+  const size_t taken = parser_.feed(bytes, *this, fault);
+  if (fault) {
+    fail({fault.status, fault.what, "bad_request"});
+    advance();
+  }
+  return taken;
+}
+
+void Exchange::on_body(std::string_view piece) {
+  if (phase_ != Phase::relay) return;
+  bytes_in_ += piece.size();
+  const uint64_t most = context_.settings.limits.body;
+  if (most != 0 && bytes_in_ > most) return fail({413, "the request's body is too large", "too_large"});
+  const bool may_go_again = !sent_any_ || (backend_->reused() && request_.idempotent());
+  keeps_body_ = keeps_body_ && may_go_again && bytes_in_ <= kMostKept;
+  if (keeps_body_) sent_body_.append(piece);
+  send_body_to_backend(piece);
+}
+
+void Exchange::on_body_end(const http::Fields& trailers) {
+  if (phase_ != Phase::relay) return;
+  request_ended_ = true;
+  if (request_.body.kind != http::BodyKind::chunked) return;
+  keeps_body_ = keeps_body_ && trailers.size() == 0;
+  std::string& out = context_.to_backend.open_text();
+  out.append("0\r\n");
+  http::write_trailers(trailers, out);
+  context_.to_backend.close_text();
+}
+
+void Exchange::send_body_to_backend(std::string_view piece) {
+  if (request_.body.kind == http::BodyKind::chunked) {
+    http::write_chunk(piece, context_.to_backend);
+  } else {
+    context_.to_backend.bytes(piece);
+  }
+}
+
+void Exchange::on_client_batch_end() {
+  if (phase_ == Phase::relay || phase_ == Phase::tunnel) {
+    flush_backend();
+    await_progress();
+  }
+  advance();
+}
+
+void Exchange::on_client_end() {
+  if (client_ended_) return;
+  client_ended_ = true;
+  if (phase_ == Phase::tunnel) {
+    backend_->finish();
+  } else if (!request_ended_) {
+    fail({400, "the request's body was cut short", "client_gone"});
+  }
+  advance();
+}
+
+void Exchange::on_client_drained() {
+  if (backend_ && connected_) backend_->resume();
+  await_progress();
+}
+
+void Exchange::on_client_gone() {
+  cut("client_gone");
+  advance();
+}
+
+// ---- what the backend does
+
+void Exchange::on_backend_connected() {
+  connected_ = true;
+  advance();
+}
+
+void Exchange::on_response_head(const http::ResponseHead& head) {
+  if (head.interim()) {
+    if (request_.minor_version >= 1) client_->send_interim(head);  // RFC 9110, section 15.2
+    return;
+  }
+  if (head.status == 101 && (request_.upgrade.empty() || !request_ended_)) {
+    return fail({502, "the backend switched protocols unasked", "backend_nonsense"});
+  }
+  begin_response(head);
+  if (head.status == 101) {
+    backend_->become_tunnel();
+    if (client_ended_) backend_->finish();
+    phase_ = Phase::tunnel;
+  }
+}
+
+void Exchange::begin_response(const http::ResponseHead& head) {
+  head_us_ = context_.clock.monotonic_us();
+  const uint64_t unix_us = context_.clock.unix_us();
+  const routing::Outcome outcome =
+      pool_->router.account(identity_, choice_, pool_->fleet, view(), {head.status, head.fields.list},
+                            static_cast<uint32_t>(unix_us / 1'000'000));
+  choice_.reserved = false;
+  std::string set_cookie;
+  if (outcome.token) {
+    set_cookie.append(pool_->cookie_name).append("=").append(*outcome.token).append(pool_->cookie_attributes);
+  }
+  client_->send_head(head, {.via = context_.settings.via,
+                            .date = context_.clock.http_date(unix_us),
+                            .set_cookie = set_cookie,
+                            .close = !request_ended_});
+  status_ = head.status;
+  response_begun_ = true;
+}
+
+void Exchange::on_response_body(std::string_view piece) {
+  if (phase_ != Phase::relay) return;
+  bytes_out_ += piece.size();
+  client_->send_body(piece);
+}
+
+void Exchange::on_response_end(const http::Fields& trailers) {
+  if (phase_ != Phase::relay) return;
+  client_->send_end(trailers);
+  response_ended_ = true;
+}
+
+void Exchange::on_backend_batch_end() {
+  if (phase_ == Phase::relay || phase_ == Phase::tunnel) {
+    flush_client();
+    if (backend_ && client_->queued() != 0) backend_->pause();
+    await_progress();
+    if (phase_ == Phase::tunnel) client_->pull();
+  }
+  advance();
+}
+
+void Exchange::on_backend_tunnel(std::string_view bytes) {
+  bytes_out_ += bytes.size();
+  client_->send_tunnel(bytes);
+}
+
+void Exchange::on_backend_tunnel_end() {
+  backend_ended_ = true;
+  client_->finish_tunnel();
+  advance();
+}
+
+void Exchange::on_backend_drained() {
+  await_progress();
+  client_->pull();
+}
+
+void Exchange::on_backend_fault(BackendFault fault, int) {
+  if (phase_ == Phase::connect) {
+    connect_failed();
+  } else if (phase_ == Phase::tunnel || response_begun_) {
+    flush_client();
+    cut(fault == BackendFault::nonsense ? "backend_nonsense" : "backend_cut");
+  } else if (fault == BackendFault::nonsense) {
+    fail({502, "the backend's answer is not valid HTTP", "backend_nonsense"});
+  } else if (can_send_again()) {
+    send_again();
+  } else {
+    fail({502, "the backend closed the connection before it answered", "backend_closed"});
+  }
+  advance();
+}
+
+// ---- what goes wrong
+
+void Exchange::on_deadline() {
+  if (waiting_for_home_) {
+    waiting_for_home_ = false;
+  } else if (phase_ == Phase::connect) {
+    connect_failed();
+  } else if (phase_ == Phase::tunnel) {
+    cut("tunnel_timeout");
+  } else if (!response_begun_) {
+    const bool client_lags = !request_ended_ && takes_body();
+    fail(client_lags ? Failure{408, "the request's body did not come in time", "client_timeout"}
+                     : Failure{504, "the backend did not answer in time", "backend_timeout"});
+  } else {
+    cut(client_->queued() != 0 ? "client_timeout" : "backend_timeout");
+  }
+  advance();
+}
+
+// The attempt to reach choice_ failed and nothing of the request was sent: its home again within patience, else another one.
+void Exchange::connect_failed() {
+  drop_backend();
+  ++retries_;
+  const bool is_home = choice_.reason == routing::Reason::bound || choice_.reason == routing::Reason::token;
+  if (is_home) {
+    const uint64_t again_at = patience_.next_attempt(now_ms(), millis(pool_->settings.patience));
+    if (again_at != 0) {
+      waiting_for_home_ = true;
+      deadline_.set(again_at);
+      phase_ = Phase::connect;
+      return;
+    }
+  }
+  if (choice_.reserved) pool_->router.release(choice_);
+  choice_.reserved = false;
+  tried_.add(choice_.slot);
+  phase_ = Phase::choose;
+}
+
+// A used connection that ended before it said anything was closed by a backend that had not seen the request (RFC 9112,
+// section 9.3.1); still, only a request that may be repeated is.
+bool Exchange::can_send_again() const {
+  return backend_->reused() && !backend_->has_answered() && request_.idempotent() && keeps_body_;
+}
+
+void Exchange::send_again() {
+  drop_backend();
+  ++retries_;
+  fresh_only_ = true;
+  phase_ = Phase::connect;
+}
+
+// Answers the client in the backend's place, or, where an answer has begun already, cuts it.
+void Exchange::fail(const Failure& failure) {
+  if (response_begun_) return cut(failure.end);
+  drop_backend();
+  end_ = failure.end;
+  status_ = failure.status;
+  response_begun_ = whole_ = true;
+  bytes_out_ = client_->send_error({.status = failure.status,
+                                    .what = failure.what,
+                                    .request_id = request_id_,
+                                    .accept = request_.fields.first(http::FieldName::accept),
+                                    .date = context_.clock.http_date(context_.clock.unix_us()),
+                                    .retry_after = failure.status == 503 ? kRetryAfter : 0,
+                                    .close = !request_ended_,
+                                    .head_only = request_.is_head()});
+  phase_ = Phase::account;
+  flush_client();
+}
+
+void Exchange::cut(const char* end) {
+  drop_backend();
+  context_.to_client.clear();
+  end_ = end;
+  if (!response_begun_) status_ = kClientGone;
+  whole_ = false;
+  phase_ = Phase::account;
+}
+
+void Exchange::drop_backend() {
+  context_.to_backend.clear();
+  connected_ = false;
+  if (backend_) pool_->connections.close(std::move(backend_));
+}
+
+// ---- sending and waiting
+
+void Exchange::flush_backend() {
+  if (context_.to_backend.empty() || !backend_) return;
+  if (backend_->write(context_.to_backend.parts())) {
+    sent_any_ = true;
+  } else {
+    send_failed_ = true;
+  }
+  context_.to_backend.clear();
+}
+
+void Exchange::flush_client() {
+  if (client_->flush()) return;
+  cut("client_gone");
+}
+
+// Waits for whoever has to move next.
+void Exchange::await_progress() {
+  if (phase_ != Phase::relay && phase_ != Phase::tunnel) return;
+  const conf::PoolTimeouts& timeouts = pool_->settings.timeouts;
+  conf::Duration wait = timeouts.body;
+  if (phase_ == Phase::tunnel) {
+    wait = timeouts.tunnel;
+  } else if (client_->queued() != 0 || (!response_begun_ && takes_body())) {
+    wait = context_.settings.timeouts.body;
+  } else if (!response_begun_) {
+    wait = timeouts.head;
+  }
+  deadline_.set(now_ms() + millis(wait));
+}
+
+routing::RequestView Exchange::view() const {
+  return {request_.method, request_.target, request_.fields.list, client_address_};
+}
+
+void Exchange::log() {
+  if (!context_.logs()) return;
+  const std::string client = client_address_ == client_->peer().address ? std::string() : client_address_.text();
+  const bool chosen = pool_ != nullptr && choice_;
+  const bool routed = chosen || choice_.reason != routing::Reason::no_backend || tried_.count != 0;
+  const uint64_t now = context_.clock.monotonic_us();
+  context_.log({
+      .time_us = started_unix_us_,
+      .client = client.empty() ? std::string_view(client_->peer().text) : client,
+      .listener = client_->listener().name,
+      .method = request_.method,
+      .target = request_.target,
+      .host = request_.host,
+      .protocol = request_.bytes.empty() ? "" : request_.minor_version == 0 ? "HTTP/1.0" : "HTTP/1.1",
+      .referer = request_.fields.first(http::FieldName::referer),
+      .user_agent = request_.fields.first(http::FieldName::user_agent),
+      .status = status_,
+      .bytes_in = bytes_in_,
+      .bytes_out = bytes_out_,
+      .connect_us = connected_us_ == 0 ? -1 : since(connect_us_, connected_us_),
+      .head_us = since(started_us_, head_us_),
+      .total_us = since(started_us_, now),
+      .pool = pool_ == nullptr ? std::string_view{} : pool_->settings.name,
+      .backend = chosen ? std::string_view(pool_->fleet.backends[choice_.slot].name) : std::string_view{},
+      .affinity = pool_ == nullptr || !identity_.has_key ? std::string_view{} : name_of(identity_.kind),
+      .reason = pool_ != nullptr && routed ? routing::text(choice_.reason) : std::string_view{},
+      .retries = retries_,
+      .request_id = request_id_,
+      .end = end_,
+  });
+}
+
+}  // namespace limpet::proxy

@@ -1,0 +1,146 @@
+// The life of a request, from its head to its line in the log:
+//
+//   identify -> choose -> connect -> send -> relay (or tunnel) -> account
+//
+// Every event records a fact and calls advance(), which takes steps until one has to wait. A step that fails either goes back to
+// choose, while that is safe, or answers the client, once. An exchange belongs to its request: it knows its client and its backend
+// by their interfaces only. It is never freed inside its own callbacks, and its memory is used again for the next request.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "health/patience.h"
+#include "routing/router.h"
+#include "src/http/parser.h"
+#include "src/net/loop.h"
+#include "src/proxy/backend_connection.h"
+#include "src/proxy/client_side.h"
+
+namespace limpet::proxy {
+
+class Context;
+struct ServedPool;
+
+// Why an exchange failed, and whose fault it was.
+struct Failure {
+  int status;            // for the client, while there is still something to answer
+  const char* what;      // for the client
+  const char* end;       // for the log: who is to blame, and for what
+};
+
+class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::DeadlineOwner {
+ public:
+  explicit Exchange(Context& context);
+  ~Exchange() override;
+
+  // A whole head has come in. The bytes are copied; the request lives in here from now on.
+  void begin(ClientSide& client, std::string_view head);
+  // What came in cannot be a request: answers it, and ends.
+  void begin_refused(ClientSide& client, const http::Fault& fault);
+
+  const http::RequestHead& request() const { return request_; }
+
+  // The client's side, called by whoever serves it.
+  bool takes_body() const;  // more of the request's body, or of the tunnel, can go on its way now
+  size_t on_client_bytes(std::string_view bytes);  // says how many belonged to this request
+  void on_client_batch_end();                      // all that came in one read has been told
+  void on_client_end();                            // the client has sent its last byte
+  void on_client_drained();
+  void on_client_gone();
+
+  bool is_idle() const { return phase_ == Phase::none; }
+
+ private:
+  enum class Phase : uint8_t { none, identify, choose, connect, send, relay, tunnel, account, over };
+  enum class Step : uint8_t { go, wait };
+
+  // Facts.
+  void on_body(std::string_view piece) override;
+  void on_body_end(const http::Fields& trailers) override;
+  void on_backend_connected() override;
+  void on_response_head(const http::ResponseHead& head) override;
+  void on_response_body(std::string_view piece) override;
+  void on_response_end(const http::Fields& trailers) override;
+  void on_backend_batch_end() override;
+  void on_backend_tunnel(std::string_view bytes) override;
+  void on_backend_tunnel_end() override;
+  void on_backend_drained() override;
+  void on_backend_fault(BackendFault fault, int error) override;
+  void on_deadline() override;
+
+  // Steps, in the order of a request's life.
+  void advance();
+  Step step();
+  Step identify();
+  Step choose();
+  Step connect();
+  Step send();
+  Step relay();
+  Step account();
+
+  void fail(const Failure& failure);
+  void cut(const char* end);
+  void connect_failed();
+  bool can_send_again() const;
+  void send_again();
+
+  void start(ClientSide& client);
+  void settle_request_id();
+  void begin_response(const http::ResponseHead& head);
+  void send_body_to_backend(std::string_view piece);
+  void flush_backend();
+  void flush_client();
+  void await_progress();
+  void drop_backend();
+  void log();
+  net::Millis now_ms() const;
+  uint32_t unix_seconds() const { return static_cast<uint32_t>(started_unix_us_ / 1'000'000); }
+  routing::RequestView view() const;
+
+  Context& context_;
+  ClientSide* client_ = nullptr;
+  std::unique_ptr<BackendConnection> backend_;  // ours from connect to account
+  ServedPool* pool_ = nullptr;
+  net::Deadline deadline_;
+  http::Parser parser_;  // of the request
+
+  std::string head_;  // the request's head as it came in; request_ views it
+  http::RequestHead request_;
+  std::string own_request_id_;
+  std::string_view request_id_;
+  conf::IpAddress client_address_;
+  routing::Identity identity_;
+  routing::Choice choice_;
+  routing::Tried tried_;
+  health::Patience patience_;
+  std::string sent_body_;  // what of the body is on its way, while it may have to be sent again
+
+  uint64_t started_unix_us_ = 0;
+  uint64_t started_us_ = 0;
+  uint64_t connect_us_ = 0;    // monotonic; 0: did not happen
+  uint64_t connected_us_ = 0;
+  uint64_t head_us_ = 0;
+  uint64_t bytes_in_ = 0;
+  uint64_t bytes_out_ = 0;
+  const char* end_ = nullptr;
+  int status_ = 0;
+  uint32_t retries_ = 0;
+  Phase phase_ = Phase::none;
+  bool advancing_ = false;
+  bool waiting_for_home_ = false;  // between two attempts at a home that does not answer
+  bool connected_ = false;
+  bool fresh_only_ = false;        // a used connection has failed this request already
+  bool sent_any_ = false;          // something of the request went out on this connection
+  bool send_failed_ = false;       // the connection takes no more
+  bool keeps_body_ = false;        // sent_body_ holds all of the body so far
+  bool request_ended_ = false;     // all of the request came in
+  bool client_ended_ = false;      // the client has sent its last byte
+  bool backend_ended_ = false;     // of a tunnel
+  bool response_begun_ = false;    // the head of a final answer is on its way to the client
+  bool response_ended_ = false;
+  bool whole_ = false;             // the client got a whole answer
+};
+
+}  // namespace limpet::proxy

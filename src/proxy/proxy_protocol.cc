@@ -1,0 +1,72 @@
+#include "src/proxy/proxy_protocol.h"
+
+#include <cstring>
+
+namespace limpet::proxy {
+
+namespace {
+
+using Status = ProxyHeader::Status;
+
+constexpr std::string_view kSignature2("\r\n\r\n\0\r\nQUIT\n", 12);
+constexpr std::string_view kSignature1 = "PROXY ";
+constexpr size_t kMostVersion1 = 107;  // with its CRLF
+constexpr size_t kFixedVersion2 = 16;
+
+std::string_view take_word(std::string_view& line) {
+  const size_t end = line.find(' ');
+  const std::string_view word = line.substr(0, end);
+  line = end == std::string_view::npos ? std::string_view{} : line.substr(end + 1);
+  return word;
+}
+
+ProxyHeader parse_version_1(std::string_view bytes) {
+  const size_t end = bytes.substr(0, kMostVersion1).find("\r\n");
+  if (end == std::string_view::npos) return {bytes.size() >= kMostVersion1 ? Status::wrong : Status::partial, 0, {}};
+  std::string_view line = bytes.substr(kSignature1.size(), end - kSignature1.size());
+  const std::string_view family = take_word(line);
+  if (family == "UNKNOWN") return {Status::complete, end + 2, {}};
+  if (family != "TCP4" && family != "TCP6") return {Status::wrong, 0, {}};
+  const auto source = conf::IpAddress::parse(take_word(line));
+  if (!source || source->is_v4() != (family == "TCP4")) return {Status::wrong, 0, {}};
+  return {Status::complete, end + 2, source};
+}
+
+ProxyHeader parse_version_2(std::string_view bytes) {
+  if (bytes.size() < kFixedVersion2) return {};
+  const auto octet = [&](size_t at) { return static_cast<uint8_t>(bytes[at]); };
+  const size_t length = static_cast<size_t>(octet(14)) << 8 | octet(15);
+  const uint8_t command = octet(12);
+  if (command != 0x20 && command != 0x21) return {Status::wrong, 0, {}};
+  const size_t size = kFixedVersion2 + length;
+  const uint8_t family = octet(13) >> 4;
+  const size_t addresses = family == 1 ? 12 : family == 2 ? 36 : 0;
+  if (command == 0x21 && length < addresses) return {Status::wrong, 0, {}};
+  if (bytes.size() < size) return {};
+  ProxyHeader header{Status::complete, size, {}};
+  if (command == 0x20 || addresses == 0) return header;
+  conf::IpAddress source;
+  if (family == 1) {
+    uint8_t four[4];
+    std::memcpy(four, bytes.data() + kFixedVersion2, sizeof four);
+    source = conf::IpAddress::from_v4(four);
+  } else {
+    std::memcpy(source.bytes.data(), bytes.data() + kFixedVersion2, source.bytes.size());
+  }
+  header.source = source;
+  return header;
+}
+
+}  // namespace
+
+ProxyHeader parse_proxy_header(std::string_view bytes) {
+  const auto begins = [&](std::string_view signature) {
+    const size_t common = bytes.size() < signature.size() ? bytes.size() : signature.size();
+    return bytes.substr(0, common) == signature.substr(0, common);
+  };
+  if (begins(kSignature2)) return bytes.size() < kSignature2.size() ? ProxyHeader{} : parse_version_2(bytes);
+  if (begins(kSignature1)) return bytes.size() < kSignature1.size() ? ProxyHeader{} : parse_version_1(bytes);
+  return {Status::wrong, 0, {}};
+}
+
+}  // namespace limpet::proxy
