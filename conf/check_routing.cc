@@ -58,8 +58,8 @@ void check_identical_routes(const Settings& settings, Findings& findings) {
     for (size_t j = 0; j < i; ++j) {
       const std::string first = indexed("route", j), second = indexed("route", i);
       if (routes[i].host != routes[j].host || routes[i].path != routes[j].path) continue;
-      if (!share_a_listener(routes[i], routes[j]) || findings.broken(first) || findings.broken(second))
-        continue;
+      if (!share_a_listener(routes[i], routes[j])) continue;
+      if (findings.broken(first) || findings.broken(second)) continue;
       findings.fault(second, "matches the same requests as " + first + " in line " +
                                  std::to_string(findings.position(first).line) +
                                  ", accepted: one route for each host and path of a listener");
@@ -84,9 +84,8 @@ void check_reached(const Settings& settings, Findings& findings) {
     if (findings.broken(path + ".name")) continue;
     const bool reached = std::any_of(settings.routes.begin(), settings.routes.end(),
                                      [&](const Route& route) { return route.pool == name; });
-    if (!reached)
-      findings.fault(
-          path, "no route reaches this pool, accepted: at least one [[route]] with pool = \"" + name + "\"");
+    if (reached) continue;
+    findings.fault(path, "no route reaches this pool, accepted: a [[route]] with pool = " + quoted(name));
   }
 }
 
@@ -95,11 +94,11 @@ void check_cookies_apart(const Settings& settings, Findings& findings) {
   const auto& pools = settings.pools;
   for (size_t i = 0; i < pools.size(); ++i) {
     for (size_t j = 0; j < i; ++j) {
-      if (!uses_cookies(pools[i]) || !uses_cookies(pools[j])) continue;
+      if (!uses_cookies(pools[i]) || !uses_cookies(pools[j]) || pools[i].name == pools[j].name) continue;
       if (!cookies_meet(pools[j], pools[i], settings.routes)) continue;
       // Default names differ, so at least one is given.
-      const std::string later = indexed("pool", i) + ".cookie.name",
-                        earlier = indexed("pool", j) + ".cookie.name";
+      const std::string later = indexed("pool", i) + ".cookie.name";
+      const std::string earlier = indexed("pool", j) + ".cookie.name";
       const bool at_later = findings.given(later);
       const std::string& path = at_later ? later : earlier;
       if (findings.broken(path)) continue;

@@ -1,6 +1,8 @@
 #include "conf/load_document.h"
 
 #define TOML_EXCEPTIONS 0
+// "[=]" fails an assertion of toml++ 3.3 that stands in front of the error it reports for it.
+#define TOML_ASSERT(expression) static_assert(true)
 #include <toml++/toml.h>
 
 #include "conf/spelling.h"
@@ -45,18 +47,12 @@ Value convert(const toml::node& node) {
   return value;
 }
 
-// The parser's own words, without a value that they quote, and with what mostly helps.
+// The parser's own words, without the number that some of them quote, and with what mostly helps.
 std::string explain(std::string_view description) {
-  std::string out(description);
+  std::string out = escaped(description);
+  const bool quotes_a_number = out.find(" representable") != out.npos || out.find(" interpret") != out.npos;
   const size_t open = out.find('\''), close = out.rfind('\'');
-  if (open != close) {
-    const std::string quote = out.substr(open + 1, close - open - 1);
-    const bool quotes_a_key =
-        out.find("cannot redefine") != out.npos || out.find("cannot insert") != out.npos;
-    constexpr size_t kOneCharacter = 6;  // escaped
-    if (quotes_a_key) out.replace(open + 1, quote.size(), shown(quote));
-    if (!quotes_a_key && quote.size() > kOneCharacter) out.replace(open + 1, quote.size(), "...");
-  }
+  if (quotes_a_number && open != close) out.replace(open, close + 1 - open, "the number");
   for (const char* where : {"parsing value", "integer:", "floating-point:", "boolean:", "date:", "time:"}) {
     if (out.find(where) != out.npos) return out + "; a text value, such as \"30s\", stands in double quotes";
   }

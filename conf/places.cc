@@ -55,6 +55,7 @@ Parsed<Address> parse_host_and_port(std::string_view text) {
     return Wrong::wrong(text.find(':') == text.npos ? "has no port"
                                                     : "has no port, and no brackets around its IPv6 address");
   }
+  if (text.find("://") != text.npos) return Wrong::wrong("is a URL, not an address");
   const size_t colon = text.rfind(':');
   if (colon == text.npos || text.ends_with(']')) return Wrong::wrong("has no port");
   const auto port = parse_port(text.substr(colon + 1));

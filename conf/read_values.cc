@@ -24,7 +24,7 @@ bool Integer::read(const At& at, int64_t& out) const {
 
 std::string Size::accepted() const {
   return "a size such as \"16KiB\" (B, KB, KiB, MB, MiB, GB, GiB) or a number of bytes, from " +
-         size_text(least) + " to " + size_text(most);
+         size_text(least) + " to " + size_text(most) + (zero.empty() ? "" : ", or 0: " + std::string(zero));
 }
 
 void Size::operator()(const At& at, uint64_t& out) const {
@@ -33,11 +33,12 @@ void Size::operator()(const At& at, uint64_t& out) const {
     size = parse_size(at.value.string);
     if (!size) return at.fault(quoted(at.value.string) + " is not a size", accepted());
   } else if (at.value.kind == Value::Kind::integer) {
-    if (at.value.integer >= 0) size = static_cast<uint64_t>(at.value.integer);
+    size = static_cast<uint64_t>(at.value.integer);  // a negative number is beyond every `most`
   } else {
     return at.wrong_type(accepted());
   }
-  if (!size || *size < least || *size > most) return at.fault("is out of range", accepted());
+  const bool may_be_zero = !zero.empty() && *size == 0;
+  if (!may_be_zero && (*size < least || *size > most)) return at.fault("is out of range", accepted());
   out = *size;
 }
 

@@ -6,11 +6,11 @@ void At::fault(std::string_view what, const std::string& accepted) const {
   findings.fault(path, std::string(what) + (what.ends_with('?') ? " " : ", ") + "accepted: " + accepted);
 }
 
-void report_unknown_key(const Entry& entry, const std::string& path, std::vector<std::string> known,
+void report_unknown_key(const Entry& entry, const std::string& prefix, const std::vector<std::string>& known,
                         Findings& findings) {
-  const std::string unknown = path + shown(entry.key);
-  findings.record(unknown, entry.at);
-  findings.fault(unknown, "unknown key, " + hint(entry.key, known, '`'));
+  const std::string path = prefix + shown(entry.key);
+  findings.record(path, entry.at);
+  findings.fault(path, "unknown key, " + hint(entry.key, known, '`'));
 }
 
 }  // namespace limpet::conf

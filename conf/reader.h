@@ -8,6 +8,7 @@
 //   std::vector<std::string> keys() const      only if it reads tables: their keys, dotted
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -66,7 +67,7 @@ std::vector<std::string> dotted(const Keys<Row>& keys) {
   return out;
 }
 
-void report_unknown_key(const Entry& entry, const std::string& path, std::vector<std::string> known,
+void report_unknown_key(const Entry& entry, const std::string& prefix, const std::vector<std::string>& known,
                         Findings& findings);
 
 template <class Row>

@@ -11,9 +11,8 @@ namespace {
 
 constexpr int64_t kMostWorkers = 1024;
 constexpr int64_t kMostHeaders = 10'000;
-constexpr int64_t kMostSessions =
-    1'000'000'000;                     // of a table; at some 50 bytes each this fills most machines
-constexpr size_t kMostSecretKeys = 8;  // each one is tried on a token that none made
+constexpr int64_t kMostSessions = 1'000'000'000;  // at some 50 bytes each this fills most machines
+constexpr size_t kMostSecretKeys = 8;             // each one is tried on a token that none made
 
 // Nobody waits longer for a byte; sessions, which people come back to, may live for a year.
 constexpr Span kWait = {1ms, 24h};
@@ -54,7 +53,7 @@ const Keys<Limits>& limits_keys() {
       key("head", &Limits::head, Size{1 * KiB, 1 * MiB}),
       key("target", &Limits::target, Size{64, 1 * MiB}),
       key("headers", &Limits::headers, Integer{1, kMostHeaders}),
-      key("body", &Limits::body, Size{0, std::numeric_limits<int64_t>::max()}),
+      key("body", &Limits::body, Size{1, 1024 * GiB, "no limit"}),
   };
   return keys;
 }

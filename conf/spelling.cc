@@ -16,21 +16,25 @@ bool continues_utf8(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0
 
 }  // namespace
 
-std::string shown(std::string_view text) {
-  size_t size = std::min(text.size(), kMostShown);
-  while (size < text.size() && size > 0 && continues_utf8(text[size])) --size;
-
+std::string escaped(std::string_view text) {
+  constexpr char kHex[] = "0123456789abcdef";
   std::string out;
-  for (const char c : text.substr(0, size)) {
+  for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte >= 0x20 && byte != 0x7f) {
       out += c;
     } else {
-      constexpr char kHex[] = "0123456789abcdef";
       out += {'\\', 'x', kHex[byte >> 4], kHex[byte & 15]};
     }
   }
-  return size < text.size() ? out + "..." : out;
+  return out;
+}
+
+std::string shown(std::string_view text) {
+  if (text.size() <= kMostShown) return escaped(text);
+  size_t size = kMostShown;
+  while (size > 0 && continues_utf8(text[size])) --size;
+  return escaped(text.substr(0, size)) + "...";
 }
 
 std::string quoted(std::string_view text) { return '"' + shown(text) + '"'; }

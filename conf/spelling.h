@@ -8,8 +8,9 @@
 
 namespace limpet::conf {
 
-// Safe on a terminal and in one line: control characters escaped, and cut short after 40 bytes.
-std::string shown(std::string_view text);
+// Safe on a terminal and in one line: control characters as "\x1b".
+std::string escaped(std::string_view text);
+std::string shown(std::string_view text);   // the same, cut short after 40 bytes
 std::string quoted(std::string_view text);  // the same, in double quotes
 
 // Insertions, deletions, replacements and swaps of neighbours (optimal string alignment) that turn one word

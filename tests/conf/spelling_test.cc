@@ -1,0 +1,72 @@
+#include "conf/spelling.h"
+
+#include <doctest/doctest.h>
+
+#include <random>
+
+namespace limpet::conf {
+namespace {
+
+using Words = std::vector<std::string>;
+
+TEST_CASE("the edit distance counts what a finger gets wrong") {
+  CHECK(edit_distance("affinity", "affinity") == 0);
+  CHECK(edit_distance("afinity", "affinity") == 1);    // left out
+  CHECK(edit_distance("afffinity", "affinity") == 1);  // doubled
+  CHECK(edit_distance("affenity", "affinity") == 1);   // another
+  CHECK(edit_distance("affiniyt", "affinity") == 1);   // swapped
+  CHECK(edit_distance("Session-ID", "session_id") == 0);
+  CHECK(edit_distance("", "abc") == 3);
+  CHECK(edit_distance("abc", "") == 3);
+  CHECK(edit_distance("ca", "abc") == 3);  // no letter is touched twice
+}
+
+TEST_CASE("the edit distance is the same both ways and at most the longer word") {
+  std::mt19937 random(99);
+  const auto word = [&] {
+    std::string out;
+    for (auto n = random() % 9; n > 0; --n) out += static_cast<char>('a' + random() % 3);
+    return out;
+  };
+  for (int i = 0; i < 5'000; ++i) {
+    const std::string a = word(), b = word();
+    CAPTURE(a);
+    CAPTURE(b);
+    REQUIRE(edit_distance(a, b) == edit_distance(b, a));
+    REQUIRE(edit_distance(a, b) <= std::max(a.size(), b.size()));
+    REQUIRE((edit_distance(a, b) == 0) == (a == b));
+  }
+}
+
+TEST_CASE("only a slip has a nearest word") {
+  const Words keys = {"head", "body", "idle", "keep_alive"};
+  CHECK(nearest("haed", keys) == "head");
+  CHECK(nearest("keepalive", keys) == "keep_alive");
+  CHECK(nearest("keep-alive", keys) == "keep_alive");
+  CHECK(nearest("tunnel", keys) == std::nullopt);
+  CHECK(nearest("x", keys) == std::nullopt);
+  CHECK(nearest("", keys) == std::nullopt);
+  CHECK(nearest("x", {"y"}) == std::nullopt);
+  CHECK(nearest("head", {}) == std::nullopt);
+}
+
+TEST_CASE("the nearest of several is the one with the fewest edits") {
+  CHECK(nearest("mask_v5", {"mask_v46", "mask_v4"}) == "mask_v4");
+}
+
+TEST_CASE("a hint names the nearest word, or else everything") {
+  CHECK(hint("haed", {"head", "body"}, '`') == "did you mean `head`?");
+  CHECK(hint("tunnel", {"head", "body"}, '"') == "accepted: \"head\", \"body\"");
+}
+
+TEST_CASE("what an operator wrote is shown in one line and cut short") {
+  CHECK(quoted("plain") == "\"plain\"");
+  CHECK(quoted("a\nb\x1b[31m\x7f") == "\"a\\x0ab\\x1b[31m\\x7f\"");
+  CHECK(shown(std::string(40, 'x')) == std::string(40, 'x'));
+  CHECK(shown(std::string(41, 'x')) == std::string(40, 'x') + "...");
+  CHECK(shown("zürich") == "zürich");
+  CHECK(shown(std::string(39, 'x') + "ü") == std::string(39, 'x') + "...");  // no half character
+}
+
+}  // namespace
+}  // namespace limpet::conf
