@@ -1,11 +1,11 @@
 // How long a line of the access log takes: by AccessFormatter, and as a JSON library would make it.
+#include "src/access_format.h"
+
 #include <chrono>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
-
-#include "src/access_format.h"
 
 namespace {
 

@@ -1,0 +1,179 @@
+"""The proxies, each with one worker, set up for the same task: three backends, affinity, keep-alive on both sides, the client's
+address in X-Forwarded-For, and an access log of every request to a file."""
+import http.client
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import machine
+
+KEEP_SECONDS = 600  # no timeout falls into a measurement
+
+
+@dataclass(frozen=True)
+class Task:
+    affinity: str  # "cookie" or "session-id"
+    connections: int = 1024  # room for so many clients
+    sessions: int = 100_000  # room in the table
+
+
+def limpet(program, folder, port, backends, task):
+    session_id = '[pool.session_id]\nsources = ["cookie:JSESSIONID"]\n' if task.affinity == "session-id" else ""
+    servers = "".join(f'[[pool.backend]]\nname = "b{each}"\naddress = "127.0.0.1:{each}"\n' for each in backends)
+    config = folder / "limpet.toml"
+    config.write_text(f"""
+workers = 1
+log.access = "access.log"
+timeouts.idle = "{KEEP_SECONDS}s"
+[[listener]]
+address = "127.0.0.1:{port}"
+[[pool]]
+name = "shop"
+affinity = "{task.affinity}"
+max_sessions = {task.sessions}
+unreturned_timeout = "{KEEP_SECONDS}s"
+{session_id}{servers}""")
+    return [program, "run", str(config)]
+
+
+def haproxy(program, folder, port, backends, task):
+    if task.affinity == "cookie":
+        affinity, mark = "cookie SERVER insert indirect nocache", "cookie b{}"
+    else:
+        affinity = f"""stick-table type string len 40 size {task.sessions} expire 30m
+    stick match req.cook(JSESSIONID)
+    stick store-response res.cook(JSESSIONID)"""
+        mark = ""
+    servers = "\n    ".join(f"server b{each} 127.0.0.1:{each} {mark.format(each)}" for each in backends)
+    config = folder / "haproxy.cfg"
+    config.write_text(f"""
+global
+    nbthread 1
+    maxconn {task.connections + 100}
+    log stdout format raw local0
+defaults
+    mode http
+    log global
+    option httplog
+    option forwardfor
+    timeout connect 5s
+    timeout client {KEEP_SECONDS}s
+    timeout server {KEEP_SECONDS}s
+    timeout http-keep-alive {KEEP_SECONDS}s
+frontend web
+    bind 127.0.0.1:{port}
+    default_backend shop
+backend shop
+    {affinity}
+    {servers}
+""")
+    return [program, "-db", "-f", str(config)]
+
+
+def nginx(program, folder, port, backends, task):
+    servers = "\n        ".join(f"server 127.0.0.1:{each};" for each in backends)
+    config = folder / "nginx.conf"
+    temporary = "\n    ".join(f"{each}_temp_path {folder}/{each};" for each in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    user = "user root;" if os.geteuid() == 0 else ""
+    config.write_text(f"""
+{user}
+worker_processes 1;
+daemon off;
+pid {folder}/nginx.pid;
+error_log stderr;
+events {{ worker_connections {task.connections + 1000}; }}
+http {{
+    {temporary}
+    access_log {folder}/access.log combined buffer=64k flush=1s;
+    keepalive_timeout {KEEP_SECONDS}s;
+    keepalive_requests 1000000000;
+    upstream shop {{
+        hash $cookie_JSESSIONID consistent;
+        {servers}
+        keepalive 64;
+        keepalive_requests 1000000000;
+    }}
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        location / {{
+            proxy_pass http://shop;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host $host;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_max_temp_file_size 0;
+        }}
+    }}
+}}
+""")
+    return [program, "-e", "stderr", "-p", str(folder), "-c", str(config)]
+
+
+def relay(program, _folder, port, backends, _task):
+    return [program, str(port), str(backends[0])]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A proxy that can be started."""
+
+    name: str
+    command: object  # of the above
+    program: str
+    has_master: bool = False  # which only watches: the workers are its children
+
+
+class Server:
+    """A process of ours that listens, from start to end."""
+
+    def __init__(self, command, port, folder, has_master=False):
+        self.port = port
+        self.folder = folder
+        with open(folder / "stdout", "w") as out, open(folder / "stderr", "w") as err:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+        self._wait_until_it_listens(command)
+        self.pids = machine.children(self.process.pid) if has_master else [self.process.pid]
+
+    def _wait_until_it_listens(self, command):
+        for _ in range(100):
+            if self.process.poll() is not None:
+                break
+            try:
+                self.get("/counters")
+                return
+            except OSError:
+                time.sleep(0.1)
+        self.stop()
+        raise SystemExit(f"{command[0]} did not start:\n{(self.folder / 'stderr').read_text()}")
+
+    def get(self, target):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", target)
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            self.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+def start(kind, parent, backends, task):
+    folder = Path(parent) / f"{kind.name}-{time.monotonic_ns()}"
+    folder.mkdir(parents=True)
+    port = machine.free_ports(1)[0]
+    return Server(kind.command(kind.program, folder, port, backends, task), port, folder, kind.has_master)
