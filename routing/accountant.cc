@@ -95,7 +95,7 @@ std::optional<std::string> Accountant::renew_token(const Answer& answer) {
     return std::nullopt;
   if (tracked_ == Kind::cookie) {
     // The session may have moved on since this request left.
-    if (const SessionTable::Lookup found = table_.find(identity.key, answer.now)) home = found.home;
+    if (const Slot found = table_.find(identity.key, answer.now); found != kNoSlot) home = found;
     if (home >= answer.fleet.backends.size()) return std::nullopt;
   }
   return identifier_.cookie()->seal(

@@ -33,14 +33,12 @@ Choice Chooser::choose(const Identity& identity, const Fleet& fleet, const Tried
   if (!identity.has_key) return place(request, Reason::placed);
   if (!identity.tracked) return choose_untracked(request);
   const auto visit = tried.count == 0 ? SessionTable::Visit::first : SessionTable::Visit::retry;
-  const SessionTable::Lookup found = table_.find_and_touch(identity.key, now, visit);
-  if (found) return stay_or_move(request, found.home, Reason::bound);
+  const Slot home = table_.find_and_touch(identity.key, now, visit);
+  if (home != kNoSlot) return stay_or_move(request, home, Reason::bound);
   switch (identity.kind) {
     case Kind::ip:
       return choose_unknown_ip(request);
     case Kind::cookie:
-      // The token is younger than the table's word that its session has idled out: another session begins.
-      if (found.state == SessionTable::Lookup::State::expired) return place(request, Reason::placed);
       return choose_unknown_cookie(request);
     case Kind::session_id:
       return choose_unknown_id(request);

@@ -9,8 +9,8 @@
 
 namespace limpet::routing {
 
-inline constexpr uint64_t kGolden =
-    0x9e3779b97f4a7c15;  // 2^64 / the golden ratio, odd: the step of the state
+// SplitMix64's step: 2^64 / the golden ratio, made odd.
+inline constexpr uint64_t kGolden = 0x9e3779b97f4a7c15;
 
 // Shared by threads without a lock, since each number takes one addition; none comes twice in 2^64.
 class SharedRandom {

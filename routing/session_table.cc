@@ -5,7 +5,7 @@
 #include <optional>
 #include <utility>
 
-#include "routing/hash.h"
+#include "routing/random.h"
 #include "routing/seconds.h"
 
 namespace limpet::routing {
@@ -13,9 +13,10 @@ namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
 
-// Enough shards that workers seldom meet and that one shard's growth (some thousand entries are copied) holds
-// nobody up for long; and full ones hold enough entries that a shard of a full table is never empty.
-constexpr uint64_t kMostShards = 256, kEntriesPerShard = 64;
+// Enough shards that workers seldom meet, and that one shard's growth (some thousand entries are copied)
+// holds nobody up for long; and so many entries in each shard of a full table that every one has its fair mix
+// of candidates for eviction.
+constexpr uint64_t kMostShards = 256, kEntriesPerShard = 512;
 
 // A session that is renewed more often than this within the grace has outrun its oldest alias.
 constexpr int kMostHops = 4;
@@ -42,9 +43,8 @@ Tally& Tally::operator+=(const Tally& other) {
 struct alignas(64) SessionTable::Shard {
   mutable std::mutex mutex;
   SessionMap map;
-  uint64_t sessions = 0;  // entries that are no aliases
-  int64_t renewed_into_here =
-      0;  // sessions that came under a new key from other shards, less those that left
+  uint64_t sessions = 0;          // entries that are no aliases
+  int64_t renewed_into_here = 0;  // sessions that renew() brought from other shards, less those it took away
   Tally tally;
 };
 
@@ -78,8 +78,8 @@ uint32_t SessionTable::live(Slot home) const { return homes_[home].live.load(kRe
 
 // --- Finding ---
 
-// Calls use(shard, session, state) under the lock of the shard that holds the session which `key` leads to;
-// session is nullptr where there is none, or none any more.
+// Calls use(shard, session) under the lock of the shard that holds the session which `key` leads to; session
+// is nullptr where there is none, or none any more.
 template <class Use>
 auto SessionTable::with_session(uint64_t key, uint32_t now, Use&& use) {
   for (int hop = 0;; ++hop) {
@@ -95,25 +95,24 @@ auto SessionTable::with_session(uint64_t key, uint32_t now, Use&& use) {
       }
       entry = nullptr;
     }
-    if (!entry) return use(shard, nullptr, Lookup::State::unknown);
-    if (!is_idle(*entry, now)) return use(shard, entry, Lookup::State::known);
-    finish(shard, entry, &Tally::expired);
-    return use(shard, nullptr, Lookup::State::expired);
+    if (entry && is_idle(*entry, now)) {
+      finish(shard, entry, &Tally::expired);
+      entry = nullptr;
+    }
+    return use(shard, entry);
   }
 }
 
-SessionTable::Lookup SessionTable::find_and_touch(uint64_t key, uint32_t now, Visit visit) {
-  return with_session(key, now, [&](Shard&, Entry* session, Lookup::State state) {
-    if (!session) return Lookup{state};
-    session->last_seen = now;
-    if (visit == Visit::first) session->returned = true;
-    return Lookup{state, session->home};
-  });
+Slot SessionTable::find(uint64_t key, uint32_t now) {
+  return with_session(key, now, [](Shard&, Entry* session) { return session ? session->home : kNoSlot; });
 }
 
-SessionTable::Lookup SessionTable::find(uint64_t key, uint32_t now) {
-  return with_session(key, now, [](Shard&, Entry* session, Lookup::State state) {
-    return Lookup{state, session ? session->home : kNoSlot};
+Slot SessionTable::find_and_touch(uint64_t key, uint32_t now, Visit visit) {
+  return with_session(key, now, [&](Shard&, Entry* session) {
+    if (!session) return kNoSlot;
+    session->last_seen = now;
+    if (visit == Visit::first) session->returned = true;
+    return session->home;
   });
 }
 
@@ -160,7 +159,7 @@ SessionTable::Held SessionTable::begin(uint64_t key, Slot home, uint32_t now, Ro
 // --- Living on ---
 
 SessionTable::Held SessionTable::move(uint64_t key, Slot from, Slot to, uint32_t now) {
-  return with_session(key, now, [&](Shard& shard, Entry* session, Lookup::State) -> Held {
+  return with_session(key, now, [&](Shard& shard, Entry* session) -> Held {
     if (!session) return {};
     if (session->home != from) return {session->home, false};
     session->home = to;
@@ -175,7 +174,7 @@ SessionTable::Held SessionTable::move(uint64_t key, Slot from, Slot to, uint32_t
 bool SessionTable::renew(uint64_t from, uint64_t to, Slot home, uint32_t now) {
   Shard& old_shard = shard_of(from);
   Shard& new_shard = shard_of(to);
-  const auto [first, second] = std::minmax(&old_shard, &new_shard);
+  const auto [first, second] = std::minmax({&old_shard, &new_shard});
   const std::lock_guard lock_first(first->mutex);
   std::optional<std::lock_guard<std::mutex>> lock_second;
   if (second != first) lock_second.emplace(second->mutex);
@@ -215,7 +214,7 @@ bool SessionTable::renew(uint64_t from, uint64_t to, Slot home, uint32_t now) {
 // --- Ending ---
 
 bool SessionTable::end(uint64_t key, End how, uint32_t now) {
-  return with_session(key, now, [&](Shard& shard, Entry* session, Lookup::State) {
+  return with_session(key, now, [&](Shard& shard, Entry* session) {
     if (session) finish(shard, session, how == End::logged_out ? &Tally::logged_out : &Tally::unbound);
     return session != nullptr;
   });
@@ -270,14 +269,15 @@ Entry* SessionTable::victim(Shard& shard, uint64_t key, uint32_t now) const {
     const int kind = entry.kind == Entry::Kind::alias ? 3 : is_idle(entry, now) ? 2 : entry.returned ? 0 : 1;
     return {kind, elapsed(entry.last_seen, now)};
   };
+  // Drawn each by itself: a run of neighbours would let places that happen to hold few candidates run out of
+  // them.
+  Random draws(key);
   Entry* worst = nullptr;
-  size_t place = static_cast<size_t>(mixed(key) % shard.map.capacity());
-  int seen = 0;
-  for (size_t step = 0; step < shard.map.capacity() && seen < kSampled; ++step) {
+  for (int i = 0; i < kSampled; ++i) {
+    size_t place = static_cast<size_t>(draws.below(shard.map.capacity()));
+    while (shard.map.at(place).kind == Entry::Kind::none)
+      place = place + 1 == shard.map.capacity() ? 0 : place + 1;
     Entry& entry = shard.map.at(place);
-    if (++place == shard.map.capacity()) place = 0;
-    if (entry.kind == Entry::Kind::none) continue;
-    ++seen;
     if (!worst || rank(entry) > rank(*worst)) worst = &entry;
   }
   return worst;

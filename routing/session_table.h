@@ -69,17 +69,12 @@ class SessionTable {
   uint32_t load(Slot home) const;  // sessions and reservations
   uint32_t live(Slot home) const;
 
-  struct Lookup {
-    // expired: it was there, idle too long, and is gone now.
-    enum class State : uint8_t { unknown, known, expired };
-    State state = State::unknown;
-    Slot home = kNoSlot;
-    explicit operator bool() const { return state == State::known; }
-  };
-  // Only a request's first look shows that its client came back.
+  // Where the session is that the key, or the alias, leads to; kNoSlot when there is none, or it idled out.
+  Slot find(uint64_t key, uint32_t now);
+  // The same for a request: keeps the session alive. Only a request's first look shows that its client came
+  // back.
   enum class Visit : uint8_t { first, retry };
-  Lookup find_and_touch(uint64_t key, uint32_t now, Visit visit = Visit::first);
-  Lookup find(uint64_t key, uint32_t now);  // without touching
+  Slot find_and_touch(uint64_t key, uint32_t now, Visit visit = Visit::first);
 
   // Whether the caller holds a reservation at the home it names.
   enum class Room : uint8_t { none, reserved };

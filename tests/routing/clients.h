@@ -1,0 +1,103 @@
+// Requests and answers for a router under test, written as what a client and an application say.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "routing/router.h"
+#include "routing/session_table.h"
+
+namespace limpet::routing::test {
+
+inline constexpr uint32_t kNow = 1'700'000'000;
+
+// A pool "shop" of `size` backends app-0, app-1, ...; ids are JSESSIONID cookies; idle_timeout is 30 minutes.
+inline conf::Pool pool_of(size_t size, std::vector<conf::AffinityKind> affinity) {
+  conf::Pool pool;
+  pool.name = "shop";
+  pool.affinity = std::move(affinity);
+  pool.session_id.sources = {{conf::SessionIdSource::Place::cookie, "JSESSIONID"}};
+  for (size_t i = 0; i < size; ++i) {
+    conf::Backend backend;
+    backend.name = "app-" + std::to_string(i);
+    pool.backends.push_back(backend);
+  }
+  return pool;
+}
+
+struct Said {
+  std::string cookie{};              // the request's Cookie field
+  std::string client = "192.0.2.9";  // empty: a peer without an address
+  std::string sets{};                // the answer's Set-Cookie field; empty: none
+  std::string header{};              // the answer's X-Session field; empty: none
+  uint32_t at = 0;                   // seconds after kNow
+};
+
+struct Result {
+  Choice choice;
+  std::optional<std::string> token;
+  Slot slot() const { return choice.slot; }
+  Reason reason() const { return choice.reason; }
+};
+
+// A router with its fleet.
+struct Stage {
+  explicit Stage(const conf::Pool& pool)
+      : router(pool, {std::string(32, 'k')}, std::string(32, 's')), fleet(Fleet::from(pool)) {}
+
+  // One exchange from request to answer; an answer comes where a backend was chosen.
+  Result send(const Said& said) {
+    const Fields fields(said);
+    const uint32_t now = kNow + said.at;
+    const Identity identity = router.identify(fields.request, fleet, now);
+    const Choice choice = router.choose(identity, fleet, {}, now);
+    if (!choice) return {choice, {}};
+    return {choice, router.account(identity, choice, fleet, fields.request, fields.response, now).token};
+  }
+
+  Choice choose(const Said& said, const Tried& tried) {
+    const Fields fields(said);
+    return router.choose(router.identify(fields.request, fleet, kNow + said.at), fleet, tried,
+                         kNow + said.at);
+  }
+
+  static std::string cookie(const Result& result) { return "limpet_shop=" + result.token.value(); }
+  Tally tally() { return router.table().census().tally; }
+  uint64_t live() { return router.table().census().live; }
+
+  // No reservation is left, and every session is accounted for.
+  void check_books() {
+    const Census census = router.table().census();
+    CHECK(census.imbalance == 0);
+    CHECK(census.tally.begun() == census.live + census.tally.ended());
+    for (size_t i = 0; i < fleet.backends.size(); ++i) {
+      const auto slot = static_cast<Slot>(i);
+      CHECK(router.table().load(slot) == router.table().live(slot));
+    }
+  }
+
+  struct Fields {
+    explicit Fields(const Said& said) {
+      if (!said.cookie.empty()) sent.push_back({"Cookie", said.cookie});
+      if (!said.sets.empty()) answered.push_back({"Set-Cookie", said.sets});
+      if (!said.header.empty()) answered.push_back({"X-Session", said.header});
+      request.method = "GET";
+      request.target = "/";
+      request.fields = sent;
+      if (!said.client.empty()) request.client = conf::IpAddress::parse(said.client).value();
+      response.status = 200;
+      response.fields = answered;
+    }
+    std::vector<Field> sent, answered;
+    RequestView request;
+    ResponseView response;
+  };
+
+  Router router;
+  Fleet fleet;
+};
+
+}  // namespace limpet::routing::test

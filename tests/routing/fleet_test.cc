@@ -1,0 +1,41 @@
+#include "routing/fleet.h"
+
+#include <doctest/doctest.h>
+
+#include "routing/hash.h"
+
+using namespace limpet;
+using namespace limpet::routing;
+
+TEST_CASE("a fleet has the pool's backends in the file's order, up, and knows them by their names' hashes") {
+  conf::Pool pool;
+  pool.backends = {{.name = "a", .address = {}, .weight = 10, .max_sessions = 5},
+                   {.name = "b", .address = {}, .weight = 0}};
+  const Fleet fleet = Fleet::from(pool);
+  REQUIRE(fleet.backends.size() == 2);
+  CHECK(fleet.backends[0].name == "a");
+  CHECK(fleet.backends[0].weight == 10);
+  CHECK(fleet.backends[0].max_sessions == 5);
+  CHECK(fleet.backends[0].state == BackendState::up);
+  CHECK(fleet.find(backend_id("b")) == 1);
+  CHECK(fleet.find(backend_id("c")) == kNoSlot);
+}
+
+TEST_CASE("a backend's state says whom it serves") {
+  struct Expected {
+    BackendState state;
+    uint32_t weight;
+    bool takes_new_sessions, serves_its_own;
+  };
+  for (const Expected& expected : {Expected{BackendState::up, 1, true, true},
+                                   {BackendState::up, 0, false, true},
+                                   {BackendState::draining, 1, false, true},
+                                   {BackendState::down, 1, false, false},
+                                   {BackendState::maintenance, 1, false, false}}) {
+    Backend backend;
+    backend.state = expected.state;
+    backend.weight = expected.weight;
+    CHECK(backend.takes_new_sessions() == expected.takes_new_sessions);
+    CHECK(backend.serves_its_own() == expected.serves_its_own);
+  }
+}

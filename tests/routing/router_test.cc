@@ -1,0 +1,482 @@
+// One request at a time through a router: which backend, why, and what the answer changes.
+#include "routing/router.h"
+
+#include <doctest/doctest.h>
+
+#include "routing/session_table.h"
+#include "tests/routing/clients.h"
+
+using namespace limpet;
+using namespace limpet::routing;
+using namespace limpet::routing::test;
+using Kind = conf::AffinityKind;
+using Place = conf::SessionIdSource::Place;
+
+// --- The cookie ---
+
+TEST_CASE("a client without a cookie is placed, gets a token, and is bound by it from then on") {
+  Stage stage(pool_of(3, {Kind::cookie}));
+  const Result first = stage.send({});
+  CHECK(first.reason() == Reason::placed);
+  REQUIRE(first.token);
+  for (int i = 0; i < 10; ++i) {
+    const Result next = stage.send({.cookie = stage.cookie(first)});
+    CHECK(next.slot() == first.slot());
+    CHECK(next.reason() == Reason::bound);
+    CHECK_FALSE(next.token);
+  }
+  CHECK(stage.tally().opened == 1);
+  stage.check_books();
+}
+
+TEST_CASE("a token that this process does not know names its home, and the session is restored") {
+  Stage one(pool_of(5, {Kind::cookie}));
+  const Result first = one.send({});
+  for (int i = 0; i < 10; ++i) {
+    Stage other(pool_of(5, {Kind::cookie}));
+    const Result next = other.send({.cookie = one.cookie(first)});
+    CHECK(next.slot() == first.slot());
+    CHECK(next.reason() == Reason::token);
+    CHECK(other.send({.cookie = one.cookie(first)}).reason() == Reason::bound);
+    CHECK(other.tally().restored == 1);
+    CHECK(other.tally().opened == 0);
+    other.check_books();
+  }
+}
+
+TEST_CASE("a token that does not verify is counted, not trusted, and replaced") {
+  Stage stage(pool_of(2, {Kind::cookie}));
+  const Result result = stage.send({.cookie = "limpet_shop=" + std::string(70, 'A')});
+  CHECK(result.reason() == Reason::placed);
+  CHECK(result.token);
+  CHECK(stage.router.counts().unverified_tokens == 1);
+}
+
+TEST_CASE("of several cookies of the pool's name the first that opens counts") {
+  Stage stage(pool_of(2, {Kind::cookie}));
+  const Result first = stage.send({});
+  const Result next = stage.send({.cookie = "limpet_shop=forged; " + stage.cookie(first)});
+  CHECK(next.reason() == Reason::bound);
+  CHECK(next.slot() == first.slot());
+}
+
+TEST_CASE("a request that brings a hundred cookies of the pool's name costs four openings") {
+  Stage stage(pool_of(2, {Kind::cookie}));
+  std::string cookies;
+  for (int i = 0; i < 100; ++i) cookies += "limpet_shop=x;";
+  stage.send({.cookie = cookies});
+  CHECK(stage.router.counts().unverified_tokens == 4);
+}
+
+TEST_CASE("a token is sent again after a quarter of idle_timeout, for the same session and home") {
+  Stage stage(pool_of(2, {Kind::cookie}));
+  const Result first = stage.send({});
+  CHECK_FALSE(stage.send({.cookie = stage.cookie(first), .at = 30}).token);
+  CHECK_FALSE(stage.send({.cookie = stage.cookie(first), .at = 449}).token);
+  const Result renewed = stage.send({.cookie = stage.cookie(first), .at = 450});
+  REQUIRE(renewed.token);
+  const Result next = stage.send({.cookie = stage.cookie(renewed), .at = 460});
+  CHECK(next.reason() == Reason::bound);
+  CHECK(next.slot() == first.slot());
+  CHECK_FALSE(next.token);
+  CHECK(stage.tally().opened == 1);
+}
+
+TEST_CASE("a token is good for idle_timeout and a quarter since it was sent") {
+  Stage one(pool_of(5, {Kind::cookie}));
+  const Result first = one.send({});
+  CHECK(Stage(pool_of(5, {Kind::cookie})).send({.cookie = one.cookie(first), .at = 2250}).reason() ==
+        Reason::token);
+  CHECK(Stage(pool_of(5, {Kind::cookie})).send({.cookie = one.cookie(first), .at = 2251}).reason() ==
+        Reason::placed);
+}
+
+TEST_CASE("a client that comes back late, when its session has idled out unreturned, still finds its home") {
+  Stage stage(pool_of(5, {Kind::cookie}));
+  for (int i = 0; i < 20; ++i) {
+    const Result first = stage.send({});
+    const Result late = stage.send({.cookie = stage.cookie(first), .at = 120});
+    CHECK(late.slot() == first.slot());
+    CHECK(late.reason() == Reason::token);
+  }
+  CHECK(stage.tally().expired == 20);
+  CHECK(stage.tally().restored == 20);
+  stage.check_books();
+}
+
+TEST_CASE("a token ends with absolute_timeout, however busy its client was") {
+  conf::Pool pool = pool_of(2, {Kind::cookie});
+  pool.cookie.absolute_timeout = std::chrono::seconds(1000);
+  Stage stage(pool);
+  Result last = stage.send({});
+  std::string cookie = stage.cookie(last);
+  stage.send({.cookie = cookie});
+  for (uint32_t at = 100; at <= 1000; at += 100) {
+    last = stage.send({.cookie = cookie, .at = at});
+    CHECK(last.reason() == Reason::bound);
+    if (last.token) cookie = stage.cookie(last);
+  }
+  CHECK(stage.send({.cookie = cookie, .at = 1001}).reason() == Reason::placed);
+}
+
+TEST_CASE("a session whose home is down moves at once, gets a token of its new home, and stays there") {
+  Stage stage(pool_of(3, {Kind::cookie}));
+  const Result first = stage.send({});
+  stage.fleet.backends[first.slot()].state = BackendState::down;
+  const Result moved = stage.send({.cookie = stage.cookie(first)});
+  CHECK(moved.reason() == Reason::failed_over);
+  CHECK(moved.slot() != first.slot());
+  REQUIRE(moved.token);
+  stage.fleet.backends[first.slot()].state = BackendState::up;
+  for (const Result& holder : {first, moved}) {  // the table knows better than the old token
+    const Result next = stage.send({.cookie = stage.cookie(holder)});
+    CHECK(next.slot() == moved.slot());
+    CHECK(next.reason() == Reason::bound);
+  }
+  CHECK(stage.tally().moved == 1);
+  CHECK(stage.tally().opened == 1);
+  stage.check_books();
+}
+
+TEST_CASE(
+    "a session whose home was tried in vain moves to another within the same request, and on from there") {
+  Stage stage(pool_of(3, {Kind::cookie}));
+  const Result first = stage.send({});
+  Tried tried;
+  tried.add(first.slot());
+  const Choice second = stage.choose({.cookie = stage.cookie(first)}, tried);
+  CHECK(second.reason == Reason::failed_over);
+  CHECK(second.slot != first.slot());
+  tried.add(second.slot);
+  const Choice third = stage.choose({.cookie = stage.cookie(first)}, tried);
+  CHECK(third.slot != first.slot());
+  CHECK(third.slot != second.slot);
+  tried.add(third.slot);
+  CHECK(stage.choose({.cookie = stage.cookie(first)}, tried).reason == Reason::no_backend);
+  CHECK(stage.tally().moved == 2);
+  stage.check_books();
+}
+
+TEST_CASE("a draining backend keeps its own sessions and gets no new ones") {
+  Stage stage(pool_of(2, {Kind::cookie}));
+  const Result first = stage.send({});
+  stage.fleet.backends[first.slot()].state = BackendState::draining;
+  CHECK(stage.send({.cookie = stage.cookie(first)}).reason() == Reason::bound);
+  for (int i = 0; i < 20; ++i) CHECK(stage.send({}).slot() != first.slot());
+}
+
+TEST_CASE("under failover = refuse a session stays with its home, whether the table or a token knows it") {
+  conf::Pool pool = pool_of(3, {Kind::cookie});
+  pool.failover = conf::Failover::refuse;
+  Stage stage(pool), restarted(pool);
+  const Result first = stage.send({});
+  for (Stage* at : {&stage, &restarted}) {
+    at->fleet.backends[first.slot()].state = BackendState::down;
+    CHECK(at->send({.cookie = stage.cookie(first)}).reason() == Reason::refused);
+    at->fleet.backends[first.slot()].state = BackendState::up;
+    CHECK(at->send({.cookie = stage.cookie(first)}).slot() == first.slot());
+    CHECK(at->tally().moved == 0);
+    at->check_books();
+  }
+}
+
+TEST_CASE("a session whose home left the pool goes on elsewhere under its own number, even under refuse") {
+  conf::Pool pool = pool_of(3, {Kind::cookie});
+  pool.failover = conf::Failover::refuse;
+  Stage stage(pool);
+  const Result first = stage.send({});
+  pool.backends.erase(pool.backends.begin() + first.slot());
+  Stage smaller(pool);
+  const Result next = smaller.send({.cookie = stage.cookie(first)});
+  CHECK(next.reason() == Reason::failed_over);
+  REQUIRE(next.token);
+  CHECK(smaller.send({.cookie = smaller.cookie(next)}).slot() == next.slot());
+  CHECK(smaller.send({.cookie = stage.cookie(first)}).slot() == next.slot());
+  CHECK(smaller.tally().restored == 1);
+  CHECK(smaller.tally().opened == 0);
+  smaller.check_books();
+}
+
+TEST_CASE("where everybody is full the answer is full, and where nobody is usable it is no_backend") {
+  conf::Pool pool = pool_of(2, {Kind::cookie});
+  for (conf::Backend& backend : pool.backends) backend.max_sessions = 2;
+  Stage stage(pool);
+  for (int i = 0; i < 4; ++i) CHECK(stage.send({}).reason() == Reason::placed);
+  CHECK(stage.send({}).reason() == Reason::full);
+  for (Backend& backend : stage.fleet.backends) backend.state = BackendState::down;
+  CHECK(stage.send({}).reason() == Reason::no_backend);
+  stage.check_books();
+}
+
+TEST_CASE("a request that gets no answer gives its reserved room back") {
+  conf::Pool pool = pool_of(1, {Kind::cookie});
+  pool.backends[0].max_sessions = 1;
+  Stage stage(pool);
+  for (int i = 0; i < 3; ++i) {
+    const Choice choice = stage.choose({}, {});
+    CHECK(choice.reserved);
+    CHECK(stage.send({}).reason() == Reason::full);
+    stage.router.release(choice);
+  }
+  CHECK(stage.send({}).reason() == Reason::placed);
+}
+
+// --- The address ---
+
+TEST_CASE("an address opens its session with its first request and keeps its home") {
+  Stage stage(pool_of(3, {Kind::ip}));
+  const Result first = stage.send({.client = "192.0.2.1"});
+  CHECK(first.reason() == Reason::hash);
+  CHECK_FALSE(first.token);
+  CHECK(stage.send({.client = "192.0.2.1"}).reason() == Reason::bound);
+  CHECK(stage.send({.client = "192.0.2.1"}).slot() == first.slot());
+  CHECK(stage.tally().opened == 1);
+  stage.check_books();
+}
+
+TEST_CASE("a full backend is passed over by addresses that are new") {
+  conf::Pool pool = pool_of(2, {Kind::ip});
+  pool.backends[0].max_sessions = 3;
+  Stage stage(pool);
+  for (int i = 1; i < 100; ++i) stage.send({.client = "192.0.2." + std::to_string(i)});
+  CHECK(stage.router.table().live(0) == 3);
+  CHECK(stage.router.table().live(1) == 96);
+  stage.check_books();
+}
+
+TEST_CASE("a peer without an address is placed and opens nothing") {
+  Stage stage(pool_of(2, {Kind::ip}));
+  CHECK(stage.send({.client = ""}).reason() == Reason::placed);
+  CHECK(stage.tally().opened == 0);
+  stage.check_books();
+}
+
+TEST_CASE("an address whose home failed goes where every balancer sends it") {
+  Stage one(pool_of(5, {Kind::ip})), other(pool_of(5, {Kind::ip}));
+  for (int i = 1; i < 50; ++i) {
+    const std::string client = "192.0.2." + std::to_string(i);
+    const Result home = one.send({.client = client});
+    CHECK(other.send({.client = client}).slot() == home.slot());
+    one.fleet.backends[home.slot()].state = other.fleet.backends[home.slot()].state = BackendState::down;
+    const Result moved = one.send({.client = client});
+    CHECK(moved.reason() == Reason::failed_over);
+    CHECK(other.send({.client = client}).slot() == moved.slot());
+    one.fleet.backends[home.slot()].state = other.fleet.backends[home.slot()].state = BackendState::up;
+  }
+}
+
+// --- The application's session id ---
+
+TEST_CASE("the first answer that sets an id binds it to the backend that made it") {
+  Stage stage(pool_of(5, {Kind::session_id}));
+  for (int i = 0; i < 50; ++i) {
+    const std::string id = "id" + std::to_string(i);
+    const Result login = stage.send({.sets = "JSESSIONID=" + id});
+    CHECK(login.reason() == Reason::placed);
+    const Result next = stage.send({.cookie = "JSESSIONID=" + id});
+    CHECK(next.reason() == Reason::bound);
+    CHECK(next.slot() == login.slot());
+  }
+  CHECK(stage.tally().opened == 50);
+  stage.check_books();
+}
+
+TEST_CASE("a request without an id is placed and opens nothing") {
+  Stage stage(pool_of(2, {Kind::session_id}));
+  CHECK(stage.send({}).reason() == Reason::placed);
+  CHECK(stage.tally().opened == 0);
+  stage.check_books();
+}
+
+TEST_CASE("an unknown id is a guess by hash that opens nothing, and every balancer guesses alike") {
+  Stage one(pool_of(5, {Kind::session_id})), other(pool_of(5, {Kind::session_id}));
+  for (int i = 0; i < 50; ++i) {
+    const std::string cookie = "JSESSIONID=id" + std::to_string(i);
+    const Result guess = one.send({.cookie = cookie});
+    CHECK(guess.reason() == Reason::hash);
+    CHECK(other.send({.cookie = cookie}).slot() == guess.slot());
+  }
+  CHECK(one.tally().begun() == 0);
+  CHECK(one.router.counts().guesses_missed == 0);
+  one.check_books();
+}
+
+TEST_CASE("a guess is missed when the answer sets another id, and that one is bound") {
+  Stage stage(pool_of(3, {Kind::session_id}));
+  const Result guess = stage.send({.cookie = "JSESSIONID=stale", .sets = "JSESSIONID=new"});
+  CHECK(stage.router.counts().guesses_missed == 1);
+  CHECK(stage.tally().opened == 1);
+  CHECK(stage.tally().renewed == 0);
+  CHECK(stage.send({.cookie = "JSESSIONID=new"}).slot() == guess.slot());
+}
+
+TEST_CASE("an unknown id that the application adopts is bound, and no guess was missed") {
+  Stage stage(pool_of(3, {Kind::session_id}));
+  const Result guess = stage.send({.cookie = "JSESSIONID=mine", .sets = "JSESSIONID=mine"});
+  const Result next = stage.send({.cookie = "JSESSIONID=mine"});
+  CHECK(next.reason() == Reason::bound);
+  CHECK(next.slot() == guess.slot());
+  CHECK(stage.router.counts().guesses_missed == 0);
+  CHECK(stage.tally().opened == 1);
+  stage.check_books();
+}
+
+TEST_CASE("an id that its home changes at login is the same session, and requests on their way find it") {
+  Stage stage(pool_of(5, {Kind::session_id}));
+  const Result first = stage.send({.sets = "JSESSIONID=anonymous"});
+  const Result login = stage.send({.cookie = "JSESSIONID=anonymous", .sets = "JSESSIONID=user"});
+  CHECK(login.slot() == first.slot());
+  CHECK(stage.tally().opened == 1);
+  CHECK(stage.tally().renewed == 1);
+  for (const char* id : {"JSESSIONID=anonymous", "JSESSIONID=user"}) {
+    const Result next = stage.send({.cookie = id, .at = 30});
+    CHECK(next.reason() == Reason::bound);
+    CHECK(next.slot() == first.slot());
+  }
+  CHECK(stage.send({.cookie = "JSESSIONID=anonymous", .at = 31}).reason() == Reason::hash);
+  CHECK(stage.send({.cookie = "JSESSIONID=user", .at = 31}).reason() == Reason::bound);
+  stage.check_books();
+}
+
+TEST_CASE("an answer that repeats the request's id opens and renews nothing") {
+  Stage stage(pool_of(3, {Kind::session_id}));
+  stage.send({.sets = "JSESSIONID=a"});
+  for (int i = 0; i < 5; ++i) stage.send({.cookie = "JSESSIONID=a", .sets = "JSESSIONID=a"});
+  CHECK(stage.tally().opened == 1);
+  CHECK(stage.tally().renewed == 0);
+  CHECK(stage.live() == 1);
+}
+
+TEST_CASE("an answer that repeats the request's id and sets a second one beside it keeps both") {
+  conf::Pool pool = pool_of(3, {Kind::session_id});
+  pool.session_id.sources.push_back({Place::header, "X-Session"});
+  Stage stage(pool);
+  stage.send({.sets = "JSESSIONID=a"});
+  stage.send({.cookie = "JSESSIONID=a", .sets = "JSESSIONID=a", .header = "b"});
+  CHECK(stage.tally().renewed == 0);
+  CHECK(stage.send({.cookie = "JSESSIONID=a", .at = 40}).reason() == Reason::bound);
+  CHECK(stage.live() == 2);
+}
+
+TEST_CASE("an id that the application deletes is logged out") {
+  Stage stage(pool_of(3, {Kind::session_id}));
+  stage.send({.sets = "JSESSIONID=a"});
+  stage.send({.cookie = "JSESSIONID=a", .sets = "JSESSIONID=; Max-Age=0"});
+  CHECK(stage.tally().logged_out == 1);
+  CHECK(stage.live() == 0);
+  CHECK(stage.send({.cookie = "JSESSIONID=a"}).reason() == Reason::hash);
+  stage.check_books();
+}
+
+TEST_CASE("a logout that is on its way under the old id ends the renewed session") {
+  Stage stage(pool_of(3, {Kind::session_id}));
+  stage.send({.sets = "JSESSIONID=a"});
+  stage.send({.cookie = "JSESSIONID=a", .sets = "JSESSIONID=b"});
+  stage.send({.cookie = "JSESSIONID=a", .sets = "JSESSIONID="});
+  CHECK(stage.live() == 0);
+  CHECK(stage.tally().logged_out == 1);
+}
+
+TEST_CASE("after a failover a new id from the new home is a session of its own, not a renewal") {
+  Stage stage(pool_of(3, {Kind::session_id}));
+  const Result login = stage.send({.sets = "JSESSIONID=a"});
+  stage.fleet.backends[login.slot()].state = BackendState::down;
+  const Result lost = stage.send({.cookie = "JSESSIONID=a", .sets = "JSESSIONID=b"});
+  CHECK(lost.reason() == Reason::failed_over);
+  CHECK(stage.tally().moved == 1);
+  CHECK(stage.tally().renewed == 0);
+  CHECK(stage.tally().opened == 2);
+  CHECK(stage.send({.cookie = "JSESSIONID=b"}).slot() == lost.slot());
+  stage.check_books();
+}
+
+TEST_CASE("a backend's max_sessions holds for ids, room is given back by answers that open nothing") {
+  conf::Pool pool = pool_of(2, {Kind::session_id});
+  for (conf::Backend& backend : pool.backends) backend.max_sessions = 5;
+  Stage stage(pool);
+  for (int i = 0; i < 100; ++i) CHECK(stage.send({}).reason() == Reason::placed);
+  for (int i = 0; i < 10; ++i) stage.send({.sets = "JSESSIONID=" + std::to_string(i)});
+  CHECK(stage.send({}).reason() == Reason::full);
+  CHECK(stage.send({.cookie = "JSESSIONID=unknown"}).reason() == Reason::full);
+  CHECK(stage.send({.cookie = "JSESSIONID=3"}).reason() == Reason::bound);
+  stage.send({.cookie = "JSESSIONID=3", .sets = "JSESSIONID=; Max-Age=0"});
+  CHECK(stage.send({}).reason() == Reason::placed);
+  stage.check_books();
+}
+
+// --- Kinds in order ---
+
+TEST_CASE("where the tracked kind has no key the next one routes, and opens nothing") {
+  Stage stage(pool_of(5, {Kind::session_id, Kind::ip}));
+  const Result first = stage.send({.client = "192.0.2.1"});
+  CHECK(first.reason() == Reason::hash);
+  for (int i = 0; i < 5; ++i) CHECK(stage.send({.client = "192.0.2.1"}).slot() == first.slot());
+  CHECK(stage.tally().begun() == 0);
+  const Result login = stage.send({.client = "192.0.2.1", .sets = "JSESSIONID=a"});
+  CHECK(login.slot() == first.slot());
+  CHECK(stage.send({.cookie = "JSESSIONID=a", .client = "198.51.100.1"}).slot() == first.slot());
+  stage.check_books();
+}
+
+TEST_CASE(
+    "with cookies behind ids, a client that has neither gets a token, and one that has an id does not") {
+  Stage stage(pool_of(3, {Kind::session_id, Kind::cookie}));
+  const Result first = stage.send({});
+  REQUIRE(first.token);
+  const Result next = stage.send({.cookie = stage.cookie(first)});
+  CHECK(next.reason() == Reason::token);
+  CHECK(next.slot() == first.slot());
+  CHECK_FALSE(next.token);
+  CHECK_FALSE(stage.send({.cookie = "JSESSIONID=x"}).token);
+  CHECK(stage.tally().begun() == 0);
+  stage.check_books();
+}
+
+TEST_CASE("with cookies behind ids, a token finds the home of an id that a restarted process does not know") {
+  Stage stage(pool_of(5, {Kind::session_id, Kind::cookie}));
+  for (int i = 0; i < 20; ++i) {
+    const std::string id = "JSESSIONID=" + std::to_string(i);
+    const Result login = stage.send({.sets = id});
+    Stage restarted(pool_of(5, {Kind::session_id, Kind::cookie}));
+    const Result next = restarted.send({.cookie = id + "; " + stage.cookie(login)});
+    CHECK(next.slot() == login.slot());
+    CHECK(next.reason() == Reason::token);
+    CHECK(restarted.tally().begun() == 0);
+    restarted.check_books();
+  }
+}
+
+TEST_CASE("with cookies behind ids, the token follows the id's session to a new home") {
+  Stage stage(pool_of(3, {Kind::session_id, Kind::cookie}));
+  const Result login = stage.send({.sets = "JSESSIONID=a"});
+  const std::string cookies = "JSESSIONID=a; " + stage.cookie(login);
+  CHECK_FALSE(stage.send({.cookie = cookies}).token);
+  stage.fleet.backends[login.slot()].state = BackendState::down;
+  const Result moved = stage.send({.cookie = cookies});
+  REQUIRE(moved.token);
+  CHECK(stage.send({.cookie = stage.cookie(moved)}).slot() == moved.slot());
+  CHECK(stage.send({.cookie = "JSESSIONID=a; " + stage.cookie(moved), .at = 500}).token);  // due
+}
+
+TEST_CASE(
+    "with addresses behind cookies, a client's first request goes by its address and opens its cookie's "
+    "session") {
+  Stage stage(pool_of(5, {Kind::cookie, Kind::ip}));
+  const Result first = stage.send({.client = "192.0.2.1"});
+  CHECK(first.reason() == Reason::hash);
+  REQUIRE(first.token);
+  const Result next = stage.send({.cookie = stage.cookie(first), .client = "198.51.100.7"});
+  CHECK(next.reason() == Reason::bound);
+  CHECK(next.slot() == first.slot());
+  CHECK(stage.tally().opened == 1);
+  stage.check_books();
+}
+
+TEST_CASE("sweeping expires what nobody came back to") {
+  Stage stage(pool_of(2, {Kind::cookie}));
+  for (int i = 0; i < 100; ++i) stage.send({});
+  for (int i = 0; i < 20; ++i) stage.router.sweep(kNow + 61);
+  CHECK(stage.live() == 0);
+  CHECK(stage.tally().expired == 100);
+  stage.check_books();
+}
