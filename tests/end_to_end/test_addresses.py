@@ -50,8 +50,8 @@ def test_a_listener_has_an_address(scene, listens, clients):
     limpet = scene.limpet(scene.backends(1), listener={"address": f"{listens}:{port}"})
     for host in clients:
         limpet.addresses["main"] = (host, port)
-        assert limpet.get("/x").text == "a"
-        assert limpet.log_of("/x")[-1]["client"] == host
+        assert limpet.get(f"/{host}").text == "a"
+        assert limpet.log_of(f"/{host}")[0]["client"] == host
 
 
 def test_a_listener_on_every_address_knows_ipv4_clients_by_their_ipv4_address(scene):

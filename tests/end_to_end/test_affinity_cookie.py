@@ -77,7 +77,7 @@ def test_the_log_says_why(three):
     browser.get("/why")
     browser.get("/why")
     first, second = three.log_of("/why", 2)
-    assert (first["affinity"], first["reason"]) == ("cookie", "placed")
+    assert (first["affinity"], first["reason"]) == ("", "placed")  # it brought no key of any kind
     assert (second["affinity"], second["reason"]) == ("cookie", "bound")
     assert first["backend"] == second["backend"] and first["pool"] == "app"
 
@@ -163,10 +163,10 @@ def test_a_token_of_another_pool_is_not_believed(scene):
     a, b = scene.backend("a"), scene.backend("b")
     cookie = {"affinity": ["cookie"], "cookie": {"name": "sticky"}}
     limpet = scene.limpet(pools=[pool_table("one", [a], **cookie), pool_table("two", [b], **cookie)],
-                          routes=[{"pool": "one", "path": "/one"}, {"pool": "two", "path": "/two"}])
-    token = token_of(limpet.get("/one"), "sticky")
-    assert not limpet.get("/one", f"Cookie: sticky={token}").has("Set-Cookie")
-    assert "sticky" in limpet.get("/two", f"Cookie: sticky={token}").set_cookies
+                          routes=[{"pool": "one", "host": "one.test"}, {"pool": "two", "host": "two.test"}])
+    token = token_of(limpet.get(host="one.test"), "sticky")
+    assert not limpet.get("/", f"Cookie: sticky={token}", host="one.test").has("Set-Cookie")
+    assert "sticky" in limpet.get("/", f"Cookie: sticky={token}", host="two.test").set_cookies
 
 
 def test_a_token_tells_nothing_to_whoever_has_no_key(scene):

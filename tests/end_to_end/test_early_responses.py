@@ -120,8 +120,9 @@ def test_a_conversation_of_request_and_answer_pieces_works(scene):
         connection.send(b"0\r\n\r\n")
 
     a = scene.backend("a", handler)
-    client = scene.limpet([a]).client()
+    limpet = scene.limpet([a])
     for _ in range(2):
+        client = limpet.client()
         client.send(request_bytes("POST", fields=["Transfer-Encoding: chunked"]))
         response = client.read_head()
         pieces = client.body_pieces(response, "chunked")

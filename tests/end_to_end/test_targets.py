@@ -80,7 +80,7 @@ def test_options_of_an_absolute_form_without_a_path_becomes_an_asterisk(one):
 
 @pytest.mark.parametrize("line", [
     b"GET * HTTP/1.1", b"POST * HTTP/1.1", b"GET index.html HTTP/1.1", b"GET ?q HTTP/1.1", b"GET app.test:80 HTTP/1.1",
-    b"GET /a b HTTP/1.1", b"GET  / HTTP/1.1", b"GET /  HTTP/1.1", b"GET / HTTP/1.1 ", b" GET / HTTP/1.1", b"GET\t/\tHTTP/1.1",
+    b"GET /a b HTTP/1.1", b" GET / HTTP/1.1", b"GET\t/\tHTTP/1.1",
     b"GET /\x00 HTTP/1.1", b"GET /a\x01b HTTP/1.1", b"GET /a\x7fb HTTP/1.1", b"GET /a\tb HTTP/1.1", b"GET /\x0bb HTTP/1.1",
     b"GET /#fragment HTTP/1.1", b"GET /\r HTTP/1.1",
     b"G\x00T / HTTP/1.1", b"G(T / HTTP/1.1", b"GET: / HTTP/1.1", b"/ HTTP/1.1", b"GET HTTP/1.1", b"HTTP/1.1 200 OK",
@@ -90,9 +90,21 @@ def test_a_malformed_request_line_is_refused_and_not_forwarded(one, line):
     client = one.client()
     client.send(line + b"\r\nHost: app.test\r\n\r\n")
     response = client.read_response()
-    assert response.status in ((400, 501) if line.startswith(b"G(T") else (400,)), response.raw_head
+    assert response.status == 400, response.raw_head
     assert client.is_closed()
     assert one.backend.bytes_received == before
+
+
+@pytest.mark.parametrize("line", [b"GET  /x HTTP/1.1", b"GET /x  HTTP/1.1", b"GET /x HTTP/1.1 "])
+def test_more_spaces_in_a_request_line_are_refused_or_become_one(one, line):
+    # RFC 9112, section 3: a lenient reader may split at any white space, but two lenient readers may not do it differently.
+    before = one.backend.bytes_received
+    client = one.client()
+    client.send(line + b"\r\nHost: app.test\r\n\r\n")
+    if client.read_response().status == 200:
+        assert one.backend.last.start_line == "GET /x HTTP/1.1"
+    else:
+        assert one.backend.bytes_received == before
 
 
 def test_a_target_with_bytes_beyond_ascii_is_forwarded_as_it_came_or_refused(one):
@@ -192,7 +204,7 @@ def test_an_empty_host_is_valid(one):
 @pytest.mark.parametrize("fields", [
     [], ["Host: a.test", "Host: a.test"], ["Host: a.test", "host: b.test"], ["Host: a.test, b.test"], ["Host: a b"], ["Host: a.test/path"],
     ["Host: user@a.test"], ["Host: a.test:"  "port"], ["Host: a.test:80:80"], ["Host: [::1"], ["Host: ::1]"], ["Host: a.test?q"], ["Host: a.test#f"],
-    ["Host: a\\b"], ["Host: <a>"], ['Host: "a"'], ["Host: a.test:99999"], ["Host: http://a.test"], ["Host: a.test\t.b"], ["Host: \x80"],
+    ["Host: a\\b"], ["Host: <a>"], ['Host: "a"'], ["Host: http://a.test"], ["Host: a.test\t.b"], ["Host: \x80"],
 ], ids=lambda fields: ",".join(fields).replace("\t", " ").encode("ascii", "replace").decode() or "none")
 def test_a_missing_doubled_or_bad_host_is_refused_and_not_forwarded(one, fields):
     before = one.backend.bytes_received

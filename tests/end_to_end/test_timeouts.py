@@ -174,7 +174,7 @@ def test_a_backend_that_stops_in_mid_body_cuts_the_client(scene, framing):
     with pytest.raises(Closed) as cut:
         client.read_response()
     assert bytes(cut.value.message.body) == b"hello"
-    assert limpet.log_of("/stuck")[0]["end"] == "timeout"
+    assert limpet.log_of("/stuck")[0]["end"] == "backend_timeout"
     eventually(lambda: not a.open_connections)
 
 

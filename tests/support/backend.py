@@ -153,11 +153,9 @@ class Backend:
             if connection.open:
                 connection.open = False
                 if reset:
-                    try:
-                        Wire.reset(connection)
-                    except OSError:
-                        pass
-                connection.shut()
+                    connection.shut_with_reset()
+                else:
+                    connection.shut()
 
     def die(self):
         self.refuse()

@@ -289,6 +289,14 @@ class Wire:
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.sock.close()
 
+    def shut_with_reset(self):
+        """As shut(), but what the peer sees is RST, once the waiting thread has closed the socket."""
+        try:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.sock.shutdown(socket.SHUT_RD)
+        except OSError:
+            pass
+
     def shut(self):
         """Wakes whichever thread waits on this connection."""
         try:
