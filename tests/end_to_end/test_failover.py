@@ -144,6 +144,17 @@ def test_a_small_body_may_be_sent_again_with_its_request(stale):
     assert (response.status, response.text) == (200, home + "hello") or response.status == 502
 
 
+def test_a_request_that_waits_for_100_is_sent_again_before_its_body(stale):
+    browser = stale.browser()
+    home = browser.get().text
+    client = stale.client()
+    client.send(head("PUT /stale HTTP/1.1", ["Host: app.test", f"Cookie: limpet_app={browser.jar['limpet_app']}", "Expect: 100-continue", "Content-Length: 5"]))
+    client.is_silent(0.1)
+    client.send(b"hello")
+    response = client.read_response()
+    assert (response.status, response.text) == (200, home + "hello") or response.status == 502
+
+
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
 def test_a_request_that_is_not_idempotent_is_never_sent_twice(stale, method):
     # RFC 9110, section 9.2.2: a proxy must not retry it by itself.

@@ -204,6 +204,16 @@ def test_a_request_that_was_not_switched_is_followed_by_the_next(scene):
     assert client.read_response().text == "/2"
 
 
+@pytest.mark.parametrize("body", [{"body": b"hello"}, {"chunks": [b"hel", b"lo"]}], ids=["length", "chunked"])
+def test_a_request_with_a_body_that_was_not_switched_is_followed_by_the_next(scene, body):
+    a = scene.backend("a", lambda connection, request: connection.reply(body=request.target.encode() + connection.read_body()))
+    client = scene.limpet([a]).client()
+    for upgrade in ("websocket", "h2c"):
+        client.send(request_bytes("POST", "/1", ["Connection: Upgrade", f"Upgrade: {upgrade}"], **body) + request_bytes(target="/2"))
+        assert client.read_response().text == "/1hello"
+        assert client.read_response().text == "/2"
+
+
 @pytest.mark.parametrize("fields", [[], ["Upgrade: websocket"], ["Connection: Upgrade"]])
 def test_a_101_that_nobody_asked_for_is_502(scene, fields):
     def handler(connection, request):
