@@ -44,6 +44,23 @@ TEST_CASE("a number that fits nowhere is not repeated, for it may be a secret") 
   CHECK(text.find("12345678") == std::string::npos);
 }
 
+TEST_CASE("a character outside of ASCII and of quotes is a fault") {
+  CHECK(faults("ü = 1") ==
+        "f:1:1: is not TOML: Error while parsing root table: expected keys, tables, whitespace or comments, "
+        "saw 'ü'");
+  for (const char* character : {"\u00a1", "é", "\u0499", "\u049a", "\u2028", "€", "\ufefe", "\ufeff", "😀"}) {
+    CAPTURE(character);
+    CHECK(faults("via" + std::string(character) + " = \"x\"").starts_with("f:1:"));
+    CHECK(faults("workers = 2" + std::string(character)).starts_with("f:1:1"));
+  }
+}
+
+TEST_CASE("a header without a name is a fault") {
+  CHECK(faults("[=]").starts_with("f:1:2: is not TOML: "));
+  CHECK(faults("[]").starts_with("f:1:2: is not TOML: "));
+  CHECK(faults("[[#]]").starts_with("f:1:3: is not TOML: "));
+}
+
 TEST_CASE("deep nesting is a fault") {
   CHECK(faults("a = " + std::string(100'000, '[')).starts_with("f:1:261: is not TOML: "));
 }
