@@ -1,5 +1,6 @@
-# Limpet in a small image that runs as a user of its own. Give it a configuration at /etc/limpet/limpet.toml:
+# Limpet in a small image that runs as a user of its own. Give it a configuration that listens at "*:8080":
 #   docker run -p 8080:8080 -v "$PWD/limpet.toml:/etc/limpet/limpet.toml:ro" limpet
+# Keys that it makes at its first start stay in /etc/limpet; keep that in a volume, or give the keys in the configuration.
 FROM debian:bookworm-slim AS build
 WORKDIR /limpet
 COPY scripts/lib.sh scripts/
@@ -11,9 +12,9 @@ FROM debian:bookworm-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libspdlog1.10 libssl3 libtomlplusplus3 libuv1 libxxhash0 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --create-home --home-dir /etc/limpet limpet
+    && useradd --system --uid 10001 limpet \
+    && install -d -o limpet /etc/limpet
 COPY --from=build /limpet/build/limpet /usr/local/bin/
-COPY conf/limpet.toml /etc/limpet/
 USER limpet
 EXPOSE 8080
 STOPSIGNAL SIGTERM

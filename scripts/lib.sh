@@ -18,6 +18,7 @@ build_needs='
   libcli11-dev         /usr/include/CLI/CLI.hpp
   libspdlog-dev        /usr/include/spdlog/spdlog.h
   doctest-dev          /usr/include/doctest/doctest.h
+  nlohmann-json3-dev   /usr/include/nlohmann/json.hpp
 '
 demo_needs='
   python3              /usr/bin/python3

@@ -34,8 +34,7 @@ app.all('/mcp', async (request, response) => {
   const id = request.get('Mcp-Session-Id');
   const transport = id ? transports.get(id) : await openSession();
   if (transport) return transport.handleRequest(request, response, request.body);
-  // Whose answer this is stands in the message.
-  response.status(404).json({ jsonrpc: '2.0', error: { code: -32001, message: name }, id: null });
+  response.status(404).json({ jsonrpc: '2.0', error: { code: -32001, message: 'Session not found' }, id: null });
 });
 app.get('/server', (request, response) => response.json({ server: name }));
 
