@@ -40,7 +40,7 @@ struct Listener {
   std::string name;  // unique; the only listener may go without: then it is its address' text
   Address address;   // kind ip; host "*" listens on every IPv6 and IPv4 address; port 0: the system picks one
   bool proxy_protocol = false;        // every connection begins with a PROXY protocol header, version 1 or 2
-  std::vector<Cidr> trusted_proxies;  // peers whose X-Forwarded-*, Forwarded and X-Request-Id are believed
+  std::vector<Cidr> trusted_proxies;  // peers whose X-Forwarded-* and Forwarded are believed
   ForwardedStyle forwarded = ForwardedStyle::x_forwarded;
   bool operator==(const Listener&) const = default;
 };

@@ -13,6 +13,7 @@ namespace {
 // a reader work, or remember, for nothing.
 constexpr size_t kMostChunkExtension = 4 * 1024;
 constexpr size_t kMostTrailerBytes = 16 * 1024;
+constexpr size_t kMostTrailers = 100;
 
 // What stands in a request line beside its target.
 constexpr size_t kRequestLineSlack = 64;
@@ -109,6 +110,40 @@ Fault read_framing(const Fields& fields, uint8_t minor_version, Body& body, bool
   return {};
 }
 
+// METHOD SP target SP HTTP/1.x and nothing more (RFC 9112, section 3). llhttp is more forgiving.
+Fault check_request_line(std::string_view head) {
+  const std::string_view line = head.substr(0, head.find('\r'));
+  const size_t first = line.find(' ');
+  const size_t last = line.rfind(' ');
+  if (first == std::string_view::npos || first == last) return {400, "the request line has no three parts"};
+  const std::string_view target = line.substr(first + 1, last - first - 1);
+  const std::string_view version = line.substr(last + 1);
+  if (!is_token(line.substr(0, first))) return {400, "the method is not valid"};
+  if (target.empty() || target.find_first_of(" \t") != std::string_view::npos) {
+    return {400, "the request target is not valid"};
+  }
+  if (version.size() != 8 || !version.starts_with("HTTP/") || version[6] != '.') return {400, "the request's version is not valid"};
+  if (version != "HTTP/1.1" && version != "HTTP/1.0") return {505, "only HTTP/1.1 and HTTP/1.0 are spoken here"};
+  return {};
+}
+
+// The lines of a trailer section that find_head() has found in order.
+Fault parse_trailers(std::string_view section, Fields& out) {
+  while (section.size() > 2) {
+    const size_t end = section.find('\r');
+    const std::string_view line = section.substr(0, end);
+    section.remove_prefix(end + 2);
+    const size_t colon = line.find(':');
+    if (colon == std::string_view::npos || !is_token(line.substr(0, colon))) return {400, "a trailer line without a name"};
+    std::string_view value = line.substr(colon + 1);
+    while (!value.empty() && (value.front() == ' ' || value.front() == '\t')) value.remove_prefix(1);
+    while (!value.empty() && (value.back() == ' ' || value.back() == '\t')) value.remove_suffix(1);
+    out.add(line.substr(0, colon), value);
+    if (out.size() > kMostTrailers) return {431, "too many trailers"};
+  }
+  return {};
+}
+
 }  // namespace
 
 bool RequestHead::idempotent() const {
@@ -141,29 +176,12 @@ struct Parser::Callbacks {
     return 0;
   }
   static int on_name(llhttp_t* parser, const char* at, size_t size) {
-    Parser& p = self(parser);
-    if (p.fields_ != nullptr) {
-      p.name_ = {at, size};
-      return 0;
-    }
-    return p.add_trailer_bytes({at, size});
+    self(parser).name_ = {at, size};
+    return 0;
   }
   static int on_value(llhttp_t* parser, const char* at, size_t size) {
     Parser& p = self(parser);
-    if (p.fields_ != nullptr) {
-      p.fields_->add(p.name_, {at, size});
-      return 0;
-    }
-    return p.add_trailer_bytes({at, size});
-  }
-  static int on_name_end(llhttp_t* parser) {
-    Parser& p = self(parser);
-    if (p.fields_ == nullptr) p.trailer_ends_.push_back({p.trailer_bytes_.size(), p.trailer_bytes_.size()});
-    return 0;
-  }
-  static int on_value_end(llhttp_t* parser) {
-    Parser& p = self(parser);
-    if (p.fields_ == nullptr && !p.trailer_ends_.empty()) p.trailer_ends_.back().second = p.trailer_bytes_.size();
+    p.fields_->add(p.name_, {at, size});
     return 0;
   }
   static int on_head_end(llhttp_t* parser) { return self(parser).bodiless_ ? 1 : 0; }
@@ -178,8 +196,10 @@ struct Parser::Callbacks {
     return p.extension_bytes_ > kMostChunkExtension ? HPE_USER : 0;
   }
   static int on_chunk_header(llhttp_t* parser) {
-    self(parser).extension_bytes_ = 0;
-    return 0;
+    Parser& p = self(parser);
+    p.extension_bytes_ = 0;
+    p.in_trailers_ = parser->content_length == 0;
+    return p.in_trailers_ ? HPE_PAUSED : 0;
   }
   static int on_end(llhttp_t* parser) {
     self(parser).ended_ = true;
@@ -193,8 +213,6 @@ struct Parser::Callbacks {
       s.on_url = on_target;
       s.on_header_field = on_name;
       s.on_header_value = on_value;
-      s.on_header_field_complete = on_name_end;
-      s.on_header_value_complete = on_value_end;
       s.on_headers_complete = on_head_end;
       s.on_body = on_body;
       s.on_chunk_extension_name = on_chunk_extension;
@@ -207,12 +225,6 @@ struct Parser::Callbacks {
   }
 };
 
-int Parser::add_trailer_bytes(std::string_view bytes) {
-  if (trailer_bytes_.size() + bytes.size() > kMostTrailerBytes) return HPE_USER;
-  trailer_bytes_.append(bytes);
-  return 0;
-}
-
 Fault Parser::parse_head(llhttp_type_t type, std::string_view head, const HeadLimits& limits, Fields& fields) {
   llhttp_init(&parser_, type, &Callbacks::settings());
   parser_.data = this;
@@ -220,9 +232,9 @@ Fault Parser::parse_head(llhttp_type_t type, std::string_view head, const HeadLi
   fields_ = &fields;
   name_ = target_ = {};
   extension_bytes_ = 0;
-  ended_ = false;
+  ended_ = in_trailers_ = false;
   trailer_bytes_.clear();
-  trailer_ends_.clear();
+  searched_ = 0;
   const llhttp_errno_t error = llhttp_execute(&parser_, head.data(), head.size());
   fields_ = nullptr;
   switch (error) {
@@ -245,6 +257,9 @@ Fault Parser::parse_head(llhttp_type_t type, std::string_view head, const HeadLi
     default:
       return {400, "the head is not HTTP/1"};
   }
+  for (const Field& field : fields.list) {
+    if (field.name.empty()) return {400, "a header line without a name"};
+  }
   if (fields.size() > limits.fields) return {431, "too many header lines"};
   if (parser_.http_major != 1 || parser_.http_minor > 1) return {505, "only HTTP/1.1 and HTTP/1.0 are spoken here"};
   return {};
@@ -252,6 +267,7 @@ Fault Parser::parse_head(llhttp_type_t type, std::string_view head, const HeadLi
 
 Fault Parser::parse_request(std::string_view head, const HeadLimits& limits, RequestHead& out) {
   bodiless_ = false;
+  if (const Fault fault = check_request_line(head)) return fault;
   if (const Fault fault = parse_head(HTTP_REQUEST, head, limits, out.fields)) return fault;
   out.bytes = head;
   out.method = head.substr(0, head.find(' '));
@@ -307,24 +323,40 @@ Fault Parser::parse_response(std::string_view head, const HeadLimits& limits, bo
 
 size_t Parser::feed(std::string_view bytes, BodySink& sink, Fault& fault) {
   if (ended_) return 0;
+  if (in_trailers_) return feed_trailers(bytes, sink, fault);
   sink_ = &sink;
   const llhttp_errno_t error = llhttp_execute(&parser_, bytes.data(), bytes.size());
   sink_ = nullptr;
-  if (error == HPE_OK || error == HPE_PAUSED || error == HPE_PAUSED_UPGRADE) {
-    if (!ended_) return bytes.size();
-    const char* stop = llhttp_get_error_pos(&parser_);
-    Fields trailers;
-    size_t begin = 0;
-    for (const auto& [name_end, value_end] : trailer_ends_) {
-      const std::string_view all = trailer_bytes_;
-      trailers.add(all.substr(begin, name_end - begin), all.substr(name_end, value_end - name_end));
-      begin = value_end;
-    }
-    sink.on_body_end(trailers);
-    return stop != nullptr ? static_cast<size_t>(stop - bytes.data()) : bytes.size();
+  if (error == HPE_OK) return bytes.size();
+  if (error != HPE_PAUSED && error != HPE_PAUSED_UPGRADE) {
+    fault = {400, "the body's framing is broken"};
+    return bytes.size();
   }
-  fault = {400, "the body's framing is broken"};
-  return bytes.size();
+  const auto taken = static_cast<size_t>(llhttp_get_error_pos(&parser_) - bytes.data());
+  if (in_trailers_) return taken + feed_trailers(bytes.substr(taken), sink, fault);
+  sink.on_body_end({});
+  return taken;
+}
+
+// The trailer section is held to what a head is held to; llhttp would let folded lines and a last bare LF pass.
+size_t Parser::feed_trailers(std::string_view bytes, BodySink& sink, Fault& fault) {
+  constexpr std::string_view kNone = "\r\n";
+  if (trailer_bytes_.empty() && bytes.starts_with(kNone)) {
+    ended_ = true;
+    sink.on_body_end({});
+    return kNone.size();
+  }
+  const size_t before = trailer_bytes_.size();
+  trailer_bytes_.append(bytes);
+  const HeadSearch search = find_head(trailer_bytes_, searched_, {kMostTrailerBytes, kMostTrailerBytes, kMostTrailers});
+  fault = search.fault ? Fault{400, "the trailers are not valid, or too large"} : Fault{};
+  if (fault || search.size == 0) return bytes.size();
+  Fields trailers;
+  fault = parse_trailers(std::string_view(trailer_bytes_).substr(0, search.size), trailers);
+  if (fault) return bytes.size();
+  ended_ = true;
+  sink.on_body_end(trailers);
+  return search.size - before;
 }
 
 bool Parser::end_of_stream(BodySink& sink) {

@@ -72,17 +72,18 @@ class Parser {
 
   Fault parse_head(llhttp_type_t type, std::string_view head, const HeadLimits& limits, Fields& fields);
 
-  int add_trailer_bytes(std::string_view bytes);
+  size_t feed_trailers(std::string_view bytes, BodySink& sink, Fault& fault);
 
   llhttp_t parser_;
   Fields* fields_ = nullptr;  // while a head is parsed
   BodySink* sink_ = nullptr;  // while a body is fed
   std::string_view name_;
   std::string_view target_;
-  std::string trailer_bytes_;  // names and values of the trailer section, gathered across reads
-  std::vector<std::pair<size_t, size_t>> trailer_ends_;  // where each name and value ends in it
+  std::string trailer_bytes_;    // the trailer section, while it has not come whole
+  size_t searched_ = 0;          // how far it has been looked through
   size_t extension_bytes_ = 0;  // of the chunk that begins
   bool bodiless_ = false;
+  bool in_trailers_ = false;
   bool ended_ = true;
 };
 

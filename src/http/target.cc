@@ -1,6 +1,7 @@
 #include "src/http/target.h"
 
 #include <algorithm>
+#include <charconv>
 
 namespace limpet::http {
 
@@ -25,8 +26,10 @@ bool is_authority(std::string_view text) {
   }
   if (end == text.size()) return true;
   const std::string_view port = text.substr(end + 1);
-  return text[end] == ':' && port.size() <= 5 &&
-         std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; });
+  unsigned number = 0;
+  const auto read = std::from_chars(port.data(), port.data() + port.size(), number);
+  const bool is_port = port.empty() || (read.ec == std::errc{} && read.ptr == port.data() + port.size() && number <= 65535);
+  return text[end] == ':' && is_port;
 }
 
 Fault split_absolute(RequestHead& request) {

@@ -40,10 +40,10 @@ void Deadlines::file(Deadline& deadline) {
   }
 }
 
-void Deadlines::advance(Millis now) {
-  set_now(now);
+void Deadlines::advance() {
   armed_ = 0;  // nobody is told while the slots are being gone through
-  const Millis last = now_ / kTick;
+  const Millis now = alarm_.now();
+  const Millis last = now / kTick;
   if (last > done_ + kSlots) done_ = last - kSlots;  // after a long pause one lap visits every slot
   while (done_ < last) {
     ++done_;
@@ -59,7 +59,7 @@ void Deadlines::advance(Millis now) {
       Deadline& deadline = *static_cast<Deadline::Node*>(due.next)->of;
       deadline.unlink();
       if (deadline.due_ == kNever) continue;
-      if (deadline.due_ > now_) {
+      if (deadline.due_ > now) {
         file(deadline);
         continue;
       }

@@ -59,10 +59,10 @@ class Deadlines {
   static constexpr Millis kTick = 16;      // resolution: a deadline fires up to this much late, never early
   static constexpr size_t kSlots = 512;    // one lap is 8 s; what is due later is filed again once a lap
 
-  // Told when something became due earlier than all before it.
   class Alarm {
    public:
-    virtual void wake_at(Millis due) = 0;
+    virtual Millis now() const = 0;
+    virtual void wake_at(Millis due) = 0;  // something is due earlier than all before it: call advance() then
 
    protected:
     ~Alarm() = default;
@@ -70,11 +70,10 @@ class Deadlines {
 
   explicit Deadlines(Alarm& alarm) : alarm_(alarm) {}
 
-  Millis now() const { return now_; }
-  void set_now(Millis now) { now_ = now > now_ ? now : now_; }
+  Millis now() const { return alarm_.now(); }
 
-  // Fires all that are due by `now`; they may set, clear and destroy any deadline. Then arms the alarm again.
-  void advance(Millis now);
+  // Fires all that are due; they may set, clear and destroy any deadline. Then arms the alarm again.
+  void advance();
 
   Millis next_due() const;  // the earliest slot that holds anything; kNever when none does
 
@@ -85,7 +84,6 @@ class Deadlines {
   static void append(Links& list, Links& node);
 
   Alarm& alarm_;
-  Millis now_ = 0;
   Millis done_ = 0;         // every tick up to and including this one has been fired
   Millis armed_ = kNever;   // what the alarm was last told
   std::array<Links, kSlots> slots_;

@@ -12,7 +12,6 @@ Loop::Loop() : scratch_(new char[kReadSize]) {
     Loop& self = *static_cast<Loop*>(check->data);
     self.graveyard_.clear();
   });
-  deadlines_.set_now(uv_now(&uv_));
 }
 
 Loop::~Loop() {
@@ -32,7 +31,7 @@ void Loop::wake_at(Millis due) {
       &timer_,
       [](uv_timer_t* timer) {
         Loop& self = *static_cast<Loop*>(timer->data);
-        self.deadlines_.advance(uv_now(&self.uv_));
+        self.deadlines_.advance();
         self.graveyard_.clear();
       },
       due > now ? due - now : 0, 0);

@@ -50,6 +50,7 @@ class Loop final : Deadlines::Alarm {
   char* scratch() { return scratch_.get(); }
 
  private:
+  Millis now() const override { return uv_now(&uv_); }
   void wake_at(Millis due) override;
 
   uv_loop_t uv_;

@@ -130,6 +130,7 @@ size_t ClientConnection::take_head(std::string_view bytes) {
 void ClientConnection::begin_exchange(std::string_view head) {
   state_ = State::exchange;
   deadline_.clear();
+  bounded_ = true;
   exchange_ = context_.new_exchange();
   exchange_->begin(*this, head);
 }
@@ -137,6 +138,7 @@ void ClientConnection::begin_exchange(std::string_view head) {
 void ClientConnection::refuse(const http::Fault& fault) {
   state_ = State::exchange;
   deadline_.clear();
+  bounded_ = true;
   exchange_ = context_.new_exchange();
   exchange_->begin_refused(*this, fault);
 }
@@ -164,6 +166,7 @@ void ClientConnection::on_end() {
 }
 
 void ClientConnection::on_broken(int) {
+  client_ended_ = true;
   if (state_ == State::exchange) return exchange_->on_client_gone();
   close(false);
 }
@@ -207,6 +210,7 @@ void ClientConnection::send_head(const http::ResponseHead& head, http::ResponseE
   speaks_1_1_ = request.minor_version >= 1;
   const bool unbounded = head.body.kind == http::BodyKind::until_close || head.body.kind == http::BodyKind::chunked;
   chunks_ = unbounded && speaks_1_1_;
+  bounded_ = speaks_1_1_ || !unbounded || head.status == 101;
   edits.chunked = chunks_;
   edits.close = edits.close || !request.keep_alive || context_.shutting_down || (unbounded && !speaks_1_1_);
   edits.keep_alive = !edits.close && !speaks_1_1_;
@@ -263,7 +267,7 @@ void ClientConnection::finish_tunnel() { stream_->finish(); }
 
 void ClientConnection::exchange_over(bool whole, bool request_ended) {
   context_.recycle(std::move(exchange_));
-  if (!whole) return close(true);
+  if (!whole) return bounded_ ? drain() : close(true);
   if (!keep_alive_ || !request_ended) return drain();
   become_idle();
   if (taking_) return;

@@ -105,6 +105,7 @@ class ClientConnection final : public net::Mortal, net::StreamOwner, net::Deadli
   bool keep_alive_ = true;     // after the exchange under way
   bool speaks_1_1_ = true;     // the client of the exchange under way
   bool chunks_ = false;        // the answer under way is sent in chunks
+  bool bounded_ = true;        // its end is told by more than the connection's end
 };
 
 }  // namespace limpet::proxy

@@ -1,5 +1,7 @@
 #include "src/proxy/exchange.h"
 
+#include <algorithm>
+
 #include "src/http/chunk.h"
 #include "src/proxy/context.h"
 
@@ -103,8 +105,10 @@ void Exchange::begin_refused(ClientSide& client, const http::Fault& fault) {
 }
 
 void Exchange::settle_request_id() {
+  const auto& names = request_.fields.names;
   request_id_ = request_.fields.first(http::FieldName::x_request_id);
-  if (!passes_as_id(request_id_)) request_id_ = context_.new_request_id(own_request_id_);
+  const bool passes = passes_as_id(request_id_) && std::count(names.begin(), names.end(), http::FieldName::x_request_id) == 1;
+  if (!passes) request_id_ = context_.new_request_id(own_request_id_);
 }
 
 // The step machine. Nothing may be touched after it returns: the exchange may be serving its next request already.

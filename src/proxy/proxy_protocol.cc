@@ -1,5 +1,6 @@
 #include "src/proxy/proxy_protocol.h"
 
+#include <charconv>
 #include <cstring>
 
 namespace limpet::proxy {
@@ -20,6 +21,12 @@ std::string_view take_word(std::string_view& line) {
   return word;
 }
 
+bool is_port(std::string_view text) {
+  unsigned number = 0;
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
+  return read.ec == std::errc{} && read.ptr == text.data() + text.size() && number <= 65535;
+}
+
 ProxyHeader parse_version_1(std::string_view bytes) {
   const size_t end = bytes.substr(0, kMostVersion1).find("\r\n");
   if (end == std::string_view::npos) return {bytes.size() >= kMostVersion1 ? Status::wrong : Status::partial, 0, {}};
@@ -28,7 +35,11 @@ ProxyHeader parse_version_1(std::string_view bytes) {
   if (family == "UNKNOWN") return {Status::complete, end + 2, {}};
   if (family != "TCP4" && family != "TCP6") return {Status::wrong, 0, {}};
   const auto source = conf::IpAddress::parse(take_word(line));
-  if (!source || source->is_v4() != (family == "TCP4")) return {Status::wrong, 0, {}};
+  const auto destination = conf::IpAddress::parse(take_word(line));
+  const bool v4 = family == "TCP4";
+  const bool addresses = source && destination && source->is_v4() == v4 && destination->is_v4() == v4;
+  const bool ports = is_port(take_word(line)) && is_port(line);
+  if (!addresses || !ports) return {Status::wrong, 0, {}};
   return {Status::complete, end + 2, source};
 }
 
