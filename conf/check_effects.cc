@@ -1,3 +1,4 @@
+// Settings outside of pools that exclude each other or would have no effect.
 #include "conf/checks.h"
 
 namespace limpet::conf {

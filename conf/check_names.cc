@@ -1,3 +1,4 @@
+// Names are unique, and what refers to one finds it.
 #include <map>
 
 #include "conf/checks.h"
@@ -34,8 +35,8 @@ void check_listeners(const Settings& settings, Findings& findings) {
   const auto& listeners = settings.listeners;
   for (size_t i = 0; listeners.size() > 1 && i < listeners.size(); ++i) {
     const std::string path = indexed("listener", i) + ".name";
-    if (!findings.given(path))
-      findings.fault(path, "is missing, accepted: a name for each of several listeners");
+    if (findings.given(path)) continue;
+    findings.fault(path, "is missing, accepted: a name for each of several listeners");
   }
   // SO_REUSEPORT would let both bind, and the kernel would deal connections out between them. Port 0 is never
   // the same twice.
@@ -72,8 +73,9 @@ void check_names(const Settings& settings, Findings& findings) {
   }
   check_listeners(settings, findings);
 
-  if (listeners.empty() && settings.listeners.size() == 1)
+  if (listeners.empty() && settings.listeners.size() == 1) {
     listeners.push_back({"", settings.listeners[0].name});
+  }
   for (size_t i = 0; i < settings.routes.size(); ++i) {
     const Route& route = settings.routes[i];
     const std::string pool = indexed("route", i) + ".pool", listener = indexed("route", i) + ".listener";

@@ -1,3 +1,4 @@
+// What a pool says about its affinity, its cookie and its backends fits together.
 #include <strings.h>
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Requests reach every pool, each by one route, and cookies of different pools stay apart.
 #include <algorithm>
 
 #include "conf/checks.h"

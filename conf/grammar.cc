@@ -89,19 +89,23 @@ Parsed<std::string> parse_cookie_attribute(std::string_view text) {
 Parsed<SessionIdSource> parse_source(std::string_view text) {
   using Place = SessionIdSource::Place;
   using Wrong = Parsed<SessionIdSource>;
+  constexpr struct {
+    std::string_view word;
+    Place place;
+    bool (*is_name)(std::string_view);
+  } kPlaces[] = {{"cookie", Place::cookie, is_token},
+                 {"header", Place::header, is_token},
+                 {"query", Place::query, is_parameter_name},
+                 {"path", Place::path, is_parameter_name}};
   const size_t colon = text.find(':');
   if (colon == text.npos) return Wrong::wrong("does not say where the id is");
-  const std::string_view place = text.substr(0, colon), name = text.substr(colon + 1);
-  const SessionIdSource found = {place == "cookie"   ? Place::cookie
-                                 : place == "header" ? Place::header
-                                 : place == "query"  ? Place::query
-                                                     : Place::path,
-                                 std::string(name)};
-  const bool in_header_section = found.place == Place::cookie || found.place == Place::header;
-  if (found.place == Place::path && place != "path") return Wrong::wrong("names no place that is looked at");
-  if (!(in_header_section ? is_token(name) : is_parameter_name(name)))
-    return Wrong::wrong("has no valid name");
-  return found;
+  const std::string_view word = text.substr(0, colon), name = text.substr(colon + 1);
+  for (const auto& known : kPlaces) {
+    if (known.word != word) continue;
+    if (!known.is_name(name)) return Wrong::wrong("has no valid name");
+    return SessionIdSource{known.place, std::string(name)};
+  }
+  return Wrong::wrong("names no place that is looked at");
 }
 
 Parsed<std::string> parse_secret(std::string_view text) {
