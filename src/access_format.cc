@@ -48,22 +48,47 @@ constexpr bool is_plain(unsigned char byte) {
   return byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
 }
 
-// How many bytes at the start of `from` both formats write as they are. Looks at eight at a time: `marks` is
-// not zero exactly when one of them is not plain (which one, it does not say: a borrow may run on into the
-// next byte).
-size_t plain_prefix(const char* from, size_t size) {
+// Whether any of eight bytes is not plain (which one, it does not say: a borrow may run on into the next
+// byte).
+bool has_special(uint64_t word) {
   constexpr uint64_t kOnes = 0x0101010101010101, kTops = 0x8080808080808080;
+  const auto zero = [](uint64_t bytes) { return (bytes - kOnes) & ~bytes; };
+  const uint64_t marks = zero(word ^ (kOnes * '"')) | zero(word ^ (kOnes * '\\')) |
+                         zero(word ^ (kOnes * 0x7f)) | ((word - kOnes * 0x20) & ~word) | word;
+  return (marks & kTops) != 0;
+}
+
+// Copies what is plain from the start of `text`, and says how many bytes that was. Takes eight at a time, and
+// the last ones as part of the last eight or four; only a short rest, or what is before a special byte, goes
+// byte by byte.
+size_t copy_plain(std::string_view text, char* to) {
+  const char* const from = text.data();
+  const size_t size = text.size();
   size_t done = 0;
+  uint64_t word;
   for (; size - done >= 8; done += 8) {
-    uint64_t word;
     std::memcpy(&word, from + done, 8);
-    const auto zero = [](uint64_t bytes) { return (bytes - kOnes) & ~bytes; };
-    const uint64_t marks = (zero(word ^ (kOnes * '"')) | zero(word ^ (kOnes * '\\')) |
-                            zero(word ^ (kOnes * 0x7f)) | ((word - kOnes * 0x20) & ~word) | word) &
-                           kTops;
-    if (marks != 0) break;
+    if (has_special(word)) break;
+    std::memcpy(to + done, &word, 8);
   }
-  while (done < size && is_plain(static_cast<unsigned char>(from[done]))) done++;
+  if (done == size) return size;
+  if (size >= 8 && size - done < 8) {
+    std::memcpy(&word, from + size - 8, 8);
+    if (!has_special(word)) {
+      std::memcpy(to + size - 8, &word, 8);
+      return size;
+    }
+  } else if (size >= 4 && size < 8) {
+    uint32_t head, tail;
+    std::memcpy(&head, from, 4);
+    std::memcpy(&tail, from + size - 4, 4);
+    if (!has_special(head | static_cast<uint64_t>(tail) << 32)) {
+      std::memcpy(to, &head, 4);
+      std::memcpy(to + size - 4, &tail, 4);
+      return size;
+    }
+  }
+  for (; done < size && is_plain(static_cast<unsigned char>(from[done])); done++) to[done] = from[done];
   return done;
 }
 
@@ -125,8 +150,8 @@ size_t escape_for_combined(std::string_view text, char*& to) {
 template <typename Escape>
 char* put_escaped(char* to, std::string_view text, Escape escape) {
   for (;;) {
-    const size_t plain = plain_prefix(text.data(), text.size());
-    to = put(to, text.substr(0, plain));
+    const size_t plain = copy_plain(text, to);
+    to += plain;
     text.remove_prefix(plain);
     if (text.empty()) return to;
     text.remove_prefix(escape(text, to));

@@ -189,12 +189,12 @@ void ClientConnection::on_deadline() {
 }
 
 void ClientConnection::shut_down() {
-  if (state_ == State::idle && waiting_.empty()) return drain();
+  if (state_ == State::idle && waiting_.empty() && stream_->queued() == 0) return close(false);
   keep_alive_ = false;
 }
 
 void ClientConnection::close_now() {
-  if (state_ == State::exchange) return exchange_->on_client_gone();
+  if (state_ == State::exchange) exchange_->on_stop();
   close(false);
 }
 

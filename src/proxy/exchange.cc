@@ -340,6 +340,11 @@ void Exchange::on_client_gone() {
   advance();
 }
 
+void Exchange::on_stop() {
+  fail({503, "the balancer is shutting down", "shutdown"});
+  advance();
+}
+
 // ---- what the backend does
 
 void Exchange::on_backend_connected() {

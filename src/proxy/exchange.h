@@ -49,6 +49,7 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   void on_client_end();                            // the client has sent its last byte
   void on_client_drained();
   void on_client_gone();
+  void on_stop();  // the process ends now
 
   bool is_idle() const { return phase_ == Phase::none; }
 
