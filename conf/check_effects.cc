@@ -29,13 +29,14 @@ void check_secrets(const Secrets& secrets, Findings& findings) {
 }  // namespace
 
 void check_effects(const Settings& settings, Findings& findings) {
+  const auto given = [&](const std::string& path) { return findings.given(path) && !findings.broken(path); };
   check_secrets(settings.secrets, findings);
-  if (findings.given("limits.target") && settings.limits.target > settings.limits.head &&
-      !findings.broken("limits")) {
+  const Limits& limits = settings.limits;
+  if (given("limits.target") && limits.target > limits.head && !findings.broken("limits.head")) {
     findings.fault("limits.target",
                    "has no effect above `limits.head`, which counts the target too, accepted: at most that");
   }
-  if (findings.given("log.access_format") && settings.log.access == "off" && !findings.broken("log")) {
+  if (given("log.access_format") && settings.log.access == "off") {
     findings.fault("log.access_format",
                    "has no effect while `log.access` is \"off\", accepted: only with an access log");
   }

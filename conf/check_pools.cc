@@ -80,8 +80,8 @@ void check_session_id(const Subject& subject) {
 
 // RFC 6265bis: what browsers ask of a cookie that they are to keep.
 void check_cookie(const Subject& subject) {
-  if (!subject.sound("cookie")) return;
   const CookieAffinity& cookie = subject.pool.cookie;
+  if (!subject.sound("cookie.secure")) return;
   if (!cookie.secure && cookie.same_site == SameSite::none) {
     subject.fault("cookie.same_site",
                   "is \"none\" without `secure`, which browsers refuse, accepted: with secure = true");
@@ -104,11 +104,11 @@ void check_cookie(const Subject& subject) {
 
 void check_weights(const Subject& subject) {
   const auto& backends = subject.pool.backends;
-  if (backends.empty() || !subject.sound("backend")) return;
+  if (backends.empty()) return;
   const bool all_zero =
       std::all_of(backends.begin(), backends.end(), [](const Backend& b) { return b.weight == 0; });
-  if (all_zero)
-    subject.fault("backend", "no backend takes new sessions, accepted: at least one with a weight above 0");
+  if (!all_zero) return;
+  subject.fault("backend", "no backend takes new sessions, accepted: at least one with a weight above 0");
 }
 
 }  // namespace

@@ -12,8 +12,7 @@ bool share_a_listener(const Route& a, const Route& b) {
 }
 
 bool matches_below(std::string_view wildcard, std::string_view host) {
-  return wildcard.starts_with("*.") && host.size() > wildcard.size() - 1 &&
-         host.ends_with(wildcard.substr(1));
+  return wildcard.starts_with("*.") && host.ends_with(wildcard.substr(1));
 }
 
 // Whether some host name is matched by both.
@@ -64,7 +63,6 @@ void check_identical_routes(const Settings& settings, Findings& findings) {
       findings.fault(second, "matches the same requests as " + first + " in line " +
                                  std::to_string(findings.position(first).line) +
                                  ", accepted: one route for each host and path of a listener");
-      break;
     }
   }
 }

@@ -34,6 +34,11 @@ TEST_CASE("affinity that is none of the kinds is a fault") {
       "f:2:12: pool[0].affinity: is empty, accepted: \"ip\", \"cookie\", \"session-id\", or a list of these");
 }
 
+TEST_CASE("a faulty kind makes no other faults") {
+  CHECK(faults(pool("affinity = [\"ip\", 3]")) ==
+        "f:2:19: pool[0].affinity[1]: is an integer, accepted: \"ip\", \"cookie\", \"session-id\"");
+}
+
 TEST_CASE("no kind of affinity stands twice") {
   CHECK(
       faults(pool("affinity = [\"cookie\", \"cookie\"]")) ==
@@ -110,6 +115,14 @@ TEST_CASE("no source stands twice, and header names have no case") {
   CHECK(sources("[\"cookie:id\", \"cookie:ID\", \"query:id\", \"path:id\"]") == "");
 }
 
+TEST_CASE("faulty sources are not called equal") {
+  const std::string told = faults(pool("affinity = \"session-id\"\nsession_id.sources = [\"x\", \"y\"]"));
+  CHECK(told.starts_with("f:3:23: pool[0].session_id.sources[0]: \"x\" does not say where the id is"));
+  CHECK(told.find("\nf:3:28: pool[0].session_id.sources[1]: \"y\" does not say where the id is") !=
+        std::string::npos);
+  CHECK(told.find("is the same") == std::string::npos);
+}
+
 TEST_CASE("the application's id is not looked for in Limpet's own cookie") {
   CHECK(
       faults(pool("affinity = [\"session-id\", \"cookie\"]\nsession_id.sources = [\"cookie:limpet_app\"]")) ==
@@ -142,6 +155,9 @@ TEST_CASE("a cookie's path, domain and attributes hold nothing that ends them") 
         "f:2:15: pool[0].cookie.path: \"/a;b\" holds \";\" or what is not printable ASCII" + path);
   CHECK(faults(pool("cookie.path = \"/a\\r\\nb\"")) ==
         "f:2:15: pool[0].cookie.path: \"/a\\x0d\\x0ab\" holds \";\" or what is not printable ASCII" + path);
+
+  CHECK(faults(pool("cookie.path = \"/a\\u007f\"")) ==
+        "f:2:15: pool[0].cookie.path: \"/a\\x7f\" holds \";\" or what is not printable ASCII" + path);
 
   const std::string domain = ", accepted: a host name, or \"\" for the host alone";
   CHECK(loaded(pool("cookie.domain = \"Example.com\"")).pools[0].cookie.domain == "example.com");
@@ -176,6 +192,14 @@ TEST_CASE("what browsers keep over HTTPS only asks for secure") {
         "secure = true");
   CHECK(faults(pool("cookie = { same_site = \"none\", partitioned = true, secure = true }")) == "");
   CHECK(faults(pool("cookie.partitioned = false")) == "");
+}
+
+TEST_CASE("a faulty secure makes no other faults, and another key's fault hides none") {
+  CHECK(faults(pool("cookie = { secure = 1, partitioned = true }")) ==
+        "f:2:21: pool[0].cookie.secure: is an integer, accepted: true or false");
+  const std::string told = faults(pool("cookie = { http_only = 1, partitioned = true }"));
+  CHECK(told.starts_with("f:2:24: pool[0].cookie.http_only: "));
+  CHECK(told.find("\nf:2:41: pool[0].cookie.partitioned: ") != std::string::npos);
 }
 
 TEST_CASE("a cookie's prefix promises what it must") {
@@ -246,6 +270,20 @@ TEST_CASE("two pools on one host do not share a cookie's name") {
   CHECK(two("host = \"*.a.example\"", name, "host = \"*.example\"", name) == told);
   CHECK(two("host = \"x.example\"", name, "", name) == told);
   CHECK(two("listener = \"one\"", name, "path = \"/b\"", name) == told);
+}
+
+TEST_CASE("of three pools with one cookie each later one is told once") {
+  std::string text = "[[listener]]\naddress = \"*:80\"\n";
+  for (const std::string name : {"a", "b", "c"}) {
+    text += "[[route]]\npath = \"/" + name + "\"\npool = \"" + name + "\"\n";
+  }
+  for (const std::string name : {"a", "b", "c"}) {
+    text += "[[pool]]\nname = \"" + name +
+            "\"\nbackend = [{ name = \"x\", address = \"h:1\" }]\ncookie.name = \"R\"\n";
+  }
+  const std::string end = " on a host of both, accepted: a name of its own, or none for the default";
+  CHECK(faults(text) == "f:19:15: pool[1].cookie.name: is also the cookie of pool \"a\"" + end +
+                            "\nf:23:15: pool[2].cookie.name: is also the cookie of pool \"a\"" + end);
 }
 
 TEST_CASE("a cookie's explicit name is not another pool's default") {

@@ -111,6 +111,7 @@ TEST_CASE("a target's limit above the head's has no effect") {
         "f:3:10: limits.target: has no effect above `limits.head`, which counts the target too, accepted: at "
         "most that");
   CHECK(faults("[limits]\nhead = \"4KiB\"\ntarget = \"4KiB\"" + kBase) == "");
+  CHECK(faults("[limits]\nhead = true\ntarget = \"64KiB\"" + kBase).find("no effect") == std::string::npos);
   CHECK(faults("[limits]\nhead = \"4KiB\"" + kBase) == "");  // the default target is nobody's mistake
 }
 
@@ -118,6 +119,8 @@ TEST_CASE("an access log that is off has no format") {
   CHECK(faults("[log]\naccess = \"off\"\naccess_format = \"json\"" + kBase) ==
         "f:3:17: log.access_format: has no effect while `log.access` is \"off\", accepted: only with an "
         "access log");
+  CHECK(faults("[log]\naccess = \"off\"\naccess_format = 3" + kBase) ==
+        "f:3:17: log.access_format: is an integer, accepted: \"json\", \"combined\"");
 }
 
 }  // namespace

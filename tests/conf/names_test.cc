@@ -155,7 +155,20 @@ TEST_CASE("a route's host that is none says what is wrong") {
   CHECK(wrong("*.") == "is not a host name");
   CHECK(wrong("bücher.example") == "is not a host name");
   CHECK(wrong("1.2.3") == "is not a host name");
-  CHECK(wrong(std::string(64, 'a').substr(0, 30) + "..b") == "is not a host name");
+  CHECK(wrong("a..b") == "is not a host name");
+}
+
+TEST_CASE("a host name is as long as DNS allows") {
+  const auto told = [](const std::string& name) {
+    return faults(kListener + route("host = \"" + name + "\"", "app") + pool("app"));
+  };
+  const std::string label(63, 'a');
+  CHECK(told(label + ".b") == "");
+  CHECK(told("a" + label + ".b") != "");
+  const std::string longest = label + "." + label + "." + label + "." + std::string(61, 'b');
+  REQUIRE(longest.size() == 253);
+  CHECK(told(longest) == "");
+  CHECK(told(longest + "b") != "");
 }
 
 TEST_CASE("a route's path begins with a slash and ends without one") {
@@ -193,6 +206,16 @@ TEST_CASE("no two routes match the same requests") {
   CHECK(told("listener=\"x\"", "listener=\"y\"") == "");
   CHECK(told("host=\"a.example\"", "host=\"*.example\"") == "");
   CHECK(told("path=\"/\"", "path=\"/a\"") == "");
+}
+
+TEST_CASE("routes whose hosts are faulty are not called equal") {
+  const std::string told =
+      faults(kListener + route("host = \"a b\"", "a") + route("host = \"c d\"", "a") + pool("a"));
+  CHECK(told.starts_with("f:4:8: route[0].host: "));
+  CHECK(told.find("\nf:7:8: route[1].host: ") != std::string::npos);
+  CHECK(told.find("same requests") == std::string::npos);
+  const std::string one = faults(kListener + route("host = \"a b\"", "a") + route("", "a") + pool("a"));
+  CHECK(one.find("same requests") == std::string::npos);
 }
 
 TEST_CASE("of many equal routes each is told the first") {
