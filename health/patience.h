@@ -9,10 +9,12 @@ namespace limpet::health {
 // Times are milliseconds of any monotonic clock, passed in.
 class Patience {
  public:
-  static constexpr uint64_t kFirstPause = 50;  // a process that is being replaced listens again within tens of milliseconds
+  static constexpr uint64_t kFirstPause =
+      50;  // a process that is being replaced listens again within tens of milliseconds
   static constexpr uint64_t kLongestPause = 1000;
 
-  // When to knock next, after an attempt that failed at `now`; 0: patience is at an end. It begins with the first failure.
+  // When to knock next, after an attempt that failed at `now`; 0: patience is at an end. It begins with the
+  // first failure.
   uint64_t next_attempt(uint64_t now, uint64_t patience_ms) {
     if (until_ == 0) {
       until_ = now + patience_ms;

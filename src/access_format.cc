@@ -48,14 +48,15 @@ constexpr bool is_plain(unsigned char byte) {
   return byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
 }
 
-// Whether any of eight bytes is not plain (which one, it does not say: a borrow may run on into the next
-// byte).
-bool has_special(uint64_t word) {
+// Whether any of eight bytes is not plain. With its top bit set, a byte of `t` never borrows from the next
+// one; what is subtracted clears that bit where the byte is below 0x20, or where it is what it was compared
+// with.
+inline bool has_special(uint64_t word) {
   constexpr uint64_t kOnes = 0x0101010101010101, kTops = 0x8080808080808080;
-  const auto zero = [](uint64_t bytes) { return (bytes - kOnes) & ~bytes; };
-  const uint64_t marks = zero(word ^ (kOnes * '"')) | zero(word ^ (kOnes * '\\')) |
-                         zero(word ^ (kOnes * 0x7f)) | ((word - kOnes * 0x20) & ~word) | word;
-  return (marks & kTops) != 0;
+  const uint64_t t = word | kTops;
+  const uint64_t plain = (t - kOnes * 0x20) & ((t ^ kOnes * '"') - kOnes) & ((t ^ kOnes * '\\') - kOnes) &
+                         ((t ^ kOnes * 0x7f) - kOnes) & ~word;
+  return (plain & kTops) != kTops;
 }
 
 // Copies what is plain from the start of `text`, and says how many bytes that was. Takes eight at a time, and

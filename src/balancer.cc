@@ -62,8 +62,9 @@ class Balancer {
     for (uint32_t i = 0; i < count; ++i) {
       std::vector<int> sockets;
       if (!bind_all(i == 0, sockets, error)) return refuse(error);
-      workers_.push_back(std::make_unique<Worker>(Shared{settings_, routes_, routers_, resolver_, access_log_},
-                                                  std::move(sockets), [this] { uv_async_send(&worker_done_); }));
+      workers_.push_back(
+          std::make_unique<Worker>(Shared{settings_, routes_, routers_, resolver_, access_log_},
+                                   std::move(sockets), [this] { uv_async_send(&worker_done_); }));
       if (!workers_.back()->listen(error)) return refuse(error);
     }
     return true;
@@ -72,11 +73,14 @@ class Balancer {
   int run() {
     constexpr int kNumbers[] = {SIGTERM, SIGINT, SIGUSR1};
     for (size_t i = 0; i < signals_.size(); ++i) {
-      uv_signal_start(&signals_[i], [](uv_signal_t* handle, int number) { of(handle).on_signal(number); }, kNumbers[i]);
+      uv_signal_start(
+          &signals_[i], [](uv_signal_t* handle, int number) { of(handle).on_signal(number); }, kNumbers[i]);
     }
-    uv_timer_start(&sweep_, [](uv_timer_t* handle) { of(handle).sweep(); }, kSweepEvery, kSweepEvery);
+    uv_timer_start(
+        &sweep_, [](uv_timer_t* handle) { of(handle).sweep(); }, kSweepEvery, kSweepEvery);
     for (auto& worker : workers_) worker->start();
-    for (const conf::Listener& listener : settings_.listeners) spdlog::info("listening on {}", listener.address.text());
+    for (const conf::Listener& listener : settings_.listeners)
+      spdlog::info("listening on {}", listener.address.text());
     spdlog::info("serving with {} workers", workers_.size());
     loop_.run();
     workers_.clear();
@@ -104,7 +108,8 @@ class Balancer {
     for (uv_signal_t& handle : signals_) visit(reinterpret_cast<uv_handle_t*>(&handle));
   }
 
-  // SO_REUSEPORT would let a second Limpet share the first one's port without a word, so the first socket is also tried alone.
+  // SO_REUSEPORT would let a second Limpet share the first one's port without a word, so the first socket is
+  // also tried alone.
   bool bind_all(bool first, std::vector<int>& sockets, std::string& error) {
     for (const conf::Listener& listener : settings_.listeners) {
       if (first) {
@@ -133,10 +138,12 @@ class Balancer {
     }
     if (shutting_down_) _exit(kExitForced);
     shutting_down_ = true;
-    spdlog::info("{}: accepting no more, {} ms for what is under way", strsignal(number), settings_.shutdown_timeout.count());
+    spdlog::info("{}: accepting no more, {} ms for what is under way", strsignal(number),
+                 settings_.shutdown_timeout.count());
     for (auto& worker : workers_) worker->shut_down();
-    uv_timer_start(&shutdown_, [](uv_timer_t* handle) { of(handle).stop(); },
-                   static_cast<uint64_t>(settings_.shutdown_timeout.count()), 0);
+    uv_timer_start(
+        &shutdown_, [](uv_timer_t* handle) { of(handle).stop(); },
+        static_cast<uint64_t>(settings_.shutdown_timeout.count()), 0);
   }
 
   void stop() {

@@ -31,7 +31,8 @@ int run(const std::string& file) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const limpet::CommandLine line = limpet::parse_command_line(argc, argv, LIMPET_VERSION, std::cout, std::cerr);
+  const limpet::CommandLine line =
+      limpet::parse_command_line(argc, argv, LIMPET_VERSION, std::cout, std::cerr);
   switch (line.command) {
     case limpet::CommandLine::Command::run:
       return run(line.file);

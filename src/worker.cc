@@ -9,8 +9,9 @@ Worker::Worker(const Shared& shared, std::vector<int> sockets, std::function<voi
     : shared_(shared), sockets_(std::move(sockets)), on_done_(std::move(on_done)) {
   if (shared_.access_log != nullptr) log_ = std::make_unique<AccessLogBuffer>(*shared_.access_log);
   proxy::Dialer& dialer = *this;
-  context_ = std::make_unique<proxy::Context>(shared_.settings, shared_.routes, shared_.routers, loop_.deadlines(),
-                                              loop_.graveyard(), dialer, clock_, log_.get());
+  context_ =
+      std::make_unique<proxy::Context>(shared_.settings, shared_.routes, shared_.routers, loop_.deadlines(),
+                                       loop_.graveyard(), dialer, clock_, log_.get());
   uv_async_init(loop_.uv(), &wake_, [](uv_async_t* wake) { static_cast<Worker*>(wake->data)->on_wish(); });
   wake_.data = this;
 }
@@ -26,7 +27,8 @@ Worker::~Worker() {
 
 bool Worker::listen(std::string& error) {
   for (size_t i = 0; i < sockets_.size(); ++i) {
-    net::Listener* const made = net::Listener::listen(loop_, sockets_[i], shared_.settings.listeners[i], *this, error);
+    net::Listener* const made =
+        net::Listener::listen(loop_, sockets_[i], shared_.settings.listeners[i], *this, error);
     if (made == nullptr) return false;
     listeners_.push_back(made);
   }
@@ -80,7 +82,8 @@ void Worker::end_if_empty() {
 }
 
 void Worker::on_accepted(net::UvStream* stream, const conf::IpAddress& peer, const conf::Listener& listener) {
-  http::Peer from{peer, peer == conf::IpAddress{} ? std::string() : peer.text(), http::is_trusted(listener, peer)};
+  http::Peer from{peer, peer == conf::IpAddress{} ? std::string() : peer.text(),
+                  http::is_trusted(listener, peer)};
   auto* const client = new proxy::ClientConnection(*context_, listener, std::move(from), *this);
   client->next_ = clients_;
   if (clients_ != nullptr) clients_->prev_ = client;

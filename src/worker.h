@@ -1,5 +1,5 @@
-// One worker: a thread with its own loop, listeners, connections and pools' backend connections. Workers share the routers with
-// their session tables, and nothing else.
+// One worker: a thread with its own loop, listeners, connections and pools' backend connections. Workers
+// share the routers with their session tables, and nothing else.
 #pragma once
 
 #include <atomic>
@@ -28,7 +28,8 @@ struct Shared {
 
 class Worker final : net::Acceptor, proxy::ClientConnections, proxy::Dialer {
  public:
-  // `sockets` are bound, one for each listener in the settings. `on_done` is called on the worker's thread when it has ended.
+  // `sockets` are bound, one for each listener in the settings. `on_done` is called on the worker's thread
+  // when it has ended.
   Worker(const Shared& shared, std::vector<int> sockets, std::function<void()> on_done);
   ~Worker();  // waits for the thread
   Worker(const Worker&) = delete;
@@ -46,7 +47,8 @@ class Worker final : net::Acceptor, proxy::ClientConnections, proxy::Dialer {
  private:
   enum class Wish : int { serve, shut_down, stop };
 
-  void on_accepted(net::UvStream* stream, const conf::IpAddress& peer, const conf::Listener& listener) override;
+  void on_accepted(net::UvStream* stream, const conf::IpAddress& peer,
+                   const conf::Listener& listener) override;
   void on_client_closed(proxy::ClientConnection& connection) override;
   net::StreamPtr dial(const conf::Address& address, unsigned attempt, net::StreamOwner* owner) override;
 

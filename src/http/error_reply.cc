@@ -13,10 +13,12 @@ enum class Form { text, html, json };
 
 double quality(std::string_view member) {
   const size_t at = member.find("q=");
-  return at == std::string_view::npos ? 1.0 : std::strtod(std::string(member.substr(at + 2, 5)).c_str(), nullptr);
+  return at == std::string_view::npos ? 1.0
+                                      : std::strtod(std::string(member.substr(at + 2, 5)).c_str(), nullptr);
 }
 
-// The best of the three forms by Accept (RFC 9110, section 12.5.1); text when all are as good, or none is named.
+// The best of the three forms by Accept (RFC 9110, section 12.5.1); text when all are as good, or none is
+// named.
 Form preferred_form(std::string_view accept) {
   Form best = Form::text;
   double best_quality = 0;
@@ -49,7 +51,8 @@ std::string make_body(Form form, const ErrorReply& reply) {
       body.append("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>");
       body.append(status).append(" ").append(reason).append("</title></head>\n<body><h1>");
       body.append(status).append(" ").append(reason).append("</h1><p>").append(reply.what).append("</p>");
-      if (!reply.request_id.empty()) body.append("<p>Request <code>").append(reply.request_id).append("</code></p>");
+      if (!reply.request_id.empty())
+        body.append("<p>Request <code>").append(reply.request_id).append("</code></p>");
       return body.append("</body></html>\n");
     case Form::json:
       body.append("{\"status\":").append(status).append(",\"error\":\"").append(reason);
@@ -66,9 +69,12 @@ std::string make_body(Form form, const ErrorReply& reply) {
 
 std::string_view media_type(Form form) {
   switch (form) {
-    case Form::html: return "text/html; charset=utf-8";
-    case Form::json: return "application/json";
-    case Form::text: break;
+    case Form::html:
+      return "text/html; charset=utf-8";
+    case Form::json:
+      return "application/json";
+    case Form::text:
+      break;
   }
   return "text/plain; charset=utf-8";
 }
@@ -77,28 +83,47 @@ std::string_view media_type(Form form) {
 
 std::string_view reason_phrase(int status) {
   switch (status) {
-    case 200: return "OK";
-    case 400: return "Bad Request";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 408: return "Request Timeout";
-    case 413: return "Content Too Large";
-    case 414: return "URI Too Long";
-    case 417: return "Expectation Failed";
-    case 431: return "Request Header Fields Too Large";
-    case 501: return "Not Implemented";
-    case 502: return "Bad Gateway";
-    case 503: return "Service Unavailable";
-    case 504: return "Gateway Timeout";
-    case 505: return "HTTP Version Not Supported";
-    default: return "";
+    case 200:
+      return "OK";
+    case 400:
+      return "Bad Request";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 408:
+      return "Request Timeout";
+    case 413:
+      return "Content Too Large";
+    case 414:
+      return "URI Too Long";
+    case 417:
+      return "Expectation Failed";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 501:
+      return "Not Implemented";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    case 505:
+      return "HTTP Version Not Supported";
+    default:
+      return "";
   }
 }
 
 size_t write_error_reply(const ErrorReply& reply, std::string& out) {
   const Form form = preferred_form(reply.accept);
   const std::string body = make_body(form, reply);
-  out.append("HTTP/1.1 ").append(std::to_string(reply.status)).append(" ").append(reason_phrase(reply.status)).append("\r\n");
+  out.append("HTTP/1.1 ")
+      .append(std::to_string(reply.status))
+      .append(" ")
+      .append(reason_phrase(reply.status))
+      .append("\r\n");
   add_field(out, "Content-Type", media_type(form));
   add_field(out, "Content-Length", std::to_string(body.size()));
   add_field(out, "Cache-Control", "no-store");

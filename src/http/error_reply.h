@@ -1,5 +1,5 @@
-// What Limpet answers by itself: small, in the client's preferred form, and with the request's id, so that a user's complaint can
-// be found in the log.
+// What Limpet answers by itself: small, in the client's preferred form, and with the request's id, so that a
+// user's complaint can be found in the log.
 #pragma once
 
 #include <string>
@@ -13,10 +13,10 @@ struct ErrorReply {
   std::string_view request_id;  // empty when the request was not read so far
   std::string_view accept;      // the request's Accept
   std::string_view date;
-  int retry_after = 0;          // seconds; 0: not said
+  int retry_after = 0;  // seconds; 0: not said
   bool close = true;
-  bool keep_alive = false;      // says so, for HTTP/1.0
-  bool head_only = false;       // the method was HEAD
+  bool keep_alive = false;  // says so, for HTTP/1.0
+  bool head_only = false;   // the method was HEAD
 };
 
 // Appends the whole response. Says how many bytes of it are its body.

@@ -55,7 +55,8 @@ constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c
 
 constexpr auto kTokenOctets = [] {
   std::array<bool, 256> allowed{};
-  for (char c = 'a'; c <= 'z'; ++c) allowed[static_cast<size_t>(c)] = allowed[static_cast<size_t>(c - 32)] = true;
+  for (char c = 'a'; c <= 'z'; ++c)
+    allowed[static_cast<size_t>(c)] = allowed[static_cast<size_t>(c - 32)] = true;
   for (char c = '0'; c <= '9'; ++c) allowed[static_cast<size_t>(c)] = true;
   for (const char c : std::string_view("!#$%&'*+-.^_`|~")) allowed[static_cast<size_t>(c)] = true;
   return allowed;
@@ -79,9 +80,8 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) {
 }
 
 bool is_token(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return kTokenOctets[static_cast<unsigned char>(c)];
-  });
+  return !text.empty() && std::all_of(text.begin(), text.end(),
+                                      [](char c) { return kTokenOctets[static_cast<unsigned char>(c)]; });
 }
 
 }  // namespace limpet::http

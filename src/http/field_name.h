@@ -1,4 +1,5 @@
-// The field names that an intermediary has to know (RFC 9110, 9111, 9112, 7239 and their customary companions).
+// The field names that an intermediary has to know (RFC 9110, 9111, 9112, 7239 and their customary
+// companions).
 #pragma once
 
 #include <cstdint>
@@ -56,15 +57,14 @@ class FieldSet {
   uint32_t bits_ = 0;
 };
 
-
 // Field names and many values compare without regard to ASCII case (RFC 9110, section 5.1).
 bool equals_ignoring_case(std::string_view a, std::string_view b);
 
 // Whether every octet may stand in a token (RFC 9110, section 5.6.2); false for an empty text.
 bool is_token(std::string_view text);
 
-// Calls `visit` with each member of a comma-separated list (RFC 9110, section 5.6.1), trimmed, empty ones left out. Commas in
-// quoted strings do not separate.
+// Calls `visit` with each member of a comma-separated list (RFC 9110, section 5.6.1), trimmed, empty ones
+// left out. Commas in quoted strings do not separate.
 template <typename Visit>
 void for_each_member(std::string_view list, Visit&& visit) {
   size_t begin = 0;

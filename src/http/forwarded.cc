@@ -9,8 +9,12 @@ namespace {
 using conf::ForwardedStyle;
 using conf::IpAddress;
 
-bool writes_x(ForwardedStyle style) { return style == ForwardedStyle::x_forwarded || style == ForwardedStyle::both; }
-bool writes_standard(ForwardedStyle style) { return style == ForwardedStyle::forwarded || style == ForwardedStyle::both; }
+bool writes_x(ForwardedStyle style) {
+  return style == ForwardedStyle::x_forwarded || style == ForwardedStyle::both;
+}
+bool writes_standard(ForwardedStyle style) {
+  return style == ForwardedStyle::forwarded || style == ForwardedStyle::both;
+}
 
 // "192.0.2.1", "192.0.2.1:80", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:80".
 std::optional<IpAddress> parse_node(std::string_view text) {
@@ -60,7 +64,8 @@ IpAddress walk_chain(IpAddress client, const conf::Listener& listener, const Fie
 // Appends what the fields of one name said so far, as the beginning of a list.
 void add_earlier(const Fields& fields, FieldName name, std::string& out) {
   for (size_t i = 0; i < fields.size(); ++i) {
-    if (fields.names[i] == name && !fields.list[i].value.empty()) out.append(fields.list[i].value).append(", ");
+    if (fields.names[i] == name && !fields.list[i].value.empty())
+      out.append(fields.list[i].value).append(", ");
   }
 }
 
@@ -71,10 +76,12 @@ void write_x_forwarded(const Peer& peer, const RequestHead& request, std::string
     if (peer.trusted) add_earlier(fields, FieldName::x_forwarded_for, out);
     out.append(peer.text).append("\r\n");
   }
-  const std::string_view proto = peer.trusted ? fields.first(FieldName::x_forwarded_proto) : std::string_view{};
+  const std::string_view proto =
+      peer.trusted ? fields.first(FieldName::x_forwarded_proto) : std::string_view{};
   add_field(out, "X-Forwarded-Proto", proto.empty() ? "http" : proto);
   const std::string_view host = peer.trusted ? fields.first(FieldName::x_forwarded_host) : std::string_view{};
-  if (!host.empty() || !request.host.empty()) add_field(out, "X-Forwarded-Host", host.empty() ? request.host : host);
+  if (!host.empty() || !request.host.empty())
+    add_field(out, "X-Forwarded-Host", host.empty() ? request.host : host);
 }
 
 void write_standard_forwarded(const Peer& peer, const RequestHead& request, std::string& out) {
@@ -111,13 +118,15 @@ IpAddress believed_client(const Peer& peer, const conf::Listener& listener, cons
   return also_standard ? walk_chain(peer.address, listener, fields, FieldName::forwarded) : client;
 }
 
-void write_forwarded(const Peer& peer, const conf::Listener& listener, const RequestHead& request, std::string& out) {
+void write_forwarded(const Peer& peer, const conf::Listener& listener, const RequestHead& request,
+                     std::string& out) {
   if (writes_x(listener.forwarded)) write_x_forwarded(peer, request, out);
   if (writes_standard(listener.forwarded)) write_standard_forwarded(peer, request, out);
 }
 
 FieldSet forwarded_to_drop(const Peer& peer, const conf::Listener& listener) {
-  constexpr FieldSet kX{FieldName::x_forwarded_for, FieldName::x_forwarded_host, FieldName::x_forwarded_proto};
+  constexpr FieldSet kX{FieldName::x_forwarded_for, FieldName::x_forwarded_host,
+                        FieldName::x_forwarded_proto};
   constexpr FieldSet kStandard{FieldName::forwarded};
   if (!peer.trusted) return kX | kStandard | FieldSet(FieldName::x_forwarded_other);
   FieldSet drop;

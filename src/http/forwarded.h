@@ -1,5 +1,5 @@
-// Who a request comes from, through the proxies that are believed, and how that is told to the backend (RFC 7239 and the
-// X-Forwarded-* fields before it).
+// Who a request comes from, through the proxies that are believed, and how that is told to the backend (RFC
+// 7239 and the X-Forwarded-* fields before it).
 #pragma once
 
 #include <string>
@@ -18,12 +18,15 @@ struct Peer {
 
 bool is_trusted(const conf::Listener& listener, const conf::IpAddress& address);
 
-// The client's address: the peer's, or, behind trusted proxies, the right-most address in X-Forwarded-For or Forwarded that is
-// not one of them. The field that the listener writes is the one that is read; with `none`, either, X-Forwarded-For first.
+// The client's address: the peer's, or, behind trusted proxies, the right-most address in X-Forwarded-For or
+// Forwarded that is not one of them. The field that the listener writes is the one that is read; with `none`,
+// either, X-Forwarded-For first.
 conf::IpAddress believed_client(const Peer& peer, const conf::Listener& listener, const Fields& fields);
 
-// Appends the field lines that tell the backend where the request comes from, what a trusted peer told before them included.
-void write_forwarded(const Peer& peer, const conf::Listener& listener, const RequestHead& request, std::string& out);
+// Appends the field lines that tell the backend where the request comes from, what a trusted peer told before
+// them included.
+void write_forwarded(const Peer& peer, const conf::Listener& listener, const RequestHead& request,
+                     std::string& out);
 
 // What write_forwarded() replaces, and what an untrusted peer may not say at all.
 FieldSet forwarded_to_drop(const Peer& peer, const conf::Listener& listener);

@@ -1,5 +1,5 @@
-// Heads of messages as they came in: one block of bytes and views into it. What is not changed is forwarded as it was read, so
-// nothing here is a copy.
+// Heads of messages as they came in: one block of bytes and views into it. What is not changed is forwarded
+// as it was read, so nothing here is a copy.
 #pragma once
 
 #include <cstdint>
@@ -51,18 +51,19 @@ inline void add_field(std::string& out, std::string_view name, std::string_view 
 }
 
 struct RequestHead {
-  std::string_view bytes;   // the whole head, with the empty line
+  std::string_view bytes;  // the whole head, with the empty line
   std::string_view method;
   std::string_view target;  // as it is forwarded: origin-form or "*"
-  std::string_view host;    // authority: from the target's absolute form, else from Host; may be empty in HTTP/1.0
+  std::string_view
+      host;  // authority: from the target's absolute form, else from Host; may be empty in HTTP/1.0
   bool absolute_form = false;
   uint8_t minor_version = 1;  // of HTTP/1
   Fields fields;
   Body body;
-  bool keep_alive = true;        // the client would send another request on this connection
+  bool keep_alive = true;  // the client would send another request on this connection
   bool expects_continue = false;
-  std::string_view upgrade;      // the protocols asked for, when Connection says so as well; never h2c
-  bool idempotent() const;       // RFC 9110, section 9.2.2
+  std::string_view upgrade;  // the protocols asked for, when Connection says so as well; never h2c
+  bool idempotent() const;   // RFC 9110, section 9.2.2
   bool is_head() const { return method == "HEAD"; }
   void clear() {  // keeps the memory
     std::vector<Field> list = std::move(fields.list);

@@ -9,8 +9,8 @@ namespace limpet::http {
 
 namespace {
 
-// Extensions that a peer may send with one chunk, and trailers after the last. They are all but unused; unbounded ones would make
-// a reader work, or remember, for nothing.
+// Extensions that a peer may send with one chunk, and trailers after the last. They are all but unused;
+// unbounded ones would make a reader work, or remember, for nothing.
 constexpr size_t kMostChunkExtension = 4 * 1024;
 constexpr size_t kMostTrailerBytes = 16 * 1024;
 constexpr size_t kMostTrailers = 100;
@@ -18,7 +18,9 @@ constexpr size_t kMostTrailers = 100;
 // What stands in a request line beside its target.
 constexpr size_t kRequestLineSlack = 64;
 
-bool has(std::string_view line, char octet) { return std::memchr(line.data(), octet, line.size()) != nullptr; }
+bool has(std::string_view line, char octet) {
+  return std::memchr(line.data(), octet, line.size()) != nullptr;
+}
 
 bool all_digits(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
@@ -31,8 +33,8 @@ struct ConnectionOptions {
   bool upgrade = false;
 };
 
-// Reads Connection and marks the fields that it names as belonging to this connection alone. Host and the fields of the framing
-// are not the sender's to remove.
+// Reads Connection and marks the fields that it names as belonging to this connection alone. Host and the
+// fields of the framing are not the sender's to remove.
 ConnectionOptions read_connection(Fields& fields) {
   ConnectionOptions options;
   for (size_t i = 0; i < fields.size(); ++i) {
@@ -47,8 +49,8 @@ ConnectionOptions read_connection(Fields& fields) {
       } else {
         for (size_t k = 0; k < fields.size(); ++k) {
           const FieldName name = fields.names[k];
-          if (name == FieldName::host || name == FieldName::content_length || name == FieldName::transfer_encoding ||
-              name == FieldName::te) {
+          if (name == FieldName::host || name == FieldName::content_length ||
+              name == FieldName::transfer_encoding || name == FieldName::te) {
             continue;
           }
           if (equals_ignoring_case(fields.list[k].name, member)) fields.names[k] = FieldName::hop_by_hop;
@@ -63,8 +65,8 @@ bool keeps_alive(const ConnectionOptions& options, uint8_t minor_version) {
   return !options.close && (minor_version >= 1 || options.keep_alive);
 }
 
-// The protocols that the message offers or chooses, without h2c: an HTTP/2 connection inside a tunnel would carry requests past
-// every check made here (RFC 9113, section 3.1 retires that upgrade).
+// The protocols that the message offers or chooses, without h2c: an HTTP/2 connection inside a tunnel would
+// carry requests past every check made here (RFC 9113, section 3.1 retires that upgrade).
 std::string_view offered_upgrade(const Fields& fields) {
   std::string_view offered;
   int protocols = 0;
@@ -122,8 +124,10 @@ Fault check_request_line(std::string_view head) {
   if (target.empty() || target.find_first_of(" \t") != std::string_view::npos) {
     return {400, "the request target is not valid"};
   }
-  if (version.size() != 8 || !version.starts_with("HTTP/") || version[6] != '.') return {400, "the request's version is not valid"};
-  if (version != "HTTP/1.1" && version != "HTTP/1.0") return {505, "only HTTP/1.1 and HTTP/1.0 are spoken here"};
+  if (version.size() != 8 || !version.starts_with("HTTP/") || version[6] != '.')
+    return {400, "the request's version is not valid"};
+  if (version != "HTTP/1.1" && version != "HTTP/1.0")
+    return {505, "only HTTP/1.1 and HTTP/1.0 are spoken here"};
   return {};
 }
 
@@ -134,7 +138,8 @@ Fault parse_trailers(std::string_view section, Fields& out) {
     const std::string_view line = section.substr(0, end);
     section.remove_prefix(end + 2);
     const size_t colon = line.find(':');
-    if (colon == std::string_view::npos || !is_token(line.substr(0, colon))) return {400, "a trailer line without a name"};
+    if (colon == std::string_view::npos || !is_token(line.substr(0, colon)))
+      return {400, "a trailer line without a name"};
     std::string_view value = line.substr(colon + 1);
     while (!value.empty() && (value.front() == ' ' || value.front() == '\t')) value.remove_prefix(1);
     while (!value.empty() && (value.back() == ' ' || value.back() == '\t')) value.remove_suffix(1);
@@ -147,19 +152,22 @@ Fault parse_trailers(std::string_view section, Fields& out) {
 }  // namespace
 
 bool RequestHead::idempotent() const {
-  return method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE" || method == "OPTIONS" ||
-         method == "TRACE";
+  return method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE" ||
+         method == "OPTIONS" || method == "TRACE";
 }
 
 HeadSearch find_head(std::string_view bytes, size_t& from, const HeadLimits& limits) {
   for (;;) {
     const void* found = std::memchr(bytes.data() + from, '\n', bytes.size() - from);
     const bool in_first_line = from == 0;
-    const size_t end = found != nullptr ? static_cast<size_t>(static_cast<const char*>(found) - bytes.data()) : bytes.size();
-    if (in_first_line && end > limits.target + kRequestLineSlack) return {0, {414, "the request target is too long"}};
+    const size_t end =
+        found != nullptr ? static_cast<size_t>(static_cast<const char*>(found) - bytes.data()) : bytes.size();
+    if (in_first_line && end > limits.target + kRequestLineSlack)
+      return {0, {414, "the request target is too long"}};
     if (end > limits.head) return {0, {431, "the head is too large"}};
     if (found == nullptr) return {};
-    if (end == from || bytes[end - 1] != '\r') return {0, {400, "a line that ends without a carriage return"}};
+    if (end == from || bytes[end - 1] != '\r')
+      return {0, {400, "a line that ends without a carriage return"}};
     const std::string_view line = bytes.substr(from, end - 1 - from);
     if (line.empty()) return {end + 1, {}};
     if (has(line, '\r') || has(line, '\0')) return {0, {400, "a bare carriage return or a NUL in the head"}};
@@ -225,7 +233,8 @@ struct Parser::Callbacks {
   }
 };
 
-Fault Parser::parse_head(llhttp_type_t type, std::string_view head, const HeadLimits& limits, Fields& fields) {
+Fault Parser::parse_head(llhttp_type_t type, std::string_view head, const HeadLimits& limits,
+                         Fields& fields) {
   llhttp_init(&parser_, type, &Callbacks::settings());
   parser_.data = this;
   fields.clear();
@@ -261,7 +270,8 @@ Fault Parser::parse_head(llhttp_type_t type, std::string_view head, const HeadLi
     if (field.name.empty()) return {400, "a header line without a name"};
   }
   if (fields.size() > limits.fields) return {431, "too many header lines"};
-  if (parser_.http_major != 1 || parser_.http_minor > 1) return {505, "only HTTP/1.1 and HTTP/1.0 are spoken here"};
+  if (parser_.http_major != 1 || parser_.http_minor > 1)
+    return {505, "only HTTP/1.1 and HTTP/1.0 are spoken here"};
   return {};
 }
 
@@ -286,13 +296,16 @@ Fault Parser::parse_request(std::string_view head, const HeadLimits& limits, Req
   out.expects_continue = false;
   for (size_t i = 0; i < out.fields.size(); ++i) {
     if (out.fields.names[i] != FieldName::expect) continue;
-    if (!equals_ignoring_case(out.fields.list[i].value, "100-continue")) return {417, "an unknown expectation"};
-    out.expects_continue = out.minor_version >= 1 && !ended_;  // RFC 9110, section 10.1.1: ignored in HTTP/1.0
+    if (!equals_ignoring_case(out.fields.list[i].value, "100-continue"))
+      return {417, "an unknown expectation"};
+    out.expects_continue =
+        out.minor_version >= 1 && !ended_;  // RFC 9110, section 10.1.1: ignored in HTTP/1.0
   }
   return resolve_target(out);
 }
 
-Fault Parser::parse_response(std::string_view head, const HeadLimits& limits, bool to_head, ResponseHead& out) {
+Fault Parser::parse_response(std::string_view head, const HeadLimits& limits, bool to_head,
+                             ResponseHead& out) {
   constexpr size_t kStatusAt = 9;  // "HTTP/1.1 200"
   if (head.size() < kStatusAt + 3) return {502, "the backend's status line is too short"};
   const std::string_view code = head.substr(kStatusAt, 3);
@@ -338,7 +351,8 @@ size_t Parser::feed(std::string_view bytes, BodySink& sink, Fault& fault) {
   return taken;
 }
 
-// The trailer section is held to what a head is held to; llhttp would let folded lines and a last bare LF pass.
+// The trailer section is held to what a head is held to; llhttp would let folded lines and a last bare LF
+// pass.
 size_t Parser::feed_trailers(std::string_view bytes, BodySink& sink, Fault& fault) {
   constexpr std::string_view kNone = "\r\n";
   if (trailer_bytes_.empty() && bytes.starts_with(kNone)) {
@@ -348,7 +362,8 @@ size_t Parser::feed_trailers(std::string_view bytes, BodySink& sink, Fault& faul
   }
   const size_t before = trailer_bytes_.size();
   trailer_bytes_.append(bytes);
-  const HeadSearch search = find_head(trailer_bytes_, searched_, {kMostTrailerBytes, kMostTrailerBytes, kMostTrailers});
+  const HeadSearch search =
+      find_head(trailer_bytes_, searched_, {kMostTrailerBytes, kMostTrailerBytes, kMostTrailers});
   fault = search.fault ? Fault{400, "the trailers are not valid, or too large"} : Fault{};
   if (fault || search.size == 0) return bytes.size();
   Fields trailers;

@@ -1,8 +1,9 @@
-// HTTP/1 messages out of bytes: llhttp, and around it the checks that an intermediary owes its backends (RFC 9112, sections 2.2,
-// 3.2, 5.1, 5.2, 6; RFC 9110, section 5.5). A message that two readers could understand in two ways is refused, never repaired.
+// HTTP/1 messages out of bytes: llhttp, and around it the checks that an intermediary owes its backends (RFC
+// 9112, sections 2.2, 3.2, 5.1, 5.2, 6; RFC 9110, section 5.5). A message that two readers could understand
+// in two ways is refused, never repaired.
 //
-// A head is looked for with find_head(), parsed in one piece, and its body, if it has one, then fed as it comes. llhttp keeps its
-// place between the two; a Parser is used for one message after another.
+// A head is looked for with find_head(), parsed in one piece, and its body, if it has one, then fed as it
+// comes. llhttp keeps its place between the two; a Parser is used for one message after another.
 #pragma once
 
 #include <llhttp.h>
@@ -14,9 +15,10 @@
 
 namespace limpet::http {
 
-// What is wrong with a message. `status` is what a client's request is answered; a backend's answer is 502 in any case.
+// What is wrong with a message. `status` is what a client's request is answered; a backend's answer is 502 in
+// any case.
 struct Fault {
-  uint16_t status = 0;        // 0: nothing is wrong
+  uint16_t status = 0;         // 0: nothing is wrong
   const char* what = nullptr;  // for the error body and the log; never holds anything that came off the wire
   explicit operator bool() const { return status != 0; }
 };
@@ -33,8 +35,9 @@ struct HeadSearch {
   Fault fault;
 };
 
-// Looks for the end of a head that begins at bytes[0]. `from` is where the last search of the same, then shorter, bytes ended (0
-// at first) and is moved on. Refuses what llhttp would let pass: lines that end in a bare LF, bare CRs, NULs and folded lines.
+// Looks for the end of a head that begins at bytes[0]. `from` is where the last search of the same, then
+// shorter, bytes ended (0 at first) and is moved on. Refuses what llhttp would let pass: lines that end in a
+// bare LF, bare CRs, NULs and folded lines.
 HeadSearch find_head(std::string_view bytes, size_t& from, const HeadLimits& limits);
 
 // Hears a body.
@@ -60,7 +63,8 @@ class Parser {
 
   bool body_ended() const { return ended_; }
 
-  // Feeds what follows the head; says how many bytes belonged to the message. Ends early only at the message's end.
+  // Feeds what follows the head; says how many bytes belonged to the message. Ends early only at the
+  // message's end.
   size_t feed(std::string_view bytes, BodySink& sink, Fault& fault);
 
   // The peer will send no more. True when that ends the body; otherwise the message was cut.
@@ -79,8 +83,8 @@ class Parser {
   BodySink* sink_ = nullptr;  // while a body is fed
   std::string_view name_;
   std::string_view target_;
-  std::string trailer_bytes_;    // the trailer section, while it has not come whole
-  size_t searched_ = 0;          // how far it has been looked through
+  std::string trailer_bytes_;   // the trailer section, while it has not come whole
+  size_t searched_ = 0;         // how far it has been looked through
   size_t extension_bytes_ = 0;  // of the chunk that begins
   bool bodiless_ = false;
   bool in_trailers_ = false;

@@ -6,9 +6,9 @@ namespace limpet::http {
 
 namespace {
 
-constexpr FieldSet kForOneConnection{FieldName::connection, FieldName::keep_alive,        FieldName::proxy_connection,
-                                     FieldName::te,         FieldName::transfer_encoding, FieldName::upgrade,
-                                     FieldName::hop_by_hop};
+constexpr FieldSet kForOneConnection{
+    FieldName::connection,        FieldName::keep_alive, FieldName::proxy_connection, FieldName::te,
+    FieldName::transfer_encoding, FieldName::upgrade,    FieldName::hop_by_hop};
 
 // The Cookie value without the pairs of one name. Everything else stays as it was written.
 void add_cookies_without(std::string_view value, std::string_view hidden, std::string& out) {
@@ -20,7 +20,8 @@ void add_cookies_without(std::string_view value, std::string_view hidden, std::s
     std::string_view pair = value.substr(0, end);
     value.remove_prefix(std::min(end + 1, value.size()));
     while (!pair.empty() && pair.front() == ' ') pair.remove_prefix(1);
-    const bool is_hidden = pair.size() > hidden.size() && pair[hidden.size()] == '=' && pair.starts_with(hidden);
+    const bool is_hidden =
+        pair.size() > hidden.size() && pair[hidden.size()] == '=' && pair.starts_with(hidden);
     if (is_hidden || pair.empty()) continue;
     if (out.size() != first) out.append("; ");
     out.append(pair);
@@ -32,9 +33,11 @@ void add_cookies_without(std::string_view value, std::string_view hidden, std::s
   }
 }
 
-// Copies the field lines that `keeps` says stay, run by run; at each other one `instead` may write something in its place.
+// Copies the field lines that `keeps` says stay, run by run; at each other one `instead` may write something
+// in its place.
 template <typename Keeps, typename Instead>
-void copy_fields(std::string_view head, const Fields& fields, std::string& out, Keeps&& keeps, Instead&& instead) {
+void copy_fields(std::string_view head, const Fields& fields, std::string& out, Keeps&& keeps,
+                 Instead&& instead) {
   const char* const end = head.data() + head.size() - 2;  // the empty line
   const char* run = fields.list.empty() ? end : fields.list.front().name.data();
   for (size_t i = 0; i < fields.size(); ++i) {
@@ -72,8 +75,8 @@ bool accepts_trailers(const Fields& fields) {
   return accepts;
 }
 
-// Adds `directive` to what the response says about caching, and takes back what would let a shared cache keep it
-// (RFC 9111, sections 5.2.2.7 to 5.2.2.10).
+// Adds `directive` to what the response says about caching, and takes back what would let a shared cache keep
+// it (RFC 9111, sections 5.2.2.7 to 5.2.2.10).
 void add_private_caching(const Fields& fields, std::string& out) {
   bool already = false;
   out.append("Cache-Control: ");
@@ -82,7 +85,8 @@ void add_private_caching(const Fields& fields, std::string& out) {
     for_each_member(fields.list[i].value, [&](std::string_view directive) {
       const std::string_view name = directive.substr(0, directive.find('='));
       if (equals_ignoring_case(name, "public") || equals_ignoring_case(name, "s-maxage")) return;
-      already = already || equals_ignoring_case(directive, "private") || equals_ignoring_case(directive, "no-store");
+      already = already || equals_ignoring_case(directive, "private") ||
+                equals_ignoring_case(directive, "no-store");
       out.append(directive).append(", ");
     });
   }
@@ -106,7 +110,8 @@ void write_request(const RequestHead& request, const RequestEdits& edits, std::s
   out.append(request.target).append(" HTTP/1.1\r\n");
   if (new_host) add_field(out, "Host", request.host);
 
-  FieldSet drop = kForOneConnection | FieldSet(FieldName::http2_settings) | forwarded_to_drop(edits.peer, edits.listener);
+  FieldSet drop =
+      kForOneConnection | FieldSet(FieldName::http2_settings) | forwarded_to_drop(edits.peer, edits.listener);
   if (new_host) drop = drop | FieldSet(FieldName::host);
   if (!edits.request_id.empty()) drop = drop | FieldSet(FieldName::x_request_id);
   copy_fields(
@@ -148,7 +153,8 @@ void write_response(const ResponseHead& response, const ResponseEdits& edits, st
   const bool no_length = response.status < 200 || response.status == 204;  // RFC 9110, section 8.6
   if (no_length) drop = drop | FieldSet(FieldName::content_length);
   if (!edits.set_cookie.empty()) drop = drop | FieldSet(FieldName::cache_control);
-  copy_fields(response.bytes, fields, out, [&](size_t i) { return !drop.contains(fields.names[i]); }, [](size_t) {});
+  copy_fields(
+      response.bytes, fields, out, [&](size_t i) { return !drop.contains(fields.names[i]); }, [](size_t) {});
 
   if (!edits.set_cookie.empty()) {
     add_private_caching(fields, out);
@@ -168,11 +174,12 @@ void write_response(const ResponseHead& response, const ResponseEdits& edits, st
 }
 
 void write_trailers(const Fields& trailers, std::string& out) {
-  constexpr FieldSet kForbidden = kForOneConnection | FieldSet(FieldName::content_length, FieldName::host, FieldName::cookie,
-                                                               FieldName::expect, FieldName::max_forwards,
-                                                               FieldName::cache_control, FieldName::forwarded,
-                                                               FieldName::x_forwarded_for, FieldName::x_forwarded_host,
-                                                               FieldName::x_forwarded_proto, FieldName::x_forwarded_other);
+  constexpr FieldSet kForbidden =
+      kForOneConnection | FieldSet(FieldName::content_length, FieldName::host, FieldName::cookie,
+                                   FieldName::expect, FieldName::max_forwards, FieldName::cache_control,
+                                   FieldName::forwarded, FieldName::x_forwarded_for,
+                                   FieldName::x_forwarded_host, FieldName::x_forwarded_proto,
+                                   FieldName::x_forwarded_other);
   for (size_t i = 0; i < trailers.size(); ++i) {
     const Field& field = trailers.list[i];
     if (kForbidden.contains(trailers.names[i]) || equals_ignoring_case(field.name, "authorization") ||

@@ -1,4 +1,5 @@
-// Heads as they leave: the bytes that came in, less what was for one connection alone, plus what an intermediary adds.
+// Heads as they leave: the bytes that came in, less what was for one connection alone, plus what an
+// intermediary adds.
 #pragma once
 
 #include <string>
@@ -22,15 +23,16 @@ void write_request(const RequestHead& request, const RequestEdits& edits, std::s
 // How a response's body is delimited towards the client, and what the pool adds to the head.
 struct ResponseEdits {
   std::string_view via;
-  std::string_view date = {};    // added where there is none (RFC 9110, section 6.6.1)
+  std::string_view date = {};        // added where there is none (RFC 9110, section 6.6.1)
   std::string_view set_cookie = {};  // a Set-Cookie value; empty: none
   bool chunked = false;
-  bool close = false;            // this connection ends after the response
-  bool keep_alive = false;       // says so, for HTTP/1.0 clients that asked
+  bool close = false;       // this connection ends after the response
+  bool keep_alive = false;  // says so, for HTTP/1.0 clients that asked
 };
 void write_response(const ResponseHead& response, const ResponseEdits& edits, std::string& out);
 
-// Trailer fields that may pass: none that frames, routes or authenticates (RFC 9110, section 6.5.1). With the final empty line.
+// Trailer fields that may pass: none that frames, routes or authenticates (RFC 9110, section 6.5.1). With the
+// final empty line.
 void write_trailers(const Fields& trailers, std::string& out);
 
 }  // namespace limpet::http

@@ -12,7 +12,8 @@ bool is_host_octet(char c) {
   return std::string_view("-._~%!$&'()*+;=").find(c) != std::string_view::npos;
 }
 
-// uri-host [ ":" port ] (RFC 3986, section 3.2.2). A comma, though a sub-delim, is refused: it would join two Hosts.
+// uri-host [ ":" port ] (RFC 3986, section 3.2.2). A comma, though a sub-delim, is refused: it would join two
+// Hosts.
 bool is_authority(std::string_view text) {
   size_t end = 0;
   if (!text.empty() && text[0] == '[') {
@@ -28,7 +29,8 @@ bool is_authority(std::string_view text) {
   const std::string_view port = text.substr(end + 1);
   unsigned number = 0;
   const auto read = std::from_chars(port.data(), port.data() + port.size(), number);
-  const bool is_port = port.empty() || (read.ec == std::errc{} && read.ptr == port.data() + port.size() && number <= 65535);
+  const bool is_port =
+      port.empty() || (read.ec == std::errc{} && read.ptr == port.data() + port.size() && number <= 65535);
   return text[end] == ':' && is_port;
 }
 
@@ -41,7 +43,8 @@ Fault split_absolute(RequestHead& request) {
   const size_t begin = colon + 3;
   const size_t end = std::min(request.target.find_first_of("/?#", begin), request.target.size());
   const std::string_view authority = request.target.substr(begin, end - begin);
-  if (authority.empty() || !is_authority(authority)) return {400, "the request target's authority is not valid"};
+  if (authority.empty() || !is_authority(authority))
+    return {400, "the request target's authority is not valid"};
   request.absolute_form = true;
   request.host = authority;
   request.target.remove_prefix(end);

@@ -5,8 +5,9 @@
 
 namespace limpet::http {
 
-// Settles what a parsed request is for: exactly one valid Host in HTTP/1.1, absolute-form turned into origin-form with its
-// authority in Host's place, "*" for OPTIONS alone, CONNECT refused. Changes target, host and absolute_form.
+// Settles what a parsed request is for: exactly one valid Host in HTTP/1.1, absolute-form turned into
+// origin-form with its authority in Host's place, "*" for OPTIONS alone, CONNECT refused. Changes target,
+// host and absolute_form.
 Fault resolve_target(RequestHead& request);
 
 }  // namespace limpet::http

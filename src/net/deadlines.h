@@ -1,8 +1,8 @@
-// Coarse deadlines for everything that waits: a wheel of slots, each a list of embedded nodes. No clock and no system call in
-// here; the time is passed in and whoever owns the loop arms one timer for next_due().
+// Coarse deadlines for everything that waits: a wheel of slots, each a list of embedded nodes. No clock and
+// no system call in here; the time is passed in and whoever owns the loop arms one timer for next_due().
 //
-// Setting a deadline later, or clearing it, is a store: the node stays where it is filed and is filed anew, or dropped, when its
-// slot comes round. That is what happens on every request, so it has to cost nothing.
+// Setting a deadline later, or clearing it, is a store: the node stays where it is filed and is filed anew,
+// or dropped, when its slot comes round. That is what happens on every request, so it has to cost nothing.
 #pragma once
 
 #include <array>
@@ -56,8 +56,8 @@ class Deadline {
 
 class Deadlines {
  public:
-  static constexpr Millis kTick = 16;      // resolution: a deadline fires up to this much late, never early
-  static constexpr size_t kSlots = 512;    // one lap is 8 s; what is due later is filed again once a lap
+  static constexpr Millis kTick = 16;    // resolution: a deadline fires up to this much late, never early
+  static constexpr size_t kSlots = 512;  // one lap is 8 s; what is due later is filed again once a lap
 
   class Alarm {
    public:
@@ -84,8 +84,8 @@ class Deadlines {
   static void append(Links& list, Links& node);
 
   Alarm& alarm_;
-  Millis done_ = 0;         // every tick up to and including this one has been fired
-  Millis armed_ = kNever;   // what the alarm was last told
+  Millis done_ = 0;        // every tick up to and including this one has been fired
+  Millis armed_ = kNever;  // what the alarm was last told
   std::array<Links, kSlots> slots_;
   std::array<uint64_t, kSlots / 64> occupied_{};  // a bit for each slot that may hold a node
 };

@@ -26,7 +26,8 @@ int bind_to(const sockaddr_storage& address, bool alone, bool both_families) {
   if (fd < 0) return -1;
   bool good = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
   if (!alone) good = good && set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-  if (address.ss_family == AF_INET6) good = good && set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, both_families ? 0 : 1);
+  if (address.ss_family == AF_INET6)
+    good = good && set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, both_families ? 0 : 1);
   const socklen_t size = address.ss_family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
   if (good && bind(fd, reinterpret_cast<const sockaddr*>(&address), size) == 0) return fd;
   const int error = errno;
@@ -56,13 +57,14 @@ Listener::Listener(Loop& loop, const conf::Listener& settings, Acceptor& accepto
   handle_.data = this;
 }
 
-Listener* Listener::listen(Loop& loop, int fd, const conf::Listener& settings, Acceptor& acceptor, std::string& error) {
+Listener* Listener::listen(Loop& loop, int fd, const conf::Listener& settings, Acceptor& acceptor,
+                           std::string& error) {
   auto* made = new Listener(loop, settings, acceptor);
   int status = uv_tcp_open(&made->handle_, fd);
   if (status == 0) {
-    status = uv_listen(reinterpret_cast<uv_stream_t*>(&made->handle_), kBacklog, [](uv_stream_t* handle, int result) {
-      static_cast<Listener*>(handle->data)->on_connection(result);
-    });
+    status = uv_listen(
+        reinterpret_cast<uv_stream_t*>(&made->handle_), kBacklog,
+        [](uv_stream_t* handle, int result) { static_cast<Listener*>(handle->data)->on_connection(result); });
   }
   if (status == 0) return made;
   error = settings.address.text() + ": " + uv_strerror(status);
@@ -80,7 +82,8 @@ void Listener::on_connection(int status) {
   sockaddr_storage peer{};
   int size = sizeof peer;
   conf::IpAddress address{};
-  if (uv_tcp_getpeername(stream->tcp(), reinterpret_cast<sockaddr*>(&peer), &size) == 0) address = from_sockaddr(peer);
+  if (uv_tcp_getpeername(stream->tcp(), reinterpret_cast<sockaddr*>(&peer), &size) == 0)
+    address = from_sockaddr(peer);
   acceptor_.on_accepted(stream, address, settings_);
 }
 

@@ -1,5 +1,5 @@
-// Listening sockets. Each worker has its own for the same address (SO_REUSEPORT), so that the kernel spreads connections and no
-// worker wakes for another's.
+// Listening sockets. Each worker has its own for the same address (SO_REUSEPORT), so that the kernel spreads
+// connections and no worker wakes for another's.
 #pragma once
 
 #include <string>
@@ -11,7 +11,8 @@ namespace limpet::net {
 
 class Loop;
 
-// A bound socket, or -1 and what is wrong. With `alone` binding fails where any other process listens already.
+// A bound socket, or -1 and what is wrong. With `alone` binding fails where any other process listens
+// already.
 int bind_socket(const conf::Address& address, bool alone, std::string& error);
 
 class Acceptor {
@@ -27,7 +28,8 @@ class Acceptor {
 class Listener {
  public:
   // `fd` comes from bind_socket(); `settings` outlives it. Accepts at once.
-  static Listener* listen(Loop& loop, int fd, const conf::Listener& settings, Acceptor& acceptor, std::string& error);
+  static Listener* listen(Loop& loop, int fd, const conf::Listener& settings, Acceptor& acceptor,
+                          std::string& error);
   void close();
 
  private:

@@ -1,5 +1,5 @@
-// One worker's event loop: libuv's loop, the scratch that every read goes into, the deadlines and the timer that drives them,
-// and what is to be freed once nobody stands inside it any more.
+// One worker's event loop: libuv's loop, the scratch that every read goes into, the deadlines and the timer
+// that drives them, and what is to be freed once nobody stands inside it any more.
 #pragma once
 
 #include <uv.h>

@@ -8,8 +8,14 @@
 namespace limpet::net {
 
 namespace {
-constexpr addrinfo kHints{.ai_flags = AI_ADDRCONFIG, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_protocol = 0,
-                          .ai_addrlen = 0, .ai_addr = nullptr, .ai_canonname = nullptr, .ai_next = nullptr};
+constexpr addrinfo kHints{.ai_flags = AI_ADDRCONFIG,
+                          .ai_family = AF_UNSPEC,
+                          .ai_socktype = SOCK_STREAM,
+                          .ai_protocol = 0,
+                          .ai_addrlen = 0,
+                          .ai_addr = nullptr,
+                          .ai_canonname = nullptr,
+                          .ai_next = nullptr};
 }
 
 struct Resolver::Name {
@@ -35,7 +41,8 @@ Resolver::Resolver(uv_loop_t* loop, const std::vector<std::string>& names) {
   uv_timer_init(loop, &timer_);
   timer_.data = this;
   if (names_.empty()) return;
-  uv_timer_start(&timer_, [](uv_timer_t* timer) { static_cast<Resolver*>(timer->data)->refresh(); }, kRefresh, kRefresh);
+  uv_timer_start(
+      &timer_, [](uv_timer_t* timer) { static_cast<Resolver*>(timer->data)->refresh(); }, kRefresh, kRefresh);
 }
 
 Resolver::~Resolver() = default;
@@ -56,14 +63,16 @@ void Resolver::refresh() {
       if (status != UV_ECANCELED) asked.resolver->take(asked, status, found);
       uv_freeaddrinfo(found);
     };
-    name->asking = uv_getaddrinfo(timer_.loop, &name->request, on_found, name->text.c_str(), nullptr, &kHints) == 0;
+    name->asking =
+        uv_getaddrinfo(timer_.loop, &name->request, on_found, name->text.c_str(), nullptr, &kHints) == 0;
   }
 }
 
 // A name that cannot be resolved now keeps the addresses it had.
 void Resolver::take(Name& name, int status, addrinfo* found) {
   if (status != 0) {
-    if (!name.failing) spdlog::warn("backend host {}: {}; it keeps the addresses it had", name.text, uv_strerror(status));
+    if (!name.failing)
+      spdlog::warn("backend host {}: {}; it keeps the addresses it had", name.text, uv_strerror(status));
     name.failing = true;
     return;
   }

@@ -1,5 +1,6 @@
-// Host names of backends, looked up beforehand and again every kRefresh, so that a container that comes back under another address
-// is found and no request ever waits for a name server. One for the process; lookups are thread-safe.
+// Host names of backends, looked up beforehand and again every kRefresh, so that a container that comes back
+// under another address is found and no request ever waits for a name server. One for the process; lookups
+// are thread-safe.
 #pragma once
 
 #include <netdb.h>
@@ -23,7 +24,8 @@ class Resolver {
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
-  // The address of `name` that is `index`th in the system's order of preference, with `port`; false when there is none.
+  // The address of `name` that is `index`th in the system's order of preference, with `port`; false when
+  // there is none.
   bool find(const std::string& name, unsigned index, uint16_t port, sockaddr_storage& out) const;
 
   void close();  // before the loop ends

@@ -29,7 +29,8 @@ conf::IpAddress from_sockaddr(const sockaddr_storage& address) {
     return conf::IpAddress::from_v4(four);
   }
   if (address.ss_family == AF_INET6) {
-    std::memcpy(out.bytes.data(), &reinterpret_cast<const sockaddr_in6&>(address).sin6_addr, out.bytes.size());
+    std::memcpy(out.bytes.data(), &reinterpret_cast<const sockaddr_in6&>(address).sin6_addr,
+                out.bytes.size());
   }
   return out;
 }

@@ -1,5 +1,6 @@
-// A connection's bytes, both ways, whatever carries them. Everything above speaks to this interface only: TCP and unix sockets
-// are UvStream; a test drives the same code with a stream of its own, and encryption fits as one more.
+// A connection's bytes, both ways, whatever carries them. Everything above speaks to this interface only: TCP
+// and unix sockets are UvStream; a test drives the same code with a stream of its own, and encryption fits as
+// one more.
 #pragma once
 
 #include <memory>
@@ -25,12 +26,14 @@ class StreamOwner {
 
 class Stream {
  public:
-  // Takes everything: what the peer does not accept at once is copied and queued, and on_drained() follows. False: the peer takes
-  // no more and nothing of this was sent. What it has sent is still read: on_bytes(), then on_end() or on_broken(), go on.
+  // Takes everything: what the peer does not accept at once is copied and queued, and on_drained() follows.
+  // False: the peer takes no more and nothing of this was sent. What it has sent is still read: on_bytes(),
+  // then on_end() or on_broken(), go on.
   virtual bool write(std::span<const iovec> parts) = 0;
   virtual size_t queued() const = 0;  // bytes accepted and not yet written
 
-  // Backpressure. A stream reads from the start; pausing and resuming costs system calls, so only while a peer really lags.
+  // Backpressure. A stream reads from the start; pausing and resuming costs system calls, so only while a
+  // peer really lags.
   virtual void pause() = 0;
   virtual void resume() = 0;
 

@@ -98,8 +98,7 @@ bool UvStream::write(std::span<const iovec> parts) {
   size_t sent = 0;
   if (queued() == 0) {
     const auto count = static_cast<unsigned>(std::min<size_t>(parts.size(), kMostParts));
-    const int result =
-        uv_try_write(stream(), reinterpret_cast<const uv_buf_t*>(parts.data()), count);
+    const int result = uv_try_write(stream(), reinterpret_cast<const uv_buf_t*>(parts.data()), count);
     if (result < 0 && result != UV_EAGAIN) {
       write_broken_ = true;
       return false;
@@ -123,7 +122,8 @@ void UvStream::write_waiting() {
   writing_.swap(waiting_);
   requests_->write.data = this;
   const uv_buf_t buffer = uv_buf_init(writing_.data(), static_cast<unsigned>(writing_.size()));
-  // libuv tries at once and reports a failure by the callback; an immediate error means that the handle is closing.
+  // libuv tries at once and reports a failure by the callback; an immediate error means that the handle is
+  // closing.
   uv_write(&requests_->write, stream(), &buffer, 1, on_written);
 }
 

@@ -1,7 +1,8 @@
 // A TCP or unix-domain stream on libuv.
 //
-// A warm request costs one read and one write on each side: reads go into the loop's one scratch buffer and are handed on in
-// place, writes are tried at once, and only what did not fit is copied and waits for the socket.
+// A warm request costs one read and one write on each side: reads go into the loop's one scratch buffer and
+// are handed on in place, writes are tried at once, and only what did not fit is copied and waits for the
+// socket.
 #pragma once
 
 #include <uv.h>
@@ -41,7 +42,9 @@ class UvStream final : public Stream {
   uv_stream_t* stream() { return reinterpret_cast<uv_stream_t*>(&handle_); }
   void begin_connect();
   void write_waiting();
-  static UvStream& of(void* handle) { return *static_cast<UvStream*>(static_cast<uv_handle_t*>(handle)->data); }
+  static UvStream& of(void* handle) {
+    return *static_cast<UvStream*>(static_cast<uv_handle_t*>(handle)->data);
+  }
   static void on_connect(uv_connect_t* request, int status);
   static void on_allocate(uv_handle_t* handle, size_t suggested, uv_buf_t* buffer);
   static void on_read(uv_stream_t* handle, ssize_t size, const uv_buf_t* buffer);
@@ -59,9 +62,9 @@ class UvStream final : public Stream {
   std::string waiting_;           // what comes after it
   struct Requests;                // made when first needed, most streams never queue
   std::unique_ptr<Requests> requests_;
-  bool write_broken_ = false;     // the peer takes no more; reading goes on
+  bool write_broken_ = false;  // the peer takes no more; reading goes on
   bool reading_ = false;
-  bool finishing_ = false;        // shut down once nothing is queued
+  bool finishing_ = false;  // shut down once nothing is queued
 };
 
 }  // namespace limpet::net

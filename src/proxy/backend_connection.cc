@@ -5,7 +5,8 @@
 namespace limpet::proxy {
 
 namespace {
-// What a backend's head may be. Wider than a client's: it is the operator's own server, and answers carry many cookies.
+// What a backend's head may be. Wider than a client's: it is the operator's own server, and answers carry
+// many cookies.
 constexpr http::HeadLimits kResponseLimits{.head = 128 * 1024, .target = 128 * 1024, .fields = 500};
 }  // namespace
 

@@ -1,7 +1,7 @@
 // One HTTP/1 connection to a backend, and the response side of whatever exchange uses it.
 //
-// Reading stays armed while it is idle, so that a backend that hangs up is noticed before the connection is used again. It is
-// owned by its exchange while that lasts and by BackendConnections while it is idle.
+// Reading stays armed while it is idle, so that a backend that hangs up is noticed before the connection is
+// used again. It is owned by its exchange while that lasts and by BackendConnections while it is idle.
 #pragma once
 
 #include <cstdint>
@@ -47,7 +47,8 @@ class BackendConnection final : public net::Mortal, net::StreamOwner, net::Deadl
  public:
   BackendConnection(BackendConnections& home, routing::Slot slot, net::Deadlines& deadlines);
 
-  // Begins to connect: on_backend_connected() or on_backend_fault() follows. False: that cannot even be tried now.
+  // Begins to connect: on_backend_connected() or on_backend_fault() follows. False: that cannot even be tried
+  // now.
   bool dial(Dialer& dialer, const conf::Address& address, BackendEvents* events);
 
   // Begins to expect a response. `to_head`: the request's method is HEAD.
@@ -63,7 +64,7 @@ class BackendConnection final : public net::Mortal, net::StreamOwner, net::Deadl
   routing::Slot slot() const { return slot_; }
   bool reused() const { return reused_; }          // this is not its first request
   bool has_answered() const { return answered_; }  // something of the current response has come
-  bool reusable() const;                           // the response is complete and the backend keeps the connection
+  bool reusable() const;  // the response is complete and the backend keeps the connection
 
  private:
   friend class BackendConnections;

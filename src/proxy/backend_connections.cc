@@ -2,9 +2,13 @@
 
 namespace limpet::proxy {
 
-BackendConnections::BackendConnections(const conf::Pool& pool, net::Deadlines& deadlines, net::Graveyard& graveyard,
-                                       Dialer& dialer)
-    : pool_(pool), deadlines_(deadlines), graveyard_(graveyard), dialer_(dialer), newest_(pool.backends.size(), nullptr) {}
+BackendConnections::BackendConnections(const conf::Pool& pool, net::Deadlines& deadlines,
+                                       net::Graveyard& graveyard, Dialer& dialer)
+    : pool_(pool),
+      deadlines_(deadlines),
+      graveyard_(graveyard),
+      dialer_(dialer),
+      newest_(pool.backends.size(), nullptr) {}
 
 BackendConnections::~BackendConnections() { close_idle(); }
 
@@ -17,8 +21,8 @@ std::unique_ptr<BackendConnection> BackendConnections::take(routing::Slot slot, 
   return std::unique_ptr<BackendConnection>(newest);
 }
 
-std::unique_ptr<BackendConnection> BackendConnections::dial(const routing::Backend& backend, routing::Slot slot,
-                                                            BackendEvents* events) {
+std::unique_ptr<BackendConnection> BackendConnections::dial(const routing::Backend& backend,
+                                                            routing::Slot slot, BackendEvents* events) {
   auto made = std::make_unique<BackendConnection>(*this, slot, deadlines_);
   return made->dial(dialer_, backend.address, events) ? std::move(made) : nullptr;
 }

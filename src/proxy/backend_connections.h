@@ -15,8 +15,8 @@ namespace limpet::proxy {
 // Makes streams to addresses. A host name is looked up beforehand, never while a request waits.
 class Dialer {
  public:
-  // The stream is connecting: on_connected() or on_broken() follows. A name may have several addresses; `attempt` counts through
-  // them from 0. nullptr: there is no such address, or it cannot even be tried now.
+  // The stream is connecting: on_connected() or on_broken() follows. A name may have several addresses;
+  // `attempt` counts through them from 0. nullptr: there is no such address, or it cannot even be tried now.
   virtual net::StreamPtr dial(const conf::Address& address, unsigned attempt, net::StreamOwner* owner) = 0;
 
  protected:
@@ -25,7 +25,8 @@ class Dialer {
 
 class BackendConnections {
  public:
-  BackendConnections(const conf::Pool& pool, net::Deadlines& deadlines, net::Graveyard& graveyard, Dialer& dialer);
+  BackendConnections(const conf::Pool& pool, net::Deadlines& deadlines, net::Graveyard& graveyard,
+                     Dialer& dialer);
   ~BackendConnections();
   BackendConnections(const BackendConnections&) = delete;
   BackendConnections& operator=(const BackendConnections&) = delete;
@@ -33,10 +34,12 @@ class BackendConnections {
   // The idle connection that was used last, when that is no longer ago than `most_idle`; else nullptr.
   std::unique_ptr<BackendConnection> take(routing::Slot slot, net::Millis most_idle);
   // A new one, connecting, or nullptr.
-  std::unique_ptr<BackendConnection> dial(const routing::Backend& backend, routing::Slot slot, BackendEvents* events);
+  std::unique_ptr<BackendConnection> dial(const routing::Backend& backend, routing::Slot slot,
+                                          BackendEvents* events);
 
-  void keep(std::unique_ptr<BackendConnection> unused);  // a connection whose exchange is over and that is reusable()
-  void close(std::unique_ptr<BackendConnection> used);   // safe inside its own callbacks
+  void keep(std::unique_ptr<BackendConnection>
+                unused);  // a connection whose exchange is over and that is reusable()
+  void close(std::unique_ptr<BackendConnection> used);  // safe inside its own callbacks
   void close_idle();
 
   void drop(BackendConnection& idle);  // an idle one ended

@@ -6,14 +6,16 @@
 namespace limpet::proxy {
 
 namespace {
-// After the last answer: how long, and how many bytes, to go on reading before closing (RFC 9112, section 9.6).
+// After the last answer: how long, and how many bytes, to go on reading before closing (RFC 9112,
+// section 9.6).
 constexpr net::Millis kLinger = 2000;
 constexpr size_t kMostLingered = 16 * 1024 * 1024;
 
 net::Millis millis(conf::Duration duration) { return static_cast<net::Millis>(duration.count()); }
 }  // namespace
 
-ClientConnection::ClientConnection(Context& context, const conf::Listener& listener, http::Peer peer, ClientConnections& home)
+ClientConnection::ClientConnection(Context& context, const conf::Listener& listener, http::Peer peer,
+                                   ClientConnections& home)
     : context_(context),
       listener_(listener),
       home_(home),
@@ -62,8 +64,8 @@ void ClientConnection::take_waiting() {
   keep(std::string_view(bytes).substr(take(bytes)));
 }
 
-// Takes from the bytes what the connection's state lets it take; says how many. Goes from request to request in a loop, so that
-// pipelined ones do not pile up on the stack.
+// Takes from the bytes what the connection's state lets it take; says how many. Goes from request to request
+// in a loop, so that pipelined ones do not pile up on the stack.
 size_t ClientConnection::take(std::string_view bytes) {
   if (taking_) return 0;
   taking_ = true;
@@ -82,8 +84,10 @@ size_t ClientConnection::take(std::string_view bytes) {
     }
     if (rest.empty() || stream_ == nullptr || stream_->queued() != 0) break;
     size_t used = 0;
-    if (state_ == State::proxy_header) used = take_proxy_header(rest);
-    else if (state_ == State::idle || state_ == State::head) used = take_head(rest);
+    if (state_ == State::proxy_header)
+      used = take_proxy_header(rest);
+    else if (state_ == State::idle || state_ == State::head)
+      used = take_head(rest);
     if (used == 0) break;
     taken += used;
   }
@@ -118,7 +122,8 @@ size_t ClientConnection::take_head(std::string_view bytes) {
     searched_ = 0;
     deadline_.set(context_.deadlines.now() + millis(context_.settings.timeouts.head));
   }
-  const http::HeadSearch search = http::find_head(bytes, searched_, {limits.head, limits.target, limits.headers});
+  const http::HeadSearch search =
+      http::find_head(bytes, searched_, {limits.head, limits.target, limits.headers});
   if (search.fault) {
     refuse(search.fault);
     return bytes.size();
@@ -208,7 +213,8 @@ void ClientConnection::send_interim(const http::ResponseHead& head) {
 void ClientConnection::send_head(const http::ResponseHead& head, http::ResponseEdits edits) {
   const http::RequestHead& request = exchange_->request();
   speaks_1_1_ = request.minor_version >= 1;
-  const bool unbounded = head.body.kind == http::BodyKind::until_close || head.body.kind == http::BodyKind::chunked;
+  const bool unbounded =
+      head.body.kind == http::BodyKind::until_close || head.body.kind == http::BodyKind::chunked;
   chunks_ = unbounded && speaks_1_1_;
   bounded_ = speaks_1_1_ || !unbounded || head.status == 101;
   edits.chunked = chunks_;

@@ -1,8 +1,9 @@
-// One HTTP/1 connection from a client: finds requests in its bytes, one after another, and sends their answers in that order.
+// One HTTP/1 connection from a client: finds requests in its bytes, one after another, and sends their
+// answers in that order.
 //
-// Bytes that cannot be taken yet (a head that is not whole, a pipelined request, a body whose backend lags) are kept, up to
-// kMostWaiting; then the connection is read no further until they have been. The next request is not begun before the answer to
-// the last one has left.
+// Bytes that cannot be taken yet (a head that is not whole, a pipelined request, a body whose backend lags)
+// are kept, up to kMostWaiting; then the connection is read no further until they have been. The next request
+// is not begun before the answer to the last one has left.
 #pragma once
 
 #include <memory>
@@ -32,8 +33,10 @@ class ClientConnection final : public net::Mortal, net::StreamOwner, net::Deadli
  public:
   static constexpr size_t kMostWaiting = 64 * 1024;
 
-  // `listener` and what is in `context` outlive it. It owns itself: it closes when it is done and says so to `home`.
-  ClientConnection(Context& context, const conf::Listener& listener, http::Peer peer, ClientConnections& home);
+  // `listener` and what is in `context` outlive it. It owns itself: it closes when it is done and says so to
+  // `home`.
+  ClientConnection(Context& context, const conf::Listener& listener, http::Peer peer,
+                   ClientConnections& home);
   ~ClientConnection() override;
 
   net::StreamOwner* as_owner() { return this; }
@@ -50,8 +53,8 @@ class ClientConnection final : public net::Mortal, net::StreamOwner, net::Deadli
     idle,          // between requests
     head,          // a part of a head has come
     exchange,
-    draining,      // the last answer is on its way out
-    lingering,     // all is sent; reads what still comes so that the answer is not lost to a reset
+    draining,   // the last answer is on its way out
+    lingering,  // all is sent; reads what still comes so that the answer is not lost to a reset
     closed,
   };
 

@@ -1,5 +1,5 @@
-// What an exchange sees of its client: one request's worth of it, whatever the protocol. An HTTP/1 connection serves one exchange
-// at a time; an HTTP/2 stream would be another of these.
+// What an exchange sees of its client: one request's worth of it, whatever the protocol. An HTTP/1 connection
+// serves one exchange at a time; an HTTP/2 stream would be another of these.
 #pragma once
 
 #include <cstddef>
@@ -30,8 +30,9 @@ class ClientSide {
   virtual void pull() = 0;           // the exchange takes more of the request's body, or of the tunnel
   virtual void finish_tunnel() = 0;  // the backend has sent its last byte
 
-  // The exchange is over and must not be called any more. `whole`: the response was sent to its end; otherwise the client has
-  // to see that it was cut. `request_ended`: nothing of the request is still to come.
+  // The exchange is over and must not be called any more. `whole`: the response was sent to its end;
+  // otherwise the client has to see that it was cut. `request_ended`: nothing of the request is still to
+  // come.
   virtual void exchange_over(bool whole, bool request_ended) = 0;
 
  protected:

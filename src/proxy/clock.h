@@ -1,4 +1,5 @@
-// Time, as exchanges need it: monotonic for durations, the wall clock for tokens, logs and Date. A test passes in its own.
+// Time, as exchanges need it: monotonic for durations, the wall clock for tokens, logs and Date. A test
+// passes in its own.
 #pragma once
 
 #include <cstdint>

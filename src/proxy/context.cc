@@ -7,13 +7,14 @@
 namespace limpet::proxy {
 
 namespace {
-constexpr size_t kMostSpare = 256;       // exchanges kept for the next requests
+constexpr size_t kMostSpare = 256;      // exchanges kept for the next requests
 constexpr net::Millis kLogDelay = 200;  // a line of the access log waits this long for others
-}
+}  // namespace
 
 Context::Context(const conf::Settings& its_settings, const routing::Routes& its_routes,
                  const std::vector<std::unique_ptr<routing::Router>>& routers, net::Deadlines& its_deadlines,
-                 net::Graveyard& its_graveyard, Dialer& dialer, Clock& its_clock, AccessLogBuffer* its_access_log)
+                 net::Graveyard& its_graveyard, Dialer& dialer, Clock& its_clock,
+                 AccessLogBuffer* its_access_log)
     : settings(its_settings),
       routes(its_routes),
       deadlines(its_deadlines),
@@ -22,7 +23,8 @@ Context::Context(const conf::Settings& its_settings, const routing::Routes& its_
       access_log_(its_access_log),
       log_flush_(its_deadlines, *this) {
   for (size_t i = 0; i < settings.pools.size(); ++i) {
-    pools.push_back(std::make_unique<ServedPool>(settings.pools[i], *routers[i], deadlines, graveyard, dialer));
+    pools.push_back(
+        std::make_unique<ServedPool>(settings.pools[i], *routers[i], deadlines, graveyard, dialer));
   }
   RAND_bytes(reinterpret_cast<unsigned char*>(id_state_), sizeof id_state_);
 }
@@ -55,7 +57,8 @@ void Context::log(const AccessRecord& record) {
 
 void Context::on_deadline() { access_log_->flush(); }
 
-// 128 bits: xoroshiro128+ (Blackman and Vigna, 2018) from a random start. Ids have to be distinct, not secret.
+// 128 bits: xoroshiro128+ (Blackman and Vigna, 2018) from a random start. Ids have to be distinct, not
+// secret.
 std::string_view Context::new_request_id(std::string& out) {
   constexpr char kDigits[] = "0123456789abcdef";
   out.clear();

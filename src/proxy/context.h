@@ -1,5 +1,6 @@
-// What the exchanges of one worker share: the settings in force, the pools, time, and the worker's own rooms for scratch, log and
-// connections. One worker, one thread: nothing in here is locked but what Router locks itself.
+// What the exchanges of one worker share: the settings in force, the pools, time, and the worker's own rooms
+// for scratch, log and connections. One worker, one thread: nothing in here is locked but what Router locks
+// itself.
 #pragma once
 
 #include <memory>
@@ -24,8 +25,8 @@ class Exchange;
 
 // A pool as one worker serves it.
 struct ServedPool {
-  ServedPool(const conf::Pool& pool, routing::Router& its_router, net::Deadlines& deadlines, net::Graveyard& graveyard,
-             Dialer& dialer)
+  ServedPool(const conf::Pool& pool, routing::Router& its_router, net::Deadlines& deadlines,
+             net::Graveyard& graveyard, Dialer& dialer)
       : settings(pool),
         router(its_router),
         fleet(routing::Fleet::from(pool)),
@@ -47,8 +48,9 @@ struct ServedPool {
 
 class Context final : net::DeadlineOwner {
  public:
-  Context(const conf::Settings& settings, const routing::Routes& routes, const std::vector<std::unique_ptr<routing::Router>>& routers,
-          net::Deadlines& deadlines, net::Graveyard& graveyard, Dialer& dialer, Clock& clock, AccessLogBuffer* access_log);
+  Context(const conf::Settings& settings, const routing::Routes& routes,
+          const std::vector<std::unique_ptr<routing::Router>>& routers, net::Deadlines& deadlines,
+          net::Graveyard& graveyard, Dialer& dialer, Clock& clock, AccessLogBuffer* access_log);
   ~Context();  // no connection is left
 
   const conf::Settings& settings;

@@ -9,16 +9,18 @@ namespace limpet::proxy {
 
 namespace {
 
-// A request that must not be sent twice goes out on a used connection only if that was in use just now: backends close idle
-// connections after two seconds (gunicorn), five (Node.js, Apache) or more, and a request that crosses with that is lost.
+// A request that must not be sent twice goes out on a used connection only if that was in use just now:
+// backends close idle connections after two seconds (gunicorn), five (Node.js, Apache) or more, and a request
+// that crosses with that is lost.
 constexpr net::Millis kFreshlyUsed = 1000;
 
-// How much of a request's body is kept so that it can be sent once more when a used connection turns out to be stale.
+// How much of a request's body is kept so that it can be sent once more when a used connection turns out to
+// be stale.
 constexpr size_t kMostKept = 64 * 1024;
 
-constexpr int kRetryAfter = 5;           // seconds, for 503
-constexpr size_t kMostIdLength = 128;    // of an X-Request-Id that is passed on
-constexpr int kClientGone = 499;         // for the log only, as nginx writes it: no answer was sent
+constexpr int kRetryAfter = 5;         // seconds, for 503
+constexpr size_t kMostIdLength = 128;  // of an X-Request-Id that is passed on
+constexpr int kClientGone = 499;       // for the log only, as nginx writes it: no answer was sent
 
 // Bytes of a reused exchange's buffers beyond which they are given back.
 constexpr size_t kMostSpare = 16 * 1024;
@@ -31,15 +33,6 @@ void reset(std::string& buffer) {
   }
 }
 
-std::string_view name_of(conf::AffinityKind kind) {
-  switch (kind) {
-    case conf::AffinityKind::ip: return "ip";
-    case conf::AffinityKind::cookie: return "cookie";
-    case conf::AffinityKind::session_id: return "session-id";
-  }
-  return {};
-}
-
 bool passes_as_id(std::string_view id) {
   if (id.empty() || id.size() > kMostIdLength) return false;
   for (const char c : id) {
@@ -47,8 +40,6 @@ bool passes_as_id(std::string_view id) {
   }
   return true;
 }
-
-int64_t since(uint64_t from, uint64_t to) { return to == 0 ? -1 : static_cast<int64_t>(to - from); }
 
 net::Millis millis(conf::Duration duration) { return static_cast<net::Millis>(duration.count()); }
 
@@ -87,7 +78,8 @@ void Exchange::begin(ClientSide& client, std::string_view head) {
   start(client);
   head_.assign(head);
   const conf::Limits& limits = context_.settings.limits;
-  const http::Fault fault = parser_.parse_request(head_, {limits.head, limits.target, limits.headers}, request_);
+  const http::Fault fault =
+      parser_.parse_request(head_, {limits.head, limits.target, limits.headers}, request_);
   settle_request_id();
   if (fault) {
     fail({fault.status, fault.what, "bad_request"});
@@ -107,11 +99,13 @@ void Exchange::begin_refused(ClientSide& client, const http::Fault& fault) {
 void Exchange::settle_request_id() {
   const auto& names = request_.fields.names;
   request_id_ = request_.fields.first(http::FieldName::x_request_id);
-  const bool passes = passes_as_id(request_id_) && std::count(names.begin(), names.end(), http::FieldName::x_request_id) == 1;
+  const bool passes =
+      passes_as_id(request_id_) && std::count(names.begin(), names.end(), http::FieldName::x_request_id) == 1;
   if (!passes) request_id_ = context_.new_request_id(own_request_id_);
 }
 
-// The step machine. Nothing may be touched after it returns: the exchange may be serving its next request already.
+// The step machine. Nothing may be touched after it returns: the exchange may be serving its next request
+// already.
 void Exchange::advance() {
   if (advancing_) return;
   advancing_ = true;
@@ -125,15 +119,22 @@ void Exchange::advance() {
 
 Exchange::Step Exchange::step() {
   switch (phase_) {
-    case Phase::identify: return identify();
-    case Phase::choose: return choose();
-    case Phase::connect: return connect();
-    case Phase::send: return send();
+    case Phase::identify:
+      return identify();
+    case Phase::choose:
+      return choose();
+    case Phase::connect:
+      return connect();
+    case Phase::send:
+      return send();
     case Phase::relay:
-    case Phase::tunnel: return relay();
-    case Phase::account: return account();
+    case Phase::tunnel:
+      return relay();
+    case Phase::account:
+      return account();
     case Phase::none:
-    case Phase::over: break;
+    case Phase::over:
+      break;
   }
   return Step::wait;
 }
@@ -249,7 +250,8 @@ Exchange::Step Exchange::account() {
   deadline_.clear();
   if (choice_.reserved) pool_->router.release(choice_);
   choice_.reserved = false;
-  if (backend_ && whole_ && request_ended_ && !send_failed_ && backend_->queued() == 0 && backend_->reusable()) {
+  if (backend_ && whole_ && request_ended_ && !send_failed_ && backend_->queued() == 0 &&
+      backend_->reusable()) {
     pool_->connections.keep(std::move(backend_));
   } else {
     drop_backend();
@@ -460,7 +462,8 @@ void Exchange::on_deadline() {
   advance();
 }
 
-// The attempt to reach choice_ failed and nothing of the request was sent: its home again within patience, else another one.
+// The attempt to reach choice_ failed and nothing of the request was sent: its home again within patience,
+// else another one.
 void Exchange::connect_failed() {
   drop_backend();
   ++retries_;
@@ -480,8 +483,8 @@ void Exchange::connect_failed() {
   phase_ = Phase::choose;
 }
 
-// A used connection that ended before it said anything was closed by a backend that had not seen the request (RFC 9112,
-// section 9.3.1); still, only a request that may be repeated is.
+// A used connection that ended before it said anything was closed by a backend that had not seen the request
+// (RFC 9112, section 9.3.1); still, only a request that may be repeated is.
 bool Exchange::can_send_again() const {
   return backend_->reused() && !backend_->has_answered() && request_.idempotent() && keeps_body_;
 }
@@ -561,38 +564,6 @@ void Exchange::await_progress() {
 
 routing::RequestView Exchange::view() const {
   return {request_.method, request_.target, request_.fields.list, client_address_};
-}
-
-void Exchange::log() {
-  if (!context_.logs()) return;
-  const std::string client = client_address_ == client_->peer().address ? std::string() : client_address_.text();
-  const bool chosen = pool_ != nullptr && choice_;
-  const bool routed = chosen || choice_.reason != routing::Reason::no_backend || tried_.count != 0;
-  const uint64_t now = context_.clock.monotonic_us();
-  context_.log({
-      .time_us = started_unix_us_,
-      .client = client.empty() ? std::string_view(client_->peer().text) : client,
-      .listener = client_->listener().name,
-      .method = request_.method,
-      .target = request_.target,
-      .host = request_.host,
-      .protocol = request_.bytes.empty() ? "" : request_.minor_version == 0 ? "HTTP/1.0" : "HTTP/1.1",
-      .referer = request_.fields.first(http::FieldName::referer),
-      .user_agent = request_.fields.first(http::FieldName::user_agent),
-      .status = status_,
-      .bytes_in = bytes_in_,
-      .bytes_out = bytes_out_,
-      .connect_us = connected_us_ == 0 ? -1 : since(connect_us_, connected_us_),
-      .head_us = since(started_us_, head_us_),
-      .total_us = since(started_us_, now),
-      .pool = pool_ == nullptr ? std::string_view{} : pool_->settings.name,
-      .backend = chosen ? std::string_view(pool_->fleet.backends[choice_.slot].name) : std::string_view{},
-      .affinity = pool_ == nullptr || !identity_.has_key ? std::string_view{} : name_of(identity_.kind),
-      .reason = pool_ != nullptr && routed ? routing::text(choice_.reason) : std::string_view{},
-      .retries = retries_,
-      .request_id = request_id_,
-      .end = end_,
-  });
 }
 
 }  // namespace limpet::proxy

@@ -2,9 +2,10 @@
 //
 //   identify -> choose -> connect -> send -> relay (or tunnel) -> account
 //
-// Every event records a fact and calls advance(), which takes steps until one has to wait. A step that fails either goes back to
-// choose, while that is safe, or answers the client, once. An exchange belongs to its request: it knows its client and its backend
-// by their interfaces only. It is never freed inside its own callbacks, and its memory is used again for the next request.
+// Every event records a fact and calls advance(), which takes steps until one has to wait. A step that fails
+// either goes back to choose, while that is safe, or answers the client, once. An exchange belongs to its
+// request: it knows its client and its backend by their interfaces only. It is never freed inside its own
+// callbacks, and its memory is used again for the next request.
 #pragma once
 
 #include <cstdint>
@@ -25,9 +26,9 @@ struct ServedPool;
 
 // Why an exchange failed, and whose fault it was.
 struct Failure {
-  int status;            // for the client, while there is still something to answer
-  const char* what;      // for the client
-  const char* end;       // for the log: who is to blame, and for what
+  int status;        // for the client, while there is still something to answer
+  const char* what;  // for the client
+  const char* end;   // for the log: who is to blame, and for what
 };
 
 class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::DeadlineOwner {
@@ -120,7 +121,7 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
 
   uint64_t started_unix_us_ = 0;
   uint64_t started_us_ = 0;
-  uint64_t connect_us_ = 0;    // monotonic; 0: did not happen
+  uint64_t connect_us_ = 0;  // monotonic; 0: did not happen
   uint64_t connected_us_ = 0;
   uint64_t head_us_ = 0;
   uint64_t bytes_in_ = 0;
@@ -132,16 +133,16 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   bool advancing_ = false;
   bool waiting_for_home_ = false;  // between two attempts at a home that does not answer
   bool connected_ = false;
-  bool fresh_only_ = false;        // a used connection has failed this request already
-  bool sent_any_ = false;          // something of the request went out on this connection
-  bool send_failed_ = false;       // the connection takes no more
-  bool keeps_body_ = false;        // sent_body_ holds all of the body so far
-  bool request_ended_ = false;     // all of the request came in
-  bool client_ended_ = false;      // the client has sent its last byte
-  bool backend_ended_ = false;     // of a tunnel
-  bool response_begun_ = false;    // the head of a final answer is on its way to the client
+  bool fresh_only_ = false;      // a used connection has failed this request already
+  bool sent_any_ = false;        // something of the request went out on this connection
+  bool send_failed_ = false;     // the connection takes no more
+  bool keeps_body_ = false;      // sent_body_ holds all of the body so far
+  bool request_ended_ = false;   // all of the request came in
+  bool client_ended_ = false;    // the client has sent its last byte
+  bool backend_ended_ = false;   // of a tunnel
+  bool response_begun_ = false;  // the head of a final answer is on its way to the client
   bool response_ended_ = false;
-  bool whole_ = false;             // the client got a whole answer
+  bool whole_ = false;  // the client got a whole answer
 };
 
 }  // namespace limpet::proxy

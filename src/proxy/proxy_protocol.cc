@@ -29,7 +29,8 @@ bool is_port(std::string_view text) {
 
 ProxyHeader parse_version_1(std::string_view bytes) {
   const size_t end = bytes.substr(0, kMostVersion1).find("\r\n");
-  if (end == std::string_view::npos) return {bytes.size() >= kMostVersion1 ? Status::wrong : Status::partial, 0, {}};
+  if (end == std::string_view::npos)
+    return {bytes.size() >= kMostVersion1 ? Status::wrong : Status::partial, 0, {}};
   std::string_view line = bytes.substr(kSignature1.size(), end - kSignature1.size());
   const std::string_view family = take_word(line);
   if (family == "UNKNOWN") return {Status::complete, end + 2, {}};

@@ -1,5 +1,5 @@
-// The PROXY protocol's header, versions 1 and 2 (haproxy.org, "The PROXY protocol", 2020): who the client of a connection is, told
-// by the load balancer in front, before the connection's first byte.
+// The PROXY protocol's header, versions 1 and 2 (haproxy.org, "The PROXY protocol", 2020): who the client of
+// a connection is, told by the load balancer in front, before the connection's first byte.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,8 @@ struct ProxyHeader {
   enum class Status : uint8_t { complete, partial, wrong };
   Status status = Status::partial;
   size_t size = 0;  // of the header, when complete
-  std::optional<conf::IpAddress> source;  // none: the connection is the proxy's own (LOCAL, UNKNOWN), or not over IP
+  std::optional<conf::IpAddress>
+      source;  // none: the connection is the proxy's own (LOCAL, UNKNOWN), or not over IP
 };
 
 ProxyHeader parse_proxy_header(std::string_view bytes);

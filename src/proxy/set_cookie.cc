@@ -9,10 +9,17 @@ std::string set_cookie_attributes(const conf::CookieAffinity& cookie) {
   if (cookie.secure) out.append("; Secure");
   if (cookie.http_only) out.append("; HttpOnly");
   switch (cookie.same_site) {
-    case conf::SameSite::unset: break;
-    case conf::SameSite::lax: out.append("; SameSite=Lax"); break;
-    case conf::SameSite::strict: out.append("; SameSite=Strict"); break;
-    case conf::SameSite::none: out.append("; SameSite=None"); break;
+    case conf::SameSite::unset:
+      break;
+    case conf::SameSite::lax:
+      out.append("; SameSite=Lax");
+      break;
+    case conf::SameSite::strict:
+      out.append("; SameSite=Strict");
+      break;
+    case conf::SameSite::none:
+      out.append("; SameSite=None");
+      break;
   }
   if (cookie.partitioned) out.append("; Partitioned");
   for (const std::string& attribute : cookie.attributes) out.append("; ").append(attribute);

@@ -1,0 +1,60 @@
+// The line that an exchange leaves in the access log.
+#include "src/proxy/context.h"
+#include "src/proxy/exchange.h"
+
+namespace limpet::proxy {
+
+namespace {
+
+std::string_view name_of(conf::AffinityKind kind) {
+  switch (kind) {
+    case conf::AffinityKind::ip:
+      return "ip";
+    case conf::AffinityKind::cookie:
+      return "cookie";
+    case conf::AffinityKind::session_id:
+      return "session-id";
+  }
+  return {};
+}
+
+int64_t since(uint64_t from, uint64_t to) { return to == 0 ? -1 : static_cast<int64_t>(to - from); }
+
+}  // namespace
+
+void Exchange::log() {
+  if (!context_.logs()) return;
+  const std::string client =
+      client_address_ == client_->peer().address ? std::string() : client_address_.text();
+  const bool chosen = pool_ != nullptr && choice_;
+  const bool routed = chosen || choice_.reason != routing::Reason::no_backend || tried_.count != 0;
+  const uint64_t now = context_.clock.monotonic_us();
+  context_.log({
+      .time_us = started_unix_us_,
+      .client = client.empty() ? std::string_view(client_->peer().text) : client,
+      .listener = client_->listener().name,
+      .method = request_.method,
+      .target = request_.target,
+      .host = request_.host,
+      .protocol = request_.bytes.empty()        ? ""
+                  : request_.minor_version == 0 ? "HTTP/1.0"
+                                                : "HTTP/1.1",
+      .referer = request_.fields.first(http::FieldName::referer),
+      .user_agent = request_.fields.first(http::FieldName::user_agent),
+      .status = status_,
+      .bytes_in = bytes_in_,
+      .bytes_out = bytes_out_,
+      .connect_us = connected_us_ == 0 ? -1 : since(connect_us_, connected_us_),
+      .head_us = since(started_us_, head_us_),
+      .total_us = since(started_us_, now),
+      .pool = pool_ == nullptr ? std::string_view{} : pool_->settings.name,
+      .backend = chosen ? std::string_view(pool_->fleet.backends[choice_.slot].name) : std::string_view{},
+      .affinity = pool_ == nullptr || !identity_.has_key ? std::string_view{} : name_of(identity_.kind),
+      .reason = pool_ != nullptr && routed ? routing::text(choice_.reason) : std::string_view{},
+      .retries = retries_,
+      .request_id = request_id_,
+      .end = end_,
+  });
+}
+
+}  // namespace limpet::proxy
