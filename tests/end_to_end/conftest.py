@@ -11,7 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from support.limpet import Scene  # noqa: E402
 
 
-def pytest_collection_modifyitems(items):
+def pytest_configure(config):
     if not os.environ.get("LIMPET_BIN"):
         pytest.exit("LIMPET_BIN must name the limpet binary", returncode=2)
 
