@@ -56,9 +56,9 @@ void check_identical_routes(const Settings& settings, Findings& findings) {
   const auto& routes = settings.routes;
   for (size_t i = 0; i < routes.size(); ++i) {
     for (size_t j = 0; j < i; ++j) {
-      const std::string first = indexed("route", j), second = indexed("route", i);
       if (routes[i].host != routes[j].host || routes[i].path != routes[j].path) continue;
       if (!share_a_listener(routes[i], routes[j])) continue;
+      const std::string first = indexed("route", j), second = indexed("route", i);
       if (findings.broken(first) || findings.broken(second)) continue;
       findings.fault(second, "matches the same requests as " + first + " in line " +
                                  std::to_string(findings.position(first).line) +

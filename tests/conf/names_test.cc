@@ -216,6 +216,8 @@ TEST_CASE("routes whose hosts are faulty are not called equal") {
   CHECK(told.find("same requests") == std::string::npos);
   const std::string one = faults(kListener + route("host = \"a b\"", "a") + route("", "a") + pool("a"));
   CHECK(one.find("same requests") == std::string::npos);
+  const std::string other = faults(kListener + route("", "a") + route("host = \"a b\"", "a") + pool("a"));
+  CHECK(other.find("same requests") == std::string::npos);
 }
 
 TEST_CASE("of many equal routes each is told the first") {
