@@ -1,6 +1,7 @@
 #include "routing/chooser.h"
 
 #include "routing/rendezvous.h"
+#include "routing/seconds.h"
 
 namespace limpet::routing {
 namespace {
@@ -26,10 +27,14 @@ struct Chooser::Request {
 };
 
 Chooser::Chooser(const conf::Pool& pool, SessionTable& table, uint64_t seed)
-    : failover_(pool.failover), table_(table), placement_(pool.placement, seed) {}
+    : failover_(pool.failover),
+      idle_timeout_(whole_seconds(pool.idle_timeout)),
+      table_(table),
+      placement_(pool.placement, seed) {}
 
 Choice Chooser::choose(const Identity& identity, const Fleet& fleet, const Tried& tried, uint32_t now) {
   const Request request{identity, {fleet, tried, table_}, now};
+  if (began_.load(std::memory_order_relaxed) == 0) began_.store(now, std::memory_order_relaxed);
   if (!identity.has_key) return place(request, Reason::placed);
   if (!identity.tracked) return choose_untracked(request);
   const auto visit = tried.count == 0 ? SessionTable::Visit::first : SessionTable::Visit::retry;
@@ -61,6 +66,7 @@ Choice Chooser::choose_unknown_ip(const Request& request) {
 // made the token.
 Choice Chooser::choose_unknown_cookie(const Request& request) {
   const uint64_t key = request.identity.key;
+  if (has_idled_out(request)) return place(request, Reason::placed);
   if (request.identity.token_home != kNoSlot) {
     const SessionTable::Held held = table_.restore(key, request.identity.token_home, request.now, Room::none);
     return stay_or_move(request, held.home, Reason::token);
@@ -73,6 +79,13 @@ Choice Chooser::choose_unknown_cookie(const Request& request) {
   if (held.added) return choice;
   table_.release(choice.slot);
   return stay_or_move(request, held.home, Reason::bound);
+}
+
+// Had the client been here since its token was sent, the table would know: the quarter of idle_timeout that a token
+// lasts longer is for those of a process before this one.
+bool Chooser::has_idled_out(const Request& request) const {
+  const uint32_t renewed = request.identity.token_renewed;
+  return elapsed(renewed, request.now) > idle_timeout_ && renewed >= began_.load(std::memory_order_relaxed);
 }
 
 // A guess, and it opens nothing: only the application knows whether the id is one of its own. The room is for

@@ -6,6 +6,7 @@
 // requests of one session, which all come by here, end up at the same backend.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 #include "conf/settings.h"
@@ -30,6 +31,7 @@ class Chooser {
 
   Choice choose_unknown_ip(const Request& request);
   Choice choose_unknown_cookie(const Request& request);
+  bool has_idled_out(const Request& request) const;
   Choice choose_unknown_id(const Request& request);
   Choice choose_untracked(const Request& request);
 
@@ -40,6 +42,8 @@ class Chooser {
   Choice reserve(const Request& request, Reason reason, Pick&& pick);
 
   const conf::Failover failover_;
+  const uint32_t idle_timeout_;       // seconds
+  std::atomic<uint32_t> began_{0};  // when the first request came; 0: none has
   SessionTable& table_;
   Placement placement_;
 };

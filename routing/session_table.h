@@ -102,7 +102,7 @@ class SessionTable {
   bool end(uint64_t key, End how, uint32_t now);
 
   // Ends what has been idle too long, in a slice of the table: kSweeps calls see all of it. For one thread.
-  static constexpr size_t kSweeps = 16;
+  static constexpr size_t kSweeps = 4;
   void sweep(uint32_t now);
 
   Census census() const;

@@ -91,6 +91,22 @@ TEST_CASE("a token is good for idle_timeout and a quarter since it was sent") {
         Reason::placed);
 }
 
+TEST_CASE("a session that idled out here is not brought back by its token's last quarter") {
+  Stage stage(pool_of(5, {Kind::cookie}));
+  const Result first = stage.send({});
+  stage.send({.cookie = stage.cookie(first), .at = 10});
+  CHECK(stage.send({.cookie = stage.cookie(first), .at = 1811}).reason() == Reason::placed);
+  CHECK(stage.tally().opened == 2);
+  stage.check_books();
+}
+
+TEST_CASE("a session that goes on is known beyond its token's idle_timeout") {
+  Stage stage(pool_of(5, {Kind::cookie}));
+  const Result first = stage.send({});
+  stage.send({.cookie = stage.cookie(first), .at = 440});
+  CHECK(stage.send({.cookie = stage.cookie(first), .at = 2000}).reason() == Reason::bound);
+}
+
 TEST_CASE("a client that comes back late, when its session has idled out unreturned, still finds its home") {
   Stage stage(pool_of(5, {Kind::cookie}));
   for (int i = 0; i < 20; ++i) {
