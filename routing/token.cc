@@ -3,9 +3,11 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
+#include <bit>
 #include <functional>
 #include <stdexcept>
 #include <thread>
+#include <type_traits>
 
 namespace limpet::routing {
 namespace {
@@ -22,36 +24,8 @@ struct FreeContext {
 };
 using Context = std::unique_ptr<EVP_CIPHER_CTX, FreeContext>;
 
-template <class Unsigned>
-uint8_t* put(Unsigned value, uint8_t* out) {
-  for (size_t i = 0; i < sizeof value; ++i) *out++ = static_cast<uint8_t>(value >> (8 * i));
-  return out;
-}
-
-template <class Unsigned>
-const uint8_t* take(const uint8_t* in, Unsigned& value) {
-  value = 0;
-  for (size_t i = 0; i < sizeof value; ++i) value |= static_cast<Unsigned>(*in++) << (8 * i);
-  return in;
-}
-
-Plain packed(const Token& token) {
-  Plain plain;
-  uint8_t* out = put(token.backend, plain.data());
-  out = put(token.number, out);
-  out = put(token.issued, out);
-  put(token.renewed, out);
-  return plain;
-}
-
-Token unpacked(const Plain& plain) {
-  Token token;
-  const uint8_t* in = take(plain.data(), token.backend);
-  in = take(in, token.number);
-  in = take(in, token.issued);
-  take(in, token.renewed);
-  return token;
-}
+// Token's members as they lie in memory. Balancers that share keys are taken to share the byte order too.
+static_assert(sizeof(Token) == kPlainSize && std::has_unique_object_representations_v<Token>);
 
 constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 constexpr uint8_t kNotInAlphabet = 0xff;
@@ -77,21 +51,28 @@ std::string encoded(const Sealed& sealed) {
   return text;
 }
 
-// A token has one spelling: the bits that the last character has to spare must be zero.
+// Four characters are three bytes, 17 times over, and two are the last one. A token has one spelling: the
+// bits that its last character has to spare must be zero.
 bool decode(std::string_view text, Sealed& sealed) {
   if (text.size() != TokenSealer::kTextSize) return false;
-  size_t size = 0;
-  uint32_t bits = 0;
-  int count = 0;
   uint8_t seen = 0;
-  for (const char c : text) {
-    const uint8_t sextet = kSextets[static_cast<uint8_t>(c)];
-    seen |= sextet;
-    bits = bits << 6 | (sextet & 63u);
-    count += 6;
-    if (count >= 8) sealed[size++] = static_cast<uint8_t>(bits >> (count -= 8));
+  const auto sextet = [&](size_t place) -> uint32_t {
+    const uint8_t value = kSextets[static_cast<uint8_t>(text[place])];
+    seen |= value;
+    return value;
+  };
+  uint8_t* out = sealed.data();
+  size_t place = 0;
+  for (; place + 4 <= text.size(); place += 4) {
+    const uint32_t bits =
+        sextet(place) << 18 | sextet(place + 1) << 12 | sextet(place + 2) << 6 | sextet(place + 3);
+    *out++ = static_cast<uint8_t>(bits >> 16);
+    *out++ = static_cast<uint8_t>(bits >> 8);
+    *out++ = static_cast<uint8_t>(bits);
   }
-  return seen < 64 && (bits & ((1u << count) - 1)) == 0;
+  const uint32_t last = sextet(place) << 6 | sextet(place + 1);
+  *out = static_cast<uint8_t>(last >> 4);
+  return seen < 64 && (last & 15) == 0;
 }
 
 }  // namespace
@@ -116,14 +97,13 @@ struct TokenSealer::Contexts {
   }
 };
 
-// A set of contexts for the time of one call: an idle one, or a new one where every one is in use.
+// A set of contexts for the time of one call: an idle one, or a new one where every one is in use. It goes
+// back to the thread's own lane, where the thread finds it at once the next time.
 class TokenSealer::Lease {
  public:
   explicit Lease(const TokenSealer& sealer) : lanes_(sealer.lanes_) {
-    thread_local const size_t first = std::hash<std::thread::id>{}(std::this_thread::get_id());
     for (size_t i = 0; i < kLanes && !contexts_; ++i) {
-      lane_ = (first + i) % kLanes;
-      contexts_.reset(lanes_[lane_].idle.exchange(nullptr, std::memory_order_acquire));
+      contexts_.reset(lane(i).idle.exchange(nullptr, std::memory_order_acquire));
     }
     if (!contexts_) contexts_ = Contexts::make(sealer.keys_);
   }
@@ -131,10 +111,9 @@ class TokenSealer::Lease {
   ~Lease() {
     for (size_t i = 0; i < kLanes && contexts_; ++i) {
       Contexts* none = nullptr;
-      if (lanes_[(lane_ + i) % kLanes].idle.compare_exchange_strong(
-              none, contexts_.get(), std::memory_order_release, std::memory_order_relaxed)) {
-        contexts_.release();
-      }
+      const bool put = lane(i).idle.compare_exchange_strong(none, contexts_.get(), std::memory_order_release,
+                                                            std::memory_order_relaxed);
+      if (put) contexts_.release();
     }
   }
 
@@ -144,8 +123,12 @@ class TokenSealer::Lease {
   Contexts* contexts() const { return contexts_.get(); }
 
  private:
+  Lane& lane(size_t i) const {
+    thread_local const size_t own = std::hash<std::thread::id>{}(std::this_thread::get_id());
+    return lanes_[(own + i) % kLanes];
+  }
+
   std::array<Lane, kLanes>& lanes_;
-  size_t lane_ = 0;
   std::unique_ptr<Contexts> contexts_;
 };
 
@@ -165,7 +148,7 @@ std::optional<std::string> TokenSealer::seal(const Token& token) const {
   const Lease lease(*this);
   if (!lease.contexts()) return std::nullopt;
   EVP_CIPHER_CTX* const context = lease.contexts()->seal.get();
-  const Plain plain = packed(token);
+  const Plain plain = std::bit_cast<Plain>(token);
   Sealed sealed;
   uint8_t* const nonce = sealed.data();
   uint8_t* const body = nonce + kNonceSize;
@@ -201,7 +184,7 @@ std::optional<Token> TokenSealer::open(std::string_view text) const {
                           static_cast<int>(aad_.size())) == 1 &&
         EVP_DecryptUpdate(context, plain.data(), &size, body, kPlainSize) == 1 &&
         EVP_DecryptFinal_ex(context, rest, &size) == 1) {
-      return unpacked(plain);
+      return std::bit_cast<Token>(plain);
     }
   }
   return std::nullopt;
