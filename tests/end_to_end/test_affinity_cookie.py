@@ -91,6 +91,8 @@ def test_the_log_says_why(three):
     ("{}; b=2", "b=2"),
     ("a=1; {}; b=2", "a=1; b=2"),
     ("a=1;{};b=2", "a=1; b=2"),
+    ("a=1;\t{};  b=2", "a=1; b=2"),
+    ("a=1; " + NAME + " = {0}; b=2", "a=1; b=2"),
     ("a=1; {}; {}; b=2", "a=1; b=2"),
     ("x" + NAME + "=keep; {}", "x" + NAME + "=keep"),
     (NAME + "x=keep; {}", NAME + "x=keep"),
@@ -101,7 +103,7 @@ def test_the_application_never_sees_the_token_among_other_cookies(three, before,
     home.get()
     value = home.jar[NAME]
     target = f"/unseen-{abs(hash(before))}"
-    three.get(target, "Cookie: " + before.replace("{}", f"{NAME}={value}"))
+    three.get(target, "Cookie: " + before.replace("{}", f"{NAME}={value}").replace("{0}", value))
     request = next(request for request in seen(three) if request.target == target)
     cookies = [[pair.strip() for pair in line.split(";")] for line in request.all("Cookie")]
     expected = after.replace("{}", f"{NAME}={value}") if after else None
@@ -331,7 +333,7 @@ def test_a_session_that_idles_out_is_replaced(scene):
     browser = limpet.browser()
     browser.get()
     assert not browser.get().has("Set-Cookie")
-    time.sleep(2.3)
+    time.sleep(3.2)  # times are whole seconds, and a token need not be sent anew at once
     assert NAME in browser.get("/later").set_cookies
     assert limpet.log_of("/later")[0]["reason"] == "placed"
 
@@ -340,11 +342,12 @@ def test_a_session_that_goes_on_too_long_is_replaced(scene):
     limpet = scene.limpet(scene.backends(4), pool={**COOKIE, "cookie": {"absolute_timeout": "2s"}})
     browser = limpet.browser()
     first = token_of(browser.get("/age"))
-    begun, replaced = time.monotonic(), None
+    begun, replaced, count = time.monotonic(), None, 1
     while replaced is None and time.monotonic() < begun + 5:
         response = browser.get("/age")
+        count += 1
         replaced = response.set_cookies.get(NAME)
         time.sleep(0.1)
     assert replaced and replaced[0] != first, "the session went on beyond its absolute timeout"
-    reasons = [line["reason"] for line in limpet.log_of("/age")]
+    reasons = [line["reason"] for line in limpet.log_of("/age", count)]
     assert Counter(reasons)["placed"] == 2 and reasons[-1] == "placed"

@@ -139,6 +139,13 @@ def test_an_answers_head_may_be_larger_than_what_clients_may_send(scene):
     assert scene.limpet([a], limits=LIMITS).get().status in (200, 502)
 
 
+def test_a_head_may_be_as_large_as_the_file_allows(scene):
+    a = scene.backend("a")
+    limpet = scene.limpet([a], limits={"head": "512KiB"})
+    assert limpet.get("/", *[f"X-{index}: " + "x" * 50_000 for index in range(8)]).status == 200
+    assert len(a.last.raw_head) > 400_000
+
+
 def test_refusals_by_limits_are_in_the_access_log(scene):
     a = scene.backend("a")
     limpet = scene.limpet([a], limits=LIMITS)

@@ -25,6 +25,7 @@ def one(shared_scene):
     (proxy_v2("2001:db8::2"), "2001:db8::2"),
     (proxy_v2("192.0.2.3", extensions=b"\x04\x00\x03abc" + b"\xe0\x00\x10" + b"x" * 16), "192.0.2.3"),
     (proxy_v2("192.0.2.4", extensions=b"\x04\x03\xe8" + b"\x00" * 1000), "192.0.2.4"),
+    (proxy_v2("192.0.2.6", extensions=b"\x04\xfd\xe8" + b"\x00" * 65000), "192.0.2.6"),
     (proxy_v2(), "127.0.0.1"),
     (PROXY_V2_SIGNATURE + b"\x20\x11\x00\x0c" + bytes(12), "127.0.0.1"),   # LOCAL: addresses are ignored
     (PROXY_V2_SIGNATURE + b"\x21\x00\x00\x00", "127.0.0.1"),               # PROXY of an unspecified family

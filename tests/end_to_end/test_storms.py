@@ -93,10 +93,10 @@ def test_a_storm_of_misbehaviour_leaves_the_well_behaved_unharmed_and_nothing_be
     backends = [scene.backend(name, misbehaving(random.Random(SEED + index))) for index, name in enumerate("abc")]
     for backend in backends:
         backend.records_bytes = False
-    pool = {"affinity": affinity, "timeouts": {"head": "150ms", "body": "150ms", "keep_alive": "100ms", "tunnel": "150ms"}}
+    pool = {"affinity": affinity, "timeouts": {"head": "2s", "body": "2s", "keep_alive": "100ms", "tunnel": "150ms"}}
     if affinity == ["session-id"]:
         pool["session_id"] = {"sources": ["cookie:sid"]}
-    limpet = scene.limpet(backends, pool=pool, timeouts={"idle": "200ms", "head": "200ms", "body": "200ms"}, workers=2, log={"access": "off"})
+    limpet = scene.limpet(backends, pool=pool, timeouts={"idle": "1s", "head": "1s", "body": "1s"}, workers=2, log={"access": "off"})
     resting = descriptors(limpet)
     stop, faults = time.monotonic() + 1.5, []
 

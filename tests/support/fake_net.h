@@ -1,0 +1,294 @@
+// A network without sockets, so that the proxy's own code runs one event at a time, in the order a test says.
+//
+// FakeStream is one connection seen from its peer: what the peer sends reaches the code under test only when the
+// test lets the loop read, what the code writes reaches the peer as far as there is room. Time stands still
+// until pass(). Whatever the code under test may not do with a stream is noted in FakeNet::fault.
+#pragma once
+
+#include <algorithm>
+#include <cerrno>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "src/net/deadlines.h"
+#include "src/net/loop.h"
+#include "src/net/stream.h"
+#include "src/proxy/backend_connections.h"
+#include "src/proxy/clock.h"
+
+namespace limpet::test {
+
+inline constexpr size_t kAll = static_cast<size_t>(-1);
+
+class FakeNet;
+
+class FakeStream final : public net::Stream {
+ public:
+  enum class End : uint8_t { open, orderly, reset };
+
+  FakeStream(FakeNet& net, const conf::Address* address, net::StreamOwner* owner)
+      : net_(net), address_(address), owner_(owner), connecting_(address != nullptr) {}
+
+  // ---- the peer's side
+  const conf::Address* address() const { return address_; }  // that was dialled; nullptr: a client's connection
+  bool connecting() const { return connecting_ && open(); }
+  bool open() const { return owner_ != nullptr; }  // the code under test has not closed it
+  bool finished() const { return finished_; }      // the code under test sends no more
+  bool paused() const { return paused_; }
+  size_t unread() const { return unread_.size(); }
+  size_t read_bytes() const { return read_bytes_; }  // that the code under test has read
+  bool aborted() const { return aborted_; }
+
+  std::string received;       // all that has reached the peer
+  End end_seen = End::open;   // how, after that, the peer saw the connection end
+  size_t room = kAll;         // how much of a write goes out at once; the rest is queued
+
+  void connect();                              // what was dialled is connected
+  void refuse(int error = -ECONNREFUSED);      // or not
+  void say(std::string_view bytes) { unread_.append(bytes); }
+  void end() { ended_ = true; }                // the peer has sent its last byte
+  void abort() { aborted_ = true; }            // the peer resets: it takes nothing more
+  bool can_read() const;                       // the loop would read now
+  void read(size_t most = net::Loop::kReadSize);  // one read
+  void drain(size_t most = kAll);              // the peer takes what is queued
+
+  void sends(std::string_view bytes) {  // and all of it is read
+    say(bytes);
+    read_all();
+  }
+  void sends_end() {
+    end();
+    read_all();
+  }
+  void sends_abort() {
+    abort();
+    read_all();
+  }
+  void read_all() {
+    while (can_read()) read();
+  }
+
+  // ---- the code under test's
+  bool write(std::span<const iovec> parts) override;
+  size_t queued() const override;
+  void pause() override;
+  void resume() override;
+  void finish() override;
+  void close() override;
+  void reset() override;
+
+  void attach(net::StreamOwner* owner) { owner_ = owner; }
+
+ private:
+  bool is_live(const char* call) const;
+  void deliver(const char* bytes, size_t size);
+  void finish_if_drained();
+
+  FakeNet& net_;
+  const conf::Address* address_;
+  net::StreamOwner* owner_;
+  std::string unread_;  // said and not yet read
+  std::string queued_;
+  size_t read_bytes_ = 0;
+  bool connecting_;
+  bool paused_ = false;
+  bool ended_ = false;
+  bool aborted_ = false;
+  bool end_told_ = false;
+  bool write_broken_ = false;
+  bool finished_ = false;
+};
+
+// The loop, the clock and whoever answers a dial.
+class FakeNet final : public net::Deadlines::Alarm, public proxy::Dialer, public proxy::Clock {
+ public:
+  static constexpr uint64_t kEpochUs = uint64_t{1'700'000'000} * 1'000'000;
+
+  net::Deadlines deadlines{*this};
+  net::Graveyard graveyard;
+  std::vector<std::unique_ptr<FakeStream>> streams;
+  std::function<void()> after_event;  // called after each, with nothing under way
+  std::string fault;                  // the first thing that the code under test should not have done
+  unsigned addresses = 1;             // of every backend
+  bool can_dial = true;               // otherwise a dial fails before it begins
+
+  FakeStream& accept() {
+    streams.push_back(std::make_unique<FakeStream>(*this, nullptr, nullptr));
+    return *streams.back();
+  }
+
+  // The index-th connection that was dialled.
+  FakeStream& dialed(size_t index) {
+    for (const auto& stream : streams) {
+      if (stream->address() != nullptr && index-- == 0) return *stream;
+    }
+    throw std::out_of_range("so many connections were not dialled");
+  }
+  size_t dials() const {
+    return static_cast<size_t>(std::count_if(streams.begin(), streams.end(),
+                                             [](const auto& stream) { return stream->address() != nullptr; }));
+  }
+
+  // Lets the time go by, and fires what falls due, each in its time.
+  void pass(net::Millis duration) {
+    const net::Millis until = now_ + duration;
+    while (alarm_ <= until) {
+      now_ = std::max(now_, alarm_);
+      alarm_ = net::kNever;
+      deadlines.advance();
+      event_over();
+    }
+    now_ = until;
+  }
+
+  void event_over() {
+    graveyard.clear();
+    if (after_event) after_event();
+  }
+  void note(std::string what) {
+    if (fault.empty()) fault = std::move(what);
+  }
+
+  net::Millis now() const override { return now_; }
+  void wake_at(net::Millis due) override { alarm_ = due; }
+  uint64_t monotonic_us() override { return now_ * 1000; }
+  uint64_t unix_us() override { return kEpochUs + now_ * 1000; }
+  net::StreamPtr dial(const conf::Address& address, unsigned attempt, net::StreamOwner* owner) override {
+    if (!can_dial || attempt >= addresses) return nullptr;
+    streams.push_back(std::make_unique<FakeStream>(*this, &address, owner));
+    return net::StreamPtr(streams.back().get());
+  }
+
+ private:
+  net::Millis now_ = 1'000'000;
+  net::Millis alarm_ = net::kNever;
+};
+
+// ---- the peer's side
+
+inline void FakeStream::connect() {
+  if (!connecting()) return;
+  connecting_ = false;
+  owner_->on_connected();
+  net_.event_over();
+}
+
+inline void FakeStream::refuse(int error) {
+  if (!connecting()) return;
+  connecting_ = false;
+  aborted_ = end_told_ = true;
+  owner_->on_broken(error);
+  net_.event_over();
+}
+
+inline bool FakeStream::can_read() const {
+  if (!open() || connecting_ || paused_) return false;
+  return !unread_.empty() || ((ended_ || aborted_) && !end_told_);
+}
+
+inline void FakeStream::read(size_t most) {
+  if (!can_read()) return;
+  if (!unread_.empty()) {
+    const size_t size = std::min({most, unread_.size(), net::Loop::kReadSize});
+    // In a block of its own size, freed at once: a view that outlives the call is found by AddressSanitizer.
+    const std::unique_ptr<char[]> block(new char[size]);
+    std::copy_n(unread_.data(), size, block.get());
+    unread_.erase(0, size);
+    read_bytes_ += size;
+    owner_->on_bytes({block.get(), size});
+  } else {
+    end_told_ = true;
+    if (aborted_) {
+      owner_->on_broken(-ECONNRESET);
+    } else {
+      owner_->on_end();
+    }
+  }
+  net_.event_over();
+}
+
+inline void FakeStream::drain(size_t most) {
+  if (!open() || queued_.empty()) return;
+  if (aborted_) {
+    queued_.clear();
+    write_broken_ = true;
+  } else {
+    const size_t size = std::min(most, queued_.size());
+    deliver(queued_.data(), size);
+    queued_.erase(0, size);
+    if (!queued_.empty()) return;
+  }
+  finish_if_drained();
+  owner_->on_drained();
+  net_.event_over();
+}
+
+// ---- the code under test's
+
+inline bool FakeStream::is_live(const char* call) const {
+  if (open()) return true;
+  net_.note(std::string(call) + " on a closed stream");
+  return false;
+}
+
+inline void FakeStream::deliver(const char* bytes, size_t size) { received.append(bytes, size); }
+
+inline bool FakeStream::write(std::span<const iovec> parts) {
+  if (!is_live("write")) return false;
+  if (connecting_) net_.note("write on a stream that is not connected");
+  if (finished_) net_.note("write on a stream that was finished");
+  if (parts.empty()) net_.note("write of nothing");
+  if (write_broken_ || (aborted_ && queued_.empty())) {
+    write_broken_ = true;
+    return false;
+  }
+  size_t left = queued_.empty() ? room : 0;
+  for (const iovec& part : parts) {
+    const char* const base = static_cast<const char*>(part.iov_base);
+    const size_t size = std::min(left, part.iov_len);
+    deliver(base, size);
+    if (left != kAll) left -= size;
+    queued_.append(base + size, part.iov_len - size);
+  }
+  return true;
+}
+
+inline size_t FakeStream::queued() const { return is_live("queued") ? queued_.size() : 0; }
+
+inline void FakeStream::pause() {
+  if (is_live("pause")) paused_ = true;
+}
+
+inline void FakeStream::resume() {
+  if (!is_live("resume")) return;
+  if (paused_ && ended_ && !aborted_) end_told_ = false;  // as libuv does when reading begins anew
+  paused_ = false;
+}
+
+inline void FakeStream::finish() {
+  if (!is_live("finish")) return;
+  finished_ = true;
+  finish_if_drained();
+}
+
+inline void FakeStream::finish_if_drained() {
+  if (finished_ && queued_.empty() && !write_broken_ && end_seen == End::open) end_seen = End::orderly;
+}
+
+// A kernel that closes a socket whose peer's bytes were not all read tells the peer by a reset.
+inline void FakeStream::close() {
+  if (!is_live("close")) return;
+  owner_ = nullptr;
+  if (end_seen == End::open) end_seen = unread_.empty() ? End::orderly : End::reset;
+}
+
+inline void FakeStream::reset() {
+  if (!is_live("reset")) return;
+  owner_ = nullptr;
+  end_seen = End::reset;
+}
+
+}  // namespace limpet::test
