@@ -25,10 +25,11 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 TARGET = 0.75  # of the relay's rate, for Limpet with its cookie and the access log on
 
-RATES = {  # name of the measurement: affinity, target, title
-    "cookie": ("cookie", load.SMALL, "a cookie of the proxy's own, 128 B"),
-    "session-id": ("session-id", load.SMALL, "the application's session id, 128 B"),
-    "large": ("cookie", load.LARGE, "a cookie of the proxy's own, 1 MiB"),
+RATES = {  # name of the measurement: affinity, target, fields, title
+    "cookie": ("cookie", load.SMALL, load.BROWSER, "a cookie of the proxy's own, 128 B"),
+    "bare": ("cookie", load.SMALL, load.BARE, "a cookie of the proxy's own, 128 B, requests with Host and cookies alone"),
+    "session-id": ("session-id", load.SMALL, load.BROWSER, "the application's session id, 128 B"),
+    "large": ("cookie", load.LARGE, load.BROWSER, "a cookie of the proxy's own, 1 MiB"),
 }
 MEASUREMENTS = [*RATES, "latency", "idle", "sessions", "log-line"]
 
@@ -66,6 +67,7 @@ class Bench:
         self.kinds.append(Kind("nginx", proxies.nginx, shutil.which("nginx"), has_master=True))
         self.stack = ExitStack()
         self.faults = []
+        self.verdicts = []
 
     def start_origin(self):
         folder = self.folder / "origin"
@@ -93,21 +95,21 @@ class Bench:
             self.faults.append(f"{name}, {kind.name}: {result['answered']} answers, but only {requests} requests reached a server")
         return wrong, strays
 
-    def running(self, stack, affinity, target):
+    def running(self, stack, affinity, target, fields=load.BROWSER):
         """Every proxy, started, with clients logged in through it."""
         started = []
         for kind in self.kinds:
             server = stack.enter_context(self.start(kind, Task(affinity)))
             clients = load.log_in(server.port, 300 if self.chosen.quick else 1000)
-            heads = clients.write(server.folder / "heads", target)
+            heads = clients.write(server.folder / "heads", target, fields)
             load.by_wrk(server.port, heads, 1)
             started.append((kind, server, clients, heads))
         return started
 
     def rate(self, name):
-        affinity, target, title = RATES[name]
+        affinity, target, fields, title = RATES[name]
         with ExitStack() as stack:
-            started = self.running(stack, affinity, target)
+            started = self.running(stack, affinity, target, fields)
             rows = {kind.name: {"rate": [], "per_second": [], "wrong": 0, "strays": 0} for kind in self.kinds}
             for _ in range(self.chosen.rounds):
                 for kind, server, clients, heads in started:
@@ -121,19 +123,19 @@ class Bench:
                     row["strays"] += strays
             for kind, server, clients, heads in started:
                 rows[kind.name]["at_maker"] = clients.at_maker
-                rows[kind.name]["calls"] = calls_per_request(server, heads)
+                rows[kind.name]["calls"], rows[kind.name]["wakes"] = count_per_request(server, heads)
         self.print_rates(title, rows)
-        if name == "cookie" and "limpet" in rows:
+        if affinity == "cookie" and target == load.SMALL and "limpet" in rows:
             ratio = median_ratio(rows["limpet"], rows["relay"])
-            self.verdict = f"Limpet with its cookie and the access log on: {ratio:.2f} of the relay; wanted is {TARGET} or more"
+            self.verdicts.append(f"{name}: Limpet is at {ratio:.2f} of the relay; wanted is {TARGET} or more")
 
     @staticmethod
     def print_rates(title, rows):
         print(f"\nRequests per CPU-second: {title}, {load.CONNECTIONS} connections, access log to a file")
-        print(f"{'':10}{'req/CPU-s':>10}{'of relay':>10}{'req/s':>9}{'calls/req':>11}{'not 2xx':>9}{'strays':>8}{'at maker':>10}")
+        print(f"{'':10}{'req/CPU-s':>10}{'of relay':>10}{'req/s':>9}{'calls/req':>11}{'wakes/req':>11}{'not 2xx':>9}{'strays':>8}{'at maker':>10}")
         for name, row in rows.items():
             print(f"{name:10}{statistics.median(row['rate']):10.0f}{median_ratio(row, rows['relay']):10.2f}"
-                  f"{statistics.median(row['per_second']):9.0f}{row['calls'] or '?':>11}{row['wrong']:9}{row['strays']:8}"
+                  f"{statistics.median(row['per_second']):9.0f}{row['calls']:>11}{row['wakes']:>11}{row['wrong']:9}{row['strays']:8}"
                   f"{row['at_maker']:10.0%}", flush=True)
 
     def latency(self):
@@ -181,7 +183,7 @@ class Bench:
 
         def log_in_all(server):
             heads, before = server.folder / "logins", self.counters()
-            heads.write_bytes(load.head("/login", []).encode())
+            heads.write_bytes(load.head("/login", [], load.BROWSER).encode())
             load.by_rate(program, server.port, heads, 0, count)
             if (made := self.counters()[1] - before[1]) != count:
                 self.faults.append(f"sessions: {made} of {count} were made")
@@ -206,7 +208,7 @@ class Bench:
         print("\n".join(machine.description(self.limpet)))
         if not self.limpet:
             print("There is no Limpet here (build/limpet, or LIMPET_BIN): the others alone.")
-        self.verdict = None
+        busy, own, begun = machine.busy_seconds(), machine.own_seconds(), time.monotonic()
         with self.stack:
             self.start_origin()
             for name in self.chosen.only:
@@ -214,9 +216,11 @@ class Bench:
                     self.rate(name)
                 else:
                     getattr(self, name.replace("-", "_"))()
-        print()
-        if self.verdict:
-            print(self.verdict)
+        others = (machine.busy_seconds() - busy) - (machine.own_seconds() - own)
+        print(f"\nMeanwhile everything else used {others / (time.monotonic() - begun):.1f} of {os.cpu_count()} cores. "
+              "The less that is, the more the ratios say.")
+        for verdict in self.verdicts:
+            print(verdict)
         for fault in self.faults:
             print(f"not valid: {fault}")
         return 1 if self.faults else 0
@@ -227,31 +231,31 @@ def median_ratio(row, base):
     return statistics.median(own / other for own, other in zip(row["rate"], base["rate"]))
 
 
-def calls_per_request(server, heads):
-    """System calls of the proxy for each request; None where neither perf nor strace may look."""
-    pids = ",".join(map(str, server.pids))
-    counted = Path(server.folder / "calls")
-    perf = ["perf", "stat", "-x,", "-o", str(counted), "-e", "raw_syscalls:sys_enter", "-p", pids, "--"]
+def count_per_request(server, heads):
+    """System calls of the proxy for each request, and how often it woke another process; "?" for what could not be counted."""
+    counted = server.folder / "counted"
     if shutil.which("perf"):
+        pids = ",".join(map(str, server.pids))
+        events = ["-e", "raw_syscalls:sys_enter", "-e", "sched:sched_waking"]
         try:
-            result, _ = load.by_wrk(server.port, heads, 2, perf)
-            calls = re.search(r"^(\d+),", counted.read_text(), re.M)
-            if calls:
-                return f"{int(calls[1]) / result['answered']:.2f}"
-        except subprocess.CalledProcessError:
+            result, _ = load.by_wrk(server.port, heads, 2, ["perf", "stat", "-x,", "-o", str(counted), *events, "-p", pids, "--"])
+            counts = re.findall(r"^(\d+),", counted.read_text(), re.M)
+            if len(counts) == len(events) // 2:
+                return tuple(f"{int(each) / result['answered']:.2f}" for each in counts)
+        except subprocess.CalledProcessError:  # it may not look
             pass
     if shutil.which("strace"):
-        tracer = subprocess.Popen(["strace", "-c", "-f", "-o", str(counted), *sum((["-p", str(pid)] for pid in server.pids), [])],
-                                  stderr=subprocess.DEVNULL)
+        pids = sum((["-p", str(pid)] for pid in server.pids), [])
+        tracer = subprocess.Popen(["strace", "-c", "-f", "-o", str(counted), *pids], stderr=subprocess.DEVNULL)
         time.sleep(0.5)
         if tracer.poll() is None:
             result, _ = load.by_wrk(server.port, heads, 2)
             tracer.send_signal(signal.SIGINT)
             tracer.wait()
-            calls = re.search(r"^\s*100\.00\s+\S+\s+(?:\S+\s+)??(\d+)\s+(?:\d+\s+)?total$", counted.read_text(), re.M)
+            calls = re.search(r"^100\.00\s+\S+\s+\d*\s+(\d+)\s.*total$", counted.read_text(), re.M)
             if calls:
-                return f"{int(calls[1]) / result['answered']:.2f}"
-    return None
+                return f"{int(calls[1]) / result['answered']:.2f}", "?"
+    return "?", "?"
 
 
 def main():

@@ -6,8 +6,8 @@ import socket
 import subprocess
 from dataclasses import dataclass
 
-FIELDS = {
-    "Host": "shop.example.com",
+BARE = {"Host": "shop.example.com"}  # and the cookies: as short as a request can be
+BROWSER = BARE | {
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
     "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
     "Accept-Language": "en-US,en;q=0.5",
@@ -36,8 +36,9 @@ end
 """
 
 
-def head(target, cookies):
-    fields = FIELDS | {"Cookie": "; ".join([OWN_COOKIES, *cookies])}
+def head(target, cookies, fields):
+    own = [] if fields is BARE else [OWN_COOKIES]
+    fields = fields | {"Cookie": "; ".join([*own, *cookies])}
     return f"GET {target} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in fields.items()) + "\r\n"
 
 
@@ -48,8 +49,8 @@ class Clients:
     cookies: list  # of each client, "name=value"s
     at_maker: float  # the part whose next request came to the server that had made their session
 
-    def write(self, path, target):
-        path.write_bytes("".join(head(target, cookies) for cookies in self.cookies).encode())
+    def write(self, path, target, fields=BROWSER):
+        path.write_bytes("".join(head(target, cookies, fields) for cookies in self.cookies).encode())
         return path
 
 
@@ -57,7 +58,7 @@ def log_in(port, count):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
 
     def ask(target, cookies):
-        connection.request("GET", target, headers=FIELDS | {"Cookie": "; ".join([OWN_COOKIES, *cookies])})
+        connection.request("GET", target, headers=BROWSER | {"Cookie": "; ".join([OWN_COOKIES, *cookies])})
         answer = connection.getresponse()
         answer.read()
         if answer.status != 200:
@@ -92,7 +93,7 @@ def by_rate(program, port, heads, rate, count):
 
 def hold_idle(port, count):
     """Opens so many connections, has one request answered on each, and keeps them until the measurement looked."""
-    request = head(SMALL, []).encode()
+    request = head(SMALL, [], BROWSER).encode()
     held = []
     for _ in range(count):
         connection = socket.create_connection(("127.0.0.1", port), timeout=20)

@@ -19,6 +19,18 @@ def cpu_seconds(pids):
     return ticks / TICKS
 
 
+def busy_seconds():
+    """CPU time that anybody used since the machine started, or that its host took away."""
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / TICKS
+
+
+def own_seconds():
+    """CPU time of this process and of those it started and saw end."""
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
 def resident_bytes(pids):
     return sum(int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) * 1024 for pid in pids)
 
