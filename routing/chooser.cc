@@ -81,8 +81,8 @@ Choice Chooser::choose_unknown_cookie(const Request& request) {
   return stay_or_move(request, held.home, Reason::bound);
 }
 
-// Had the client been here since its token was sent, the table would know: the quarter of idle_timeout that a token
-// lasts longer is for those of a process before this one.
+// Had the client been here since its token was sent, the table would know: the quarter of idle_timeout that a
+// token lasts longer is for those of a process before this one.
 bool Chooser::has_idled_out(const Request& request) const {
   const uint32_t renewed = request.identity.token_renewed;
   return elapsed(renewed, request.now) > idle_timeout_ && renewed >= began_.load(std::memory_order_relaxed);

@@ -42,7 +42,7 @@ class Chooser {
   Choice reserve(const Request& request, Reason reason, Pick&& pick);
 
   const conf::Failover failover_;
-  const uint32_t idle_timeout_;       // seconds
+  const uint32_t idle_timeout_;     // seconds
   std::atomic<uint32_t> began_{0};  // when the first request came; 0: none has
   SessionTable& table_;
   Placement placement_;

@@ -1,5 +1,6 @@
 #include "routing/token.h"
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
@@ -75,11 +76,41 @@ bool decode(std::string_view text, Sealed& sealed) {
   return seen < 64 && (last & 15) == 0;
 }
 
+// What opened lately. A client sends the same token with each request until it is renewed, and comparing is a
+// tenth of opening. Tokens begin with random bits, so their first characters choose the place; what cannot be
+// opened never gets one.
+class Opened {
+ public:
+  const Token* find(std::string_view text) const {
+    const Entry& entry = entries_[place(text)];
+    return CRYPTO_memcmp(entry.text.data(), text.data(), entry.text.size()) == 0 ? &entry.token : nullptr;
+  }
+  void keep(std::string_view text, const Token& token) {
+    Entry& entry = entries_[place(text)];
+    std::copy(text.begin(), text.end(), entry.text.begin());
+    entry.token = token;
+  }
+
+ private:
+  struct Entry {
+    std::array<char, TokenSealer::kTextSize> text{};
+    Token token;
+  };
+  static constexpr size_t kEntries = 1024;  // of 96 bytes
+  static size_t place(std::string_view text) {
+    const auto sextet = [&](size_t at) -> size_t { return kSextets[static_cast<uint8_t>(text[at])]; };
+    return (sextet(0) << 6 | sextet(1)) % kEntries;
+  }
+
+  std::vector<Entry> entries_ = std::vector<Entry>(kEntries);
+};
+
 }  // namespace
 
 struct TokenSealer::Contexts {
   Context seal;
   std::vector<Context> open;  // by key
+  Opened opened;
 
   static std::unique_ptr<Contexts> make(const std::vector<std::string>& keys) {
     auto made = std::make_unique<Contexts>();
@@ -166,10 +197,13 @@ std::optional<std::string> TokenSealer::seal(const Token& token) const {
 }
 
 std::optional<Token> TokenSealer::open(std::string_view text) const {
-  Sealed sealed;
-  if (!decode(text, sealed)) return std::nullopt;
+  if (text.size() != kTextSize) return std::nullopt;
   const Lease lease(*this);
   if (!lease.contexts()) return std::nullopt;
+  Opened& opened = lease.contexts()->opened;
+  if (const Token* known = opened.find(text)) return *known;
+  Sealed sealed;
+  if (!decode(text, sealed)) return std::nullopt;
   uint8_t* const nonce = sealed.data();
   uint8_t* const body = nonce + kNonceSize;
   uint8_t* const tag = body + kPlainSize;
@@ -184,7 +218,9 @@ std::optional<Token> TokenSealer::open(std::string_view text) const {
                           static_cast<int>(aad_.size())) == 1 &&
         EVP_DecryptUpdate(context, plain.data(), &size, body, kPlainSize) == 1 &&
         EVP_DecryptFinal_ex(context, rest, &size) == 1) {
-      return std::bit_cast<Token>(plain);
+      const auto token = std::bit_cast<Token>(plain);
+      opened.keep(text, token);
+      return token;
     }
   }
   return std::nullopt;

@@ -1,10 +1,10 @@
 // The pool's own cookie as a request carries it: finds the token that counts, and knows how long one does.
 //
 // A token says when it was last sent, not when its client was last seen: it is sent again only once a quarter
-// of idle_timeout has passed. So it is read for idle_timeout and that quarter; whether the last quarter counts
-// is the table's to say, which ends a session after idle_timeout to the second (Chooser). Within idle_timeout
-// a token always leads to its home, though the session idled out unreturned: where the application has kept
-// it, nobody is logged out, and where it has not, nothing is lost.
+// of idle_timeout has passed. So it is read for idle_timeout and that quarter; whether the last quarter
+// counts is the table's to say, which ends a session after idle_timeout to the second (Chooser). Within
+// idle_timeout a token always leads to its home, though the session idled out unreturned: where the
+// application has kept it, nobody is logged out, and where it has not, nothing is lost.
 #pragma once
 
 #include <atomic>

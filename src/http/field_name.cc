@@ -7,50 +7,6 @@ namespace limpet::http {
 
 namespace {
 
-struct Known {
-  std::string_view text;
-  FieldName name;
-};
-
-// In the order of length, so that a lookup compares against the few names of one length.
-constexpr std::array kKnown = {
-    Known{"te", FieldName::te},
-    Known{"via", FieldName::via},
-    Known{"date", FieldName::date},
-    Known{"host", FieldName::host},
-    Known{"accept", FieldName::accept},
-    Known{"cookie", FieldName::cookie},
-    Known{"expect", FieldName::expect},
-    Known{"referer", FieldName::referer},
-    Known{"upgrade", FieldName::upgrade},
-    Known{"forwarded", FieldName::forwarded},
-    Known{"x-real-ip", FieldName::x_forwarded_other},
-    Known{"connection", FieldName::connection},
-    Known{"keep-alive", FieldName::keep_alive},
-    Known{"user-agent", FieldName::user_agent},
-    Known{"max-forwards", FieldName::max_forwards},
-    Known{"x-request-id", FieldName::x_request_id},
-    Known{"cache-control", FieldName::cache_control},
-    Known{"content-length", FieldName::content_length},
-    Known{"http2-settings", FieldName::http2_settings},
-    Known{"x-forwarded-for", FieldName::x_forwarded_for},
-    Known{"proxy-connection", FieldName::proxy_connection},
-    Known{"x-forwarded-host", FieldName::x_forwarded_host},
-    Known{"transfer-encoding", FieldName::transfer_encoding},
-    Known{"x-forwarded-proto", FieldName::x_forwarded_proto},
-};
-constexpr size_t kLongest = kKnown.back().text.size();
-
-constexpr auto kFirstOfLength = [] {
-  std::array<uint8_t, kLongest + 3> first{};
-  for (size_t length = 0; length < first.size(); ++length) {
-    size_t at = 0;
-    while (at < kKnown.size() && kKnown[at].text.size() < length) ++at;
-    first[length] = static_cast<uint8_t>(at);
-  }
-  return first;
-}();
-
 constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
 constexpr auto kTokenOctets = [] {
@@ -64,19 +20,71 @@ constexpr auto kTokenOctets = [] {
 
 }  // namespace
 
+// By length and one telling letter first: most names are not of interest, and that shows at once.
 FieldName field_name(std::string_view name) {
-  const size_t length = std::min(name.size(), kLongest + 1);
-  for (size_t at = kFirstOfLength[length]; at < kFirstOfLength[length + 1]; ++at) {
-    if (equals_ignoring_case(name, kKnown[at].text)) return kKnown[at].name;
+  const auto is = [&](std::string_view known, FieldName answer) {
+    return equals_ignoring_case(name, known) ? answer : FieldName::other;
+  };
+  const auto first = name.empty() ? '\0' : lower(name[0]);
+  switch (name.size()) {
+    case 2:
+      return is("te", FieldName::te);
+    case 3:
+      return is("via", FieldName::via);
+    case 4:
+      return first == 'h' ? is("host", FieldName::host) : is("date", FieldName::date);
+    case 6:
+      if (first == 'c') return is("cookie", FieldName::cookie);
+      return first == 'a' ? is("accept", FieldName::accept) : is("expect", FieldName::expect);
+    case 7:
+      return first == 'r' ? is("referer", FieldName::referer) : is("upgrade", FieldName::upgrade);
+    case 9:
+      return first == 'f' ? is("forwarded", FieldName::forwarded) : is("x-real-ip", FieldName::x_forwarded_other);
+    case 10:
+      if (first == 'c') return is("connection", FieldName::connection);
+      return first == 'u' ? is("user-agent", FieldName::user_agent) : is("keep-alive", FieldName::keep_alive);
+    case 12:
+      return first == 'm' ? is("max-forwards", FieldName::max_forwards) : is("x-request-id", FieldName::x_request_id);
+    case 13:
+      if (first == 'c') return is("cache-control", FieldName::cache_control);
+      break;
+    case 14:
+      return first == 'c' ? is("content-length", FieldName::content_length)
+                          : is("http2-settings", FieldName::http2_settings);
+    case 15:
+      if (first == 'x' && is("x-forwarded-for", FieldName::x_forwarded_for) != FieldName::other) {
+        return FieldName::x_forwarded_for;
+      }
+      break;
+    case 16:
+      if (first == 'p') return is("proxy-connection", FieldName::proxy_connection);
+      if (first == 'x' && is("x-forwarded-host", FieldName::x_forwarded_host) != FieldName::other) {
+        return FieldName::x_forwarded_host;
+      }
+      break;
+    case 17:
+      if (first == 't') return is("transfer-encoding", FieldName::transfer_encoding);
+      if (first == 'x' && is("x-forwarded-proto", FieldName::x_forwarded_proto) != FieldName::other) {
+        return FieldName::x_forwarded_proto;
+      }
+      break;
+    default:
+      break;
   }
   constexpr std::string_view kForwardedPrefix = "x-forwarded-";
-  const bool forwarded = equals_ignoring_case(name.substr(0, kForwardedPrefix.size()), kForwardedPrefix);
+  const bool forwarded = first == 'x' && equals_ignoring_case(name.substr(0, kForwardedPrefix.size()), kForwardedPrefix);
   return forwarded ? FieldName::x_forwarded_other : FieldName::other;
 }
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
   return a.size() == b.size() &&
          std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
+}
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
 }
 
 bool is_token(std::string_view text) {

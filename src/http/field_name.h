@@ -45,6 +45,8 @@ class FieldSet {
   constexpr explicit FieldSet(Names... names) : bits_((... | bit(names))) {}
   constexpr FieldSet() = default;
   constexpr FieldSet operator|(FieldSet other) const { return from(bits_ | other.bits_); }
+  constexpr void add(FieldName name) { bits_ |= bit(name); }
+  constexpr bool intersects(FieldSet other) const { return (bits_ & other.bits_) != 0; }
   constexpr bool contains(FieldName name) const { return (bits_ & bit(name)) != 0; }
 
  private:
@@ -63,6 +65,8 @@ bool equals_ignoring_case(std::string_view a, std::string_view b);
 // Whether every octet may stand in a token (RFC 9110, section 5.6.2); false for an empty text.
 bool is_token(std::string_view text);
 
+std::string_view trimmed(std::string_view text);  // of spaces and tabs (OWS) at both ends
+
 // Calls `visit` with each member of a comma-separated list (RFC 9110, section 5.6.1), trimmed, empty ones
 // left out. Commas in quoted strings do not separate.
 template <typename Visit>
@@ -78,11 +82,8 @@ void for_each_member(std::string_view list, Visit&& visit) {
       }
       if (list[at] != ',' || quoted) continue;
     }
-    size_t from = begin;
-    size_t to = at < list.size() ? at : list.size();
-    while (from < to && (list[from] == ' ' || list[from] == '\t')) ++from;
-    while (to > from && (list[to - 1] == ' ' || list[to - 1] == '\t')) --to;
-    if (to > from) visit(list.substr(from, to - from));
+    const std::string_view member = trimmed(list.substr(begin, at - begin));
+    if (!member.empty()) visit(member);
     begin = at + 1;
   }
 }

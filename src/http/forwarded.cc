@@ -30,9 +30,8 @@ std::optional<IpAddress> parse_node(std::string_view text) {
 std::string_view for_parameter(std::string_view element) {
   while (!element.empty()) {
     const size_t end = std::min(element.find(';'), element.size());
-    std::string_view pair = element.substr(0, end);
+    std::string_view pair = trimmed(element.substr(0, end));
     element.remove_prefix(std::min(end + 1, element.size()));
-    while (pair.starts_with(' ')) pair.remove_prefix(1);
     if (pair.size() < 4 || !equals_ignoring_case(pair.substr(0, 4), "for=")) continue;
     pair.remove_prefix(4);
     if (pair.size() >= 2 && pair.front() == '"' && pair.back() == '"') pair = pair.substr(1, pair.size() - 2);
@@ -50,8 +49,7 @@ IpAddress walk_chain(IpAddress client, const conf::Listener& listener, const Fie
       const size_t comma = rest.rfind(',');
       std::string_view member = comma == std::string_view::npos ? rest : rest.substr(comma + 1);
       rest = comma == std::string_view::npos ? std::string_view{} : rest.substr(0, comma);
-      while (member.starts_with(' ') || member.starts_with('\t')) member.remove_prefix(1);
-      while (member.ends_with(' ') || member.ends_with('\t')) member.remove_suffix(1);
+      member = trimmed(member);
       const auto address = parse_node(name == FieldName::forwarded ? for_parameter(member) : member);
       if (!address) return client;  // "unknown" or obfuscated: nobody further left can be believed
       client = *address;
@@ -62,43 +60,44 @@ IpAddress walk_chain(IpAddress client, const conf::Listener& listener, const Fie
 }
 
 // Appends what the fields of one name said so far, as the beginning of a list.
-void add_earlier(const Fields& fields, FieldName name, std::string& out) {
+void add_earlier(const Fields& fields, FieldName name, Cursor& out) {
   for (size_t i = 0; i < fields.size(); ++i) {
     if (fields.names[i] == name && !fields.list[i].value.empty())
-      out.append(fields.list[i].value).append(", ");
+      out.put(fields.list[i].value).put(", ");
   }
 }
 
-void write_x_forwarded(const Peer& peer, const RequestHead& request, std::string& out) {
+void write_x_forwarded(const Peer& peer, const RequestHead& request, Cursor& out) {
   const Fields& fields = request.fields;
   if (!peer.text.empty()) {
-    out.append("X-Forwarded-For: ");
+    out.put("X-Forwarded-For: ");
     if (peer.trusted) add_earlier(fields, FieldName::x_forwarded_for, out);
-    out.append(peer.text).append("\r\n");
+    out.put(peer.text).put("\r\n");
   }
   const std::string_view proto =
       peer.trusted ? fields.first(FieldName::x_forwarded_proto) : std::string_view{};
-  add_field(out, "X-Forwarded-Proto", proto.empty() ? "http" : proto);
+  out.field("X-Forwarded-Proto", proto.empty() ? std::string_view("http") : proto);
   const std::string_view host = peer.trusted ? fields.first(FieldName::x_forwarded_host) : std::string_view{};
   if (!host.empty() || !request.host.empty())
-    add_field(out, "X-Forwarded-Host", host.empty() ? request.host : host);
+    out.field("X-Forwarded-Host", host.empty() ? request.host : host);
 }
 
-void write_standard_forwarded(const Peer& peer, const RequestHead& request, std::string& out) {
-  out.append("Forwarded: ");
+void write_standard_forwarded(const Peer& peer, const RequestHead& request, Cursor& out) {
+  out.put("Forwarded: ");
   if (peer.trusted) add_earlier(request.fields, FieldName::forwarded, out);
   if (peer.text.empty()) {
-    out.append("for=unknown");
+    out.put("for=unknown");
   } else if (peer.address.is_v4()) {
-    out.append("for=").append(peer.text);
+    out.put("for=").put(peer.text);
   } else {
-    out.append("for=\"[").append(peer.text).append("]\"");
+    out.put("for=\"[").put(peer.text).put("]\"");
   }
   if (!request.host.empty()) {
     const bool quoted = !is_token(request.host);
-    out.append(quoted ? ";host=\"" : ";host=").append(request.host).append(quoted ? "\"" : "");
+    out.put(quoted ? std::string_view(";host=\"") : std::string_view(";host=")).put(request.host);
+    if (quoted) out.put("\"");
   }
-  out.append(";proto=http\r\n");
+  out.put(";proto=http\r\n");
 }
 
 }  // namespace
@@ -119,7 +118,7 @@ IpAddress believed_client(const Peer& peer, const conf::Listener& listener, cons
 }
 
 void write_forwarded(const Peer& peer, const conf::Listener& listener, const RequestHead& request,
-                     std::string& out) {
+                     Cursor& out) {
   if (writes_x(listener.forwarded)) write_x_forwarded(peer, request, out);
   if (writes_standard(listener.forwarded)) write_standard_forwarded(peer, request, out);
 }

@@ -23,10 +23,10 @@ bool is_trusted(const conf::Listener& listener, const conf::IpAddress& address);
 // either, X-Forwarded-For first.
 conf::IpAddress believed_client(const Peer& peer, const conf::Listener& listener, const Fields& fields);
 
-// Appends the field lines that tell the backend where the request comes from, what a trusted peer told before
+// Writes the field lines that tell the backend where the request comes from, what a trusted peer told before
 // them included.
 void write_forwarded(const Peer& peer, const conf::Listener& listener, const RequestHead& request,
-                     std::string& out);
+                     Cursor& out);
 
 // What write_forwarded() replaces, and what an untrusted peer may not say at all.
 FieldSet forwarded_to_drop(const Peer& peer, const conf::Listener& listener);

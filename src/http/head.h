@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,22 +28,54 @@ struct Body {
 struct Fields {
   std::vector<Field> list;
   std::vector<FieldName> names;  // of the same size
+  FieldSet seen;                 // the names that there are, as received: most questions end here
 
   void clear() {
     list.clear();
     names.clear();
+    seen = {};
   }
   void add(std::string_view name, std::string_view value) {
+    const FieldName known = field_name(name);
     list.push_back({name, value});
-    names.push_back(field_name(name));
+    names.push_back(known);
+    seen.add(known);
   }
   size_t size() const { return list.size(); }
+  bool has(FieldName name) const { return seen.contains(name); }
   std::string_view first(FieldName name) const {  // empty when there is none
+    if (!has(name)) return {};
     for (size_t i = 0; i < names.size(); ++i) {
       if (names[i] == name) return list[i].value;
     }
     return {};
   }
+};
+
+// Writes into memory that has been made large enough beforehand.
+class Cursor {
+ public:
+  explicit Cursor(char* at) : at_(at) {}
+  Cursor& put(std::string_view text) {
+    std::memcpy(at_, text.data(), text.size());
+    at_ += text.size();
+    return *this;
+  }
+  template <size_t N>
+  Cursor& put(const char (&literal)[N]) {
+    std::memcpy(at_, literal, N - 1);
+    at_ += N - 1;
+    return *this;
+  }
+  template <size_t N>
+  Cursor& field(const char (&name)[N], std::string_view value) {
+    return put(name).put(": ").put(value).put("\r\n");
+  }
+  void take_back(size_t bytes) { at_ -= bytes; }
+  char* at() const { return at_; }
+
+ private:
+  char* at_;
 };
 
 // Appends "Name: value CRLF".
@@ -66,10 +99,9 @@ struct RequestHead {
   bool idempotent() const;   // RFC 9110, section 9.2.2
   bool is_head() const { return method == "HEAD"; }
   void clear() {  // keeps the memory
-    std::vector<Field> list = std::move(fields.list);
-    std::vector<FieldName> names = std::move(fields.names);
+    Fields kept = std::move(fields);
     *this = {};
-    fields = {std::move(list), std::move(names)};
+    fields = std::move(kept);
     fields.clear();
   }
 };

@@ -18,10 +18,6 @@ constexpr size_t kMostTrailers = 100;
 // What stands in a request line beside its target.
 constexpr size_t kRequestLineSlack = 64;
 
-bool has(std::string_view line, char octet) {
-  return std::memchr(line.data(), octet, line.size()) != nullptr;
-}
-
 bool all_digits(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
@@ -37,6 +33,7 @@ struct ConnectionOptions {
 // fields of the framing are not the sender's to remove.
 ConnectionOptions read_connection(Fields& fields) {
   ConnectionOptions options;
+  if (!fields.has(FieldName::connection)) return options;
   for (size_t i = 0; i < fields.size(); ++i) {
     if (fields.names[i] != FieldName::connection) continue;
     for_each_member(fields.list[i].value, [&](std::string_view member) {
@@ -68,6 +65,7 @@ bool keeps_alive(const ConnectionOptions& options, uint8_t minor_version) {
 // The protocols that the message offers or chooses, without h2c: an HTTP/2 connection inside a tunnel would
 // carry requests past every check made here (RFC 9113, section 3.1 retires that upgrade).
 std::string_view offered_upgrade(const Fields& fields) {
+  if (!fields.has(FieldName::upgrade)) return {};
   std::string_view offered;
   int protocols = 0;
   bool h2c = false;
@@ -84,6 +82,7 @@ std::string_view offered_upgrade(const Fields& fields) {
 
 // The body's delimiting fields, or what is wrong with them. A message has one length, said once.
 Fault read_framing(const Fields& fields, uint8_t minor_version, Body& body, bool& has_framing) {
+  if (!fields.seen.intersects(FieldSet(FieldName::content_length, FieldName::transfer_encoding))) return {};
   int lengths = 0;
   int codings = 0;
   bool chunked = false;
@@ -131,6 +130,15 @@ Fault check_request_line(std::string_view head) {
   return {};
 }
 
+// Every line of `head` ends in CR LF, so with as many CRs as LFs none stands elsewhere.
+HeadSearch check_octets(std::string_view head) {
+  const auto returns = std::count(head.begin(), head.end(), '\r');
+  const auto feeds = std::count(head.begin(), head.end(), '\n');
+  const bool clean = returns == feeds && std::memchr(head.data(), '\0', head.size()) == nullptr;
+  if (!clean) return {0, {400, "a bare carriage return or a NUL in the head"}};
+  return {head.size(), {}};
+}
+
 // The lines of a trailer section that find_head() has found in order.
 Fault parse_trailers(std::string_view section, Fields& out) {
   while (section.size() > 2) {
@@ -140,10 +148,7 @@ Fault parse_trailers(std::string_view section, Fields& out) {
     const size_t colon = line.find(':');
     if (colon == std::string_view::npos || !is_token(line.substr(0, colon)))
       return {400, "a trailer line without a name"};
-    std::string_view value = line.substr(colon + 1);
-    while (!value.empty() && (value.front() == ' ' || value.front() == '\t')) value.remove_prefix(1);
-    while (!value.empty() && (value.back() == ' ' || value.back() == '\t')) value.remove_suffix(1);
-    out.add(line.substr(0, colon), value);
+    out.add(line.substr(0, colon), trimmed(line.substr(colon + 1)));
     if (out.size() > kMostTrailers) return {431, "too many trailers"};
   }
   return {};
@@ -160,19 +165,15 @@ HeadSearch find_head(std::string_view bytes, size_t& from, const HeadLimits& lim
   for (;;) {
     const void* found = std::memchr(bytes.data() + from, '\n', bytes.size() - from);
     const bool in_first_line = from == 0;
-    const size_t end =
-        found != nullptr ? static_cast<size_t>(static_cast<const char*>(found) - bytes.data()) : bytes.size();
-    if (in_first_line && end > limits.target + kRequestLineSlack)
-      return {0, {414, "the request target is too long"}};
+    const size_t end = found != nullptr ? static_cast<size_t>(static_cast<const char*>(found) - bytes.data()) : bytes.size();
+    if (in_first_line && end > limits.target + kRequestLineSlack) return {0, {414, "the request target is too long"}};
     if (end > limits.head) return {0, {431, "the head is too large"}};
     if (found == nullptr) return {};
-    if (end == from || bytes[end - 1] != '\r')
-      return {0, {400, "a line that ends without a carriage return"}};
-    const std::string_view line = bytes.substr(from, end - 1 - from);
-    if (line.empty()) return {end + 1, {}};
-    if (has(line, '\r') || has(line, '\0')) return {0, {400, "a bare carriage return or a NUL in the head"}};
-    if (!in_first_line && (line[0] == ' ' || line[0] == '\t')) return {0, {400, "a folded header line"}};
+    if (end == from || bytes[end - 1] != '\r') return {0, {400, "a line that ends without a carriage return"}};
+    if (!in_first_line && (bytes[from] == ' ' || bytes[from] == '\t')) return {0, {400, "a folded header line"}};
+    const bool empty_line = end == from + 1;
     from = end + 1;
+    if (empty_line) return check_octets(bytes.substr(0, from));
   }
 }
 
@@ -294,7 +295,7 @@ Fault Parser::parse_request(std::string_view head, const HeadLimits& limits, Req
   out.keep_alive = keeps_alive(options, out.minor_version);
   out.upgrade = options.upgrade && out.minor_version >= 1 ? offered_upgrade(out.fields) : std::string_view{};
   out.expects_continue = false;
-  for (size_t i = 0; i < out.fields.size(); ++i) {
+  for (size_t i = 0; out.fields.has(FieldName::expect) && i < out.fields.size(); ++i) {
     if (out.fields.names[i] != FieldName::expect) continue;
     if (!equals_ignoring_case(out.fields.list[i].value, "100-continue"))
       return {417, "an unknown expectation"};

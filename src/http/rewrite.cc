@@ -1,5 +1,6 @@
 #include "src/http/rewrite.h"
 
+#include <cassert>
 #include <charconv>
 
 namespace limpet::http {
@@ -10,61 +11,61 @@ constexpr FieldSet kForOneConnection{
     FieldName::connection,        FieldName::keep_alive, FieldName::proxy_connection, FieldName::te,
     FieldName::transfer_encoding, FieldName::upgrade,    FieldName::hop_by_hop};
 
+// What a head may gain beside what it had: field names, the status line, a date, framing.
+constexpr size_t kMostAdded = 1024;
+
 // The Cookie value without the pairs of one name. Everything else stays as it was written.
-void add_cookies_without(std::string_view value, std::string_view hidden, std::string& out) {
-  const size_t before = out.size();
-  out.append("Cookie: ");
-  const size_t first = out.size();
+void put_cookies_without(std::string_view value, std::string_view hidden, Cursor& out) {
+  constexpr std::string_view kName = "Cookie: ";
+  char* const before = out.at();
+  out.put(kName);
   while (!value.empty()) {
     const size_t end = std::min(value.find(';'), value.size());
     std::string_view pair = value.substr(0, end);
     value.remove_prefix(std::min(end + 1, value.size()));
-    while (!pair.empty() && pair.front() == ' ') pair.remove_prefix(1);
-    const bool is_hidden =
-        pair.size() > hidden.size() && pair[hidden.size()] == '=' && pair.starts_with(hidden);
-    if (is_hidden || pair.empty()) continue;
-    if (out.size() != first) out.append("; ");
-    out.append(pair);
+    pair = trimmed(pair);
+    if (pair.empty() || trimmed(pair.substr(0, pair.find('='))) == hidden) continue;
+    if (out.at() != before + kName.size()) out.put("; ");
+    out.put(pair);
   }
-  if (out.size() == first) {
-    out.resize(before);
+  if (out.at() == before + kName.size()) {
+    out.take_back(kName.size());
   } else {
-    out.append("\r\n");
+    out.put("\r\n");
   }
 }
 
-// Copies the field lines that `keeps` says stay, run by run; at each other one `instead` may write something
-// in its place.
+// Copies the field lines that `keeps` says stay, run by run; at each other one `instead` may write something in its place.
 template <typename Keeps, typename Instead>
-void copy_fields(std::string_view head, const Fields& fields, std::string& out, Keeps&& keeps,
-                 Instead&& instead) {
+void copy_fields(std::string_view head, const Fields& fields, Cursor& out, Keeps&& keeps, Instead&& instead) {
   const char* const end = head.data() + head.size() - 2;  // the empty line
   const char* run = fields.list.empty() ? end : fields.list.front().name.data();
   for (size_t i = 0; i < fields.size(); ++i) {
     if (keeps(i)) continue;
     const char* const line = fields.list[i].name.data();
-    out.append(run, static_cast<size_t>(line - run));
+    out.put(std::string_view(run, static_cast<size_t>(line - run)));
     instead(i);
     run = i + 1 < fields.size() ? fields.list[i + 1].name.data() : end;
   }
-  out.append(run, static_cast<size_t>(end - run));
+  out.put(std::string_view(run, static_cast<size_t>(end - run)));
 }
 
-void add_number(std::string& out, uint64_t number) {
+void put_number(uint64_t number, Cursor& out) {
   char digits[20];
-  out.append(digits, static_cast<size_t>(std::to_chars(digits, digits + sizeof digits, number).ptr - digits));
+  out.put(std::string_view(digits, static_cast<size_t>(std::to_chars(digits, digits + sizeof digits, number).ptr - digits)));
 }
 
 // OPTIONS and TRACE count the intermediaries they pass (RFC 9110, section 7.6.2).
-void add_max_forwards(std::string_view value, std::string& out) {
+void put_max_forwards(std::string_view value, Cursor& out) {
   uint64_t left = 0;
   std::from_chars(value.data(), value.data() + value.size(), left);
-  out.append("Max-Forwards: ");
-  add_number(out, left == 0 ? 0 : left - 1);
-  out.append("\r\n");
+  out.put("Max-Forwards: ");
+  put_number(left == 0 ? 0 : left - 1, out);
+  out.put("\r\n");
 }
 
 bool accepts_trailers(const Fields& fields) {
+  if (!fields.has(FieldName::te)) return false;
   bool accepts = false;
   for (size_t i = 0; i < fields.size(); ++i) {
     if (fields.names[i] != FieldName::te) continue;
@@ -75,43 +76,54 @@ bool accepts_trailers(const Fields& fields) {
   return accepts;
 }
 
-// Adds `directive` to what the response says about caching, and takes back what would let a shared cache keep
-// it (RFC 9111, sections 5.2.2.7 to 5.2.2.10).
-void add_private_caching(const Fields& fields, std::string& out) {
+// Adds "private" to what the response says about caching, and takes back what would let a shared cache keep it
+// (RFC 9111, sections 5.2.2.7 to 5.2.2.10).
+void put_private_caching(const Fields& fields, Cursor& out) {
   bool already = false;
-  out.append("Cache-Control: ");
+  out.put("Cache-Control: ");
   for (size_t i = 0; i < fields.size(); ++i) {
     if (fields.names[i] != FieldName::cache_control) continue;
     for_each_member(fields.list[i].value, [&](std::string_view directive) {
       const std::string_view name = directive.substr(0, directive.find('='));
       if (equals_ignoring_case(name, "public") || equals_ignoring_case(name, "s-maxage")) return;
-      already = already || equals_ignoring_case(directive, "private") ||
-                equals_ignoring_case(directive, "no-store");
-      out.append(directive).append(", ");
+      already = already || equals_ignoring_case(directive, "private") || equals_ignoring_case(directive, "no-store");
+      out.put(directive).put(", ");
     });
   }
-  if (!already) {
-    out.append("private");
+  if (already) {
+    out.take_back(2);
   } else {
-    out.resize(out.size() - 2);
+    out.put("private");
   }
-  out.append("\r\n");
+  out.put("\r\n");
 }
 
-}  // namespace
+// Makes room at the end of `out` for what `write` puts there.
+template <typename Write>
+void append(std::string& out, size_t most, Write&& write) {
+  const size_t before = out.size();
+  out.resize(before + most);
+  Cursor cursor(out.data() + before);
+  write(cursor);
+  assert(cursor.at() <= out.data() + out.size());
+  out.resize(static_cast<size_t>(cursor.at() - out.data()));
+}
 
-void write_request(const RequestHead& request, const RequestEdits& edits, std::string& out) {
+void put_via(uint8_t minor_version, std::string_view pseudonym, Cursor& out) {
+  out.put(minor_version == 0 ? std::string_view("Via: 1.0 ") : std::string_view("Via: 1.1 ")).put(pseudonym).put("\r\n\r\n");
+}
+
+void put_request(const RequestHead& request, const RequestEdits& edits, Cursor& out) {
   const Fields& fields = request.fields;
   const bool new_host = request.absolute_form || request.host.empty();
-  const bool counts_hops = request.method == "OPTIONS" || request.method == "TRACE";
+  const bool counts_hops = fields.has(FieldName::max_forwards) && (request.method == "OPTIONS" || request.method == "TRACE");
 
-  out.append(request.method).append(" ");
-  if (request.target[0] == '?') out.append("/");
-  out.append(request.target).append(" HTTP/1.1\r\n");
-  if (new_host) add_field(out, "Host", request.host);
+  out.put(request.method).put(" ");
+  if (request.target[0] == '?') out.put("/");
+  out.put(request.target).put(" HTTP/1.1\r\n");
+  if (new_host) out.field("Host", request.host);
 
-  FieldSet drop =
-      kForOneConnection | FieldSet(FieldName::http2_settings) | forwarded_to_drop(edits.peer, edits.listener);
+  FieldSet drop = kForOneConnection | FieldSet(FieldName::http2_settings) | forwarded_to_drop(edits.peer, edits.listener);
   if (new_host) drop = drop | FieldSet(FieldName::host);
   if (!edits.request_id.empty()) drop = drop | FieldSet(FieldName::x_request_id);
   copy_fields(
@@ -125,29 +137,27 @@ void write_request(const RequestHead& request, const RequestEdits& edits, std::s
       [&](size_t i) {
         if (drop.contains(fields.names[i])) return;
         if (fields.names[i] == FieldName::cookie) {
-          add_cookies_without(fields.list[i].value, edits.hidden_cookie, out);
+          put_cookies_without(fields.list[i].value, edits.hidden_cookie, out);
         } else {
-          add_max_forwards(fields.list[i].value, out);
+          put_max_forwards(fields.list[i].value, out);
         }
       });
-  if (request.body.kind == BodyKind::chunked) add_field(out, "Transfer-Encoding", "chunked");
+  if (request.body.kind == BodyKind::chunked) out.put("Transfer-Encoding: chunked\r\n");
   if (!request.upgrade.empty()) {
-    add_field(out, "Connection", "upgrade");
-    add_field(out, "Upgrade", request.upgrade);
+    out.put("Connection: upgrade\r\n").field("Upgrade", request.upgrade);
   } else if (accepts_trailers(fields)) {
-    add_field(out, "Connection", "TE");
-    add_field(out, "TE", "trailers");
+    out.put("Connection: TE\r\nTE: trailers\r\n");
   }
   write_forwarded(edits.peer, edits.listener, request, out);
-  if (!edits.request_id.empty()) add_field(out, "X-Request-Id", edits.request_id);
-  out.append(request.minor_version == 0 ? "Via: 1.0 " : "Via: 1.1 ").append(edits.via).append("\r\n\r\n");
+  if (!edits.request_id.empty()) out.field("X-Request-Id", edits.request_id);
+  put_via(request.minor_version, edits.via, out);
 }
 
-void write_response(const ResponseHead& response, const ResponseEdits& edits, std::string& out) {
+void put_response(const ResponseHead& response, const ResponseEdits& edits, Cursor& out) {
   const Fields& fields = response.fields;
-  out.append("HTTP/1.1 ");
-  add_number(out, response.status);
-  out.append(" ").append(response.reason).append("\r\n");
+  out.put("HTTP/1.1 ");
+  put_number(response.status, out);
+  out.put(" ").put(response.reason).put("\r\n");
 
   FieldSet drop = kForOneConnection;
   const bool no_length = response.status < 200 || response.status == 204;  // RFC 9110, section 8.6
@@ -157,28 +167,39 @@ void write_response(const ResponseHead& response, const ResponseEdits& edits, st
       response.bytes, fields, out, [&](size_t i) { return !drop.contains(fields.names[i]); }, [](size_t) {});
 
   if (!edits.set_cookie.empty()) {
-    add_private_caching(fields, out);
-    add_field(out, "Set-Cookie", edits.set_cookie);
+    put_private_caching(fields, out);
+    out.field("Set-Cookie", edits.set_cookie);
   }
-  if (edits.chunked) add_field(out, "Transfer-Encoding", "chunked");
+  if (edits.chunked) out.put("Transfer-Encoding: chunked\r\n");
   if (response.status == 101) {
-    add_field(out, "Connection", "upgrade");
-    add_field(out, "Upgrade", fields.first(FieldName::upgrade));
+    out.put("Connection: upgrade\r\n").field("Upgrade", fields.first(FieldName::upgrade));
   } else if (edits.close) {
-    add_field(out, "Connection", "close");
+    out.put("Connection: close\r\n");
   } else if (edits.keep_alive) {
-    add_field(out, "Connection", "keep-alive");
+    out.put("Connection: keep-alive\r\n");
   }
-  if (response.status >= 200 && fields.first(FieldName::date).empty()) add_field(out, "Date", edits.date);
-  out.append(response.minor_version == 0 ? "Via: 1.0 " : "Via: 1.1 ").append(edits.via).append("\r\n\r\n");
+  if (response.status >= 200 && !fields.has(FieldName::date)) out.field("Date", edits.date);
+  put_via(response.minor_version, edits.via, out);
+}
+
+}  // namespace
+
+// What a head gains from its own bytes: its authority three times (Host, X-Forwarded-Host, Forwarded), and a space for each cookie.
+void write_request(const RequestHead& request, const RequestEdits& edits, std::string& out) {
+  const size_t most = 5 * request.bytes.size() + edits.via.size() + edits.request_id.size() + edits.peer.text.size() * 2;
+  append(out, most + kMostAdded, [&](Cursor& cursor) { put_request(request, edits, cursor); });
+}
+
+void write_response(const ResponseHead& response, const ResponseEdits& edits, std::string& out) {
+  const size_t most = 3 * response.bytes.size() + edits.via.size() + edits.set_cookie.size() + edits.date.size();
+  append(out, most + kMostAdded, [&](Cursor& cursor) { put_response(response, edits, cursor); });
 }
 
 void write_trailers(const Fields& trailers, std::string& out) {
   constexpr FieldSet kForbidden =
-      kForOneConnection | FieldSet(FieldName::content_length, FieldName::host, FieldName::cookie,
-                                   FieldName::expect, FieldName::max_forwards, FieldName::cache_control,
-                                   FieldName::forwarded, FieldName::x_forwarded_for,
-                                   FieldName::x_forwarded_host, FieldName::x_forwarded_proto,
+      kForOneConnection | FieldSet(FieldName::content_length, FieldName::host, FieldName::cookie, FieldName::expect,
+                                   FieldName::max_forwards, FieldName::cache_control, FieldName::forwarded,
+                                   FieldName::x_forwarded_for, FieldName::x_forwarded_host, FieldName::x_forwarded_proto,
                                    FieldName::x_forwarded_other);
   for (size_t i = 0; i < trailers.size(); ++i) {
     const Field& field = trailers.list[i];

@@ -151,7 +151,8 @@ void ClientConnection::refuse(const http::Fault& fault) {
 // After every event: reads on or not, and tells the exchange that its client has nothing more to send.
 void ClientConnection::settle() {
   if (state_ == State::closed) return;
-  if (waiting_.size() >= kMostWaiting) {
+  const bool may_grow = state_ == State::head || state_ == State::proxy_header;  // these have limits of their own
+  if (waiting_.size() >= kMostWaiting && !may_grow) {
     stream_->pause();
   } else {
     stream_->resume();
@@ -220,7 +221,7 @@ void ClientConnection::send_head(const http::ResponseHead& head, http::ResponseE
   edits.chunked = chunks_;
   edits.close = edits.close || !request.keep_alive || context_.shutting_down || (unbounded && !speaks_1_1_);
   edits.keep_alive = !edits.close && !speaks_1_1_;
-  keep_alive_ = !edits.close;
+  keep_alive_ = !edits.close && head.status != 101;
   http::write_response(head, edits, context_.to_client.open_text());
   context_.to_client.close_text();
 }

@@ -33,6 +33,10 @@ void reset(std::string& buffer) {
   }
 }
 
+bool is_zero(std::string_view number) {
+  return !number.empty() && number.find_first_not_of('0') == std::string_view::npos;
+}
+
 bool passes_as_id(std::string_view id) {
   if (id.empty() || id.size() > kMostIdLength) return false;
   for (const char c : id) {
@@ -141,7 +145,7 @@ Exchange::Step Exchange::step() {
 
 Exchange::Step Exchange::identify() {
   const bool counts_hops = request_.method == "OPTIONS" || request_.method == "TRACE";
-  if (counts_hops && request_.fields.first(http::FieldName::max_forwards) == "0") {
+  if (counts_hops && is_zero(request_.fields.first(http::FieldName::max_forwards))) {
     const bool options = request_.method == "OPTIONS";
     fail({options ? 200 : 405, "Max-Forwards ends here", "ok"});
     return Step::go;
@@ -239,7 +243,8 @@ Exchange::Step Exchange::relay() {
     }
     return Step::go;
   }
-  const bool ended = phase_ == Phase::tunnel ? client_ended_ && backend_ended_ : response_ended_;
+  const bool ended =
+      phase_ == Phase::tunnel ? client_ended_ && backend_ended_ && backend_->queued() == 0 : response_ended_;
   if (!ended) return Step::wait;
   whole_ = true;
   phase_ = Phase::account;

@@ -173,6 +173,23 @@ TEST_CASE(
   stage.check_books();
 }
 
+TEST_CASE("an answer that comes after its session moved on sends a token of the new home") {
+  Stage stage(pool_of(3, {Kind::cookie}));
+  const Result first = stage.send({});
+  const Said due{.cookie = stage.cookie(first), .at = 500};
+  stage.send({.cookie = stage.cookie(first), .at = 1});
+  const Choice slow = stage.choose(due, {});
+  stage.fleet.backends[first.slot()].state = BackendState::down;
+  const Result moved = stage.send(due);
+  const Stage::Fields fields(due);
+  const Identity identity = stage.router.identify(fields.request, stage.fleet, kNow + 500);
+  const Outcome late =
+      stage.router.account(identity, slow, stage.fleet, fields.request, fields.response, kNow + 500);
+  REQUIRE(late.token);
+  Stage restarted(pool_of(3, {Kind::cookie}));
+  CHECK(restarted.send({.cookie = "limpet_shop=" + *late.token, .at = 500}).slot() == moved.slot());
+}
+
 TEST_CASE("a draining backend keeps its own sessions and gets no new ones") {
   Stage stage(pool_of(2, {Kind::cookie}));
   const Result first = stage.send({});
@@ -365,7 +382,7 @@ TEST_CASE("an answer that repeats the request's id opens and renews nothing") {
 
 TEST_CASE("an answer that repeats the request's id and sets a second one beside it keeps both") {
   conf::Pool pool = pool_of(3, {Kind::session_id});
-  pool.session_id.sources.push_back({Place::header, "X-Session"});
+  pool.session_id.sources.insert(pool.session_id.sources.begin(), {Place::header, "X-Session"});
   Stage stage(pool);
   stage.send({.sets = "JSESSIONID=a"});
   stage.send({.cookie = "JSESSIONID=a", .sets = "JSESSIONID=a", .header = "b"});
