@@ -38,16 +38,14 @@ void BackendConnection::on_connected() { events_->on_backend_connected(); }
 void BackendConnection::on_bytes(std::string_view bytes) {
   if (state_ == State::idle) return home_.drop(*this);  // nobody asked for anything
   answered_ = true;
-  if (partial_.empty()) {
-    const size_t taken = take(bytes);
-    if (events_ != nullptr && taken < bytes.size()) partial_.assign(bytes.substr(taken));
-  } else {
-    partial_.append(bytes);
-    const std::string gathered = std::move(partial_);
+  std::string gathered;  // stays until the batch's end: what is told is referred to until then
+  if (!partial_.empty()) {
+    gathered = std::move(partial_.append(bytes));
     partial_.clear();
-    const size_t taken = take(gathered);
-    if (events_ != nullptr && taken < gathered.size()) partial_.assign(gathered, taken);
+    bytes = gathered;
   }
+  const size_t taken = take(bytes);
+  if (events_ != nullptr && taken < bytes.size()) partial_.assign(bytes.substr(taken));
   if (events_ != nullptr) events_->on_backend_batch_end();
 }
 

@@ -228,6 +228,7 @@ Exchange::Step Exchange::send() {
   phase_ = Phase::relay;
   if (!sent_body_.empty()) send_body_to_backend(sent_body_);
   if (request_ended_ && request_.body.kind == http::BodyKind::chunked) context_.to_backend.text("0\r\n\r\n");
+  if (!sent_body_.empty()) flush_backend();  // what is pulled may be appended to it, and move it
   client_->pull();
   return Step::go;
 }

@@ -1,8 +1,8 @@
 // A network without sockets, so that the proxy's own code runs one event at a time, in the order a test says.
 //
-// FakeStream is one connection seen from its peer: what the peer sends reaches the code under test only when the
-// test lets the loop read, what the code writes reaches the peer as far as there is room. Time stands still
-// until pass(). Whatever the code under test may not do with a stream is noted in FakeNet::fault.
+// FakeStream is one connection seen from its peer: what the peer sends reaches the code under test only when
+// the test lets the loop read, what the code writes reaches the peer as far as there is room. Time stands
+// still until pass(). Whatever the code under test may not do with a stream is noted in FakeNet::fault.
 #pragma once
 
 #include <algorithm>
@@ -33,7 +33,9 @@ class FakeStream final : public net::Stream {
       : net_(net), address_(address), owner_(owner), connecting_(address != nullptr) {}
 
   // ---- the peer's side
-  const conf::Address* address() const { return address_; }  // that was dialled; nullptr: a client's connection
+  const conf::Address* address() const {
+    return address_;
+  }  // that was dialled; nullptr: a client's connection
   bool connecting() const { return connecting_ && open(); }
   bool open() const { return owner_ != nullptr; }  // the code under test has not closed it
   bool finished() const { return finished_; }      // the code under test sends no more
@@ -42,18 +44,18 @@ class FakeStream final : public net::Stream {
   size_t read_bytes() const { return read_bytes_; }  // that the code under test has read
   bool aborted() const { return aborted_; }
 
-  std::string received;       // all that has reached the peer
-  End end_seen = End::open;   // how, after that, the peer saw the connection end
-  size_t room = kAll;         // how much of a write goes out at once; the rest is queued
+  std::string received;      // all that has reached the peer
+  End end_seen = End::open;  // how, after that, the peer saw the connection end
+  size_t room = kAll;        // how much of a write goes out at once; the rest is queued
 
-  void connect();                              // what was dialled is connected
-  void refuse(int error = -ECONNREFUSED);      // or not
+  void connect();                          // what was dialled is connected
+  void refuse(int error = -ECONNREFUSED);  // or not
   void say(std::string_view bytes) { unread_.append(bytes); }
-  void end() { ended_ = true; }                // the peer has sent its last byte
-  void abort() { aborted_ = true; }            // the peer resets: it takes nothing more
-  bool can_read() const;                       // the loop would read now
+  void end() { ended_ = true; }                   // the peer has sent its last byte
+  void abort() { aborted_ = true; }               // the peer resets: it takes nothing more
+  bool can_read() const;                          // the loop would read now
   void read(size_t most = net::Loop::kReadSize);  // one read
-  void drain(size_t most = kAll);              // the peer takes what is queued
+  void drain(size_t most = kAll);                 // the peer takes what is queued
 
   void sends(std::string_view bytes) {  // and all of it is read
     say(bytes);
@@ -128,8 +130,8 @@ class FakeNet final : public net::Deadlines::Alarm, public proxy::Dialer, public
     throw std::out_of_range("so many connections were not dialled");
   }
   size_t dials() const {
-    return static_cast<size_t>(std::count_if(streams.begin(), streams.end(),
-                                             [](const auto& stream) { return stream->address() != nullptr; }));
+    return static_cast<size_t>(std::count_if(
+        streams.begin(), streams.end(), [](const auto& stream) { return stream->address() != nullptr; }));
   }
 
   // Lets the time go by, and fires what falls due, each in its time.

@@ -96,7 +96,8 @@ class Stage : proxy::ClientConnections {
     if (census.imbalance != 0) return "the sessions do not balance";
     for (size_t i = 0; i < settings.pools[0].backends.size(); ++i) {
       const auto slot = static_cast<routing::Slot>(i);
-      if (router().table().load(slot) != router().table().live(slot)) return "a reservation was not given back";
+      if (router().table().load(slot) != router().table().live(slot))
+        return "a reservation was not given back";
     }
     return {};
   }
@@ -105,8 +106,8 @@ class Stage : proxy::ClientConnections {
   static std::vector<std::unique_ptr<routing::Router>> make_routers(const conf::Settings& settings) {
     std::vector<std::unique_ptr<routing::Router>> routers;
     for (const conf::Pool& pool : settings.pools) {
-      routers.push_back(std::make_unique<routing::Router>(pool, std::vector{std::string(32, 'k')},
-                                                          std::string(32, 's')));
+      routers.push_back(
+          std::make_unique<routing::Router>(pool, std::vector{std::string(32, 'k')}, std::string(32, 's')));
     }
     return routers;
   }

@@ -1,0 +1,30 @@
+// The proxy under random orders of events: what must always hold holds, whoever stalls, lies or dies when.
+#include <random>
+
+#include "tests/src/proxy/proxy_fixture.h"
+#include "tests/support/exchange_script.h"
+
+using namespace limpet::test;
+
+TEST_CASE("no order of events breaks what an exchange promises to its client and to its backends") {
+  constexpr uint64_t kSeed = 20240611;
+  constexpr int kPlays = 1500;
+  std::mt19937_64 random(kSeed);
+  ExchangeScript::Outcome all;
+  for (int i = 0; i < kPlays; ++i) {
+    std::vector<uint8_t> moves(20 + random() % 400);
+    for (uint8_t& move : moves) move = static_cast<uint8_t>(random());
+    ExchangeScript::Outcome outcome = ExchangeScript::play(moves);
+    all.answered += outcome.answered;
+    all.tunnels += outcome.tunnels;
+    all.repeated += outcome.repeated;
+    if (outcome.wrong.empty()) continue;
+    std::string trace;
+    ExchangeScript::play(moves, &trace);
+    FAIL("seed " << kSeed << ", play " << i << ": " << outcome.wrong << "\n" << trace);
+  }
+  // The plays came to something.
+  CHECK(all.answered > kPlays);
+  CHECK(all.tunnels > 0);
+  CHECK(all.repeated > 0);
+}

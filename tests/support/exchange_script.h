@@ -1,0 +1,575 @@
+// Plays the proxy against clients and backends whose every move is spelled by a string of bytes: a fuzzer's
+// input or a random one. After each event all that must always hold is checked; at the end, that nothing
+// waits for ever, nothing is left open, and no reservation is lost.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tests/support/peers.h"
+#include "tests/support/stage.h"
+
+namespace limpet::test {
+
+// Reads choices out of bytes; zeros once they are used up.
+class Choices {
+ public:
+  explicit Choices(std::span<const uint8_t> bytes) : bytes_(bytes) {}
+  bool none_left() const { return bytes_.empty(); }
+  size_t below(size_t bound) {
+    if (bytes_.empty()) return 0;
+    const size_t value = bytes_.front();
+    bytes_ = bytes_.subspan(1);
+    return value % bound;
+  }
+  bool flip() { return below(2) == 1; }
+  bool one_in(size_t chances) { return below(chances) == chances - 1; }
+  template <class T, size_t N>
+  const T& of(const std::array<T, N>& list) {
+    return list[below(N)];
+  }
+  std::string_view text(size_t size) {
+    const auto piece = bytes_.first(std::min(size, bytes_.size()));
+    bytes_ = bytes_.subspan(piece.size());
+    return {reinterpret_cast<const char*>(piece.data()), piece.size()};
+  }
+
+ private:
+  std::span<const uint8_t> bytes_;
+};
+
+class ExchangeScript {
+ public:
+  struct Outcome {
+    std::string wrong;  // the first thing that went wrong; empty when nothing did
+    // What came about, by which a test can tell that its plays were worth something.
+    size_t answered = 0;
+    size_t tunnels = 0;
+    size_t repeated = 0;  // requests that reached a second connection
+  };
+
+  // `trace` gets the events, one a line, unless it is null.
+  static Outcome play(std::span<const uint8_t> moves, std::string* trace = nullptr) {
+    ExchangeScript script(moves, trace);
+    script.play_all();
+    return script.outcome();
+  }
+
+ private:
+  static constexpr size_t kMostClients = 5;  // at a time
+  static constexpr size_t kMostEvents = 600;
+  // What may be queued towards one peer: all that one read brought, a head before it, and what rewriting and
+  // chunking add.
+  static constexpr size_t kMostQueued = 512 * 1024;
+  static constexpr std::array<size_t, 8> kPieces{1, 2, 7, 100, 1000, 10'000, 65'536, kAll};
+  static constexpr std::array<size_t, 6> kBodies{0, 1, 5, 1000, 20'000, 150'000};
+
+  static constexpr std::array kRequestBits{std::string_view("GET / HTTP/1.1\r\nHost: a\r\n"),
+                                           std::string_view("POST /x?y HTTP/1.1\r\nHost: a\r\n"),
+                                           std::string_view("PUT / HTTP/1.0\r\n"),
+                                           std::string_view("OPTIONS * HTTP/1.1\r\nHost: a\r\n"),
+                                           std::string_view("Content-Length: 5\r\n"),
+                                           std::string_view("Content-Length: 0\r\n"),
+                                           std::string_view("Transfer-Encoding: chunked\r\n"),
+                                           std::string_view("Max-Forwards: 0\r\n"),
+                                           std::string_view("Connection: close\r\n"),
+                                           std::string_view("Connection: keep-alive, x-tag\r\n"),
+                                           std::string_view("Connection: upgrade\r\nUpgrade: websocket\r\n"),
+                                           std::string_view("Expect: 100-continue\r\n"),
+                                           std::string_view("\r\n"),
+                                           std::string_view("\n"),
+                                           std::string_view(" "),
+                                           std::string_view("\r"),
+                                           std::string_view("5\r\nhello\r\n"),
+                                           std::string_view("0\r\n\r\n"),
+                                           std::string_view("0\r\n"),
+                                           std::string_view("X: y\r\n"),
+                                           std::string_view("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"),
+                                           std::string_view("hello"),
+                                           std::string_view("HTTP/1.1"),
+                                           std::string_view("Cookie: JSESSIONID=stolen\r\n")};
+  static constexpr std::array kResponseBits{std::string_view("HTTP/1.1 200 OK\r\n"),
+                                            std::string_view("HTTP/1.0 200 OK\r\n"),
+                                            std::string_view("HTTP/1.1 101 Switching\r\n"),
+                                            std::string_view("HTTP/1.1 100 Continue\r\n\r\n"),
+                                            std::string_view("HTTP/1.1 204 None\r\n"),
+                                            std::string_view("Content-Length: 5\r\n"),
+                                            std::string_view("Content-Length: 6\r\n"),
+                                            std::string_view("Transfer-Encoding: chunked\r\n"),
+                                            std::string_view("Connection: upgrade\r\nUpgrade: websocket\r\n"),
+                                            std::string_view("Connection: close\r\n"),
+                                            std::string_view("Set-Cookie: JSESSIONID=made\r\n"),
+                                            std::string_view("\r\n"),
+                                            std::string_view("\n"),
+                                            std::string_view("hello"),
+                                            std::string_view("5\r\nhello\r\n"),
+                                            std::string_view("0\r\n\r\n"),
+                                            std::string_view("0\r\nX: y\r\n\r\n"),
+                                            std::string_view("HTTP/1.1 \r\n\r\n"),
+                                            std::string_view(" ")};
+
+  ExchangeScript(std::span<const uint8_t> moves, std::string* trace)
+      : choices_(moves), trace_(trace), stage_(make_settings(choices_)) {
+    stage_.net.after_event = [this] { check(); };
+  }
+
+  static conf::Settings make_settings(Choices& choices) {
+    using conf::AffinityKind;
+    using conf::Duration;
+    static const std::array<std::vector<AffinityKind>, 4> kAffinities{
+        std::vector{AffinityKind::cookie}, std::vector{AffinityKind::session_id, AffinityKind::ip},
+        std::vector{AffinityKind::ip}, std::vector{AffinityKind::session_id, AffinityKind::cookie}};
+    conf::Settings settings = settings_of(1 + choices.below(3), choices.of(kAffinities));
+    settings.listeners.push_back(settings.listeners[0]);
+    settings.listeners[1].name = "behind";
+    settings.listeners[1].proxy_protocol = true;
+    settings.limits.body = 100'000;
+    settings.timeouts = {.idle = Duration(3000), .head = Duration(2500), .body = Duration(2600)};
+    conf::Pool& pool = settings.pools[0];
+    pool.timeouts = {.connect = Duration(2400),
+                     .head = Duration(2700),
+                     .body = Duration(2800),
+                     .tunnel = Duration(3500),
+                     .keep_alive = Duration(2900)};
+    pool.max_sessions = 50;
+    if (choices.flip()) pool.patience = Duration(300);
+    if (choices.one_in(4)) pool.failover = conf::Failover::refuse;
+    if (choices.one_in(4)) pool.backends[0].max_sessions = 1;
+    return settings;
+  }
+
+  // ---- the play
+
+  void play_all() {
+    const bool stuck_at_the_end = choices_.one_in(4);
+    while (ok() && !choices_.none_left() && events_++ < kMostEvents) move();
+    if (ok() && !stuck_at_the_end) answer_all();
+    if (ok()) time_out();
+  }
+
+  bool ok() const { return wrong_.empty(); }
+
+  void move() {
+    switch (choices_.below(20)) {
+      case 0:
+        return new_client();
+      case 1:
+      case 2:
+        return client_asks();
+      case 3:
+        return client_goes_on();
+      case 4:
+        return client_says_anything();
+      case 5:
+        return client_goes();
+      case 6:
+      case 7:
+        return read();
+      case 8:
+      case 9:
+        return settle_dial();
+      case 10:
+      case 11:
+        return backend_answers();
+      case 12:
+        return backend_goes_on();
+      case 13:
+        return backend_says_anything();
+      case 14:
+        return backend_goes();
+      case 15:
+        return drain();
+      case 16:
+        return narrow();
+      case 17:
+        return pass();
+      case 18:
+        return end_of_days();
+      case 19:
+        return read_everything();
+    }
+  }
+
+  void new_client() {
+    size_t live = 0;
+    for (const auto& client : clients_) live += client->stream.open() ? 1 : 0;
+    if (live >= kMostClients || ending_) return;
+    const size_t id = clients_.size();
+    const size_t listener = choices_.one_in(4) ? 1 : 0;
+    static const std::array<std::string_view, 3> kAddresses{"192.0.2.1", "192.0.2.2", "2001:db8::1"};
+    log("client connects");
+    FakeStream& stream = stage_.client(choices_.of(kAddresses), listener);
+    if (listener == 1) stream.say("PROXY TCP4 192.0.2.7 192.0.2.8 1 2\r\n");
+    clients_.push_back(std::make_unique<ClientPeer>(id, stream, tagged_));
+  }
+
+  void client_asks() {
+    ClientPeer* const client = pick(clients_, [](ClientPeer& c) {
+      return c.stream.open() && c.sound && !c.may_have_gone && !c.in_body() && !c.reader.tunnel &&
+             !c.awaits_upgrade();
+    });
+    if (client == nullptr) return new_client();
+    static const std::array<std::string_view, 8> kMethods{"GET",  "GET",    "POST",    "PUT",
+                                                          "HEAD", "DELETE", "OPTIONS", "PATCH"};
+    static const std::array<std::string_view, 6> kFields{"",
+                                                         "",
+                                                         "Connection: close\r\n",
+                                                         "Connection: keep-alive\r\n",
+                                                         "TE: trailers\r\nConnection: te\r\n",
+                                                         "Expect: 100-continue\r\n"};
+    ClientPeer::Ask what;
+    what.method = choices_.of(kMethods);
+    if (what.method != "GET" && what.method != "HEAD")
+      what.framing = static_cast<ClientPeer::Framing>(choices_.below(3));
+    what.http_1_0 = what.framing != ClientPeer::Framing::chunked && choices_.one_in(8);
+    if (what.framing == ClientPeer::Framing::length) what.length = choices_.of(kBodies);
+    what.fields = choices_.of(kFields);
+    what.upgrade = what.fields.empty() && choices_.one_in(6);
+    log("client asks ", what.method);
+    client->ask(what);
+    if (choices_.flip()) client->stream.read();
+  }
+
+  void client_goes_on() {
+    ClientPeer* const client = pick(clients_, [](ClientPeer& c) {
+      return c.stream.open() && c.sound && !c.may_have_gone && (c.in_body() || c.reader.tunnel);
+    });
+    if (client == nullptr) return;
+    const size_t size = choices_.of(kBodies);
+    log("client goes on by ", std::to_string(size));
+    if (client->reader.tunnel) {
+      client->say_tunnel(size);
+    } else {
+      client->say_body(size, choices_.flip());
+    }
+    if (choices_.flip()) client->stream.read();
+  }
+
+  void client_says_anything() {
+    ClientPeer* const client =
+        pick(clients_, [](ClientPeer& c) { return c.stream.open() && !c.may_have_gone; });
+    if (client == nullptr) return new_client();
+    const std::string bytes = anything(kRequestBits);
+    log("client says ", bytes);
+    client->say_anything(bytes);
+    if (choices_.flip()) client->stream.read();
+  }
+
+  void client_goes() {
+    ClientPeer* const client =
+        pick(clients_, [](ClientPeer& c) { return c.stream.open() && !c.may_have_gone; });
+    if (client == nullptr) return;
+    client->may_have_gone = true;
+    const bool resets = choices_.flip();
+    log(resets ? "client resets" : "client ends");
+    if (resets) {
+      client->stream.abort();
+    } else {
+      client->stream.end();
+    }
+  }
+
+  void read() {
+    FakeStream* const stream = pick(stage_.net.streams, [](FakeStream& s) { return s.can_read(); });
+    if (stream == nullptr) return;
+    const size_t most = choices_.of(kPieces);
+    log("read from ", name(*stream));
+    stream->read(most);
+  }
+
+  void settle_dial() {
+    FakeStream* const stream = pick(stage_.net.streams, [](FakeStream& s) { return s.connecting(); });
+    if (stream == nullptr) return;
+    const bool refuses = choices_.one_in(4);
+    log(refuses ? "refused " : "connected ", name(*stream));
+    if (refuses) {
+      stream->refuse();
+    } else {
+      stream->connect();
+    }
+  }
+
+  void backend_answers() {
+    BackendPeer* const backend =
+        pick(backends_, [](BackendPeer& b) { return b.stream.open() && b.can_answer(); });
+    if (backend == nullptr) return;
+    log("backend answers ", name(backend->stream));
+    if (choices_.one_in(6)) {
+      backend->say_interim(choices_.flip() ? "100 Continue" : "103 Early Hints");
+    } else if (backend->asked_to_upgrade() && choices_.flip()) {
+      backend->switch_protocols();
+    } else {
+      backend->answer(choose_answer());
+    }
+    if (choices_.flip()) backend->stream.read();
+  }
+
+  BackendPeer::Answer choose_answer() {
+    static constexpr std::array kStatuses{200, 200, 200, 204, 304, 404};
+    BackendPeer::Answer answer;
+    answer.status = choices_.of(kStatuses);
+    answer.framing = static_cast<BackendPeer::Framing>(choices_.below(3));
+    answer.http_1_0 = answer.framing != BackendPeer::Framing::chunked && choices_.one_in(6);
+    if (answer.framing == BackendPeer::Framing::length) answer.length = choices_.of(kBodies);
+    switch (choices_.below(6)) {
+      case 0:
+        answer.fields = "Connection: close\r\n";
+        break;
+      case 1:
+        answer.fields = "Set-Cookie: JSESSIONID=; Max-Age=0\r\n";
+        break;
+      case 2:
+        set_cookie_ = "Set-Cookie: JSESSIONID=id" + std::to_string(ids_++) + "; Path=/\r\n";
+        answer.fields = set_cookie_;
+        break;
+      default:
+        break;
+    }
+    return answer;
+  }
+
+  void backend_goes_on() {
+    BackendPeer* const backend =
+        pick(backends_, [](BackendPeer& b) { return b.stream.open() && (b.answering() || b.tunnel()); });
+    if (backend == nullptr) return;
+    const size_t size = choices_.of(kBodies);
+    log("backend goes on by ", std::to_string(size));
+    if (backend->tunnel()) {
+      backend->say_tunnel(size);
+    } else {
+      backend->say_body(size, choices_.flip());
+    }
+    if (choices_.flip()) backend->stream.read();
+  }
+
+  void backend_says_anything() {
+    BackendPeer* const backend = pick(backends_, [](BackendPeer& b) { return can_speak(b); });
+    if (backend == nullptr) return;
+    const std::string bytes = anything(kResponseBits);
+    log("backend says ", bytes);
+    backend->say_anything(bytes);
+    if (choices_.flip()) backend->stream.read();
+  }
+
+  void backend_goes() {
+    BackendPeer* const backend = pick(backends_, [](BackendPeer& b) { return can_speak(b); });
+    if (backend == nullptr) return;
+    const bool resets = choices_.flip();
+    log(resets ? "backend resets " : "backend ends ", name(backend->stream));
+    if (resets) {
+      backend->abort();
+    } else {
+      backend->end();
+    }
+  }
+
+  void drain() {
+    FakeStream* const stream =
+        pick(stage_.net.streams, [](FakeStream& s) { return s.open() && s.queued() != 0; });
+    if (stream == nullptr) return;
+    log("drain ", name(*stream));
+    stream->drain(choices_.of(kPieces));
+  }
+
+  void narrow() {
+    static constexpr std::array<size_t, 5> kRooms{kAll, 0, 1, 100, 5000};
+    FakeStream* const stream = pick(stage_.net.streams, [](FakeStream& s) { return s.open(); });
+    if (stream == nullptr) return;
+    log("room at ", name(*stream));
+    stream->room = choices_.of(kRooms);
+  }
+
+  void pass() {
+    static constexpr std::array<net::Millis, 5> kTimes{1, 20, 100, 1100, 2700};
+    const net::Millis time = choices_.of(kTimes);
+    log("pass ", std::to_string(time));
+    stage_.net.pass(time);
+  }
+
+  void end_of_days() {
+    if (!choices_.one_in(8)) return;
+    const bool now = choices_.one_in(4);
+    log(now ? "stop" : "shut down");
+    ending_ = true;
+    if (now) {
+      stage_.stop();
+    } else {
+      stage_.shut_down();
+    }
+  }
+
+  void read_everything() {
+    log("read everything");
+    while (ok() && deliver_once()) {
+    }
+  }
+
+  bool deliver_once() {
+    for (size_t i = 0; i < stage_.net.streams.size(); ++i) {
+      FakeStream& stream = *stage_.net.streams[i];
+      if (!stream.can_read()) continue;
+      stream.read();
+      return true;
+    }
+    return false;
+  }
+
+  // ---- the end
+
+  // Everybody behaves from now on, so every request that was asked in full gets its answer, soon.
+  void answer_all() {
+    log("everybody behaves");
+    constexpr net::Millis kSoon = 1200;  // patience is shorter, every timeout longer
+    for (net::Millis waited = 0; ok() && waited < kSoon; waited += 100) {
+      while (ok() && behave_once()) {
+      }
+      if (ok()) stage_.net.pass(100);
+    }
+    for (const auto& client : clients_) {
+      if (!ok() || !client->sound || client->may_have_gone) continue;
+      const bool ended = !client->stream.open() || client->stream.finished();
+      if (ended || client->reader.tunnel) continue;
+      if (client->answered() < client->asked())
+        note("a request is not answered though nothing is in its way");
+      if (ending_ && client->asked() > 0) note("a connection stays when all are to end");
+    }
+  }
+
+  bool behave_once() {
+    if (deliver_once()) return true;
+    for (size_t i = 0; i < stage_.net.streams.size(); ++i) {
+      FakeStream& stream = *stage_.net.streams[i];
+      stream.room = kAll;
+      if (stream.connecting()) {
+        stream.connect();
+        return true;
+      }
+      if (stream.open() && stream.queued() != 0) {
+        stream.drain();
+        return true;
+      }
+    }
+    for (const auto& backend : backends_) {
+      if (!can_speak(*backend)) continue;
+      if (backend->answering()) {
+        backend->say_body(0);
+        if (backend->answering()) backend->say_body(kBodies.back());
+        return true;
+      }
+      if (backend->can_answer()) {
+        backend->answer({});
+        return true;
+      }
+      if (backend->sound) continue;
+      backend->end();
+      return true;
+    }
+    return false;
+  }
+
+  // Nobody does anything any more, so everything ends by itself.
+  void time_out() {
+    log("nobody moves");
+    stage_.net.pass(60'000);
+    for (const auto& stream : stage_.net.streams) {
+      if (stream->open()) note(name(*stream) + " is left open");
+    }
+    const std::string books = stage_.books();
+    if (!books.empty()) note(books);
+  }
+
+  // ---- what always holds
+
+  void check() {
+    meet_new_backends();
+    if (!stage_.net.fault.empty()) note(stage_.net.fault);
+    if (!stage_.context().to_client.empty()) note("bytes for a client were gathered and not sent");
+    if (!stage_.context().to_backend.empty()) note("bytes for a backend were gathered and not sent");
+    for (const auto& stream : stage_.net.streams) {
+      if (stream->open() && stream->queued() > kMostQueued) note("too much is queued to " + name(*stream));
+    }
+    for (const auto& client : clients_) note(client->check());
+    for (const auto& backend : backends_) note(backend->check());
+  }
+
+  void meet_new_backends() {
+    for (; met_ < stage_.net.streams.size(); ++met_) {
+      FakeStream& stream = *stage_.net.streams[met_];
+      if (stream.address() != nullptr) backends_.push_back(std::make_unique<BackendPeer>(stream, tagged_));
+    }
+  }
+
+  void note(const std::string& what) {
+    if (what.empty() || !wrong_.empty()) return;
+    wrong_ = what;
+    log("WRONG: ", what);
+  }
+
+  Outcome outcome() const {
+    Outcome outcome{.wrong = wrong_};
+    for (const auto& client : clients_) {
+      outcome.answered += client->answered();
+      outcome.tunnels += client->reader.tunnel ? 1 : 0;
+    }
+    for (const auto& [tag, request] : tagged_) outcome.repeated += request.sent.size() > 1 ? 1 : 0;
+    return outcome;
+  }
+
+  // ---- helpers
+
+  static bool can_speak(const BackendPeer& backend) {
+    return backend.stream.open() && !backend.stream.connecting() && !backend.ended;
+  }
+
+  template <class List, class Fits>
+  auto pick(const List& list, Fits&& fits) -> decltype(list.front().get()) {
+    std::vector<decltype(list.front().get())> fitting;
+    for (const auto& each : list) {
+      if (fits(*each)) fitting.push_back(each.get());
+    }
+    return fitting.empty() ? nullptr : fitting[choices_.below(fitting.size())];
+  }
+
+  // A bit of HTTP, or bytes of ASCII; never a tag.
+  template <size_t N>
+  std::string anything(const std::array<std::string_view, N>& bits) {
+    if (!choices_.one_in(4)) return std::string(choices_.of(bits));
+    std::string bytes(choices_.text(choices_.below(16)));
+    for (char& c : bytes) {
+      c = static_cast<char>(c & 0x7f);
+      if (c == '~') c = '-';
+    }
+    return bytes;
+  }
+
+  std::string name(const FakeStream& stream) const {
+    for (size_t i = 0; i < stage_.net.streams.size(); ++i) {
+      if (stage_.net.streams[i].get() == &stream)
+        return (stream.address() == nullptr ? "client at " : "backend at ") + std::to_string(i);
+    }
+    return {};
+  }
+
+  void log(std::string_view what, std::string_view more = {}) {
+    if (trace_ != nullptr) trace_->append(what).append(more).append("\n");
+  }
+
+  Choices choices_;
+  std::string* const trace_;
+  Stage stage_;
+  TaggedRequests tagged_;
+  std::vector<std::unique_ptr<ClientPeer>> clients_;
+  std::vector<std::unique_ptr<BackendPeer>> backends_;
+  std::string set_cookie_;
+  std::string wrong_;
+  size_t met_ = 0;  // streams that were looked at for new backends
+  size_t ids_ = 0;
+  size_t events_ = 0;
+  bool ending_ = false;
+};
+
+}  // namespace limpet::test

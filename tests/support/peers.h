@@ -1,0 +1,351 @@
+// The two ends of a proxy for exchange_script.h: clients that know what they asked, backends that know what
+// they answered, and both check what reaches them.
+//
+// Every request of a client carries its tag, "~client.number", and every byte of its body, and of the
+// answer's body, is the client's own letter, beyond ASCII, where nothing else is. So bytes that go astray
+// show.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tests/support/fake_net.h"
+#include "tests/support/message_reader.h"
+
+namespace limpet::test {
+
+// What is known about one tagged request, whoever has seen it.
+struct Tagged {
+  struct Sent {
+    const FakeStream* backend;
+    size_t read_before;  // how much of this backend had been read when the request reached it
+  };
+  struct Answer {
+    size_t size = 0;
+    bool complete = false;
+    bool spoiled = false;  // the backend said something else in between
+  };
+  bool idempotent = true;
+  size_t body_size = 0;
+  bool body_complete = false;
+  bool body_spoiled = false;
+  std::vector<Sent> sent;
+  std::vector<Answer> answers;
+};
+using TaggedRequests = std::map<std::string, Tagged>;
+
+inline char letter_of(size_t client) { return static_cast<char>(0x80 + client % 0x80); }
+inline char letter_of(const std::string& tag) {
+  return tag.empty() ? 'x' : letter_of(std::stoul(tag.substr(1)));
+}
+
+class ClientPeer {
+ public:
+  enum class Framing : uint8_t { none, length, chunked };
+  struct Ask {
+    std::string_view method = "GET";
+    Framing framing = Framing::none;
+    size_t length = 0;
+    bool http_1_0 = false;
+    bool upgrade = false;
+    std::string_view fields = {};  // further ones, each with its CRLF
+  };
+
+  ClientPeer(size_t id, FakeStream& its_stream, TaggedRequests& tagged)
+      : stream(its_stream), id_(id), tagged_(tagged) {}
+
+  FakeStream& stream;
+  bool sound = true;           // it has said nothing but whole requests, so all can be checked
+  bool may_have_gone = false;  // it ended, or reset, or let its time pass
+  MessageReader reader{MessageReader::Side::responses};
+
+  size_t asked() const { return tags_.size(); }
+  size_t answered() const { return reader.messages.size() - (has_open_answer() ? 1 : 0); }
+  bool in_body() const { return framing_ != Framing::none; }
+  bool awaits_upgrade() const { return asked_upgrade_ && !reader.tunnel && answered() < asked(); }
+
+  void ask(const Ask& what) {
+    const std::string tag = "~" + std::to_string(id_) + "." + std::to_string(tags_.size());
+    tags_.push_back(tag);
+    Tagged& request = tagged_[tag];
+    request.idempotent = what.method != "POST";
+    request.body_complete =
+        what.framing == Framing::none || (what.framing == Framing::length && what.length == 0);
+    std::string head(what.method);
+    head.append(" /").append(tag).append(what.http_1_0 ? " HTTP/1.0\r\n" : " HTTP/1.1\r\n");
+    head.append("Host: a\r\nX-Tag: ").append(tag).append("\r\n");
+    if (!cookies_.empty()) {
+      head.append("Cookie: ");
+      for (const auto& [name, value] : cookies_) head.append(name).append("=").append(value).append("; ");
+      head.append("\r\n");
+    }
+    if (what.framing == Framing::length)
+      head.append("Content-Length: " + std::to_string(what.length) + "\r\n");
+    if (what.framing == Framing::chunked) head.append("Transfer-Encoding: chunked\r\n");
+    if (what.upgrade) head.append("Connection: upgrade\r\nUpgrade: websocket\r\n");
+    head.append(what.fields).append("\r\n");
+    stream.say(head);
+    asked_upgrade_ = asked_upgrade_ || what.upgrade;
+    reader.expect_answer(what.method == "HEAD");
+    if (request.body_complete) return;
+    framing_ = what.framing;
+    left_ = what.length;
+  }
+
+  // A piece of the request's body; none ends a chunked one.
+  void say_body(size_t size, bool trailers = false) {
+    Tagged& request = tagged_[tags_.back()];
+    if (framing_ == Framing::length) size = std::min(size, left_);
+    request.body_size += size;
+    const std::string piece(size, letter_of(id_));
+    if (framing_ == Framing::length) {
+      stream.say(piece);
+      left_ -= size;
+      request.body_complete = left_ == 0;
+    } else if (size != 0) {
+      char head[24];
+      std::snprintf(head, sizeof head, "%zx\r\n", size);
+      stream.say(head + piece + "\r\n");
+    } else {
+      stream.say(trailers ? "0\r\nX-Trailer: t\r\n\r\n" : "0\r\n\r\n");
+      request.body_complete = true;
+    }
+    if (request.body_complete) framing_ = Framing::none;
+  }
+
+  void say_tunnel(size_t size) { stream.say(std::string(size, letter_of(id_))); }
+
+  // Whatever: from now on what this client said cannot be told from outside.
+  void say_anything(std::string_view bytes) {
+    sound = false;
+    if (!tags_.empty()) tagged_[tags_.back()].body_spoiled = true;
+    stream.say(bytes);
+  }
+
+  // Reads what has come; what is wrong with it, or nothing.
+  std::string check() {
+    const std::string_view fresh = std::string_view(stream.received).substr(seen_);
+    seen_ = stream.received.size();
+    for (const char c : fresh) {
+      if ((c & 0x80) != 0 && c != letter_of(id_)) return "a client got what is another's";
+    }
+    if (!sound) return {};
+    reader.feed(fresh);
+    if (stream.end_seen == FakeStream::End::orderly) reader.end();
+    if (!reader.fault.empty()) return "a client got " + reader.fault;
+    for (; begun_ < reader.messages.size(); ++begun_) {
+      const MessageReader::Message& message = reader.messages[begun_];
+      const std::string tag = message.field("x-tag");
+      if (!tag.empty() && tag != tags_[begun_])
+        return "a client got the answer to " + tag + " for " + tags_[begun_];
+      keep_cookies(message);
+    }
+    for (; complete_ < reader.messages.size() && reader.messages[complete_].complete; ++complete_) {
+      const MessageReader::Message& message = reader.messages[complete_];
+      if (message.field("x-tag").empty() || message.word(1) == "101") continue;
+      if (!was_said(tagged_[tags_[complete_]], message)) return "an answer looks whole and is not";
+    }
+    return {};
+  }
+
+ private:
+  bool has_open_answer() const { return !reader.messages.empty() && !reader.messages.back().complete; }
+
+  static bool was_said(const Tagged& request, const MessageReader::Message& message) {
+    for (const Tagged::Answer& answer : request.answers) {
+      if (answer.spoiled || (answer.complete && answer.size == message.body_size)) return true;
+    }
+    return false;
+  }
+
+  void keep_cookies(const MessageReader::Message& message) {
+    for (const auto& [name, value] : message.fields) {
+      if (name != "set-cookie") continue;
+      const size_t equals = value.find('=');
+      if (equals != std::string::npos)
+        cookies_[value.substr(0, equals)] = value.substr(equals + 1, value.find(';') - equals - 1);
+    }
+  }
+
+  const size_t id_;
+  TaggedRequests& tagged_;
+  std::vector<std::string> tags_;
+  std::map<std::string, std::string> cookies_;
+  Framing framing_ = Framing::none;  // of the body that is being said
+  size_t left_ = 0;
+  size_t seen_ = 0;      // bytes received and checked
+  size_t begun_ = 0;     // answers whose head was checked
+  size_t complete_ = 0;  // answers whose end was checked
+  bool asked_upgrade_ = false;
+};
+
+class BackendPeer {
+ public:
+  enum class Framing : uint8_t { length, chunked, until_end };
+  struct Answer {
+    int status = 200;
+    Framing framing = Framing::length;
+    size_t length = 0;
+    bool http_1_0 = false;
+    std::string_view fields = {};
+  };
+
+  BackendPeer(FakeStream& its_stream, TaggedRequests& tagged) : stream(its_stream), tagged_(tagged) {}
+
+  FakeStream& stream;
+  bool sound = true;  // it has said nothing but whole answers
+  bool ended = false;
+  MessageReader reader{MessageReader::Side::requests};
+
+  bool can_answer() const {
+    return sound && !ended && !answering_ && !tunnel_ && answered_ < reader.messages.size();
+  }
+  bool answering() const { return answering_ && sound && !ended; }
+  bool tunnel() const { return tunnel_ && sound && !ended; }
+  bool asked_to_upgrade() const {
+    return can_answer() && !reader.messages[answered_].field("upgrade").empty();
+  }
+
+  void say_interim(std::string_view line) {
+    stream.say("HTTP/1.1 " + std::string(line) + "\r\nX-Tag: " + tag() + "\r\n\r\n");
+  }
+
+  void answer(const Answer& what) {
+    const std::string tag = this->tag();
+    const bool bodiless = what.status == 204 || what.status == 304 || request().word(0) == "HEAD";
+    std::string head =
+        (what.http_1_0 ? "HTTP/1.0 " : "HTTP/1.1 ") + std::to_string(what.status) + " Said\r\n";
+    head.append("X-Tag: ").append(tag).append("\r\n").append(what.fields);
+    if (what.framing == Framing::length)
+      head.append("Content-Length: " + std::to_string(what.length) + "\r\n");
+    if (what.framing == Framing::chunked) head.append("Transfer-Encoding: chunked\r\n");
+    stream.say(head + "\r\n");
+    said_ = answers().size();
+    answers().push_back({});
+    answering_ = true;
+    framing_ = what.framing;
+    left_ = bodiless ? 0 : what.length;
+    if (bodiless || (framing_ == Framing::length && left_ == 0)) finish_answer();
+  }
+
+  void switch_protocols() {
+    stream.say("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\nX-Tag: " +
+               tag() + "\r\n\r\n");
+    tunnel_ = true;
+    letter_ = letter_of(tag());
+  }
+
+  // A piece of the answer's body; none ends a chunked one, or one that the connection's end ends.
+  void say_body(size_t size, bool trailers = false) {
+    if (framing_ == Framing::length) size = std::min(size, left_);
+    answers()[said_].size += size;
+    const std::string piece(size, letter_of(tag()));
+    if (framing_ == Framing::length) {
+      stream.say(piece);
+      left_ -= size;
+      if (left_ == 0) finish_answer();
+    } else if (size != 0 && framing_ == Framing::chunked) {
+      char head[24];
+      std::snprintf(head, sizeof head, "%zX;e=1\r\n", size);
+      stream.say(head + piece + "\r\n");
+    } else if (size != 0) {
+      stream.say(piece);
+    } else if (framing_ == Framing::chunked) {
+      stream.say(trailers ? "0\r\nX-Trailer: t\r\n\r\n" : "0\r\n\r\n");
+      finish_answer();
+    } else {
+      end();
+    }
+  }
+
+  void say_tunnel(size_t size) { stream.say(std::string(size, letter_)); }
+
+  void say_anything(std::string_view bytes) {
+    sound = false;
+    for (Tagged::Answer& answer : answers()) answer.spoiled = true;
+    stream.say(bytes);
+  }
+
+  void end() {
+    if (answering() && framing_ == Framing::until_end) finish_answer();
+    ended = true;
+    stream.end();
+  }
+  void abort() {
+    ended = true;
+    stream.abort();
+  }
+
+  std::string check() {
+    const std::string_view fresh = std::string_view(stream.received).substr(seen_);
+    seen_ = stream.received.size();
+    reader.tunnel = tunnel_;
+    reader.feed(fresh);
+    if (!reader.fault.empty()) return "a backend got " + reader.fault;
+    for (; begun_ < reader.messages.size(); ++begun_) {
+      if (sound && begun_ > answered_) return "a backend got a request before its last answer";
+      const std::string wrong = check_request(reader.messages[begun_]);
+      if (!wrong.empty()) return wrong;
+    }
+    for (; complete_ < reader.messages.size() && reader.messages[complete_].complete; ++complete_) {
+      const Tagged& request = tagged_[reader.messages[complete_].field("x-tag")];
+      if (request.sent.empty() || request.body_spoiled) continue;
+      if (!request.body_complete || request.body_size != reader.messages[complete_].body_size)
+        return "a request looks whole and is not";
+    }
+    return check_letters(fresh);
+  }
+
+ private:
+  const MessageReader::Message& request() const { return reader.messages[answered_]; }
+  std::string tag() const { return answered_ < reader.messages.size() ? request().field("x-tag") : ""; }
+  std::vector<Tagged::Answer>& answers() { return tagged_[tag()].answers; }
+
+  void finish_answer() {
+    answers()[said_].complete = true;
+    answering_ = false;
+    ++answered_;
+  }
+
+  std::string check_request(const MessageReader::Message& message) {
+    const std::string tag = message.field("x-tag");
+    if (tag.empty()) return {};  // of a client that said anything
+    Tagged& request = tagged_[tag];
+    for (const Tagged::Sent& before : request.sent) {
+      if (before.backend == &stream) return "a backend got a request twice";
+      if (!request.idempotent) return "a request that must not be repeated was";
+      if (before.backend->read_bytes() > before.read_before)
+        return "a request was repeated after it was answered";
+    }
+    request.sent.push_back({&stream, stream.read_bytes()});
+    return {};
+  }
+
+  // Bodies and tunnels are of the client whose request it is.
+  std::string check_letters(std::string_view fresh) const {
+    if (begun_ == 0) return {};
+    const std::string tag = reader.messages[begun_ - 1].field("x-tag");
+    for (const char c : fresh) {
+      if ((c & 0x80) != 0 && (tag.empty() || c != letter_of(tag)))
+        return "a backend got another client's bytes";
+    }
+    return {};
+  }
+
+  TaggedRequests& tagged_;
+  Framing framing_ = Framing::length;
+  size_t left_ = 0;
+  size_t seen_ = 0;
+  size_t begun_ = 0;
+  size_t complete_ = 0;
+  size_t answered_ = 0;  // requests whose answer has been said
+  size_t said_ = 0;      // which of answers() is being said
+  char letter_ = 'x';    // of the tunnel
+  bool answering_ = false;
+  bool tunnel_ = false;
+};
+
+}  // namespace limpet::test
