@@ -53,13 +53,10 @@ Choice Chooser::choose(const Identity& identity, const Fleet& fleet, const Tried
 
 // An address is a session from its first request on.
 Choice Chooser::choose_unknown_ip(const Request& request) {
-  Choice choice = place_by_hash(request, Reason::hash);
+  const Choice choice = place_by_hash(request, Reason::hash);
   if (!choice) return choice;
   const SessionTable::Held held = table_.open(request.identity.key, choice.slot, request.now, Room::reserved);
-  choice.reserved = false;
-  if (held.added) return choice;
-  table_.release(choice.slot);
-  return stay_or_move(request, held.home, Reason::bound);
+  return settle(request, choice, held);
 }
 
 // The session existed before: another process, or this one before it was restarted or pushed the session out,
@@ -72,13 +69,10 @@ Choice Chooser::choose_unknown_cookie(const Request& request) {
     return stay_or_move(request, held.home, Reason::token);
   }
   // Its home has left the pool for good, so there is nowhere to wait for.
-  Choice choice = place(request, Reason::failed_over);
+  const Choice choice = place(request, Reason::failed_over);
   if (!choice) return choice;
   const SessionTable::Held held = table_.restore(key, choice.slot, request.now, Room::reserved);
-  choice.reserved = false;
-  if (held.added) return choice;
-  table_.release(choice.slot);
-  return stay_or_move(request, held.home, Reason::bound);
+  return settle(request, choice, held);
 }
 
 // Had the client been here since its token was sent, the table would know: the quarter of idle_timeout that a
@@ -101,6 +95,15 @@ Choice Chooser::choose_untracked(const Request& request) {
   const Slot home = request.identity.token_home;
   if (!request.can_be_served_by(home)) return place(request, Reason::placed);
   return {home, Reason::token, table_.reserve(home, request.candidates.fleet.backends[home].max_sessions)};
+}
+
+// After a session was begun at a choice with room reserved: there, or where a concurrent request had begun
+// it.
+Choice Chooser::settle(const Request& request, Choice choice, SessionTable::Held held) {
+  choice.reserved = false;
+  if (held.added) return choice;
+  table_.release(choice.slot);
+  return stay_or_move(request, held.home, Reason::bound);
 }
 
 // For a session that the table holds at `home`.

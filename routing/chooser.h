@@ -35,6 +35,7 @@ class Chooser {
   Choice choose_unknown_id(const Request& request);
   Choice choose_untracked(const Request& request);
 
+  Choice settle(const Request& request, Choice choice, SessionTable::Held held);
   Choice stay_or_move(const Request& request, Slot home, Reason reason);
   Choice place(const Request& request, Reason reason);
   Choice place_by_hash(const Request& request, Reason reason);

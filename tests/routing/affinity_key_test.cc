@@ -4,6 +4,8 @@
 
 #include <vector>
 
+#include "tests/routing/random_inputs.h"
+
 using namespace limpet;
 using namespace limpet::routing;
 using Place = conf::SessionIdSource::Place;
@@ -126,4 +128,24 @@ TEST_CASE("the pool's cookie is named after the pool unless it has a name of its
   CHECK(cookie_name(pool) == "limpet_shop");
   pool.cookie.name = "stick";
   CHECK(cookie_name(pool) == "stick");
+}
+
+TEST_CASE("whatever bytes come, an id is a piece of them, neither empty nor longer than 4 KiB") {
+  LIMPET_RANDOM_INPUTS(901);
+  const std::string alphabet = "sid=;&?/#\" \t\x01a\xff";
+  for (int i = 0; i < 50000; ++i) {
+    std::string bytes;
+    for (uint64_t n = inputs.below(inputs.one_in(1000) ? 9000 : 40); n > 0; --n)
+      bytes += alphabet[inputs.below(alphabet.size())];
+    const std::vector<Field> fields = {{"Cookie", bytes}, {"sid", bytes}};
+    const RequestView request{.method = "GET", .target = bytes, .fields = fields, .client = {}};
+    for (const Place place : {Place::cookie, Place::header, Place::query, Place::path}) {
+      const std::string_view id = id_at({place, "sid"}, request);
+      if (id.data() == nullptr) continue;
+      REQUIRE(id.data() >= bytes.data());
+      REQUIRE(id.data() + id.size() <= bytes.data() + bytes.size());
+      REQUIRE(!id.empty());
+      REQUIRE(id.size() <= 4096);
+    }
+  }
 }

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/routing/random_inputs.h"
+
 using namespace limpet;
 using namespace limpet::routing;
 using Place = conf::SessionIdSource::Place;
@@ -191,4 +193,25 @@ TEST_CASE("an answer teaches at most four ids") {
 TEST_CASE("an id of more than 4 KiB is not learnt") {
   const std::string field = "sid=" + std::string(4097, 'a');
   CHECK(answered_with_cookie(field).set().empty());
+}
+
+TEST_CASE("whatever bytes an answer has, what is learnt is a piece of them or of the request") {
+  LIMPET_RANDOM_INPUTS(902);
+  const std::vector<std::string> pieces = {
+      "sid", "=",     ";",  " ", "\"", "Max-Age", "Expires", "0", "-", "1 Jan 70 0:0:0",
+      "/",   ";sid=", "//", "h", "#",  "?",       "\xff",    "x"};
+  for (int i = 0; i < 50000; ++i) {
+    std::string bytes;
+    for (uint64_t n = inputs.below(15); n > 0; --n) bytes += pieces[inputs.below(pieces.size())];
+    const Exchange exchange{
+        .sources = {kCookie, {Place::path, "sid"}, {Place::header, "X-Session"}},
+        .request_fields = {{"Cookie", bytes}, {"Host", "h"}},
+        .response_fields = {{"Set-Cookie", bytes}, {"Location", bytes}, {"X-Session", bytes}}};
+    for (const Ids& ids : {exchange.set(), exchange.deleted()}) {
+      for (const std::string& id : ids) {
+        REQUIRE(!id.empty());
+        REQUIRE(bytes.find(id) != std::string::npos);
+      }
+    }
+  }
 }

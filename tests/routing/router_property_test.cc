@@ -199,6 +199,28 @@ TEST_CASE("requests of one client that arrive at once agree on its new home") {
       for (const Slot slot : chosen) REQUIRE(slot == chosen[0]);
       REQUIRE(chosen[0] != first.slot());
       REQUIRE(stage.tally().moved == 1);
+      stage.check_books();
     }
   }
+}
+
+TEST_CASE("first requests of one address that arrive at once open one session") {
+  Stage stage(pool_of(6, {Kind::ip}));
+  constexpr int kThreads = 3, kRounds = 3000;
+  std::atomic<int> arrived{0};
+  std::vector<std::thread> workers;
+  for (int t = 0; t < kThreads; ++t) {
+    workers.emplace_back([&] {
+      for (int round = 1; round <= kRounds; ++round) {
+        const Stage::Fields fields({.client = address(static_cast<uint64_t>(round))});
+        const Identity identity = stage.router.identify(fields.request, stage.fleet, kNow);
+        ++arrived;
+        while (arrived < kThreads * round) std::this_thread::yield();  // then all go on together
+        stage.router.choose(identity, stage.fleet, {}, kNow);
+      }
+    });
+  }
+  for (std::thread& worker : workers) worker.join();
+  CHECK(stage.tally().opened == kRounds);
+  stage.check_books();
 }
