@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 namespace limpet::http {
 
@@ -22,10 +23,18 @@ constexpr auto kTokenOctets = [] {
 
 // By length and one telling letter first: most names are not of interest, and that shows at once.
 FieldName field_name(std::string_view name) {
-  const auto is = [&](std::string_view known, FieldName answer) {
-    return equals_ignoring_case(name, known) ? answer : FieldName::other;
+  char low[24] = {};
+  if (name.size() < sizeof low) std::memcpy(low, name.data(), name.size());
+  for (size_t at = 0; at < sizeof low; at += sizeof(uint64_t)) {
+    uint64_t eight;
+    std::memcpy(&eight, low + at, sizeof eight);
+    eight |= 0x2020202020202020;  // of a token's octets this changes letters' case, and none into a letter, digit or hyphen
+    std::memcpy(low + at, &eight, sizeof eight);
+  }
+  const auto is = [&](const auto& known, FieldName answer) {
+    return std::memcmp(low, known, sizeof known - 1) == 0 ? answer : FieldName::other;
   };
-  const auto first = name.empty() ? '\0' : lower(name[0]);
+  const char first = low[0];
   switch (name.size()) {
     case 2:
       return is("te", FieldName::te);

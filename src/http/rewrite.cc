@@ -1,6 +1,6 @@
 #include "src/http/rewrite.h"
 
-#include <cassert>
+#include <algorithm>
 #include <charconv>
 
 namespace limpet::http {
@@ -98,17 +98,6 @@ void put_private_caching(const Fields& fields, Cursor& out) {
   out.put("\r\n");
 }
 
-// Makes room at the end of `out` for what `write` puts there.
-template <typename Write>
-void append(std::string& out, size_t most, Write&& write) {
-  const size_t before = out.size();
-  out.resize(before + most);
-  Cursor cursor(out.data() + before);
-  write(cursor);
-  assert(cursor.at() <= out.data() + out.size());
-  out.resize(static_cast<size_t>(cursor.at() - out.data()));
-}
-
 void put_via(uint8_t minor_version, std::string_view pseudonym, Cursor& out) {
   out.put(minor_version == 0 ? std::string_view("Via: 1.0 ") : std::string_view("Via: 1.1 ")).put(pseudonym).put("\r\n\r\n");
 }
@@ -185,17 +174,21 @@ void put_response(const ResponseHead& response, const ResponseEdits& edits, Curs
 }  // namespace
 
 // What a head gains from its own bytes: its authority three times (Host, X-Forwarded-Host, Forwarded), and a space for each cookie.
-void write_request(const RequestHead& request, const RequestEdits& edits, std::string& out) {
-  const size_t most = 5 * request.bytes.size() + edits.via.size() + edits.request_id.size() + edits.peer.text.size() * 2;
-  append(out, most + kMostAdded, [&](Cursor& cursor) { put_request(request, edits, cursor); });
+void write_request(const RequestHead& request, const RequestEdits& edits, net::Gather& out) {
+  const size_t own = edits.via.size() + edits.request_id.size() + 2 * edits.peer.text.size();
+  Cursor cursor(out.room(5 * request.bytes.size() + own + kMostAdded));
+  put_request(request, edits, cursor);
+  out.wrote(cursor.at());
 }
 
-void write_response(const ResponseHead& response, const ResponseEdits& edits, std::string& out) {
-  const size_t most = 3 * response.bytes.size() + edits.via.size() + edits.set_cookie.size() + edits.date.size();
-  append(out, most + kMostAdded, [&](Cursor& cursor) { put_response(response, edits, cursor); });
+void write_response(const ResponseHead& response, const ResponseEdits& edits, net::Gather& out) {
+  const size_t own = edits.via.size() + edits.set_cookie.size() + edits.date.size();
+  Cursor cursor(out.room(3 * response.bytes.size() + own + kMostAdded));
+  put_response(response, edits, cursor);
+  out.wrote(cursor.at());
 }
 
-void write_trailers(const Fields& trailers, std::string& out) {
+void write_trailers(const Fields& trailers, net::Gather& out) {
   constexpr FieldSet kForbidden =
       kForOneConnection | FieldSet(FieldName::content_length, FieldName::host, FieldName::cookie, FieldName::expect,
                                    FieldName::max_forwards, FieldName::cache_control, FieldName::forwarded,
@@ -207,9 +200,12 @@ void write_trailers(const Fields& trailers, std::string& out) {
         equals_ignoring_case(field.name, "set-cookie")) {
       continue;
     }
-    add_field(out, field.name, field.value);
+    out.text(field.name);
+    out.text(": ");
+    out.text(field.value);
+    out.text("\r\n");
   }
-  out.append("\r\n");
+  out.text("\r\n");
 }
 
 }  // namespace limpet::http

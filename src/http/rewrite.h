@@ -2,11 +2,11 @@
 // intermediary adds.
 #pragma once
 
-#include <string>
 #include <string_view>
 
 #include "src/http/forwarded.h"
 #include "src/http/head.h"
+#include "src/net/gather.h"
 
 namespace limpet::http {
 
@@ -18,7 +18,7 @@ struct RequestEdits {
   const Peer& peer;
   const conf::Listener& listener;
 };
-void write_request(const RequestHead& request, const RequestEdits& edits, std::string& out);
+void write_request(const RequestHead& request, const RequestEdits& edits, net::Gather& out);
 
 // How a response's body is delimited towards the client, and what the pool adds to the head.
 struct ResponseEdits {
@@ -29,10 +29,10 @@ struct ResponseEdits {
   bool close = false;       // this connection ends after the response
   bool keep_alive = false;  // says so, for HTTP/1.0 clients that asked
 };
-void write_response(const ResponseHead& response, const ResponseEdits& edits, std::string& out);
+void write_response(const ResponseHead& response, const ResponseEdits& edits, net::Gather& out);
 
 // Trailer fields that may pass: none that frames, routes or authenticates (RFC 9110, section 6.5.1). With the
 // final empty line.
-void write_trailers(const Fields& trailers, std::string& out);
+void write_trailers(const Fields& trailers, net::Gather& out);
 
 }  // namespace limpet::http

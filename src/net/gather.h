@@ -4,8 +4,8 @@
 #include <sys/uio.h>
 
 #include <cstddef>
+#include <memory>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -16,8 +16,9 @@ class Gather {
  public:
   void text(std::string_view made);       // copied
   void bytes(std::string_view borrowed);  // referred to
-  std::string& open_text();               // to append to; close_text() takes what was appended
-  void close_text();
+  // Room for so many bytes of made text; wrote() takes what was written there, up to `end`.
+  char* room(size_t most);
+  void wrote(const char* end);
 
   bool empty() const { return parts_.empty(); }
   size_t size() const { return size_; }
@@ -30,10 +31,10 @@ class Gather {
     size_t at;             // where made text begins in text_
     size_t size;
   };
-  void add_text(size_t at, size_t size);
 
-  std::string text_;
-  size_t taken_ = 0;  // how much of text_ belongs to parts
+  std::unique_ptr<char[]> text_;
+  size_t capacity_ = 0;
+  size_t used_ = 0;  // how much of text_ belongs to parts
   size_t size_ = 0;
   std::vector<Part> parts_;
   std::vector<iovec> io_;

@@ -207,8 +207,7 @@ void ClientConnection::close_now() {
 // ---- what goes out
 
 void ClientConnection::send_interim(const http::ResponseHead& head) {
-  http::write_response(head, {.via = context_.settings.via}, context_.to_client.open_text());
-  context_.to_client.close_text();
+  http::write_response(head, {.via = context_.settings.via}, context_.to_client);
 }
 
 void ClientConnection::send_head(const http::ResponseHead& head, http::ResponseEdits edits) {
@@ -222,8 +221,7 @@ void ClientConnection::send_head(const http::ResponseHead& head, http::ResponseE
   edits.close = edits.close || !request.keep_alive || context_.shutting_down || (unbounded && !speaks_1_1_);
   edits.keep_alive = !edits.close && !speaks_1_1_;
   keep_alive_ = !edits.close && head.status != 101;
-  http::write_response(head, edits, context_.to_client.open_text());
-  context_.to_client.close_text();
+  http::write_response(head, edits, context_.to_client);
 }
 
 void ClientConnection::send_body(std::string_view piece) {
@@ -236,10 +234,8 @@ void ClientConnection::send_body(std::string_view piece) {
 
 void ClientConnection::send_end(const http::Fields& trailers) {
   if (!chunks_) return;
-  std::string& out = context_.to_client.open_text();
-  out.append("0\r\n");
-  http::write_trailers(trailers, out);
-  context_.to_client.close_text();
+  context_.to_client.text("0\r\n");
+  http::write_trailers(trailers, context_.to_client);
 }
 
 size_t ClientConnection::send_error(http::ErrorReply reply) {
@@ -248,8 +244,9 @@ size_t ClientConnection::send_error(http::ErrorReply reply) {
   reply.keep_alive = !reply.close && request.minor_version == 0;
   keep_alive_ = !reply.close;
   context_.to_client.clear();
-  const size_t body = http::write_error_reply(reply, context_.to_client.open_text());
-  context_.to_client.close_text();
+  std::string text;
+  const size_t body = http::write_error_reply(reply, text);
+  context_.to_client.text(text);
   return body;
 }
 

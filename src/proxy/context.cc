@@ -61,13 +61,14 @@ void Context::on_deadline() { access_log_->flush(); }
 // secret.
 std::string_view Context::new_request_id(std::string& out) {
   constexpr char kDigits[] = "0123456789abcdef";
-  out.clear();
+  out.resize(32);
+  char* at = out.data();
   for (int half = 0; half < 2; ++half) {
     uint64_t value = id_state_[0] + id_state_[1];
     const uint64_t mixed = id_state_[0] ^ id_state_[1];
     id_state_[0] = (id_state_[0] << 24 | id_state_[0] >> 40) ^ mixed ^ (mixed << 16);
     id_state_[1] = mixed << 37 | mixed >> 27;
-    for (int digit = 0; digit < 16; ++digit, value >>= 4) out.push_back(kDigits[value & 15]);
+    for (int digit = 0; digit < 16; ++digit, value >>= 4) *at++ = kDigits[value & 15];
   }
   return out;
 }

@@ -101,10 +101,10 @@ void Exchange::begin_refused(ClientSide& client, const http::Fault& fault) {
 }
 
 void Exchange::settle_request_id() {
+  constexpr auto kName = http::FieldName::x_request_id;
   const auto& names = request_.fields.names;
-  request_id_ = request_.fields.first(http::FieldName::x_request_id);
-  const bool passes =
-      passes_as_id(request_id_) && std::count(names.begin(), names.end(), http::FieldName::x_request_id) == 1;
+  request_id_ = request_.fields.first(kName);
+  const bool passes = passes_as_id(request_id_) && std::count(names.begin(), names.end(), kName) == 1;
   if (!passes) request_id_ = context_.new_request_id(own_request_id_);
 }
 
@@ -216,15 +216,13 @@ Exchange::Step Exchange::send() {
   keeps_body_ = keeps_body_ || bytes_in_ == 0;
   backend_->expect_response(this, request_.is_head());
 
-  std::string& out = context_.to_backend.open_text();
   http::write_request(request_,
                       {.via = context_.settings.via,
                        .request_id = own_request_id_,
                        .hidden_cookie = pool_->cookie_name,
                        .peer = client_->peer(),
                        .listener = client_->listener()},
-                      out);
-  context_.to_backend.close_text();
+                      context_.to_backend);
   phase_ = Phase::relay;
   if (!sent_body_.empty()) send_body_to_backend(sent_body_);
   if (request_ended_ && request_.body.kind == http::BodyKind::chunked) context_.to_backend.text("0\r\n\r\n");
@@ -305,10 +303,8 @@ void Exchange::on_body_end(const http::Fields& trailers) {
   request_ended_ = true;
   if (request_.body.kind != http::BodyKind::chunked) return;
   keeps_body_ = keeps_body_ && trailers.size() == 0;
-  std::string& out = context_.to_backend.open_text();
-  out.append("0\r\n");
-  http::write_trailers(trailers, out);
-  context_.to_backend.close_text();
+  context_.to_backend.text("0\r\n");
+  http::write_trailers(trailers, context_.to_backend);
 }
 
 void Exchange::send_body_to_backend(std::string_view piece) {
@@ -366,7 +362,8 @@ void Exchange::on_response_head(const http::ResponseHead& head) {
     return;
   }
   if (head.status == 101 && (request_.upgrade.empty() || !request_ended_)) {
-    return fail({502, "the backend switched protocols unasked", "backend_nonsense"});
+    fail({502, "the backend switched protocols unasked", "backend_nonsense"});
+    return advance();  // no end of the batch will be told
   }
   begin_response(head);
   if (head.status == 101) {
