@@ -180,6 +180,7 @@ def test_an_exchange_under_way_is_finished(scene):
     response = client.read_response()
     assert response.text == "finished" and "close" in response.tokens("Connection")
     assert client.is_closed()
+    client.close()
     assert limpet.wait(5) == 0
 
 
@@ -211,6 +212,7 @@ def test_a_long_answer_under_way_is_finished(scene):
         response.body.extend(piece)
     assert len(response.body) == 1_000_000
     assert client.is_closed()
+    client.close()
     assert limpet.wait(5) == 0
 
 
@@ -225,6 +227,7 @@ def test_a_request_that_is_half_there_is_finished(scene):
     time.sleep(0.1)
     client.send(data[-2:])
     assert client.read_response().text == "hello"
+    client.close()
     assert limpet.wait(5) == 0
 
 

@@ -57,7 +57,7 @@ def test_a_body_that_does_not_come_is_408(scene):
 
 def test_a_body_that_comes_slowly_but_steadily_is_waited_for(scene):
     a = scene.backend("a", lambda connection, request: connection.reply(body=connection.read_body()))
-    client = scene.limpet([a], timeouts={"body": "300ms", "head": "300ms", "idle": "300ms"}, pool={"timeouts": {"head": "300ms", "body": "300ms"}}).client()
+    client = scene.limpet([a], timeouts={"body": "500ms", "head": "500ms", "idle": "500ms"}, pool={"timeouts": {"head": "500ms", "body": "500ms"}}).client()
     data = request_bytes("POST", body=b"0123456789")
     client.send(data[:-10], *[data[-10 + index:len(data) - 9 + index] for index in range(10)], pause=0.1)
     assert client.read_response().text == "0123456789"
@@ -84,7 +84,7 @@ def test_a_client_that_does_not_take_its_answer_is_cut(scene):
 
 def test_a_client_that_takes_its_answer_slowly_is_served(scene):
     a = scene.backend("a", lambda connection, request: connection.reply(body=b"x" * 8_000_000))
-    limpet = scene.limpet([a], timeouts={"body": "400ms"}, pool={"timeouts": {"body": "400ms"}})
+    limpet = scene.limpet([a], timeouts={"body": "600ms"}, pool={"timeouts": {"body": "600ms"}})
     client = limpet.client(receive_buffer=65536)
     client.send(request_bytes())
     response = client.read_head()
@@ -183,7 +183,7 @@ def test_a_body_that_comes_slowly_but_steadily_from_a_backend_is_waited_for(scen
         connection.send(head("HTTP/1.1 200 OK", ["Content-Length: 8"]), *[b"x"] * 8, pause=0.1)
 
     a = scene.backend("a", handler)
-    limpet = scene.limpet([a], pool={"timeouts": {"head": "300ms", "body": "300ms"}}, timeouts={"idle": "300ms", "body": "300ms"})
+    limpet = scene.limpet([a], pool={"timeouts": {"head": "500ms", "body": "500ms"}}, timeouts={"idle": "500ms", "body": "500ms"})
     assert limpet.get().text == "x" * 8
 
 

@@ -208,10 +208,10 @@ def test_a_tunnel_holds_back_a_side_that_is_too_fast(scene):
 
 def test_a_tunnel_in_which_nothing_moves_is_closed(scene):
     a = scene.backend("a", switching(echo))
-    limpet = scene.limpet([a], pool={"timeouts": {"tunnel": "300ms"}})
+    limpet = scene.limpet([a], pool={"timeouts": {"tunnel": "600ms"}})
     client = upgraded(limpet)
-    for _ in range(3):
-        time.sleep(0.15)
+    for _ in range(4):
+        time.sleep(0.2)
         client.send(b"x")
         assert client.read_exactly(1) == b"X"
     try:
