@@ -2,6 +2,7 @@
 // as it was read, so nothing here is a copy.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <optional>
@@ -57,8 +58,7 @@ class Cursor {
  public:
   explicit Cursor(char* at) : at_(at) {}
   Cursor& put(std::string_view text) {
-    std::memcpy(at_, text.data(), text.size());
-    at_ += text.size();
+    at_ = std::copy_n(text.data(), text.size(), at_);  // of an empty text data() may be null
     return *this;
   }
   template <size_t N>
