@@ -83,20 +83,24 @@ class Opened {
  public:
   const Token* find(std::string_view text) const {
     const Entry& entry = entries_[place(text)];
+    if (!entry.used) return nullptr;  // its zeros are nobody's token, but a client could send them
     return CRYPTO_memcmp(entry.text.data(), text.data(), entry.text.size()) == 0 ? &entry.token : nullptr;
   }
   void keep(std::string_view text, const Token& token) {
     Entry& entry = entries_[place(text)];
     std::copy(text.begin(), text.end(), entry.text.begin());
     entry.token = token;
+    entry.used = true;
   }
 
  private:
   struct Entry {
     std::array<char, TokenSealer::kTextSize> text{};
+    bool used = false;
     Token token;
   };
-  static constexpr size_t kEntries = 1024;  // of 96 bytes
+  static_assert(sizeof(Entry) == 96);
+  static constexpr size_t kEntries = 1024;
   static size_t place(std::string_view text) {
     const auto sextet = [&](size_t at) -> size_t { return kSextets[static_cast<uint8_t>(text[at])]; };
     return (sextet(0) << 6 | sextet(1)) % kEntries;

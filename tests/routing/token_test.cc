@@ -100,6 +100,17 @@ TEST_CASE(
   CHECK(ERR_peek_error() == 0);
 }
 
+TEST_CASE("one byte repeated is no token, before and after others have opened") {
+  const TokenSealer sealer({kKey}, "shop");
+  for (const bool warm : {false, true}) {
+    if (warm) REQUIRE(sealer.open(sealer.seal(kToken).value()));
+    for (int c = 0; c < 256; ++c) {
+      CAPTURE(c);
+      CHECK_FALSE(sealer.open(std::string(TokenSealer::kTextSize, static_cast<char>(c))));
+    }
+  }
+}
+
 TEST_CASE("keys of a wrong size, and none at all, are refused at the start") {
   CHECK_THROWS_AS(TokenSealer({}, "shop"), std::invalid_argument);
   CHECK_THROWS_AS(TokenSealer({std::string(31, 'k')}, "shop"), std::invalid_argument);
