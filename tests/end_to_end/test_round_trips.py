@@ -110,3 +110,44 @@ def test_random_requests_and_answers_arrive_as_they_were_sent(scene, affinity, p
             assert as_sent(response.fields) == answer_fields
         client.close()
     assert len(a.connections) < 60
+
+
+# Heads that grow on their way: what is added depends on what came, and there is no end to how that can be arranged.
+
+
+@pytest.mark.parametrize("size", [10, 1000, 30_000])
+@pytest.mark.parametrize("style", ["x-forwarded", "both"])
+@pytest.mark.parametrize("trusted", [[], ["127.0.0.1"]], ids=["untrusted", "trusted"])
+def test_a_request_that_grows_as_much_as_it_can_arrives_whole(scene, size, style, trusted):
+    backends = [scene.backend("a"), scene.backend("b")]
+    limpet = scene.limpet(backends, pool={"affinity": ["cookie"]}, listener={"forwarded": style, "trusted_proxies": trusted},
+                          limits={"head": "256KiB", "target": "64KiB", "headers": 10_000})
+    own = limpet.get().all("Set-Cookie")[0].partition(";")[0]
+    host = "h" * size
+    requests = {
+        "tiny cookies": head("GET / HTTP/1.1", ["Host: h", "Cookie: " + own + ";a" * size]),
+        "many cookie lines": head("GET / HTTP/1.1", ["Host: h", *["Cookie:a;b;" + own] * (size // 100 + 1)]),
+        "a long host": head("GET / HTTP/1.1", [f"Host: {host}"]),
+        "a long authority": head(f"GET http://{host} HTTP/1.1", ["Host: x"]),
+        "a long IPv6 host": head("GET / HTTP/1.1", ["Host: [" + "1:" * (size // 2) + "]:80"]),
+        "an absolute form without a path": head("GET http://h?q HTTP/1.1", ["Host: x"]),
+        "many proxies": head("GET / HTTP/1.1", ["Host: h", *["X-Forwarded-For:1.1.1.1"] * (size // 100 + 1), *["Forwarded:for=1.1.1.1"] * (size // 100 + 1)]),
+        "a long proto": head("GET / HTTP/1.1", ["Host: h", "X-Forwarded-Proto: " + "p" * size, f"X-Forwarded-Host: {host}", f"Upgrade: {host}", "Connection: upgrade"]),
+        "many hops": head("OPTIONS / HTTP/1.1", ["Host: h", *["Max-Forwards:9"] * (size // 100 + 1)]),
+    }
+    for name, data in requests.items():
+        client = limpet.client()
+        client.send(data)
+        response = client.read_response()
+        assert response.status in (200, 400), name
+        client.close()
+    assert limpet.get("/after").status == 200
+
+
+@pytest.mark.parametrize("size", [10, 1000, 30_000])
+def test_an_answer_that_grows_as_much_as_it_can_arrives_whole(scene, size):
+    a = scene.backend("a", lambda connection, request: connection.reply(fields=["Cache-Control: " + ",".join("a" * size)] + ["Cache-Control:b"] * (size // 100)))
+    limpet = scene.limpet([a], pool={"affinity": ["cookie"], "cookie": {"attributes": ["X=" + "y" * 2000]}})
+    response = limpet.get()
+    assert response.tokens("Cache-Control") == ["a"] * size + ["b"] * (size // 100) + ["private"]
+    assert response.set_cookies["limpet_app"][1]["x"] == "y" * 2000
