@@ -37,10 +37,6 @@ std::string_view query_parameter(std::string_view target, std::string_view name)
 
 }  // namespace
 
-std::string cookie_name(const conf::Pool& pool) {
-  return pool.cookie.name.empty() ? "limpet_" + pool.name : pool.cookie.name;
-}
-
 bool has_address(const conf::IpAddress& client) { return client != conf::IpAddress{}; }
 
 conf::IpAddress client_block(const conf::IpAddress& client, const conf::IpAffinity& affinity) {

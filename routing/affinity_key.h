@@ -19,9 +19,6 @@ namespace limpet::routing {
 // A longer session id is no id: nobody's are, and a client must not make us hash what it likes.
 inline constexpr size_t kLongestId = 4096;
 
-// The name of the pool's own cookie.
-std::string cookie_name(const conf::Pool& pool);
-
 // The client's address under the pool's masks. False for an all-zero address: the peer has none.
 bool has_address(const conf::IpAddress& client);
 conf::IpAddress client_block(const conf::IpAddress& client, const conf::IpAffinity& affinity);

@@ -15,7 +15,7 @@ constexpr int kMostCookies = 4;
 }  // namespace
 
 TokenCookie::TokenCookie(const conf::Pool& pool, const std::vector<std::string>& keys)
-    : name_(cookie_name(pool)),
+    : name_(pool.cookie_name()),
       sealer_(keys, pool.name),
       idle_timeout_(whole_seconds(pool.idle_timeout)),
       renewal_interval_(std::max(idle_timeout_ / 4, 1u)),

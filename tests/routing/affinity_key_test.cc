@@ -122,14 +122,6 @@ TEST_CASE("the first source that holds an id wins, whatever the order in the req
   CHECK(found("/", {}).empty());
 }
 
-TEST_CASE("the pool's cookie is named after the pool unless it has a name of its own") {
-  conf::Pool pool;
-  pool.name = "shop";
-  CHECK(cookie_name(pool) == "limpet_shop");
-  pool.cookie.name = "stick";
-  CHECK(cookie_name(pool) == "stick");
-}
-
 TEST_CASE("whatever bytes come, an id is a piece of them, neither empty nor longer than 4 KiB") {
   LIMPET_RANDOM_INPUTS(901);
   const std::string alphabet = "sid=;&?/#\" \t\x01a\xff";
