@@ -195,7 +195,7 @@ void ClientConnection::on_deadline() {
 }
 
 void ClientConnection::shut_down() {
-  if (state_ == State::idle && waiting_.empty() && stream_->queued() == 0) return close(false);
+  if (state_ == State::idle && waiting_.empty()) return stream_->queued() == 0 ? close(false) : drain();
   keep_alive_ = false;
 }
 
@@ -305,7 +305,7 @@ void ClientConnection::close(bool reset) {
   state_ = State::closed;
   deadline_.clear();
   waiting_ = {};
-  if (reset) stream_.release()->reset();
+  if (reset || stream_->queued() != 0) stream_.release()->reset();  // what is dropped has to be missed
   stream_.reset();
   home_.on_client_closed(*this);
   context_.graveyard.bury(std::unique_ptr<net::Mortal>(this));

@@ -154,44 +154,37 @@ class ExchangeScript {
   bool ok() const { return wrong_.empty(); }
 
   void move() {
-    switch (choices_.below(20)) {
-      case 0:
-        return new_client();
-      case 1:
-      case 2:
-        return client_asks();
-      case 3:
-        return client_goes_on();
-      case 4:
-        return client_says_anything();
-      case 5:
-        return client_goes();
-      case 6:
-      case 7:
-        return read();
-      case 8:
-      case 9:
-        return settle_dial();
-      case 10:
-      case 11:
-        return backend_answers();
-      case 12:
-        return backend_goes_on();
-      case 13:
-        return backend_says_anything();
-      case 14:
-        return backend_goes();
-      case 15:
-        return drain();
-      case 16:
-        return narrow();
-      case 17:
-        return pass();
-      case 18:
-        return end_of_days();
-      case 19:
-        return read_everything();
-    }
+    using Move = void (ExchangeScript::*)();
+    using Self = ExchangeScript;
+    static constexpr std::array<Move, 28> kMoves{&Self::new_client,
+                                                 &Self::client_asks,
+                                                 &Self::client_asks,
+                                                 &Self::client_asks,
+                                                 &Self::client_goes_on,
+                                                 &Self::client_goes_on,
+                                                 &Self::client_goes,
+                                                 &Self::client_says_anything,
+                                                 &Self::read,
+                                                 &Self::read,
+                                                 &Self::read,
+                                                 &Self::read,
+                                                 &Self::read_everything,
+                                                 &Self::settle_dial,
+                                                 &Self::settle_dial,
+                                                 &Self::settle_dial,
+                                                 &Self::backend_answers,
+                                                 &Self::backend_answers,
+                                                 &Self::backend_answers,
+                                                 &Self::backend_goes_on,
+                                                 &Self::backend_goes_on,
+                                                 &Self::backend_goes,
+                                                 &Self::backend_says_anything,
+                                                 &Self::drain,
+                                                 &Self::drain,
+                                                 &Self::narrow,
+                                                 &Self::pass,
+                                                 &Self::end_of_days};
+    (this->*choices_.of(kMoves))();
   }
 
   void new_client() {
@@ -229,7 +222,7 @@ class ExchangeScript {
     if (what.framing == ClientPeer::Framing::length) what.length = choices_.of(kBodies);
     what.fields = choices_.of(kFields);
     what.upgrade = what.fields.empty() && choices_.one_in(6);
-    log("client asks ", what.method);
+    log(name(client->stream), " asks " + std::string(what.method));
     client->ask(what);
     if (choices_.flip()) client->stream.read();
   }
@@ -240,7 +233,7 @@ class ExchangeScript {
     });
     if (client == nullptr) return;
     const size_t size = choices_.of(kBodies);
-    log("client goes on by ", std::to_string(size));
+    log(name(client->stream), " goes on by " + std::to_string(size));
     if (client->reader.tunnel) {
       client->say_tunnel(size);
     } else {
@@ -254,7 +247,7 @@ class ExchangeScript {
         pick(clients_, [](ClientPeer& c) { return c.stream.open() && !c.may_have_gone; });
     if (client == nullptr) return new_client();
     const std::string bytes = anything(kRequestBits);
-    log("client says ", bytes);
+    log(name(client->stream), " says " + bytes);
     client->say_anything(bytes);
     if (choices_.flip()) client->stream.read();
   }
@@ -265,7 +258,7 @@ class ExchangeScript {
     if (client == nullptr) return;
     client->may_have_gone = true;
     const bool resets = choices_.flip();
-    log(resets ? "client resets" : "client ends");
+    log(name(client->stream), resets ? " resets" : " ends");
     if (resets) {
       client->stream.abort();
     } else {
@@ -285,7 +278,7 @@ class ExchangeScript {
     FakeStream* const stream = pick(stage_.net.streams, [](FakeStream& s) { return s.connecting(); });
     if (stream == nullptr) return;
     const bool refuses = choices_.one_in(4);
-    log(refuses ? "refused " : "connected ", name(*stream));
+    log(name(*stream), refuses ? " refuses" : " is connected");
     if (refuses) {
       stream->refuse();
     } else {
@@ -297,10 +290,10 @@ class ExchangeScript {
     BackendPeer* const backend =
         pick(backends_, [](BackendPeer& b) { return b.stream.open() && b.can_answer(); });
     if (backend == nullptr) return;
-    log("backend answers ", name(backend->stream));
+    log(name(backend->stream), " answers");
     if (choices_.one_in(6)) {
       backend->say_interim(choices_.flip() ? "100 Continue" : "103 Early Hints");
-    } else if (backend->asked_to_upgrade() && choices_.flip()) {
+    } else if ((backend->asked_to_upgrade() || choices_.one_in(8)) && choices_.flip()) {
       backend->switch_protocols();
     } else {
       backend->answer(choose_answer());
@@ -337,7 +330,7 @@ class ExchangeScript {
         pick(backends_, [](BackendPeer& b) { return b.stream.open() && (b.answering() || b.tunnel()); });
     if (backend == nullptr) return;
     const size_t size = choices_.of(kBodies);
-    log("backend goes on by ", std::to_string(size));
+    log(name(backend->stream), " goes on by " + std::to_string(size));
     if (backend->tunnel()) {
       backend->say_tunnel(size);
     } else {
@@ -350,7 +343,7 @@ class ExchangeScript {
     BackendPeer* const backend = pick(backends_, [](BackendPeer& b) { return can_speak(b); });
     if (backend == nullptr) return;
     const std::string bytes = anything(kResponseBits);
-    log("backend says ", bytes);
+    log(name(backend->stream), " says " + bytes);
     backend->say_anything(bytes);
     if (choices_.flip()) backend->stream.read();
   }
@@ -359,7 +352,7 @@ class ExchangeScript {
     BackendPeer* const backend = pick(backends_, [](BackendPeer& b) { return can_speak(b); });
     if (backend == nullptr) return;
     const bool resets = choices_.flip();
-    log(resets ? "backend resets " : "backend ends ", name(backend->stream));
+    log(name(backend->stream), resets ? " resets" : " ends");
     if (resets) {
       backend->abort();
     } else {
@@ -434,8 +427,8 @@ class ExchangeScript {
       const bool ended = !client->stream.open() || client->stream.finished();
       if (ended || client->reader.tunnel) continue;
       if (client->answered() < client->asked())
-        note("a request is not answered though nothing is in its way");
-      if (ending_ && client->asked() > 0) note("a connection stays when all are to end");
+        note(name(client->stream) + " has no answer though nothing is in its way");
+      if (ending_ && client->asked() > 0) note(name(client->stream) + " stays when all are to end");
     }
   }
 
@@ -474,7 +467,7 @@ class ExchangeScript {
   // Nobody does anything any more, so everything ends by itself.
   void time_out() {
     log("nobody moves");
-    stage_.net.pass(60'000);
+    stage_.net.pass(3600'000);
     for (const auto& stream : stage_.net.streams) {
       if (stream->open()) note(name(*stream) + " is left open");
     }
@@ -549,7 +542,7 @@ class ExchangeScript {
   std::string name(const FakeStream& stream) const {
     for (size_t i = 0; i < stage_.net.streams.size(); ++i) {
       if (stage_.net.streams[i].get() == &stream)
-        return (stream.address() == nullptr ? "client at " : "backend at ") + std::to_string(i);
+        return (stream.address() == nullptr ? "client " : "backend ") + std::to_string(i);
     }
     return {};
   }
