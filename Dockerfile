@@ -10,9 +10,9 @@ RUN bash -c '. scripts/lib.sh && build_release limpet && strip build/limpet'
 
 FROM debian:bookworm-slim
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends libspdlog1.10 libssl3 libtomlplusplus3 libuv1 libxxhash0 \
+    && apt-get install -y --no-install-recommends libspdlog1.10 libssl3 libuv1 libxxhash0 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 limpet \
+    && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin limpet \
     && install -d -o limpet /etc/limpet
 COPY --from=build /limpet/build/limpet /usr/local/bin/
 USER limpet
