@@ -316,10 +316,7 @@ void Exchange::send_body_to_backend(std::string_view piece) {
 }
 
 void Exchange::on_client_batch_end() {
-  if (phase_ == Phase::relay || phase_ == Phase::tunnel) {
-    flush_backend();
-    await_progress();
-  }
+  if (phase_ == Phase::relay || phase_ == Phase::tunnel) flush_backend();
   advance();
 }
 
@@ -408,7 +405,8 @@ void Exchange::on_backend_batch_end() {
   if (phase_ == Phase::relay || phase_ == Phase::tunnel) {
     flush_client();
     if (backend_ && client_->queued() != 0) backend_->pause();
-    await_progress();
+    // What leads up to an answer earns it no more time.
+    if (response_begun_ || !request_ended_) await_progress();
     if (phase_ == Phase::tunnel) client_->pull();
   }
   advance();
@@ -543,6 +541,7 @@ void Exchange::flush_backend() {
     send_failed_ = true;
   }
   context_.to_backend.clear();
+  await_progress();
 }
 
 void Exchange::flush_client() {

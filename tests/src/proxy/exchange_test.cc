@@ -1,0 +1,626 @@
+// The life of a request: retries and what forbids them, patience, what passes both ways, and who is given up
+// on.
+#include "src/proxy/exchange.h"
+
+#include "tests/src/proxy/proxy_fixture.h"
+
+using namespace limpet;
+using namespace limpet::test;
+
+namespace {
+
+std::string request(std::string_view method, std::string_view body) {
+  return std::string(method) + " /x HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(body.size()) +
+         "\r\n\r\n" + std::string(body);
+}
+
+std::string body_of(const std::string& message) {
+  const size_t end = message.find("\r\n\r\n");
+  return end == std::string::npos ? "" : message.substr(end + 4);
+}
+
+// One backend with one idle connection, dialled as the first.
+FakeStream& warm_up(Proxy& proxy, FakeStream& client) {
+  client.sends(kGet);
+  FakeStream& backend = proxy.backend(0);
+  backend.sends(kOk);
+  client.received.clear();
+  backend.received.clear();
+  return backend;
+}
+
+conf::Settings patient(net::Millis patience, size_t backends = 2) {
+  conf::Settings settings = settings_of(backends, {Kind::ip});
+  settings.pools[0].patience = conf::Duration(patience);
+  return settings;
+}
+
+}  // namespace
+
+// ---- once more
+
+TEST_CASE("a request that a used connection ends before answering goes out again on a new one") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  FakeStream& stale = warm_up(proxy, client);
+  client.sends(kGet);
+  CHECK(contains(stale.received, "GET /x "));
+  stale.sends_end();
+  FakeStream& fresh = proxy.backend(1);
+  CHECK(contains(fresh.received, "GET /x "));
+  fresh.sends(kOk);
+  CHECK(client.received.ends_with("ok"));
+}
+
+TEST_CASE("a request whose used connection takes no bytes goes out again on a new one, whatever its method") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  FakeStream& stale = warm_up(proxy, client);
+  stale.abort();  // and the loop has not read it yet
+  client.sends(request("POST", "hello"));
+  FakeStream& fresh = proxy.backend(1);
+  CHECK(body_of(fresh.received) == "hello");
+  CHECK(stale.received == "");
+  fresh.sends(kOk);
+  CHECK(client.received.ends_with("ok"));
+}
+
+TEST_CASE("a request that went out is sent again once, not for ever") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  FakeStream& stale = warm_up(proxy, client);
+  client.sends(kGet);
+  stale.sends_end();
+  proxy.backend(1).sends_end();
+  CHECK(client.received.starts_with("HTTP/1.1 502 "));
+  CHECK(proxy.net.dials() == 2);
+}
+
+TEST_CASE("a POST that went out is not sent again") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  FakeStream& stale = warm_up(proxy, client);
+  client.sends(request("POST", "hello"));
+  CHECK(body_of(stale.received) == "hello");
+  stale.sends_end();
+  CHECK(client.received.starts_with("HTTP/1.1 502 "));
+  CHECK(proxy.net.dials() == 1);
+}
+
+TEST_CASE("a POST uses a used connection only if that was in use just now") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  FakeStream& used = warm_up(proxy, client);
+  proxy.net.pass(900);
+  client.sends(request("POST", "hello"));
+  CHECK(contains(used.received, "POST /x "));
+  used.sends(kOk);
+  proxy.net.pass(1'100);
+  client.sends(request("POST", "hello"));
+  CHECK(contains(proxy.backend(1).received, "POST /x "));
+  CHECK(count(used.received, "POST ") == 1);
+}
+
+TEST_CASE("a request is not sent again once the backend has said anything") {
+  for (const std::string_view word : {"H", "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 200 OK\r\nX: "}) {
+    CAPTURE(word);
+    Proxy proxy;
+    FakeStream& client = proxy.client();
+    FakeStream& stale = warm_up(proxy, client);
+    client.sends(kGet);
+    stale.sends(word);
+    stale.sends_end();
+    CHECK(contains(client.received, "HTTP/1.1 502 "));
+    CHECK(proxy.net.dials() == 1);
+  }
+}
+
+TEST_CASE("the body of a PUT that is sent again is sent again from its first byte") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  FakeStream& stale = warm_up(proxy, client);
+  client.sends("PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\none");
+  client.sends("two");
+  CHECK(body_of(stale.received) == "onetwo");
+  stale.sends_end();
+  client.sends("end");
+  CHECK(body_of(proxy.backend(1).received) == "onetwoend");
+}
+
+TEST_CASE("a chunked body that came in full is sent again with its end") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  FakeStream& stale = warm_up(proxy, client);
+  client.sends("PUT /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n");
+  client.sends("3\r\ntwo\r\n0\r\n\r\n");
+  stale.sends_end();
+  CHECK(body_of(proxy.backend(1).received) == "6\r\nonetwo\r\n0\r\n\r\n");
+}
+
+TEST_CASE("a body longer than what is kept is not sent again") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  FakeStream& stale = warm_up(proxy, client);
+  client.sends(request("PUT", std::string(64 * 1024 + 1, 'b')));
+  stale.sends_end();
+  CHECK(client.received.starts_with("HTTP/1.1 502 "));
+  CHECK(proxy.net.dials() == 1);
+}
+
+TEST_CASE("many bytes that wait behind those that are sent again follow them in order") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  FakeStream& stale = warm_up(proxy, client);
+  const std::string body = std::string(20'000, '1') + std::string(20'000, '2') + std::string(20'000, '3');
+  const std::string message = request("PUT", body);
+  client.sends(std::string_view(message).substr(0, message.size() - 40'000));
+  stale.sends_end();
+  client.sends(std::string_view(message).substr(message.size() - 40'000));
+  CHECK(body_of(proxy.backend(1).received) == body);
+}
+
+// ---- elsewhere
+
+TEST_CASE("a backend that refuses is passed over, and the client sees nothing of it") {
+  Proxy proxy(2, {Kind::ip});
+  FakeStream& client = proxy.client();
+  client.sends(request("POST", "hello"));
+  proxy.dialed(0).refuse();
+  FakeStream& other = proxy.backend(1);
+  CHECK(other.address() != proxy.dialed(0).address());
+  CHECK(body_of(other.received) == "hello");
+  other.sends(kOk);
+  CHECK(client.received.starts_with("HTTP/1.1 200 "));
+}
+
+TEST_CASE("a backend that does not answer a connect in time is passed over") {
+  Proxy proxy(2, {Kind::ip});
+  FakeStream& client = proxy.client();
+  client.sends(kGet);
+  proxy.net.pass(4'900);
+  CHECK(proxy.net.dials() == 1);
+  proxy.net.pass(200);
+  CHECK_FALSE(proxy.dialed(0).open());
+  proxy.backend(1).sends(kOk);
+  CHECK(client.received.ends_with("ok"));
+}
+
+TEST_CASE("a fresh connection that breaks before it has taken anything counts as none") {
+  Proxy proxy(2, {Kind::ip});
+  FakeStream& client = proxy.client();
+  client.sends(request("POST", "hello"));
+  proxy.dialed(0).abort();
+  proxy.dialed(0).connect();
+  CHECK(body_of(proxy.backend(1).received) == "hello");
+}
+
+TEST_CASE("when every backend refuses the client gets 503 and when to come back") {
+  Proxy proxy(3, {Kind::cookie});
+  FakeStream& client = proxy.client();
+  client.sends(kGet);
+  for (size_t i = 0; i < 3; ++i) proxy.dialed(i).refuse();
+  CHECK(client.received.starts_with("HTTP/1.1 503 "));
+  CHECK(contains(client.received, "\r\nRetry-After: "));
+  CHECK_FALSE(client.finished());
+}
+
+TEST_CASE("a dial that cannot even begin counts as refused") {
+  Proxy proxy(2, {Kind::ip});
+  proxy.net.can_dial = false;
+  FakeStream& client = proxy.client();
+  client.sends(kGet);
+  CHECK(client.received.starts_with("HTTP/1.1 503 "));
+}
+
+TEST_CASE("a session that may not move is refused while its home is away, and still lives there afterwards") {
+  conf::Settings settings = settings_of(2, {Kind::ip});
+  settings.pools[0].failover = conf::Failover::refuse;
+  Proxy proxy(settings);
+  FakeStream& client = proxy.client();
+  FakeStream& home = warm_up(proxy, client);
+  home.sends_end();
+  client.sends(kGet);
+  CHECK(proxy.dialed(1).address() == home.address());
+  proxy.dialed(1).refuse();
+  CHECK(client.received.starts_with("HTTP/1.1 503 "));
+  client.sends(kGet);
+  CHECK(proxy.dialed(2).address() == home.address());
+}
+
+// ---- patience
+
+TEST_CASE("within patience a request waits for its own home, and knocks until that is back") {
+  Proxy proxy(patient(3'000));
+  FakeStream& client = proxy.client();
+  FakeStream& home = warm_up(proxy, client);
+  home.sends_end();
+  client.sends(kGet);
+  size_t knocks = 1;
+  for (; proxy.net.now() < 1'000'000 + 2'000; proxy.net.pass(100)) {
+    if (proxy.net.dials() == knocks) continue;
+    CHECK(proxy.dialed(knocks).address() == home.address());
+    proxy.dialed(knocks++).refuse();
+  }
+  CHECK(knocks > 3);
+  CHECK(client.received == "");
+  proxy.net.pass(1'000);
+  proxy.backend(knocks).sends(kOk);
+  CHECK(client.received.ends_with("ok"));
+}
+
+TEST_CASE("when patience is over the session goes elsewhere, and stays there") {
+  Proxy proxy(patient(1'000));
+  FakeStream& client = proxy.client();
+  FakeStream& home = warm_up(proxy, client);
+  home.sends_end();
+  client.sends(kGet);
+  size_t knocks = 1;
+  while (proxy.dialed(knocks).address() == home.address()) {
+    proxy.dialed(knocks++).refuse();
+    while (proxy.net.dials() == knocks) proxy.net.pass(10);
+  }
+  CHECK(proxy.net.now() >= 1'000'000 + 1'000);
+  FakeStream& other = proxy.backend(knocks);
+  other.sends(kOk);
+  CHECK(client.received.ends_with("ok"));
+  client.sends(kGet);
+  CHECK(count(other.received, "GET ") == 2);
+}
+
+TEST_CASE("a client that has no session yet waits for nobody") {
+  Proxy proxy(patient(3'000));
+  FakeStream& client = proxy.client();
+  client.sends(kGet);
+  proxy.dialed(0).refuse();
+  CHECK(proxy.net.dials() == 2);
+}
+
+TEST_CASE("a client that goes while its request waits for its home leaves nothing behind") {
+  Proxy proxy(patient(3'000));
+  FakeStream& client = proxy.client();
+  warm_up(proxy, client).sends_end();
+  client.sends(kGet);
+  proxy.dialed(1).refuse();
+  client.sends_abort();
+  CHECK_FALSE(client.open());
+  proxy.net.pass(10'000);
+  CHECK(proxy.net.dials() == 2);
+}
+
+// ---- relay
+
+TEST_CASE("a slow client stops the reading of its answer after one read, and taking it starts that again") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.room = 0;
+  client.sends(kGet);
+  FakeStream& backend = proxy.backend();
+  constexpr size_t kSize = 1'000'000;
+  backend.sends("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(kSize) + "\r\n\r\n" +
+                std::string(kSize, 'b'));
+  CHECK(backend.paused());
+  CHECK(client.queued() <= net::Loop::kReadSize + 1024);
+  for (int i = 0; i < 100 && client.queued() != 0; ++i) {
+    client.drain();
+    backend.read_all();
+    REQUIRE(client.queued() <= net::Loop::kReadSize);
+  }
+  CHECK(body_of(client.received).size() == kSize);
+  client.room = kAll;
+  client.sends(kGet);
+  CHECK(count(backend.received, "GET ") == 2);
+}
+
+TEST_CASE("an answer that begins before the request's body has ended is passed on, and ends the connection") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends("PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nonly this");
+  FakeStream& backend = proxy.backend();
+  backend.sends("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno");
+  CHECK(client.received.starts_with("HTTP/1.1 413 "));
+  CHECK(contains(client.received, "\r\nConnection: close\r\n"));
+  CHECK(client.received.ends_with("no"));
+  CHECK(client.finished());
+  CHECK_FALSE(backend.open());
+}
+
+TEST_CASE("an answer that streams while its request streams does so to both ends") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends("POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n");
+  FakeStream& backend = proxy.backend();
+  backend.sends("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nuno\r\n");
+  CHECK(client.received.ends_with("3\r\nuno\r\n"));
+  client.sends("3\r\ntwo\r\n");
+  CHECK(backend.received.ends_with("3\r\ntwo\r\n"));
+  client.sends("0\r\n\r\n");
+  backend.sends("0\r\n\r\n");
+  CHECK(backend.received.ends_with("0\r\n\r\n"));
+  CHECK(client.received.ends_with("0\r\n\r\n"));
+}
+
+TEST_CASE("interim answers pass, in their place") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends("PUT /x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+  FakeStream& backend = proxy.backend();
+  CHECK(contains(backend.received, "\r\nExpect: 100-continue\r\n"));
+  backend.sends("HTTP/1.1 100 Continue\r\n\r\n");
+  CHECK(client.received.starts_with("HTTP/1.1 100 "));
+  client.sends("hi");
+  CHECK(backend.received.ends_with("hi"));
+  backend.sends(kOk);
+  CHECK(contains(client.received, "\r\n\r\nHTTP/1.1 200 "));
+}
+
+TEST_CASE("interim answers are not for HTTP/1.0 clients") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends("GET /x HTTP/1.0\r\n\r\n");
+  proxy.backend().sends("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + std::string(kOk));
+  CHECK(client.received.starts_with("HTTP/1.1 200 "));
+}
+
+TEST_CASE("trailers pass both ways") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(
+      "POST /x HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: te\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n0\r\nX-Up: 1\r\n\r\n");
+  FakeStream& backend = proxy.backend();
+  CHECK(backend.received.ends_with("0\r\nX-Up: 1\r\n\r\n"));
+  backend.sends("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Down: 2\r\n\r\n");
+  CHECK(client.received.ends_with("0\r\nX-Down: 2\r\n\r\n"));
+}
+
+TEST_CASE("an answer of a length that comes too short is cut short for the client too") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(kGet);
+  FakeStream& backend = proxy.backend();
+  backend.sends("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort");
+  backend.sends_end();
+  CHECK(client.received.ends_with("short"));
+  CHECK(client.finished());
+}
+
+TEST_CASE("a chunked answer that breaks off, or goes wrong, has no last chunk for the client either") {
+  for (const std::string_view rest : {"", "zz\r\n"}) {
+    CAPTURE(rest);
+    Proxy proxy;
+    FakeStream& client = proxy.client();
+    client.sends(kGet);
+    FakeStream& backend = proxy.backend();
+    backend.sends("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n");
+    backend.sends(rest);
+    backend.sends_end();
+    CHECK(client.received.ends_with("short\r\n"));
+    CHECK(client.finished());
+  }
+}
+
+TEST_CASE("where only the connection's end tells the body's, a cut answer ends in a reset") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends("GET / HTTP/1.0\r\n\r\n");
+  FakeStream& backend = proxy.backend();
+  backend.sends("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n");
+  backend.sends_end();
+  CHECK(client.end_seen == FakeStream::End::reset);
+}
+
+TEST_CASE("a backend that talks nonsense is a 502, and is not asked again") {
+  for (const std::string_view word :
+       {"nonsense\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "HTTP/2 200\r\n\r\n"}) {
+    CAPTURE(word);
+    Proxy proxy;
+    FakeStream& client = proxy.client();
+    client.sends(kGet);
+    FakeStream& backend = proxy.backend();
+    backend.sends(word);
+    CHECK(client.received.starts_with("HTTP/1.1 502 "));
+    CHECK_FALSE(client.finished());
+    CHECK_FALSE(backend.open());
+    CHECK(proxy.net.dials() == 1);
+  }
+}
+
+TEST_CASE("a body beyond the limit is a 413, whether its length is said or shows") {
+  conf::Settings settings = settings_of(1, {Kind::ip});
+  settings.limits.body = 10;
+  {
+    Proxy proxy(settings);
+    FakeStream& client = proxy.client();
+    client.sends(request("PUT", "hello, world"));
+    CHECK(client.received.starts_with("HTTP/1.1 413 "));
+    CHECK(proxy.net.dials() == 0);
+  }
+  Proxy proxy(settings);
+  FakeStream& client = proxy.client();
+  client.sends("PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nhello,\r\n");
+  FakeStream& backend = proxy.backend();
+  client.sends("6\r\n world\r\n");
+  CHECK(client.received.starts_with("HTTP/1.1 413 "));
+  CHECK(client.finished());
+  CHECK_FALSE(backend.open());
+}
+
+// ---- tunnels
+
+namespace {
+
+constexpr std::string_view kUpgrade =
+    "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+constexpr std::string_view kSwitch =
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+
+}  // namespace
+
+TEST_CASE("after an upgrade both ends talk to each other in whatever they like") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(kUpgrade);
+  FakeStream& backend = proxy.backend();
+  backend.sends(std::string(kSwitch) + "first words");
+  CHECK(contains(client.received, "\r\nUpgrade: websocket\r\n"));
+  CHECK(client.received.ends_with("\r\n\r\nfirst words"));
+  client.sends("\x81 no HTTP at all");
+  CHECK(backend.received.ends_with("\x81 no HTTP at all"));
+  backend.sends("\x82 nor here");
+  CHECK(client.received.ends_with("\x82 nor here"));
+}
+
+TEST_CASE("each end of a tunnel may end before the other") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(kUpgrade);
+  FakeStream& backend = proxy.backend();
+  backend.sends(kSwitch);
+  client.sends_end();
+  CHECK(backend.finished());
+  CHECK(backend.open());
+  backend.sends("last words");
+  CHECK(client.received.ends_with("last words"));
+  backend.sends_end();
+  CHECK(client.end_seen == FakeStream::End::orderly);
+  CHECK_FALSE(client.open());
+  CHECK_FALSE(backend.open());
+}
+
+TEST_CASE("a slow end of a tunnel stops the other") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(kUpgrade);
+  FakeStream& backend = proxy.backend();
+  backend.sends(kSwitch);
+  client.room = backend.room = 0;
+  const std::string flood(500'000, 'f');
+  client.sends(flood);
+  backend.sends(flood);
+  CHECK(client.paused());
+  CHECK(backend.paused());
+  CHECK(client.queued() <= net::Loop::kReadSize);
+  CHECK(backend.queued() <= net::Loop::kReadSize);
+  const size_t to_client = client.received.size();
+  const size_t to_backend = backend.received.size();
+  for (int i = 0; i < 100 && client.queued() + backend.queued() != 0; ++i) {
+    client.drain();
+    backend.drain();
+    client.read_all();
+    backend.read_all();
+  }
+  CHECK(client.received.size() == to_client + flood.size());
+  CHECK(backend.received.size() == to_backend + flood.size());
+}
+
+TEST_CASE("a switch of protocols that nobody asked for is a 502, and the client goes on") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(std::string(kGet) + std::string(kGet));
+  proxy.backend(0).sends(kSwitch);
+  CHECK(client.received.starts_with("HTTP/1.1 502 "));
+  proxy.backend(1).sends(kOk);
+  CHECK(client.received.ends_with("ok"));
+}
+
+TEST_CASE("a backend that declines an upgrade is answered like any other") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(kUpgrade);
+  proxy.backend().sends(kOk);
+  client.sends(kGet);
+  CHECK(contains(proxy.dialed(0).received, "GET /x "));
+}
+
+// ---- time
+
+TEST_CASE("a backend that does not answer in time is a 504") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(kGet);
+  FakeStream& backend = proxy.backend();
+  proxy.net.pass(59'900);
+  CHECK(client.received == "");
+  proxy.net.pass(200);
+  CHECK(client.received.starts_with("HTTP/1.1 504 "));
+  CHECK_FALSE(client.finished());
+  CHECK_FALSE(backend.open());
+}
+
+TEST_CASE("a client that pipelines gives its backend no longer for that") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(kGet);
+  proxy.backend();
+  for (int i = 0; i < 5; ++i) {
+    proxy.net.pass(11'000);
+    client.sends(kGet);
+  }
+  proxy.net.pass(5'100);
+  CHECK(client.received.starts_with("HTTP/1.1 504 "));
+}
+
+TEST_CASE("a backend whose answer trickles in, or that asks for patience, gets no longer for that") {
+  for (const std::string_view word : {"HTTP/1.1 102 Processing\r\n\r\n", "HTTP/1.1 200 OK\r\n"}) {
+    CAPTURE(word);
+    Proxy proxy;
+    FakeStream& client = proxy.client();
+    client.sends(kGet);
+    FakeStream& backend = proxy.backend();
+    proxy.net.pass(55'000);
+    backend.sends(word);
+    proxy.net.pass(5'100);
+    CHECK(contains(client.received, "HTTP/1.1 504 "));
+  }
+}
+
+TEST_CASE("a body that does not come in time is a 408; one that trickles is waited for") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n");
+  proxy.backend();
+  for (int i = 0; i < 4; ++i) {
+    proxy.net.pass(50'000);
+    client.sends("b");
+  }
+  CHECK(client.received == "");
+  proxy.net.pass(60'100);
+  CHECK(client.received.starts_with("HTTP/1.1 408 "));
+}
+
+TEST_CASE("an answer that stops is cut; one that trickles is waited for") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(kGet);
+  FakeStream& backend = proxy.backend();
+  backend.sends("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n");
+  for (int i = 0; i < 4; ++i) {
+    proxy.net.pass(50'000);
+    backend.sends("b");
+  }
+  CHECK(client.received.ends_with("bbbb"));
+  CHECK_FALSE(client.finished());
+  proxy.net.pass(60'100);
+  CHECK(client.finished());
+  CHECK_FALSE(backend.open());
+}
+
+TEST_CASE("a tunnel is cut only when neither end says anything") {
+  conf::Settings settings = settings_of(1, {Kind::ip});
+  settings.pools[0].timeouts.tunnel = conf::Duration(10'000);
+  Proxy proxy(settings);
+  FakeStream& client = proxy.client();
+  client.sends(kUpgrade);
+  FakeStream& backend = proxy.backend();
+  backend.sends(kSwitch);
+  for (int i = 0; i < 4; ++i) {
+    proxy.net.pass(9'000);
+    if (i % 2 == 0) client.sends("c");
+    if (i % 2 == 1) backend.sends("b");
+  }
+  CHECK(backend.open());
+  proxy.net.pass(10'100);
+  CHECK_FALSE(backend.open());
+  CHECK(client.finished());
+}
