@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <string>
@@ -196,7 +197,7 @@ inline void FakeStream::read(size_t most) {
   if (!unread_.empty()) {
     const size_t size = std::min({most, unread_.size(), net::Loop::kReadSize});
     // In a block of its own size, freed at once: a view that outlives the call is found by AddressSanitizer.
-    const std::unique_ptr<char[]> block(new char[size]);
+    const std::unique_ptr<char, void (*)(void*)> block(static_cast<char*>(std::malloc(size)), std::free);
     std::copy_n(unread_.data(), size, block.get());
     unread_.erase(0, size);
     read_bytes_ += size;
