@@ -10,37 +10,11 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/support/choices.h"
 #include "tests/support/peers.h"
 #include "tests/support/stage.h"
 
 namespace limpet::test {
-
-// Reads choices out of bytes; zeros once they are used up.
-class Choices {
- public:
-  explicit Choices(std::span<const uint8_t> bytes) : bytes_(bytes) {}
-  bool none_left() const { return bytes_.empty(); }
-  size_t below(size_t bound) {
-    if (bytes_.empty()) return 0;
-    const size_t value = bytes_.front();
-    bytes_ = bytes_.subspan(1);
-    return value % bound;
-  }
-  bool flip() { return below(2) == 1; }
-  bool one_in(size_t chances) { return below(chances) == chances - 1; }
-  template <class T, size_t N>
-  const T& of(const std::array<T, N>& list) {
-    return list[below(N)];
-  }
-  std::string_view text(size_t size) {
-    const auto piece = bytes_.first(std::min(size, bytes_.size()));
-    bytes_ = bytes_.subspan(piece.size());
-    return {reinterpret_cast<const char*>(piece.data()), piece.size()};
-  }
-
- private:
-  std::span<const uint8_t> bytes_;
-};
 
 class ExchangeScript {
  public:

@@ -35,7 +35,7 @@ def eventually(condition, patience=PATIENCE, what=None):
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"did not happen within {patience} s: {what or condition}")
+            raise AssertionError(f"did not happen within {patience} s: {what() if callable(what) else what or condition}")
         time.sleep(0.002)
 
 
