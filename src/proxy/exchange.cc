@@ -72,7 +72,7 @@ void Exchange::start(ClientSide& client) {
   end_ = "ok";
   status_ = 0;
   retries_ = 0;
-  waiting_for_home_ = connected_ = fresh_only_ = sent_any_ = send_failed_ = keeps_body_ = false;
+  waiting_for_home_ = connected_ = fresh_only_ = fresh_again_ = sent_any_ = send_failed_ = keeps_body_ = false;
   request_ended_ = client_ended_ = backend_ended_ = response_begun_ = response_ended_ = whole_ = false;
   client_address_ = client.peer().address;
   phase_ = Phase::identify;
@@ -292,7 +292,7 @@ void Exchange::on_body(std::string_view piece) {
   bytes_in_ += piece.size();
   const uint64_t most = context_.settings.limits.body;
   if (most != 0 && bytes_in_ > most) return fail({413, "the request's body is too large", "too_large"});
-  const bool may_go_again = !sent_any_ || (backend_->reused() && request_.idempotent());
+  const bool may_go_again = !sent_any_ || request_.idempotent();
   keeps_body_ = keeps_body_ && may_go_again && bytes_in_ <= kMostKept;
   if (keeps_body_) sent_body_.append(piece);
   send_body_to_backend(piece);
@@ -484,16 +484,20 @@ void Exchange::connect_failed() {
   phase_ = Phase::choose;
 }
 
-// A used connection that ended before it said anything was closed by a backend that had not seen the request
-// (RFC 9112, section 9.3.1); still, only a request that may be repeated is.
+// A used connection that ended before it said anything was most likely closed by a backend that had not seen
+// the request (RFC 9112, section 9.3.1); a new one, by a backend that died. Only a request that may be repeated
+// is, and on a new connection once at most: it may be what the backend dies of.
 bool Exchange::can_send_again() const {
-  return backend_->reused() && !backend_->has_answered() && request_.idempotent() && keeps_body_;
+  const bool has_a_chance = backend_->reused() || !fresh_again_;
+  return has_a_chance && !backend_->has_answered() && request_.idempotent() && keeps_body_;
 }
 
+// To the same backend: whether that is out of service shows when it is connected to.
 void Exchange::send_again() {
+  fresh_again_ = fresh_again_ || !backend_->reused();
+  fresh_only_ = true;
   drop_backend();
   ++retries_;
-  fresh_only_ = true;
   phase_ = Phase::connect;
 }
 

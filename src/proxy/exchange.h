@@ -134,6 +134,7 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   bool waiting_for_home_ = false;  // between two attempts at a home that does not answer
   bool connected_ = false;
   bool fresh_only_ = false;      // a used connection has failed this request already
+  bool fresh_again_ = false;     // and so has a new one, after the request was sent
   bool sent_any_ = false;        // something of the request went out on this connection
   bool send_failed_ = false;     // the connection takes no more
   bool keeps_body_ = false;      // sent_body_ holds all of the body so far

@@ -10,6 +10,7 @@ from support.session_app import session_servers
 from support.wire import Closed, eventually
 
 WORKERS = 4
+pytestmark = pytest.mark.workers
 
 
 def test_there_are_as_many_workers_as_asked_for(scene):

@@ -65,15 +65,28 @@ TEST_CASE("a request whose used connection takes no bytes goes out again on a ne
   CHECK(client.received.ends_with("ok"));
 }
 
-TEST_CASE("a request that went out is sent again once, not for ever") {
+TEST_CASE("a request that went out on new connections is sent again once, not for ever") {
   Proxy proxy;
   FakeStream& client = proxy.client();
   FakeStream& stale = warm_up(proxy, client);
   client.sends(kGet);
   stale.sends_end();
   proxy.backend(1).sends_end();
+  proxy.backend(2).sends_end();
   CHECK(client.received.starts_with("HTTP/1.1 502 "));
-  CHECK(proxy.net.dials() == 2);
+  CHECK(proxy.net.dials() == 3);
+}
+
+TEST_CASE("a GET under way at a backend that dies goes to another one") {
+  Proxy proxy(2, {Kind::ip});
+  FakeStream& client = proxy.client();
+  client.sends(kGet);
+  proxy.backend(0).sends_end();
+  proxy.dialed(1).refuse();
+  proxy.backend(2).sends(kOk);
+  CHECK(client.received.ends_with("ok"));
+  CHECK(*proxy.dialed(0).address() == *proxy.dialed(1).address());
+  CHECK(*proxy.dialed(0).address() != *proxy.dialed(2).address());
 }
 
 TEST_CASE("a POST that went out is not sent again") {
