@@ -24,7 +24,7 @@ constexpr auto kTokenOctets = [] {
 // By length and one telling letter first: most names are not of interest, and that shows at once.
 FieldName field_name(std::string_view name) {
   char low[24] = {};
-  if (name.size() < sizeof low) std::memcpy(low, name.data(), name.size());
+  std::copy_n(name.data(), std::min(name.size(), sizeof low), low);
   for (size_t at = 0; at < sizeof low; at += sizeof(uint64_t)) {
     uint64_t eight;
     std::memcpy(&eight, low + at, sizeof eight);
@@ -58,8 +58,9 @@ FieldName field_name(std::string_view name) {
       if (first == 'c') return is("cache-control", FieldName::cache_control);
       break;
     case 14:
-      return first == 'c' ? is("content-length", FieldName::content_length)
-                          : is("http2-settings", FieldName::http2_settings);
+      if (first == 'c') return is("content-length", FieldName::content_length);
+      if (first == 'h') return is("http2-settings", FieldName::http2_settings);
+      break;
     case 15:
       if (first == 'x' && is("x-forwarded-for", FieldName::x_forwarded_for) != FieldName::other) {
         return FieldName::x_forwarded_for;

@@ -68,19 +68,19 @@ bool is_token(std::string_view text);
 std::string_view trimmed(std::string_view text);  // of spaces and tabs (OWS) at both ends
 
 // Calls `visit` with each member of a comma-separated list (RFC 9110, section 5.6.1), trimmed, empty ones
-// left out. Commas in quoted strings do not separate.
-template <typename Visit>
+// left out. Commas in quoted strings do not separate. Parameters are such a list with another separator.
+template <char kSeparator = ',', typename Visit>
 void for_each_member(std::string_view list, Visit&& visit) {
   size_t begin = 0;
   bool quoted = false;
   for (size_t at = 0; at <= list.size(); ++at) {
     if (at < list.size()) {
       if (list[at] == '"') quoted = !quoted;
-      if (quoted && list[at] == '\\') {
+      if (quoted && list[at] == '\\' && at + 1 < list.size()) {
         ++at;
         continue;
       }
-      if (list[at] != ',' || quoted) continue;
+      if (list[at] != kSeparator || quoted) continue;
     }
     const std::string_view member = trimmed(list.substr(begin, at - begin));
     if (!member.empty()) visit(member);

@@ -29,7 +29,7 @@ struct Body {
 struct Fields {
   std::vector<Field> list;
   std::vector<FieldName> names;  // of the same size
-  FieldSet seen;                 // the names that there are, as received: most questions end here
+  FieldSet seen;                 // the names that there are: most questions end here
 
   void clear() {
     list.clear();

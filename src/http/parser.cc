@@ -55,6 +55,8 @@ ConnectionOptions read_connection(Fields& fields) {
       }
     });
   }
+  fields.seen = {};
+  for (const FieldName name : fields.names) fields.seen.add(name);
   return options;
 }
 
@@ -142,6 +144,10 @@ HeadSearch check_octets(std::string_view head) {
   return {head.size(), {}};
 }
 
+bool has_controls(std::string_view value) {
+  return std::any_of(value.begin(), value.end(), [](char c) { return (c >= 0 && c < ' ' && c != '\t') || c == 0x7f; });
+}
+
 // The lines of a trailer section that find_head() has found in order.
 Fault parse_trailers(std::string_view section, Fields& out) {
   while (section.size() > 2) {
@@ -151,6 +157,7 @@ Fault parse_trailers(std::string_view section, Fields& out) {
     const size_t colon = line.find(':');
     if (colon == std::string_view::npos || !is_token(line.substr(0, colon)))
       return {400, "a trailer line without a name"};
+    if (has_controls(line)) return {400, "a control character in a trailer"};
     out.add(line.substr(0, colon), trimmed(line.substr(colon + 1)));
     if (out.size() > kMostTrailers) return {431, "too many trailers"};
   }
@@ -193,7 +200,7 @@ struct Parser::Callbacks {
   }
   static int on_value(llhttp_t* parser, const char* at, size_t size) {
     Parser& p = self(parser);
-    p.fields_->add(p.name_, {at, size});
+    p.fields_->add(p.name_, trimmed({at, size}));
     return 0;
   }
   static int on_head_end(llhttp_t* parser) { return self(parser).bodiless_ ? 1 : 0; }
@@ -329,6 +336,9 @@ Fault Parser::parse_response(std::string_view head, const HeadLimits& limits, bo
   } else {
     if (read_framing(out.fields, out.minor_version, out.body, has_framing)) {
       return {502, "the length of the backend's answer is ambiguous"};
+    }
+    if ((out.body.kind == BodyKind::chunked) != ((parser_.flags & F_CHUNKED) != 0)) {
+      return {502, "the backend's transfer coding is ambiguous"};  // llhttp would read on to the connection's end
     }
     if (!has_framing) out.body.kind = BodyKind::until_close;
     ended_ = out.body.kind == BodyKind::none;

@@ -18,9 +18,9 @@ bool is_authority(std::string_view text) {
   size_t end = 0;
   if (!text.empty() && text[0] == '[') {
     end = text.find(']');
-    if (end == std::string_view::npos || end < 3) return false;
+    if (end == std::string_view::npos) return false;
     const std::string_view inside = text.substr(1, end - 1);
-    if (inside.find_first_not_of("0123456789abcdefABCDEF:.") != std::string_view::npos) return false;
+    if (inside.find(':') == std::string_view::npos || !conf::IpAddress::parse(inside)) return false;
     ++end;
   } else {
     while (end < text.size() && is_host_octet(text[end])) ++end;
@@ -43,7 +43,7 @@ Fault split_absolute(RequestHead& request) {
   const size_t begin = colon + 3;
   const size_t end = std::min(request.target.find_first_of("/?#", begin), request.target.size());
   const std::string_view authority = request.target.substr(begin, end - begin);
-  if (authority.empty() || !is_authority(authority))
+  if (authority.empty() || authority[0] == ':' || !is_authority(authority))
     return {400, "the request target's authority is not valid"};
   request.absolute_form = true;
   request.host = authority;
