@@ -11,10 +11,20 @@ namespace {
 
 enum class Form { text, html, json };
 
-double quality(std::string_view member) {
-  const size_t at = member.find("q=");
-  return at == std::string_view::npos ? 1.0
-                                      : std::strtod(std::string(member.substr(at + 2, 5)).c_str(), nullptr);
+// RFC 9110, section 12.4.2.
+double quality(std::string_view parameters) {
+  double weight = 1;
+  for_each_member<';'>(parameters, [&](std::string_view parameter) {
+    if (equals_ignoring_case(parameter.substr(0, 2), "q="))
+      weight = std::strtod(std::string(parameter.substr(2, 5)).c_str(), nullptr);
+  });
+  return weight;
+}
+
+bool is_json(std::string_view type) {
+  constexpr std::string_view kSuffix = "+json";
+  return equals_ignoring_case(type, "application/json") ||
+         (type.size() > kSuffix.size() && equals_ignoring_case(type.substr(type.size() - kSuffix.size()), kSuffix));
 }
 
 // The best of the three forms by Accept (RFC 9110, section 12.5.1); text when all are as good, or none is
@@ -23,12 +33,11 @@ Form preferred_form(std::string_view accept) {
   Form best = Form::text;
   double best_quality = 0;
   for_each_member(accept, [&](std::string_view member) {
-    std::string_view type = member.substr(0, member.find(';'));
-    while (type.ends_with(' ')) type.remove_suffix(1);
+    const std::string_view type = trimmed(member.substr(0, member.find(';')));
     Form form = Form::text;
     if (equals_ignoring_case(type, "text/html") || equals_ignoring_case(type, "application/xhtml+xml")) {
       form = Form::html;
-    } else if (equals_ignoring_case(type, "application/json") || type.ends_with("+json")) {
+    } else if (is_json(type)) {
       form = Form::json;
     } else if (!equals_ignoring_case(type, "text/plain") && !equals_ignoring_case(type, "text/*")) {
       return;

@@ -28,16 +28,26 @@ std::optional<IpAddress> parse_node(std::string_view text) {
 
 // The value of `for` in one element of Forwarded, unquoted (RFC 7239, section 4).
 std::string_view for_parameter(std::string_view element) {
-  while (!element.empty()) {
-    const size_t end = std::min(element.find(';'), element.size());
-    std::string_view pair = trimmed(element.substr(0, end));
-    element.remove_prefix(std::min(end + 1, element.size()));
-    if (pair.size() < 4 || !equals_ignoring_case(pair.substr(0, 4), "for=")) continue;
-    pair.remove_prefix(4);
-    if (pair.size() >= 2 && pair.front() == '"' && pair.back() == '"') pair = pair.substr(1, pair.size() - 2);
-    return pair;
+  std::string_view value;
+  for_each_member<';'>(element, [&](std::string_view pair) {
+    if (value.empty() && equals_ignoring_case(pair.substr(0, 4), "for=")) value = pair.substr(4);
+  });
+  const bool quoted = value.size() >= 2 && value.front() == '"' && value.back() == '"';
+  return quoted ? value.substr(1, value.size() - 2) : value;
+}
+
+// The last comma of a list that stands in no quoted string. Looked for from the right: what a proxy that is
+// believed has added is sound there, whatever quotes a client left open before it.
+size_t last_comma(std::string_view list) {
+  bool quoted = false;
+  for (size_t at = list.size(); at-- > 0;) {
+    if (list[at] == ',' && !quoted) return at;
+    if (list[at] != '"') continue;
+    size_t backslashes = 0;
+    while (backslashes < at && list[at - 1 - backslashes] == '\\') ++backslashes;
+    if (!quoted || backslashes % 2 == 0) quoted = !quoted;
   }
-  return {};
+  return std::string_view::npos;
 }
 
 // Walks one field's chain of addresses from the right while they are trusted proxies.
@@ -46,7 +56,7 @@ IpAddress walk_chain(IpAddress client, const conf::Listener& listener, const Fie
     if (fields.names[i] != name) continue;
     std::string_view rest = fields.list[i].value;
     while (!rest.empty()) {
-      const size_t comma = rest.rfind(',');
+      const size_t comma = last_comma(rest);
       std::string_view member = comma == std::string_view::npos ? rest : rest.substr(comma + 1);
       rest = comma == std::string_view::npos ? std::string_view{} : rest.substr(0, comma);
       member = trimmed(member);
