@@ -61,6 +61,7 @@ enum class AffinityKind : uint8_t { ip, cookie, session_id };
 enum class Storage : uint8_t { local, backup, replicated, shared };
 enum class Placement : uint8_t { least_sessions, round_robin, hash, random_two };
 enum class Failover : uint8_t { move, refuse };
+enum class Failback : uint8_t { stay, go_home };
 enum class SameSite : uint8_t { unset, lax, strict, none };
 
 struct IpAffinity {
@@ -104,11 +105,49 @@ struct PoolTimeouts {
   bool operator==(const PoolTimeouts&) const = default;
 };
 
+struct StatusRange {  // of HTTP status codes
+  uint16_t from = 0, to = 0;
+  bool contains(int status) const { return from <= status && status <= to; }
+  bool operator==(const StatusRange&) const = default;
+};
+
+// How a backend is asked whether it can serve.
+struct HealthCheck {
+  enum class Kind : uint8_t { none, tcp, http };
+  Kind kind = Kind::none;
+  std::string method = "GET";
+  std::string path = "/";
+  std::string host;  // of the Host field; empty: the backend's address
+  std::vector<StatusRange> status = {{200, 399}};  // what passes
+  std::string body;                                // a text that it has to contain; empty: any
+  std::vector<StatusRange> drain_status;           // what asks to be drained
+  uint16_t port = 0;                               // 0: the backend's own
+  bool tls = false;
+  Duration interval = 5s;
+  Duration fast_interval = 1s;  // while it is down, and until `rise` or `fall` is reached
+  Duration timeout = 2s;
+  uint32_t rise = 2;  // passes in succession until it is up
+  uint32_t fall = 3;  // failures in succession until it is down
+  bool operator==(const HealthCheck&) const = default;
+};
+
+// What requests tell about a backend's health: connections that fail, that are reset before an answer, or that
+// time out.
+struct PassiveHealth {
+  uint32_t failures = 5;  // within the window until it is down; 0: never
+  Duration window = 10s;
+  std::vector<StatusRange> status;  // answers that count as failures
+  uint32_t max_down_percent = 50;   // of the pool's backends, on this evidence alone
+  bool operator==(const PassiveHealth&) const = default;
+};
+
 struct Backend {
   std::string name;
   Address address;
   uint32_t weight = 100;      // 0..65535, relative; 0: no new sessions, its own only
   uint32_t max_sessions = 0;  // 0: no limit
+  std::string backup;         // the backend with a copy of its sessions; empty: the next in rendezvous order
+  HealthCheck health;         // the pool's, but for what is said here
   bool operator==(const Backend&) const = default;
 };
 
@@ -123,11 +162,17 @@ struct Pool {
   Storage storage = Storage::local;
   Placement placement = Placement::least_sessions;
   Failover failover = Failover::move;
+  Failback failback = Failback::stay;
+  std::vector<std::string> stateless_paths;  // prefixes as a route's; these requests need no home
   Duration patience = 0s;             // how long a request waits for its own home before it is failed over
   Duration idle_timeout = 30min;      // a session not seen for this long has expired
   Duration unreturned_timeout = 60s;  // the same until its client has come back once
   uint64_t max_sessions = 1'000'000;  // in the session table
+  Duration slow_start = 0s;           // until a backend that came up has its whole share of new sessions
+  Duration drain_timeout = 1h;        // how long a draining backend keeps its sessions, and a down one its exchanges
   PoolTimeouts timeouts;
+  HealthCheck health;
+  PassiveHealth passive;
   std::vector<Backend> backends;  // at least one, and at least one whose weight is not 0
 
   std::string cookie_name() const;  // the one that is sent; never empty
@@ -169,6 +214,13 @@ struct Secrets {
   bool operator==(const Secrets&) const = default;
 };
 
+// Where the dashboard, the metrics and the commands are served.
+struct Status {
+  std::optional<Address> address = Address{Address::Kind::ip, "127.0.0.1", 9180};  // none: nowhere
+  std::string token;  // for what changes anything; empty: whoever can connect may. Not empty beyond loopback
+  bool operator==(const Status&) const = default;
+};
+
 struct Settings {
   uint32_t workers = 0;  // 0: one for each core
   Duration shutdown_timeout = 30s;
@@ -177,6 +229,7 @@ struct Settings {
   Secrets secrets;
   Limits limits;
   ClientTimeouts timeouts;
+  Status status;
   std::vector<Listener> listeners;
   std::vector<Route> routes;
   std::vector<Pool> pools;

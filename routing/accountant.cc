@@ -20,32 +20,42 @@ struct Accountant::Answer {
   const uint32_t now;
   Room room;  // what choose() reserved at choice.slot, until a session uses it
 
+  // The table knew the session, and the answer comes from its home.
+  bool is_from_home() const {
+    const Reason reason = choice.reason;
+    return identity.tracked && (reason == Reason::bound || reason == Reason::failed_over || reason == Reason::failed_back);
+  }
   bool was_guess() const {
     return identity.tracked && identity.kind == Kind::session_id &&
            (choice.reason == Reason::hash || choice.reason == Reason::token);
   }
 };
 
-Accountant::Accountant(const conf::Pool& pool, const Identifier& identifier, SessionTable& table,
-                       uint64_t seed)
+Accountant::Accountant(const conf::Pool& pool, const Identifier& identifier, Memory& memory, uint64_t seed)
     : tracked_(pool.affinity.front()),
       session_id_(pool.session_id),
       identifier_(identifier),
-      table_(table),
+      memory_(memory),
+      table_(memory.table),
       session_numbers_(seed) {}
 
 Outcome Accountant::account(const Identity& identity, const Choice& choice, const Fleet& fleet,
                             const RequestView& request, const ResponseView& response, uint32_t now) {
   Answer answer{identity, choice, fleet, now, choice.reserved ? Room::reserved : Room::none};
-  if (tracked_ == Kind::session_id) learn_ids(answer, request, response);
+  if (tracked_ == Kind::session_id) {
+    learn_ids(answer, request, response);
+  } else if (choice.unanswered) {
+    table_.answered(identity.key, choice.slot, now, false);
+  }
   Outcome outcome;
-  if (identifier_.cookie()) outcome.token = token(answer);
-  if (answer.room == Room::reserved) table_.release(choice.slot);
+  if (identifier_.cookie() && !identity.stateless) outcome.token = token(answer);
+  if (answer.room == Room::reserved) table_.homes().release(choice.slot);
   return outcome;
 }
 
 void Accountant::open(Answer& answer, uint64_t key) {
-  if (table_.open(key, answer.choice.slot, answer.now, answer.room).added) answer.room = Room::none;
+  const auto held = table_.open(key, answer.choice.slot, answer.now, answer.room, SessionTable::Begun::by_answer);
+  if (held.added) answer.room = Room::none;
 }
 
 // Deletions first: an answer that ends one session and begins another is a logout, then a login.
@@ -58,17 +68,18 @@ void Accountant::learn_ids(Answer& answer, const RequestView& request, const Res
   const auto end = std::transform(learned.set().begin(), learned.set().end(), keys.begin(),
                                   [&](std::string_view id) { return identifier_.key_of_id(id); });
   const Identity& identity = answer.identity;
-  const bool confirmed = identity.tracked && std::find(keys.begin(), end, identity.key) != end;
+  const bool kept = identity.tracked && std::find(keys.begin(), end, identity.key) != end;
+  const bool replaced = end != keys.begin() && !kept;
+  if (answer.choice.unanswered) table_.answered(identity.key, answer.choice.slot, answer.now, replaced);
   // The home itself gave its session another id. One takes the old one's place; any other is a session beside
   // it.
-  bool renewable = identity.tracked && answer.choice.reason == Reason::bound && !confirmed;
+  bool renewable = answer.is_from_home() && !kept;
   for (auto key = keys.begin(); key != end; ++key) {
     const bool renewed = renewable && table_.renew(identity.key, *key, answer.choice.slot, answer.now);
     if (!renewed) open(answer, *key);
     renewable = false;
   }
-  const bool missed = answer.was_guess() && end != keys.begin() && !confirmed;
-  if (missed) guesses_missed_.fetch_add(1, std::memory_order_relaxed);
+  if (answer.was_guess() && replaced) memory_.guesses_missed.fetch_add(1, std::memory_order_relaxed);
 }
 
 // A client that has an id is recognised by it; the token is for clients that had nothing, and goes on for
@@ -95,7 +106,7 @@ std::optional<std::string> Accountant::renew_token(const Answer& answer) {
     return std::nullopt;
   if (tracked_ == Kind::cookie) {
     // The session may have moved on since this request left.
-    if (const Slot found = table_.find(identity.key, answer.now); found != kNoSlot) home = found;
+    if (const Slot found = table_.find(identity.key, answer.now).home; found != kNoSlot) home = found;
     if (home >= answer.fleet.backends.size()) return std::nullopt;
   }
   return identifier_.cookie()->seal(

@@ -2,7 +2,6 @@
 // name, or ends.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -11,23 +10,21 @@
 #include "routing/decision.h"
 #include "routing/fleet.h"
 #include "routing/identifier.h"
+#include "routing/memory.h"
 #include "routing/random.h"
 #include "routing/request_view.h"
-#include "routing/session_table.h"
 
 namespace limpet::routing {
 
 // Thread-safe.
 class Accountant {
  public:
-  // `identifier` and `table` outlive the accountant. `seed`: random; session numbers begin there.
-  Accountant(const conf::Pool& pool, const Identifier& identifier, SessionTable& table, uint64_t seed);
+  // `identifier` and `memory` outlive the accountant. `seed`: random; session numbers begin there.
+  Accountant(const conf::Pool& pool, const Identifier& identifier, Memory& memory, uint64_t seed);
 
   // See Router::account().
   Outcome account(const Identity& identity, const Choice& choice, const Fleet& fleet,
                   const RequestView& request, const ResponseView& response, uint32_t now);
-
-  uint64_t guesses_missed() const { return guesses_missed_.load(std::memory_order_relaxed); }
 
  private:
   struct Answer;  // the arguments of account(), and whether its room is still reserved
@@ -41,9 +38,9 @@ class Accountant {
   const conf::AffinityKind tracked_;
   const conf::SessionIdAffinity session_id_;
   const Identifier& identifier_;
+  Memory& memory_;
   SessionTable& table_;
   SharedRandom session_numbers_;
-  std::atomic<uint64_t> guesses_missed_{0};
 };
 
 }  // namespace limpet::routing

@@ -8,6 +8,8 @@ namespace {
 
 using Kind = conf::AffinityKind;
 using Room = SessionTable::Room;
+using Begun = SessionTable::Begun;
+using Cost = SessionTable::Cost;
 
 // A pick whose last room a concurrent request took is repeated. Each time somebody else got on, so only a
 // storm reaches this.
@@ -24,22 +26,31 @@ struct Chooser::Request {
     const auto& backends = candidates.fleet.backends;
     return home < backends.size() && backends[home].serves_its_own() && !candidates.tried.contains(home);
   }
+  bool may_wait_for(Slot home) const {
+    const auto& backends = candidates.fleet.backends;
+    return candidates.tried.patient && home < backends.size() && backends[home].state == BackendState::down &&
+           !candidates.tried.contains(home);
+  }
 };
 
-Chooser::Chooser(const conf::Pool& pool, SessionTable& table, uint64_t seed)
+Chooser::Chooser(const conf::Pool& pool, Memory& memory, uint64_t seed)
     : failover_(pool.failover),
+      failback_(pool.failback),
+      storage_(pool.storage),
       idle_timeout_(whole_seconds(pool.idle_timeout)),
-      table_(table),
+      memory_(memory),
+      table_(memory.table),
       placement_(pool.placement, seed) {}
 
 Choice Chooser::choose(const Identity& identity, const Fleet& fleet, const Tried& tried, uint32_t now) {
-  const Request request{identity, {fleet, tried, table_}, now};
-  if (began_.load(std::memory_order_relaxed) == 0) began_.store(now, std::memory_order_relaxed);
+  const Request request{identity, {fleet, tried, table_.homes()}, now};
+  if (memory_.began.load(std::memory_order_relaxed) == 0) memory_.began.store(now, std::memory_order_relaxed);
+  if (identity.stateless) return place(request, Reason::stateless);
   if (!identity.has_key) return place(request, Reason::placed);
   if (!identity.tracked) return choose_untracked(request);
   const auto visit = tried.count == 0 ? SessionTable::Visit::first : SessionTable::Visit::retry;
-  const Slot home = table_.find_and_touch(identity.key, now, visit);
-  if (home != kNoSlot) return stay_or_move(request, home, Reason::bound);
+  const SessionTable::Found found = table_.find_and_touch(identity.key, now, visit);
+  if (found.home != kNoSlot) return go_home(request, found);
   switch (identity.kind) {
     case Kind::ip:
       return choose_unknown_ip(request);
@@ -55,31 +66,26 @@ Choice Chooser::choose(const Identity& identity, const Fleet& fleet, const Tried
 Choice Chooser::choose_unknown_ip(const Request& request) {
   const Choice choice = place_by_hash(request, Reason::hash);
   if (!choice) return choice;
-  const SessionTable::Held held = table_.open(request.identity.key, choice.slot, request.now, Room::reserved);
+  const SessionTable::Held held =
+      table_.open(request.identity.key, choice.slot, request.now, Room::reserved, Begun::by_request);
   return settle(request, choice, held);
 }
 
 // The session existed before: another process, or this one before it was restarted or pushed the session out,
-// made the token.
+// made the token. Its home may have left the pool for good.
 Choice Chooser::choose_unknown_cookie(const Request& request) {
-  const uint64_t key = request.identity.key;
   if (has_idled_out(request)) return place(request, Reason::placed);
-  if (request.identity.token_home != kNoSlot) {
-    const SessionTable::Held held = table_.restore(key, request.identity.token_home, request.now, Room::none);
-    return stay_or_move(request, held.home, Reason::token);
-  }
-  // Its home has left the pool for good, so there is nowhere to wait for.
-  const Choice choice = place(request, Reason::failed_over);
-  if (!choice) return choice;
-  const SessionTable::Held held = table_.restore(key, choice.slot, request.now, Room::reserved);
-  return settle(request, choice, held);
+  const Slot named = request.identity.token_home;
+  const Slot home = named == kNoSlot ? kGoneSlot : named;
+  const SessionTable::Held held = table_.restore(request.identity.key, home, request.now, Room::none);
+  return stay_or_move(request, {.home = held.home, .first_home = held.home}, Reason::token);
 }
 
 // Had the client been here since its token was sent, the table would know: the quarter of idle_timeout that a
 // token lasts longer is for those of a process before this one.
 bool Chooser::has_idled_out(const Request& request) const {
   const uint32_t renewed = request.identity.token_renewed;
-  return elapsed(renewed, request.now) > idle_timeout_ && renewed >= began_.load(std::memory_order_relaxed);
+  return elapsed(renewed, request.now) > idle_timeout_ && renewed >= memory_.began.load(std::memory_order_relaxed);
 }
 
 // A guess, and it opens nothing: only the application knows whether the id is one of its own. The room is for
@@ -87,45 +93,103 @@ bool Chooser::has_idled_out(const Request& request) const {
 Choice Chooser::choose_unknown_id(const Request& request) {
   const Slot home = request.identity.token_home;
   if (!request.can_be_served_by(home)) return place_by_hash(request, Reason::hash);
-  return {home, Reason::token, table_.reserve(home, request.candidates.fleet.backends[home].max_sessions)};
+  return take_place(request, home);
 }
 
 Choice Chooser::choose_untracked(const Request& request) {
   if (request.identity.kind != Kind::cookie) return place_by_hash(request, Reason::hash);
   const Slot home = request.identity.token_home;
   if (!request.can_be_served_by(home)) return place(request, Reason::placed);
-  return {home, Reason::token, table_.reserve(home, request.candidates.fleet.backends[home].max_sessions)};
+  return take_place(request, home);
+}
+
+// At the home that a token names, with room for the session that the answer may open.
+Choice Chooser::take_place(const Request& request, Slot home) {
+  const uint32_t limit = request.candidates.fleet.backends[home].max_sessions;
+  return {.slot = home, .reason = Reason::token, .reserved = table_.homes().reserve(home, limit)};
 }
 
 // After a session was begun at a choice with room reserved: there, or where a concurrent request had begun
 // it.
 Choice Chooser::settle(const Request& request, Choice choice, SessionTable::Held held) {
   choice.reserved = false;
+  choice.unanswered = true;
   if (held.added) return choice;
-  table_.release(choice.slot);
-  return stay_or_move(request, held.home, Reason::bound);
+  table_.homes().release(choice.slot);
+  return stay_or_move(request, {held.home, held.home, true}, Reason::bound);
 }
 
-// For a session that the table holds at `home`.
-Choice Chooser::stay_or_move(const Request& request, Slot home, Reason reason) {
+// For a session that the table holds.
+Choice Chooser::go_home(const Request& request, SessionTable::Found found) {
+  if (failback_ == conf::Failback::go_home && found.home != found.first_home) {
+    if (const Choice back = fail_back(request, found)) return back;
+  }
+  return stay_or_move(request, found, Reason::bound);
+}
+
+// Where its first home serves again; where that has no room, or a concurrent request was faster, nowhere.
+Choice Chooser::fail_back(const Request& request, SessionTable::Found found) {
+  const Fleet& fleet = request.candidates.fleet;
+  if (!request.candidates.usable(found.first_home)) return {};
+  if (!table_.homes().reserve(found.first_home, fleet.backends[found.first_home].max_sessions)) return {};
+  const SessionTable::Held held = table_.move(request.identity.key, found.home, found.first_home, request.now,
+                                              cost(fleet, found.home, found.first_home));
+  if (held.added) return {.slot = found.first_home, .reason = Reason::failed_back, .unanswered = true};
+  table_.homes().release(found.first_home);
+  return {};
+}
+
+Choice Chooser::stay_or_move(const Request& request, SessionTable::Found found, Reason reason) {
   for (size_t moves = 0; moves <= Tried::kMost; ++moves) {
-    if (request.can_be_served_by(home)) return {home, reason};
-    if (failover_ == conf::Failover::refuse) return {kNoSlot, Reason::refused};
-    reason = Reason::failed_over;
-    // Addresses and ids go where every balancer sends them; a token tells the others where its session went.
-    Choice next =
-        request.identity.kind == Kind::cookie ? place(request, reason) : place_by_hash(request, reason);
+    const Slot home = found.home;
+    if (request.can_be_served_by(home))
+      return {.slot = home, .reason = reason, .unanswered = found.unanswered};
+    if (request.may_wait_for(home)) return {.reason = Reason::away, .home = home};
+    // There is no waiting for what has left the pool.
+    if (failover_ == conf::Failover::refuse && home != kGoneSlot) return {.reason = Reason::refused, .home = home};
+    Choice next = refuge(request, home);
     if (!next) return next;
-    const SessionTable::Held held = table_.move(request.identity.key, home, next.slot, request.now);
+    const SessionTable::Held held = table_.move(request.identity.key, home, next.slot, request.now,
+                                                cost(request.candidates.fleet, home, next.slot));
     if (held.home == kNoSlot) return next;  // it ended just now
     if (held.added) {
       next.reserved = false;
+      next.unanswered = true;
       return next;
     }
-    table_.release(next.slot);
-    home = held.home;  // a concurrent request was faster: follow it
+    table_.homes().release(next.slot);
+    found = {held.home, held.home, true};  // a concurrent request was faster: follow it
+    reason = Reason::failed_over;
   }
   return {};
+}
+
+// Where a session goes whose home is gone: to its backup, where there is one. Else addresses and ids go where
+// every balancer sends them; a token tells the others where its session went.
+Choice Chooser::refuge(const Request& request, Slot home) {
+  const Candidates& candidates = request.candidates;
+  const auto& backends = candidates.fleet.backends;
+  if (storage_ == conf::Storage::backup && home < backends.size()) {
+    const Slot backup = backends[home].backup;
+    const bool serves = backup != kNoSlot && candidates.usable(backup);
+    if (serves && table_.homes().reserve(backup, backends[backup].max_sessions))
+      return {.slot = backup, .reason = Reason::failed_over, .reserved = true};
+  }
+  const bool by_place = request.identity.kind == Kind::cookie;
+  return by_place ? place(request, Reason::failed_over) : place_by_hash(request, Reason::failed_over);
+}
+
+SessionTable::Cost Chooser::cost(const Fleet& fleet, Slot from, Slot to) const {
+  switch (storage_) {
+    case conf::Storage::local:
+      return Cost::lost;
+    case conf::Storage::backup:
+      return from < fleet.backends.size() && fleet.backends[from].backup == to ? Cost::carried : Cost::lost;
+    case conf::Storage::replicated:
+    case conf::Storage::shared:
+      return Cost::carried;
+  }
+  return Cost::lost;
 }
 
 Choice Chooser::place(const Request& request, Reason reason) {
@@ -147,12 +211,13 @@ Choice Chooser::reserve(const Request& request, Reason reason, Pick&& pick) {
   for (int picks = 0; picks < kMostPicks; ++picks) {
     const Slot slot = pick();
     if (slot == kNoSlot) break;
-    if (table_.reserve(slot, fleet.backends[slot].max_sessions)) return {slot, reason, true};
+    if (table_.homes().reserve(slot, fleet.backends[slot].max_sessions))
+      return {.slot = slot, .reason = reason, .reserved = true};
   }
   for (size_t slot = 0; slot < fleet.backends.size(); ++slot) {
-    if (request.candidates.usable(static_cast<Slot>(slot))) return {kNoSlot, Reason::full};
+    if (request.candidates.usable(static_cast<Slot>(slot))) return {.reason = Reason::full};
   }
-  return {kNoSlot, Reason::no_backend};
+  return {.reason = Reason::no_backend};
 }
 
 }  // namespace limpet::routing

@@ -6,14 +6,13 @@
 // requests of one session, which all come by here, end up at the same backend.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 
 #include "conf/settings.h"
 #include "routing/decision.h"
 #include "routing/fleet.h"
+#include "routing/memory.h"
 #include "routing/placement.h"
-#include "routing/session_table.h"
 #include "routing/tried.h"
 
 namespace limpet::routing {
@@ -21,8 +20,8 @@ namespace limpet::routing {
 // Thread-safe.
 class Chooser {
  public:
-  // `table` outlives the chooser. `seed`: any number; for placement's draws.
-  Chooser(const conf::Pool& pool, SessionTable& table, uint64_t seed);
+  // `memory` outlives the chooser. `seed`: any number; for placement's draws.
+  Chooser(const conf::Pool& pool, Memory& memory, uint64_t seed);
 
   Choice choose(const Identity& identity, const Fleet& fleet, const Tried& tried, uint32_t now);
 
@@ -35,16 +34,23 @@ class Chooser {
   Choice choose_unknown_id(const Request& request);
   Choice choose_untracked(const Request& request);
 
+  Choice take_place(const Request& request, Slot home);
   Choice settle(const Request& request, Choice choice, SessionTable::Held held);
-  Choice stay_or_move(const Request& request, Slot home, Reason reason);
+  Choice go_home(const Request& request, SessionTable::Found found);
+  Choice fail_back(const Request& request, SessionTable::Found found);
+  Choice stay_or_move(const Request& request, SessionTable::Found found, Reason reason);
+  Choice refuge(const Request& request, Slot home);
+  SessionTable::Cost cost(const Fleet& fleet, Slot from, Slot to) const;
   Choice place(const Request& request, Reason reason);
   Choice place_by_hash(const Request& request, Reason reason);
   template <class Pick>
   Choice reserve(const Request& request, Reason reason, Pick&& pick);
 
   const conf::Failover failover_;
+  const conf::Failback failback_;
+  const conf::Storage storage_;
   const uint32_t idle_timeout_;     // seconds
-  std::atomic<uint32_t> began_{0};  // when the first request came; 0: none has
+  Memory& memory_;
   SessionTable& table_;
   Placement placement_;
 };

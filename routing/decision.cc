@@ -14,6 +14,12 @@ const char* text(Reason reason) {
       return "placed";
     case Reason::failed_over:
       return "failed_over";
+    case Reason::failed_back:
+      return "failed_back";
+    case Reason::stateless:
+      return "stateless";
+    case Reason::away:
+      return "away";
     case Reason::refused:
       return "refused";
     case Reason::full:

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "conf/settings.h"
@@ -11,17 +12,24 @@ namespace limpet::routing {
 
 using Slot = uint16_t;  // a backend's place in its pool; stable while the process lives
 inline constexpr Slot kNoSlot = 0xffff;
+inline constexpr Slot kGoneSlot = 0xfffe;  // the home of sessions whose backend was never in this process
 
 enum class BackendState : uint8_t { up, draining, down, maintenance };
+const char* text(BackendState);
+
+inline constexpr uint32_t kWarm = 100;
 
 struct Backend {
   std::string name;
   uint64_t id = 0;  // what tokens and hashes call it: a hash of its name, alike in every balancer
   conf::Address address;
-  uint32_t weight = 0;
+  uint32_t weight = 0;        // its share of new sessions, relative to the others
+  uint32_t warmth = kWarm;    // how much of that share it has: less while it warms up, never 0
   uint32_t max_sessions = 0;  // 0: no limit
   BackendState state = BackendState::up;
+  Slot backup = kNoSlot;  // holds a copy of its sessions, where the pool's storage is `backup`
 
+  uint32_t effective_weight() const { return weight * warmth; }
   bool takes_new_sessions() const { return state == BackendState::up && weight > 0; }
   bool serves_its_own() const { return state == BackendState::up || state == BackendState::draining; }
 };
@@ -31,6 +39,7 @@ struct Fleet {
 
   static Fleet from(const conf::Pool& pool);
   Slot find(uint64_t id) const;  // kNoSlot when no backend has it
+  Slot find(std::string_view name) const;
 };
 
 }  // namespace limpet::routing

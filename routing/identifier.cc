@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "routing/affinity_key.h"
+#include "routing/path_prefix.h"
 
 namespace limpet::routing {
 namespace {
@@ -17,10 +18,11 @@ std::string_view bytes_of(const Value& value) {
 }  // namespace
 
 Identifier::Identifier(const conf::Pool& pool, const std::vector<std::string>& keys,
-                       const std::string& hash_secret)
+                       const std::string& hash_secret, std::atomic<uint64_t>& unverified)
     : affinity_(pool.affinity), ip_(pool.ip), session_id_(pool.session_id), hash_(hash_secret) {
+  for (const std::string& path : pool.stateless_paths) stateless_paths_.push_back(as_prefix(path));
   if (std::find(affinity_.begin(), affinity_.end(), Kind::cookie) != affinity_.end())
-    cookie_.emplace(pool, keys);
+    cookie_.emplace(pool, keys, unverified);
 }
 
 uint64_t Identifier::key_of_number(uint64_t session_number) const {
@@ -35,9 +37,31 @@ uint64_t Identifier::key_of_client(const conf::IpAddress& client) const {
   return hash_.of(Kind::ip, bytes_of(client_block(client, ip_).bytes));
 }
 
+bool Identifier::is_stateless(std::string_view target) const {
+  return std::any_of(stateless_paths_.begin(), stateless_paths_.end(),
+                     [&](const std::string& prefix) { return begins_with_segments(target, prefix); });
+}
+
+std::optional<uint64_t> Identifier::key_of(std::string_view session) const {
+  switch (affinity_.front()) {
+    case Kind::ip:
+      if (const auto address = conf::IpAddress::parse(session)) return key_of_client(*address);
+      return std::nullopt;
+    case Kind::cookie:
+      if (const auto token = cookie_->open(session)) return key_of_number(token->number);
+      return std::nullopt;
+    case Kind::session_id:
+      if (session.empty() || session.size() > kLongestId) return std::nullopt;
+      return key_of_id(session);
+  }
+  return std::nullopt;
+}
+
 Identity Identifier::identify(const RequestView& request, const Fleet& fleet, uint32_t now) const {
   Identity identity;
   identity.kind = affinity_.front();
+  identity.stateless = is_stateless(request.target);
+  if (identity.stateless) return identity;
   if (cookie_) read_token(request, fleet, now, identity);
   for (const Kind kind : affinity_) {
     std::optional<uint64_t> key;

@@ -19,9 +19,15 @@ namespace limpet::routing {
 // Thread-safe.
 class Identifier {
  public:
-  Identifier(const conf::Pool& pool, const std::vector<std::string>& keys, const std::string& hash_secret);
+  // Counts tokens that do not verify in `unverified`, which outlives it.
+  Identifier(const conf::Pool& pool, const std::vector<std::string>& keys, const std::string& hash_secret,
+             std::atomic<uint64_t>& unverified);
 
   Identity identify(const RequestView& request, const Fleet& fleet, uint32_t now) const;
+
+  // The key of a session as an operator names it: an address, an id, or the token of the pool's cookie. None
+  // where that cannot be one, or the token does not verify.
+  std::optional<uint64_t> key_of(std::string_view session) const;
 
   uint64_t key_of_number(uint64_t session_number) const;
   uint64_t key_of_id(std::string_view session_id) const;
@@ -29,12 +35,14 @@ class Identifier {
   const TokenCookie* cookie() const { return cookie_ ? &*cookie_ : nullptr; }  // nullptr: not in the affinity
 
  private:
+  bool is_stateless(std::string_view target) const;
   uint64_t key_of_client(const conf::IpAddress& client) const;
   void read_token(const RequestView& request, const Fleet& fleet, uint32_t now, Identity& identity) const;
 
   const std::vector<conf::AffinityKind> affinity_;
   const conf::IpAffinity ip_;
   const conf::SessionIdAffinity session_id_;
+  std::vector<std::string> stateless_paths_;  // as prefixes
   const KeyedHash hash_;
   std::optional<TokenCookie> cookie_;
 };

@@ -20,6 +20,16 @@ class PerSlot {
   PerSlot(const PerSlot&) = delete;
   PerSlot& operator=(const PerSlot&) = delete;
 
+  // Calls use(slot, value) for each value that exists; neighbours of those that were asked for exist too.
+  template <class Use>
+  void for_each(Use&& use) const {
+    for (size_t i = 0; i < chunks_.size(); ++i) {
+      Chunk* const values = chunks_[i].load(std::memory_order_acquire);
+      if (!values) continue;
+      for (size_t j = 0; j < kChunk; ++j) use(static_cast<Slot>(i * kChunk + j), (*values)[j]);
+    }
+  }
+
   // Lives as long as this does. `slot` is not kNoSlot.
   Value& operator[](Slot slot) const {
     std::atomic<Chunk*>& chunk = chunks_[slot / kChunk];

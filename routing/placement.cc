@@ -11,7 +11,7 @@ template <class Use>
 void for_each_admitted(const Candidates& candidates, Use&& use) {
   for (size_t i = 0; i < candidates.fleet.backends.size(); ++i) {
     const Slot slot = static_cast<Slot>(i);
-    if (candidates.admits(slot)) use(slot, candidates.fleet.backends[i].weight);
+    if (candidates.admits(slot)) use(slot, candidates.fleet.backends[i].effective_weight());
   }
 }
 
@@ -59,7 +59,7 @@ Slot Placement::least_sessions(const Candidates& candidates) {
   WeightedDraw draw(draws);
   uint64_t least_load = 0, least_weight = 0;
   for_each_admitted(candidates, [&](Slot slot, uint32_t weight) {
-    const uint64_t load = candidates.table.load(slot);
+    const uint64_t load = candidates.homes.load(slot);
     const uint64_t ours = load * least_weight,
                    least = least_load * weight;  // load / weight, compared without dividing
     if (least_weight == 0 || ours < least) {
@@ -101,8 +101,8 @@ Slot Placement::random_two(const Candidates& candidates) {
   const Slot two = draw.drawn();
   if (one == kNoSlot || two == kNoSlot) return one;
   const auto& backends = candidates.fleet.backends;
-  const uint64_t load_one = uint64_t{candidates.table.load(one)} * backends[two].weight;
-  const uint64_t load_two = uint64_t{candidates.table.load(two)} * backends[one].weight;
+  const uint64_t load_one = uint64_t{candidates.homes.load(one)} * backends[two].effective_weight();
+  const uint64_t load_two = uint64_t{candidates.homes.load(two)} * backends[one].effective_weight();
   return load_two < load_one ? two : one;
 }
 

@@ -7,9 +7,9 @@
 
 #include "conf/settings.h"
 #include "routing/fleet.h"
+#include "routing/homes.h"
 #include "routing/per_slot.h"
 #include "routing/random.h"
-#include "routing/session_table.h"
 #include "routing/tried.h"
 
 namespace limpet::routing {
@@ -18,17 +18,17 @@ namespace limpet::routing {
 struct Candidates {
   const Fleet& fleet;
   const Tried& tried;
-  const SessionTable& table;
+  const Homes& homes;
 
   bool usable(Slot slot) const { return fleet.backends[slot].takes_new_sessions() && !tried.contains(slot); }
   bool has_room(Slot slot) const {
     const uint32_t limit = fleet.backends[slot].max_sessions;
-    return limit == 0 || table.load(slot) < limit;
+    return limit == 0 || homes.load(slot) < limit;
   }
   bool admits(Slot slot) const { return usable(slot) && has_room(slot); }
 };
 
-// Thread-safe. Placement advises; only SessionTable::reserve() decides, so two requests that pick the last
+// Thread-safe. Placement advises; only Homes::reserve() decides, so two requests that pick the last
 // place at once do not both get it.
 class Placement {
  public:

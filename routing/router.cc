@@ -7,8 +7,8 @@
 #include "routing/accountant.h"
 #include "routing/chooser.h"
 #include "routing/identifier.h"
+#include "routing/memory.h"
 #include "routing/seconds.h"
-#include "routing/session_table.h"
 
 namespace limpet::routing {
 namespace {
@@ -20,23 +20,35 @@ uint64_t random_seed() {
   return seed;
 }
 
+SessionTable::Timeouts timeouts_of(const conf::Pool& pool) {
+  return {whole_seconds(pool.idle_timeout), whole_seconds(pool.unreturned_timeout)};
+}
+
 }  // namespace
 
 struct Router::Parts {
-  Parts(const conf::Pool& pool, const std::vector<std::string>& keys, const std::string& hash_secret)
-      : identifier(pool, keys, hash_secret),
-        table(pool.max_sessions, {whole_seconds(pool.idle_timeout), whole_seconds(pool.unreturned_timeout)}),
-        chooser(pool, table, random_seed()),
-        accountant(pool, identifier, table, random_seed()) {}
+  Parts(const conf::Pool& pool, const std::vector<std::string>& keys, const std::string& hash_secret,
+        std::shared_ptr<Memory> its_memory)
+      : memory(std::move(its_memory)),
+        identifier(pool, keys, hash_secret, memory->unverified_tokens),
+        chooser(pool, *memory, random_seed()),
+        accountant(pool, identifier, *memory, random_seed()) {}
 
+  const std::shared_ptr<Memory> memory;
   const Identifier identifier;
-  SessionTable table;
   Chooser chooser;
   Accountant accountant;
 };
 
-Router::Router(const conf::Pool& pool, const std::vector<std::string>& keys, const std::string& hash_secret)
-    : parts_(std::make_unique<Parts>(pool, keys, hash_secret)) {}
+std::shared_ptr<Memory> Router::new_memory(const conf::Pool& pool) {
+  return std::make_shared<Memory>(pool.max_sessions, timeouts_of(pool));
+}
+
+Router::Router(const conf::Pool& pool, const std::vector<std::string>& keys, const std::string& hash_secret,
+               std::shared_ptr<Memory> memory)
+    : parts_(std::make_unique<Parts>(pool, keys, hash_secret, std::move(memory))) {
+  table().set_limits(pool.max_sessions, timeouts_of(pool));
+}
 
 Router::~Router() = default;
 
@@ -54,16 +66,34 @@ Outcome Router::account(const Identity& identity, const Choice& choice, const Fl
 }
 
 void Router::release(const Choice& choice) {
-  if (choice.reserved) parts_->table.release(choice.slot);
+  if (choice.reserved) table().homes().release(choice.slot);
 }
 
-void Router::sweep(uint32_t now) { parts_->table.sweep(now); }
-
-Router::Counts Router::counts() const {
-  const TokenCookie* const cookie = parts_->identifier.cookie();
-  return {cookie ? cookie->unverified() : 0, parts_->accountant.guesses_missed()};
+std::optional<SessionView> Router::find(std::string_view session, uint32_t now) {
+  const auto key = parts_->identifier.key_of(session);
+  if (!key) return std::nullopt;
+  return table().find(*key, now);
 }
 
-SessionTable& Router::table() { return parts_->table; }
+bool Router::unbind(std::string_view session, uint32_t now) {
+  const auto key = parts_->identifier.key_of(session);
+  return key && table().end(*key, SessionTable::End::unbound, now);
+}
+
+bool Router::pin(std::string_view session, Slot home, uint32_t now) {
+  const auto key = parts_->identifier.key_of(session);
+  if (!key) return false;
+  table().homes().reserve(home, 0);
+  auto held = table().open(*key, home, now, SessionTable::Room::reserved, SessionTable::Begun::by_request);
+  while (!held.added && held.home != home && held.home != kNoSlot)
+    held = table().move(*key, held.home, home, now, SessionTable::Cost::moved);
+  if (!held.added) table().homes().release(home);
+  return true;
+}
+
+void Router::sweep(uint32_t now) { table().sweep(now); }
+
+const std::shared_ptr<Memory>& Router::memory() const { return parts_->memory; }
+SessionTable& Router::table() { return parts_->memory->table; }
 
 }  // namespace limpet::routing

@@ -5,25 +5,32 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "conf/settings.h"
 #include "routing/decision.h"
 #include "routing/fleet.h"
 #include "routing/request_view.h"
+#include "routing/session_table.h"
 #include "routing/tried.h"
 
 namespace limpet::routing {
 
-class SessionTable;
+struct Memory;
 
 class Router {
  public:
+  // What a pool of these settings remembers. Routers that follow each other share it.
+  static std::shared_ptr<Memory> new_memory(const conf::Pool& pool);
+
   // `keys` seal and open tokens (the first seals), 32 bytes each, and are needed where the pool's affinity
   // has a cookie; `hash_secret` keys the affinity hash, 32 bytes. Throws std::invalid_argument for other
   // keys.
-  Router(const conf::Pool& pool, const std::vector<std::string>& keys, const std::string& hash_secret);
+  Router(const conf::Pool& pool, const std::vector<std::string>& keys, const std::string& hash_secret,
+         std::shared_ptr<Memory> memory);
   ~Router();
 
   // Finds the request's key: of the first kind in the pool's affinity that has one. A valid token is read
@@ -46,15 +53,18 @@ class Router {
   // No answer came from `choice`: gives back what choose() reserved.
   void release(const Choice& choice);
 
+  // What operators ask and order of the session that they name: by its address, its id or its token. nullopt:
+  // there cannot be such a session. A home of kNoSlot: there could, but there is none.
+  std::optional<SessionView> find(std::string_view session, uint32_t now);
+  bool unbind(std::string_view session, uint32_t now);  // false: there is none
+  // Moves the session, or binds the key where there is none, to a backend. False: there cannot be such a
+  // session.
+  bool pin(std::string_view session, Slot home, uint32_t now);
+
   // Expires idle sessions, a slice of the table at each call; to be called about once a second by one thread.
   void sweep(uint32_t now);
 
-  struct Counts {
-    uint64_t unverified_tokens = 0;  // cookies of the pool's name that its keys did not seal
-    uint64_t guesses_missed = 0;     // an unknown id was routed by hash or token, and the answer set another
-  };
-  Counts counts() const;
-
+  const std::shared_ptr<Memory>& memory() const;
   SessionTable& table();
 
  private:

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "routing/ascii.h"
+#include "routing/path_prefix.h"
 
 namespace limpet::routing {
 namespace {
@@ -32,12 +33,6 @@ int compare(std::string_view name, std::string_view host) {
 bool ends_with_ignoring_case(std::string_view host, std::string_view suffix) {
   return host.size() > suffix.size() &&
          equals_ignoring_case(host.substr(host.size() - suffix.size()), suffix);
-}
-
-bool begins_with_segments(std::string_view target, std::string_view prefix) {
-  if (!target.starts_with(prefix)) return false;
-  return target.size() == prefix.size() ||
-         std::string_view("/?;").find(target[prefix.size()]) != std::string_view::npos;
 }
 
 std::string lowered(std::string_view text) {

@@ -17,16 +17,24 @@ namespace limpet::routing {
 struct Entry {
   // A session; or an alias, the former key of a session that was renewed, which leads to its key now.
   enum class Kind : uint8_t { none, session, alias };
+  struct Origin {
+    uint32_t first_seen;  // seconds of Unix time
+    Slot first_home;      // where it would fail back to
+    Slot lost_home;       // where its client's former session was lost, until the first answer; kNoSlot: nowhere
+  };
 
   uint64_t key = 0;
   union {
     uint64_t target = 0;  // alias: the session's key now
-    uint32_t first_seen;  // session: seconds of Unix time
+    Origin origin;        // session
   };
   uint32_t last_seen = 0;  // session: seconds of Unix time; alias: when it became one
   Slot home = kNoSlot;     // session
-  Kind kind = Kind::none;
-  bool returned = false;  // session: its client has come back at least once
+  uint8_t pause = 0;       // session: the last one between two of its requests (pauses.h); 0: none yet
+  Kind kind : 2 = Kind::none;
+  bool returned : 1 = false;    // session: its client has come back at least once
+  bool unanswered : 1 = false;  // session: its home has answered none of its requests yet
+  uint8_t steady : 4 = 0;       // session: how many pauses in succession were alike, at most 15
 };
 static_assert(sizeof(Entry) == 24);
 

@@ -30,51 +30,59 @@ size_t shards_for(uint64_t max_sessions) {
       std::clamp<uint64_t>(std::bit_floor(max_sessions / kEntriesPerShard), 1, kMostShards));
 }
 
-}  // namespace
-
-Tally& Tally::operator+=(const Tally& other) {
-  for (const auto count : {&Tally::opened, &Tally::restored, &Tally::expired, &Tally::logged_out,
-                           &Tally::unbound, &Tally::evicted, &Tally::moved, &Tally::renewed}) {
-    this->*count += other.*count;
-  }
-  return *this;
+SessionView view(const Entry& session) {
+  return {.home = session.home,
+          .first_seen = session.origin.first_seen,
+          .last_seen = session.last_seen,
+          .returned = session.returned,
+          .polls = session.steady >= kSteadyPolling};
 }
+
+void note_pause(std::array<uint32_t, PauseCounts::kCodes>& counts, Entry& session, uint32_t pause) {
+  if (pause < kShortestPause) return;
+  const uint8_t code = pause_code(pause);
+  ++counts[std::min<size_t>(code, PauseCounts::kCodes - 1)];
+  const bool steady = session.pause != 0 && are_alike(pause, pause_seconds(session.pause));
+  session.steady = steady ? static_cast<uint8_t>(std::min(session.steady + 1, 15) & 15) : 0;
+  session.pause = code;
+}
+
+}  // namespace
 
 struct alignas(64) SessionTable::Shard {
   mutable std::mutex mutex;
   SessionMap map;
-  uint64_t sessions = 0;          // entries that are no aliases
+  uint64_t sessions = 0;  // entries that are no aliases
+  uint64_t returned = 0;  // of these
   int64_t renewed_into_here = 0;  // sessions that renew() brought from other shards, less those it took away
-  Tally tally;
+  Books books;
+  std::array<uint32_t, PauseCounts::kCodes> pauses{};
 };
 
 SessionTable::SessionTable(uint64_t max_sessions, Timeouts timeouts)
     : max_entries_(std::max<uint64_t>(max_sessions, 1)),
-      timeouts_(timeouts),
+      idle_timeout_(timeouts.idle),
+      unreturned_timeout_(timeouts.unreturned),
       shard_count_(shards_for(max_sessions)),
-      shards_(std::make_unique<Shard[]>(shard_count_)) {}
+      shards_(std::make_unique<Shard[]>(shard_count_)) {
+  homes_.set_in_service(kGoneSlot, false);
+}
 
 SessionTable::~SessionTable() = default;
 
 // A map places its entries by the high bits of the key, so shards go by the low ones.
 SessionTable::Shard& SessionTable::shard_of(uint64_t key) const { return shards_[key & (shard_count_ - 1)]; }
 
+void SessionTable::set_limits(uint64_t max_sessions, Timeouts timeouts) {
+  max_entries_.store(std::max<uint64_t>(max_sessions, 1), kRelaxed);
+  idle_timeout_.store(timeouts.idle, kRelaxed);
+  unreturned_timeout_.store(timeouts.unreturned, kRelaxed);
+}
+
 bool SessionTable::is_idle(const Entry& session, uint32_t now) const {
-  return elapsed(session.last_seen, now) > (session.returned ? timeouts_.idle : timeouts_.unreturned);
+  const auto& timeout = session.returned ? idle_timeout_ : unreturned_timeout_;
+  return elapsed(session.last_seen, now) > timeout.load(kRelaxed);
 }
-
-// --- Places at a home ---
-
-bool SessionTable::reserve(Slot home, uint32_t limit) {
-  std::atomic<uint32_t>& load = homes_[home].load;
-  if (load.fetch_add(1, kRelaxed) < limit || limit == 0) return true;
-  load.fetch_sub(1, kRelaxed);
-  return false;
-}
-
-void SessionTable::release(Slot home) { homes_[home].load.fetch_sub(1, kRelaxed); }
-uint32_t SessionTable::load(Slot home) const { return homes_[home].load.load(kRelaxed); }
-uint32_t SessionTable::live(Slot home) const { return homes_[home].live.load(kRelaxed); }
 
 // --- Finding ---
 
@@ -96,45 +104,51 @@ auto SessionTable::with_session(uint64_t key, uint32_t now, Use&& use) {
       entry = nullptr;
     }
     if (entry && is_idle(*entry, now)) {
-      finish(shard, entry, &Tally::expired);
+      expire(shard, entry);
       entry = nullptr;
     }
     return use(shard, entry);
   }
 }
 
-Slot SessionTable::find(uint64_t key, uint32_t now) {
-  return with_session(key, now, [](Shard&, Entry* session) { return session ? session->home : kNoSlot; });
+SessionView SessionTable::find(uint64_t key, uint32_t now) {
+  return with_session(key, now, [](Shard&, Entry* session) { return session ? view(*session) : SessionView{}; });
 }
 
-Slot SessionTable::find_and_touch(uint64_t key, uint32_t now, Visit visit) {
-  return with_session(key, now, [&](Shard&, Entry* session) {
-    if (!session) return kNoSlot;
+SessionTable::Found SessionTable::find_and_touch(uint64_t key, uint32_t now, Visit visit) {
+  return with_session(key, now, [&](Shard& shard, Entry* session) -> Found {
+    if (!session) return {};
+    if (visit == Visit::first) {
+      note_pause(shard.pauses, *session, elapsed(session->last_seen, now));
+      if (!session->returned) {
+        session->returned = true;
+        ++shard.returned;
+        homes_.came_back(session->home);
+      }
+    }
     session->last_seen = now;
-    if (visit == Visit::first) session->returned = true;
-    return session->home;
+    return {session->home, session->origin.first_home, session->unanswered};
   });
 }
 
 // --- Beginning ---
 
-SessionTable::Held SessionTable::open(uint64_t key, Slot home, uint32_t now, Room room) {
-  return begin(key, home, now, room, &Tally::opened);
+SessionTable::Held SessionTable::open(uint64_t key, Slot home, uint32_t now, Room room, Begun begun) {
+  return begin(key, home, now, room, Event::opened, begun);
 }
 
 SessionTable::Held SessionTable::restore(uint64_t key, Slot home, uint32_t now, Room room) {
-  return begin(key, home, now, room, &Tally::restored);
+  return begin(key, home, now, room, Event::restored, Begun::by_answer);
 }
 
-SessionTable::Held SessionTable::begin(uint64_t key, Slot home, uint32_t now, Room room,
-                                       uint64_t Tally::*how) {
+SessionTable::Held SessionTable::begin(uint64_t key, Slot home, uint32_t now, Room room, Event how, Begun begun) {
   Shard& shard = shard_of(key);
   const std::lock_guard lock(shard.mutex);
   if (Entry* known = shard.map.find(key)) {
     if (known->kind == Entry::Kind::alias) {
       forget_alias(shard, known);
     } else if (is_idle(*known, now)) {
-      finish(shard, known, &Tally::expired);
+      expire(shard, known);
     } else {
       known->last_seen = now;
       return {known->home, false};
@@ -144,30 +158,58 @@ SessionTable::Held SessionTable::begin(uint64_t key, Slot home, uint32_t now, Ro
   Entry session;
   session.kind = Entry::Kind::session;
   session.key = key;
-  session.first_seen = session.last_seen = now;
+  session.origin = {.first_seen = now, .first_home = home, .lost_home = kNoSlot};
+  session.last_seen = now;
   session.home = home;
-  session.returned = how == &Tally::restored;  // it came with a token, so it came back
+  session.returned = how == Event::restored;  // it came with a token, so it came back
+  session.unanswered = begun == Begun::by_request;
   shard.map.insert(session);
   ++shard.sessions;
-  ++(shard.tally.*how);
-  HomeCount& count = homes_[home];
-  count.live.fetch_add(1, kRelaxed);
-  if (room == Room::none) count.load.fetch_add(1, kRelaxed);
+  if (session.returned) ++shard.returned;
+  homes_.add(home, session.returned, room == Room::reserved);
+  count(shard, session, how);
   return {home, true};
 }
 
 // --- Living on ---
 
-SessionTable::Held SessionTable::move(uint64_t key, Slot from, Slot to, uint32_t now) {
+SessionTable::Held SessionTable::move(uint64_t key, Slot from, Slot to, uint32_t now, Cost cost) {
   return with_session(key, now, [&](Shard& shard, Entry* session) -> Held {
     if (!session) return {};
     if (session->home != from) return {session->home, false};
+    const bool lost = cost == Cost::lost && !session->unanswered;
+    if (lost) {
+      count(shard, *session, Event::lost);
+    } else {
+      count(shard, *session,
+            session->unanswered     ? Event::reassigned
+            : cost == Cost::carried ? Event::carried
+                                    : Event::moved);
+    }
+    homes_.remove(from, session->returned);
     session->home = to;
-    ++shard.tally.moved;
-    homes_[from].live.fetch_sub(1, kRelaxed);
-    homes_[from].load.fetch_sub(1, kRelaxed);
-    homes_[to].live.fetch_add(1, kRelaxed);
+    if (cost == Cost::moved) session->origin.first_home = to;  // an operator's word
+    if (!lost) {
+      homes_.arrive(to, session->returned);
+      return {to, true};
+    }
+    session->origin.first_seen = now;
+    session->origin.lost_home = from;
+    session->unanswered = true;
+    homes_.add(to, session->returned, true);
+    count(shard, *session, Event::opened);
     return {to, true};
+  });
+}
+
+void SessionTable::answered(uint64_t key, Slot home, uint32_t now, bool set_new_id) {
+  with_session(key, now, [&](Shard& shard, Entry* session) {
+    if (!session || session->home != home || !session->unanswered) return;
+    session->unanswered = false;
+    const Slot lost_home = std::exchange(session->origin.lost_home, kNoSlot);
+    if (lost_home == kNoSlot || !set_new_id) return;
+    shard.books.count(Event::confirmed, session->returned);
+    homes_.count(lost_home, Event::confirmed, session->returned);
   });
 }
 
@@ -191,7 +233,7 @@ bool SessionTable::renew(uint64_t from, uint64_t to, Slot home, uint32_t now) {
     if (known->kind == Entry::Kind::alias) {
       forget_alias(new_shard, known);
     } else {
-      finish(new_shard, known, &Tally::expired);
+      expire(new_shard, known);
     }
     old = old_shard.map.find(from);  // what was erased may have shifted it
   }
@@ -205,9 +247,13 @@ bool SessionTable::renew(uint64_t from, uint64_t to, Slot home, uint32_t now) {
   new_shard.map.insert(session);
   --old_shard.sessions;
   ++new_shard.sessions;
+  if (session.returned) {
+    --old_shard.returned;
+    ++new_shard.returned;
+  }
   --old_shard.renewed_into_here;
   ++new_shard.renewed_into_here;
-  ++new_shard.tally.renewed;
+  count(new_shard, session, Event::renewed);
   return true;
 }
 
@@ -215,19 +261,27 @@ bool SessionTable::renew(uint64_t from, uint64_t to, Slot home, uint32_t now) {
 
 bool SessionTable::end(uint64_t key, End how, uint32_t now) {
   return with_session(key, now, [&](Shard& shard, Entry* session) {
-    if (session) finish(shard, session, how == End::logged_out ? &Tally::logged_out : &Tally::unbound);
+    if (session) finish(shard, session, how == End::logged_out ? Event::logged_out : Event::unbound);
     return session != nullptr;
   });
 }
 
-void SessionTable::finish(Shard& shard, Entry* session, uint64_t Tally::*how) {
-  HomeCount& count = homes_[session->home];
-  count.live.fetch_sub(1, kRelaxed);
-  count.load.fetch_sub(1, kRelaxed);
+void SessionTable::expire(Shard& shard, Entry* session) {
+  finish(shard, session, homes_.in_service(session->home) ? Event::expired : Event::abandoned);
+}
+
+void SessionTable::finish(Shard& shard, Entry* session, Event how) {
+  count(shard, *session, how);
+  homes_.remove(session->home, session->returned);
   --shard.sessions;
-  ++(shard.tally.*how);
+  if (session->returned) --shard.returned;
   shard.map.erase(session);
   entries_.fetch_sub(1, kRelaxed);
+}
+
+void SessionTable::count(Shard& shard, const Entry& session, Event event) {
+  shard.books.count(event, session.returned);
+  homes_.count(session.home, event, session.returned);
 }
 
 void SessionTable::forget_alias(Shard& shard, Entry* alias) {
@@ -237,7 +291,7 @@ void SessionTable::forget_alias(Shard& shard, Entry* alias) {
 
 bool SessionTable::claim_entry() {
   uint64_t taken = entries_.load(kRelaxed);
-  while (taken < max_entries_) {
+  while (taken < max_entries_.load(kRelaxed)) {
     if (entries_.compare_exchange_weak(taken, taken + 1, kRelaxed)) return true;
   }
   return false;
@@ -256,7 +310,11 @@ void SessionTable::make_room(Shard& shard, uint64_t key, uint32_t now) {
     if (entry->kind == Entry::Kind::alias) {
       forget_alias(shard, entry);
     } else {
-      finish(shard, entry, is_idle(*entry, now) ? &Tally::expired : &Tally::evicted);
+      if (is_idle(*entry, now)) {
+        expire(shard, entry);
+      } else {
+        finish(shard, entry, Event::evicted);
+      }
     }
   }
 }
@@ -297,7 +355,7 @@ void SessionTable::sweep(Shard& shard, uint32_t now) {
     Entry& entry = shard.map.at(place);
     entry.last_seen = std::min(entry.last_seen, now);  // after the clock's jump back
     if (entry.kind == Entry::Kind::session && is_idle(entry, now)) {
-      finish(shard, &entry, &Tally::expired);  // another entry may be in its place now
+      expire(shard, &entry);  // another entry may be in its place now
     } else if (entry.kind == Entry::Kind::alias && elapsed(entry.last_seen, now) > kRenewalGrace) {
       forget_alias(shard, &entry);
     } else {
@@ -311,14 +369,42 @@ Census SessionTable::census() const {
   for (size_t i = 0; i < shard_count_; ++i) {
     const Shard& shard = shards_[i];
     const std::lock_guard lock(shard.mutex);
-    census.tally += shard.tally;
+    census.books += shard.books;
     census.live += shard.sessions;
-    census.imbalance += static_cast<int64_t>(shard.tally.begun()) + shard.renewed_into_here -
-                        static_cast<int64_t>(shard.tally.ended() + shard.sessions);
+    census.live_returned += shard.returned;
+    census.imbalance += static_cast<int64_t>(shard.books.all.begun()) + shard.renewed_into_here -
+                        static_cast<int64_t>(shard.books.all.ended() + shard.sessions);
     census.entries += shard.map.size();
     census.bytes += sizeof(Shard) + shard.map.capacity() * sizeof(Entry);
   }
+  const Homes::Sum homes = homes_.sum();
+  census.at_risk = std::min(homes.at_risk, census.live);  // the homes are counted a moment later
+  census.at_risk_returned = std::min(homes.at_risk_returned, census.live_returned);
+  census.books.all[Event::recovered] = homes.recovered;
+  census.books.returned[Event::recovered] = homes.recovered_returned;
   return census;
+}
+
+PauseCounts SessionTable::pauses() const {
+  PauseCounts pauses;
+  for (size_t i = 0; i < shard_count_; ++i) {
+    const std::lock_guard lock(shards_[i].mutex);
+    for (size_t code = 0; code < PauseCounts::kCodes; ++code) pauses.counts[code] += shards_[i].pauses[code];
+  }
+  return pauses;
+}
+
+std::vector<SessionView> SessionTable::sessions_at(Slot home) const {
+  std::vector<SessionView> sessions;
+  for (size_t i = 0; i < shard_count_; ++i) {
+    Shard& shard = shards_[i];
+    const std::lock_guard lock(shard.mutex);
+    for (size_t place = 0; place < shard.map.capacity(); ++place) {
+      const Entry& entry = shard.map.at(place);
+      if (entry.kind == Entry::Kind::session && entry.home == home) sessions.push_back(view(entry));
+    }
+  }
+  return sessions;
 }
 
 }  // namespace limpet::routing

@@ -6,7 +6,7 @@
 // a session is never ended for a clock's jump back, and ages from the jump on.
 //
 // Invariants, whenever no call is under way (and `imbalance` of every census, even then, is 0):
-//     opened + restored = live + expired + logged_out + unbound + evicted
+//     the books of ledger.h balance
 //     the sum of live(home) over all homes = live; load(home) = live(home) + reservations held
 // A session is in one shard under one key. An alias is the former key of a renewed session: it leads there
 // for kRenewalGrace, counts as an entry against max_sessions, never as a session.
@@ -17,36 +17,33 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <vector>
 
-#include "routing/per_slot.h"
+#include "routing/homes.h"
+#include "routing/ledger.h"
+#include "routing/pauses.h"
 #include "routing/session_map.h"
 
 namespace limpet::routing {
 
-// How often each thing happened to a session.
-struct Tally {
-  uint64_t opened = 0;
-  uint64_t restored = 0;  // it existed before this process knew it
-  // Ended:
-  uint64_t expired = 0;     // idle too long
-  uint64_t logged_out = 0;  // the application deleted it
-  uint64_t unbound = 0;     // an operator removed it
-  uint64_t evicted = 0;     // pushed out: the table was full
-  // Lives on:
-  uint64_t moved = 0;    // to another home
-  uint64_t renewed = 0;  // under another key
-
-  uint64_t begun() const { return opened + restored; }
-  uint64_t ended() const { return expired + logged_out + unbound + evicted; }
-  Tally& operator+=(const Tally& other);
-};
-
 struct Census {
-  Tally tally;
-  uint64_t live = 0;
+  Books books;
+  uint64_t live = 0;  // of these at risk are so many, and the others active
+  uint64_t live_returned = 0;
+  uint64_t at_risk = 0;
+  uint64_t at_risk_returned = 0;
   int64_t imbalance = 0;  // not 0: a session was miscounted
   uint64_t entries = 0;   // sessions and aliases
   uint64_t bytes = 0;     // what the table occupies
+};
+
+// A session as it stands.
+struct SessionView {
+  Slot home = kNoSlot;
+  uint32_t first_seen = 0;  // seconds of Unix time
+  uint32_t last_seen = 0;
+  bool returned = false;
+  bool polls = false;  // its requests come at regular times
 };
 
 class SessionTable {
@@ -63,21 +60,29 @@ class SessionTable {
   SessionTable(uint64_t max_sessions, Timeouts timeouts);
   ~SessionTable();
 
-  // Places at a home. A reservation counts as load until a session uses it or it is released.
-  bool reserve(Slot home, uint32_t limit);  // false at the limit; 0: no limit
-  void release(Slot home);
-  uint32_t load(Slot home) const;  // sessions and reservations
-  uint32_t live(Slot home) const;
+  Homes& homes() { return homes_; }
+  const Homes& homes() const { return homes_; }
 
-  // Where the session is that the key, or the alias, leads to; kNoSlot when there is none, or it idled out.
-  Slot find(uint64_t key, uint32_t now);
+  // From the next call on.
+  void set_limits(uint64_t max_sessions, Timeouts timeouts);
+
+  // The session that the key, or the alias, leads to; its home is kNoSlot when there is none, or it idled out.
+  SessionView find(uint64_t key, uint32_t now);
+
   // The same for a request: keeps the session alive. Only a request's first look shows that its client came
   // back.
   enum class Visit : uint8_t { first, retry };
-  Slot find_and_touch(uint64_t key, uint32_t now, Visit visit = Visit::first);
+  struct Found {
+    Slot home = kNoSlot;
+    Slot first_home = kNoSlot;  // where it was before it failed over, or `home`
+    bool unanswered = false;    // its home has answered none of its requests yet
+  };
+  Found find_and_touch(uint64_t key, uint32_t now, Visit visit = Visit::first);
 
   // Whether the caller holds a reservation at the home it names.
   enum class Room : uint8_t { none, reserved };
+  // Whether its home has answered already when a session begins.
+  enum class Begun : uint8_t { by_request, by_answer };
   // `added`: this call put the session at `home` and used the reservation; otherwise the caller still has it.
   struct Held {
     Slot home = kNoSlot;  // where the session is now
@@ -86,12 +91,19 @@ class SessionTable {
   // Begins a session at `home`. One that is known is touched and stays where it is, so that concurrent
   // requests agree. An alias of that name gives way: the application says that this is a session's key now.
   // When the table is full another session is evicted.
-  Held open(uint64_t key, Slot home, uint32_t now, Room room);
+  Held open(uint64_t key, Slot home, uint32_t now, Room room, Begun begun);
   Held restore(uint64_t key, Slot home, uint32_t now, Room room);  // the same for one that existed before
 
+  // What becomes of a session's data when its home changes.
+  enum class Cost : uint8_t { lost, carried, moved };
   // Moves the session from one home to another, at which the caller holds a reservation, unless a concurrent
-  // request moved it first. Held.home is where it is now, kNoSlot when there is no such session.
-  Held move(uint64_t key, Slot from, Slot to, uint32_t now);
+  // request moved it first. Held.home is where it is now, kNoSlot when there is no such session. A session that
+  // is lost ends, and its client begins another one at its new home.
+  Held move(uint64_t key, Slot from, Slot to, uint32_t now, Cost cost);
+
+  // `home` has answered a request of the session, and whether it set a new id: the first answer after a loss
+  // that does so confirms the loss.
+  void answered(uint64_t key, Slot home, uint32_t now, bool set_new_id);
 
   // The session goes on under `to`; `from` becomes its alias (unless the table is full: then `from` is
   // forgotten). False, and nothing happens, when `from` is no session at `home` or `to` is one already.
@@ -106,32 +118,35 @@ class SessionTable {
   void sweep(uint32_t now);
 
   Census census() const;
+  PauseCounts pauses() const;
+
+  // All sessions at `home`, a shard at a time.
+  std::vector<SessionView> sessions_at(Slot home) const;
 
  private:
   struct Shard;
-  struct HomeCount {
-    std::atomic<uint32_t> load{0}, live{0};
-  };
 
   Shard& shard_of(uint64_t key) const;
   template <class Use>
   auto with_session(uint64_t key, uint32_t now, Use&& use);
 
   bool is_idle(const Entry& session, uint32_t now) const;
-  Held begin(uint64_t key, Slot home, uint32_t now, Room room, uint64_t Tally::*how);
-  void finish(Shard& shard, Entry* session, uint64_t Tally::*how);
+  Held begin(uint64_t key, Slot home, uint32_t now, Room room, Event how, Begun begun);
+  void count(Shard& shard, const Entry& session, Event event);
+  void finish(Shard& shard, Entry* session, Event how);
+  void expire(Shard& shard, Entry* session);
   void forget_alias(Shard& shard, Entry* alias);
   bool claim_entry();
   void make_room(Shard& shard, uint64_t key, uint32_t now);
   Entry* victim(Shard& shard, uint64_t key, uint32_t now) const;
   void sweep(Shard& shard, uint32_t now);
 
-  const uint64_t max_entries_;
-  const Timeouts timeouts_;
+  std::atomic<uint64_t> max_entries_;
+  std::atomic<uint32_t> idle_timeout_, unreturned_timeout_;
   const size_t shard_count_;  // a power of two
   const std::unique_ptr<Shard[]> shards_;
   std::atomic<uint64_t> entries_{0};
-  PerSlot<HomeCount> homes_;
+  Homes homes_;
   size_t next_to_sweep_ = 0;  // the sweeping thread's
 };
 

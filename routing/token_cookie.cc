@@ -14,12 +14,14 @@ constexpr int kMostCookies = 4;
 
 }  // namespace
 
-TokenCookie::TokenCookie(const conf::Pool& pool, const std::vector<std::string>& keys)
+TokenCookie::TokenCookie(const conf::Pool& pool, const std::vector<std::string>& keys,
+                         std::atomic<uint64_t>& unverified)
     : name_(pool.cookie_name()),
       sealer_(keys, pool.name),
       idle_timeout_(whole_seconds(pool.idle_timeout)),
       renewal_interval_(std::max(idle_timeout_ / 4, 1u)),
-      absolute_timeout_(whole_seconds(pool.cookie.absolute_timeout)) {}
+      absolute_timeout_(whole_seconds(pool.cookie.absolute_timeout)),
+      unverified_(unverified) {}
 
 std::optional<Token> TokenCookie::read(const RequestView& request, uint32_t now) const {
   std::optional<Token> found;

@@ -22,19 +22,18 @@ namespace limpet::routing {
 // Thread-safe.
 class TokenCookie {
  public:
-  // Throws std::invalid_argument where TokenSealer does.
-  TokenCookie(const conf::Pool& pool, const std::vector<std::string>& keys);
+  // Counts cookies that do not open in `unverified`, which outlives it. Throws std::invalid_argument where
+  // TokenSealer does.
+  TokenCookie(const conf::Pool& pool, const std::vector<std::string>& keys, std::atomic<uint64_t>& unverified);
 
   // The first token of this pool that opens and has not outlived idle_timeout or absolute_timeout. `now`:
   // Unix seconds.
   std::optional<Token> read(const RequestView& request, uint32_t now) const;
 
+  // A token that somebody shows, whatever its age.
+  std::optional<Token> open(std::string_view value) const { return sealer_.open(value); }
   std::optional<std::string> seal(const Token& token) const { return sealer_.seal(token); }
   bool is_due(uint32_t renewed, uint32_t now) const;  // for sending again
-
-  uint64_t unverified() const {
-    return unverified_.load(std::memory_order_relaxed);
-  }  // cookies that did not open
 
  private:
   bool lives(const Token& token, uint32_t now) const;
@@ -42,7 +41,7 @@ class TokenCookie {
   const std::string name_;
   const TokenSealer sealer_;
   const uint32_t idle_timeout_, renewal_interval_, absolute_timeout_;  // seconds; absolute 0: none
-  mutable std::atomic<uint64_t> unverified_{0};
+  std::atomic<uint64_t>& unverified_;
 };
 
 }  // namespace limpet::routing

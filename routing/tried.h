@@ -9,11 +9,12 @@
 
 namespace limpet::routing {
 
-// Backends that this request has tried in vain.
+// Backends that this request has tried in vain, and whether it would still wait for its home.
 struct Tried {
   static constexpr size_t kMost = 16;  // attempts after which a request gives up
   std::array<Slot, kMost> slots{};
   uint8_t count = 0;
+  bool patient = false;
 
   void add(Slot slot) {
     if (count < kMost) slots[count++] = slot;

@@ -1,0 +1,20 @@
+// What a pool remembers while its settings come and go.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "routing/session_table.h"
+
+namespace limpet::routing {
+
+struct Memory {
+  Memory(uint64_t max_sessions, SessionTable::Timeouts timeouts) : table(max_sessions, timeouts) {}
+
+  SessionTable table;
+  std::atomic<uint64_t> unverified_tokens{0};  // cookies of the pool's name that its keys did not seal
+  std::atomic<uint64_t> guesses_missed{0};     // an unknown id was routed by hash or token, and the answer set another
+  std::atomic<uint32_t> began{0};              // when the first request came, Unix seconds; 0: none has
+};
+
+}  // namespace limpet::routing
