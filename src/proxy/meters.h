@@ -1,0 +1,64 @@
+// What requests tell the metrics. Each worker counts in meters of its own, so that counting costs a plain
+// addition; whoever reports adds them up and may see a request that is not counted everywhere yet.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include "routing/decision.h"
+#include "routing/per_slot.h"
+
+namespace limpet::proxy {
+
+// Counted by one thread, read by any.
+class Counter {
+ public:
+  void add(uint64_t n = 1) { value_.store(value_.load(kRelaxed) + n, kRelaxed); }
+  uint64_t value() const { return value_.load(kRelaxed); }
+
+ private:
+  static constexpr auto kRelaxed = std::memory_order_relaxed;
+  std::atomic<uint64_t> value_{0};
+};
+
+// Durations in buckets that double, from up to 64 us to above 67 s.
+struct Histogram {
+  static constexpr size_t kBuckets = 22;
+  static constexpr uint64_t bound_us(size_t bucket) { return uint64_t{64} << bucket; }  // of all but the last
+
+  std::array<Counter, kBuckets> counts;
+  Counter sum_us;
+
+  void add(uint64_t us) {
+    const auto bucket = static_cast<size_t>(std::bit_width((us - (us != 0)) >> 6));
+    counts[bucket < kBuckets ? bucket : kBuckets - 1].add();
+    sum_us.add(us);
+  }
+};
+
+// How an attempt at a backend failed.
+enum class BackendFailure : uint8_t { connect, closed, timeout, nonsense, status };
+inline constexpr size_t kBackendFailures = 5;
+
+struct BackendMeter {
+  std::array<Counter, 6> answers;  // by the status' first digit; [0]: none
+  std::array<Counter, kBackendFailures> failures;
+  Counter failed;   // requests that a client was answered for, or cut, in the backend's place
+  Counter retried;  // attempts that were made again, here or elsewhere
+  Counter bytes_in, bytes_out;
+  Counter begun, ended;  // exchanges
+  Histogram latency;     // from the whole head to the answer's last byte
+};
+
+struct PoolMeter {
+  static constexpr size_t kReasons = 12;
+
+  routing::PerSlot<BackendMeter> backends;
+  std::array<Counter, kReasons> reasons;  // routing decisions
+  Histogram decision;                     // how long one took, of every 16th
+};
+
+}  // namespace limpet::proxy
