@@ -87,6 +87,7 @@ void UvStream::on_read(uv_stream_t* handle, ssize_t size, const uv_buf_t* buffer
   if (size > 0) {
     self.owner_->on_bytes({buffer->base, static_cast<size_t>(size)});
   } else if (size == UV_EOF) {
+    self.read_ended_ = true;
     self.owner_->on_end();
   } else {
     self.owner_->on_broken(static_cast<int>(size));
@@ -148,7 +149,7 @@ void UvStream::pause() {
 }
 
 void UvStream::resume() {
-  if (reading_ || owner_ == nullptr) return;
+  if (reading_ || read_ended_ || owner_ == nullptr) return;
   reading_ = uv_read_start(stream(), on_allocate, on_read) == 0;
 }
 

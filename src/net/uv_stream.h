@@ -64,6 +64,7 @@ class UvStream final : public Stream {
   std::unique_ptr<Requests> requests_;
   bool write_broken_ = false;  // the peer takes no more; reading goes on
   bool reading_ = false;
+  bool read_ended_ = false;  // on_end() has been told
   bool finishing_ = false;  // shut down once nothing is queued
 };
 
