@@ -43,11 +43,11 @@ void UvStream::start(StreamOwner* owner) {
   resume();
 }
 
-UvStream* UvStream::connect(Loop& loop, const sockaddr* address, StreamOwner* owner) {
+UvStream* UvStream::connect(Loop& loop, const sockaddr* address, StreamOwner* owner, int& error) {
   auto* made = new UvStream(loop, Kind::tcp);
   made->owner_ = owner;
   made->begin_connect();
-  const int error = uv_tcp_connect(&made->requests_->connect, &made->handle_.tcp, address, on_connect);
+  error = uv_tcp_connect(&made->requests_->connect, &made->handle_.tcp, address, on_connect);
   if (error != 0) {
     made->close();
     return nullptr;
