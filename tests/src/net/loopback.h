@@ -115,8 +115,10 @@ class Loopback : public net::Acceptor {
     sockaddr_storage address;
     REQUIRE(net::to_sockaddr("127.0.0.1", to, address));
     int error = 0;
+    int why = 0;
     net::UvStream* const made =
-        net::UvStream::connect(loop, reinterpret_cast<const sockaddr*>(&address), &owner, error);
+        net::UvStream::connect(loop, reinterpret_cast<const sockaddr*>(&address), &owner, why);
+    REQUIRE(why == 0);
     REQUIRE(made != nullptr);
     return made;
   }
