@@ -1,4 +1,6 @@
+#include <fcntl.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <iostream>
 
@@ -9,6 +11,16 @@
 #include "src/secrets.h"
 
 namespace {
+
+// Whoever started this process may have closed some of the three; what is opened first would take their
+// place, and the logs would be written into it.
+void open_standard_descriptors() {
+  int fd;
+  do {
+    fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) close(fd);
+}
 
 int refuse(const limpet::conf::Faults& faults) {
   for (const limpet::conf::Fault& fault : faults) std::cerr << fault.text() << '\n';
@@ -31,6 +43,7 @@ int run(const std::string& file) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  open_standard_descriptors();
   const limpet::CommandLine line =
       limpet::parse_command_line(argc, argv, LIMPET_VERSION, std::cout, std::cerr);
   switch (line.command) {

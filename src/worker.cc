@@ -102,7 +102,9 @@ void Worker::on_client_closed(proxy::ClientConnection& connection) {
   end_if_empty();
 }
 
-net::StreamPtr Worker::dial(const conf::Address& address, unsigned attempt, net::StreamOwner* owner) {
+net::StreamPtr Worker::dial(const conf::Address& address, unsigned attempt, net::StreamOwner* owner,
+                            int& error) {
+  error = 0;
   if (address.kind == conf::Address::Kind::unix_socket) {
     return attempt == 0 ? net::StreamPtr(net::UvStream::connect_unix(loop_, address.host, owner)) : nullptr;
   }
@@ -112,7 +114,7 @@ net::StreamPtr Worker::dial(const conf::Address& address, unsigned attempt, net:
   } else if (attempt != 0 || !net::to_sockaddr(address.host, address.port, where)) {
     return nullptr;
   }
-  return net::StreamPtr(net::UvStream::connect(loop_, reinterpret_cast<const sockaddr*>(&where), owner));
+  return net::StreamPtr(net::UvStream::connect(loop_, reinterpret_cast<const sockaddr*>(&where), owner, error));
 }
 
 }  // namespace limpet

@@ -50,7 +50,8 @@ class Worker final : net::Acceptor, proxy::ClientConnections, proxy::Dialer {
   void on_accepted(net::UvStream* stream, const conf::IpAddress& peer,
                    const conf::Listener& listener) override;
   void on_client_closed(proxy::ClientConnection& connection) override;
-  net::StreamPtr dial(const conf::Address& address, unsigned attempt, net::StreamOwner* owner) override;
+  net::StreamPtr dial(const conf::Address& address, unsigned attempt, net::StreamOwner* owner,
+                      int& error) override;
 
   void wish(Wish what);
   void on_wish();

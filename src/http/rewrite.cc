@@ -58,7 +58,8 @@ void put_number(uint64_t number, Cursor& out) {
 // OPTIONS and TRACE count the intermediaries they pass (RFC 9110, section 7.6.2).
 void put_max_forwards(std::string_view value, Cursor& out) {
   uint64_t left = 0;
-  std::from_chars(value.data(), value.data() + value.size(), left);
+  const auto read = std::from_chars(value.data(), value.data() + value.size(), left);
+  if (read.ec == std::errc::result_out_of_range) left = ~uint64_t{0};
   out.put("Max-Forwards: ");
   put_number(left == 0 ? 0 : left - 1, out);
   out.put("\r\n");

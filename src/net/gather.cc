@@ -31,6 +31,7 @@ void Gather::wrote(const char* end) {
 }
 
 void Gather::text(std::string_view made) {
+  if (made.empty()) return;  // its data() may be null
   char* const at = room(made.size());
   std::memcpy(at, made.data(), made.size());
   wrote(at + made.size());

@@ -43,11 +43,11 @@ void UvStream::start(StreamOwner* owner) {
   resume();
 }
 
-UvStream* UvStream::connect(Loop& loop, const sockaddr* address, StreamOwner* owner) {
+UvStream* UvStream::connect(Loop& loop, const sockaddr* address, StreamOwner* owner, int& error) {
   auto* made = new UvStream(loop, Kind::tcp);
   made->owner_ = owner;
   made->begin_connect();
-  const int error = uv_tcp_connect(&made->requests_->connect, &made->handle_.tcp, address, on_connect);
+  error = uv_tcp_connect(&made->requests_->connect, &made->handle_.tcp, address, on_connect);
   if (error != 0) {
     made->close();
     return nullptr;
@@ -87,6 +87,7 @@ void UvStream::on_read(uv_stream_t* handle, ssize_t size, const uv_buf_t* buffer
   if (size > 0) {
     self.owner_->on_bytes({buffer->base, static_cast<size_t>(size)});
   } else if (size == UV_EOF) {
+    self.read_ended_ = true;
     self.owner_->on_end();
   } else {
     self.owner_->on_broken(static_cast<int>(size));
@@ -148,7 +149,7 @@ void UvStream::pause() {
 }
 
 void UvStream::resume() {
-  if (reading_ || owner_ == nullptr) return;
+  if (reading_ || read_ended_ || owner_ == nullptr) return;
   reading_ = uv_read_start(stream(), on_allocate, on_read) == 0;
 }
 

@@ -19,8 +19,9 @@ class UvStream final : public Stream {
  public:
   // An accepted connection, or nullptr when accepting failed.
   static UvStream* accept(Loop& loop, uv_stream_t* listener);
-  // A connection in the making: on_connected() or on_broken() follows.
-  static UvStream* connect(Loop& loop, const sockaddr* address, StreamOwner* owner);
+  // A connection in the making: on_connected() or on_broken() follows. nullptr: not even that, for the reason
+  // in `error`.
+  static UvStream* connect(Loop& loop, const sockaddr* address, StreamOwner* owner, int& error);
   static UvStream* connect_unix(Loop& loop, const std::string& path, StreamOwner* owner);
 
   void start(StreamOwner* owner);  // begins to read
@@ -64,6 +65,7 @@ class UvStream final : public Stream {
   std::unique_ptr<Requests> requests_;
   bool write_broken_ = false;  // the peer takes no more; reading goes on
   bool reading_ = false;
+  bool read_ended_ = false;  // on_end() has been told
   bool finishing_ = false;  // shut down once nothing is queued
 };
 

@@ -13,11 +13,12 @@ constexpr http::HeadLimits kResponseLimits{.head = 128 * 1024, .target = 128 * 1
 BackendConnection::BackendConnection(BackendConnections& home, routing::Slot slot, net::Deadlines& deadlines)
     : home_(home), idle_deadline_(deadlines, *this), slot_(slot) {}
 
-bool BackendConnection::dial(Dialer& dialer, const conf::Address& address, BackendEvents* events) {
+bool BackendConnection::dial(Dialer& dialer, const conf::Address& address, BackendEvents* events,
+                             int& error) {
   dialer_ = &dialer;
   address_ = &address;
   events_ = events;
-  stream_ = dialer.dial(address, attempt_, this);
+  stream_ = dialer.dial(address, attempt_, this, error);
   return stream_ != nullptr;
 }
 
@@ -123,8 +124,9 @@ void BackendConnection::on_broken(int error) {
   keeps_ = false;
   if (state_ == State::ended) return;
   if (state_ != State::connecting) return fault(BackendFault::closed, error);
-  stream_ = dialer_->dial(*address_, ++attempt_, this);
-  if (!stream_) fault(BackendFault::connect_failed, error);
+  int next_error = 0;
+  stream_ = dialer_->dial(*address_, ++attempt_, this, next_error);
+  if (!stream_) fault(BackendFault::connect_failed, next_error != 0 ? next_error : error);
 }
 
 void BackendConnection::fault(BackendFault what, int error) { events_->on_backend_fault(what, error); }

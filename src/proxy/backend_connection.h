@@ -48,8 +48,8 @@ class BackendConnection final : public net::Mortal, net::StreamOwner, net::Deadl
   BackendConnection(BackendConnections& home, routing::Slot slot, net::Deadlines& deadlines);
 
   // Begins to connect: on_backend_connected() or on_backend_fault() follows. False: that cannot even be tried
-  // now.
-  bool dial(Dialer& dialer, const conf::Address& address, BackendEvents* events);
+  // now, for the reason in `error`.
+  bool dial(Dialer& dialer, const conf::Address& address, BackendEvents* events, int& error);
 
   // Begins to expect a response. `to_head`: the request's method is HEAD.
   void expect_response(BackendEvents* events, bool to_head);

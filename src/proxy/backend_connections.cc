@@ -22,9 +22,10 @@ std::unique_ptr<BackendConnection> BackendConnections::take(routing::Slot slot, 
 }
 
 std::unique_ptr<BackendConnection> BackendConnections::dial(const routing::Backend& backend,
-                                                            routing::Slot slot, BackendEvents* events) {
+                                                            routing::Slot slot, BackendEvents* events,
+                                                            int& error) {
   auto made = std::make_unique<BackendConnection>(*this, slot, deadlines_);
-  return made->dial(dialer_, backend.address, events) ? std::move(made) : nullptr;
+  return made->dial(dialer_, backend.address, events, error) ? std::move(made) : nullptr;
 }
 
 void BackendConnections::keep(std::unique_ptr<BackendConnection> unused) {

@@ -16,8 +16,10 @@ namespace limpet::proxy {
 class Dialer {
  public:
   // The stream is connecting: on_connected() or on_broken() follows. A name may have several addresses;
-  // `attempt` counts through them from 0. nullptr: there is no such address, or it cannot even be tried now.
-  virtual net::StreamPtr dial(const conf::Address& address, unsigned attempt, net::StreamOwner* owner) = 0;
+  // `attempt` counts through them from 0. nullptr: there is no such address, or it cannot even be tried now,
+  // for the reason in `error`, a negative errno.
+  virtual net::StreamPtr dial(const conf::Address& address, unsigned attempt, net::StreamOwner* owner,
+                              int& error) = 0;
 
  protected:
   ~Dialer() = default;
@@ -33,9 +35,9 @@ class BackendConnections {
 
   // The idle connection that was used last, when that is no longer ago than `most_idle`; else nullptr.
   std::unique_ptr<BackendConnection> take(routing::Slot slot, net::Millis most_idle);
-  // A new one, connecting, or nullptr.
+  // A new one, connecting, or nullptr, for the reason in `error`: a negative errno, or 0.
   std::unique_ptr<BackendConnection> dial(const routing::Backend& backend, routing::Slot slot,
-                                          BackendEvents* events);
+                                          BackendEvents* events, int& error);
 
   void keep(std::unique_ptr<BackendConnection>
                 unused);  // a connection whose exchange is over and that is reusable()

@@ -1,6 +1,7 @@
 #include "src/proxy/exchange.h"
 
 #include <algorithm>
+#include <cerrno>
 
 #include "src/http/chunk.h"
 #include "src/proxy/context.h"
@@ -197,9 +198,10 @@ Exchange::Step Exchange::connect() {
     connected_ = backend_ != nullptr;
     connect_us_ = context_.clock.monotonic_us();
     if (!connected_) {
-      backend_ = pool_->connections.dial(pool_->fleet.backends[choice_.slot], choice_.slot, this);
+      int error = 0;
+      backend_ = pool_->connections.dial(pool_->fleet.backends[choice_.slot], choice_.slot, this, error);
       if (!backend_) {
-        connect_failed();
+        connect_failed(error);
         return Step::go;
       }
       deadline_.set(now_ms() + millis(pool_->settings.timeouts.connect));
@@ -238,7 +240,7 @@ Exchange::Step Exchange::relay() {
     } else if (backend_->reused()) {
       send_again();
     } else {
-      connect_failed();
+      connect_failed(0);
     }
     return Step::go;
   }
@@ -428,9 +430,9 @@ void Exchange::on_backend_drained() {
   client_->pull();
 }
 
-void Exchange::on_backend_fault(BackendFault fault, int) {
+void Exchange::on_backend_fault(BackendFault fault, int error) {
   if (phase_ == Phase::connect) {
-    connect_failed();
+    connect_failed(error);
   } else if (phase_ == Phase::tunnel || response_begun_) {
     flush_client();
     cut(fault == BackendFault::nonsense ? "backend_nonsense" : "backend_cut");
@@ -450,7 +452,7 @@ void Exchange::on_deadline() {
   if (waiting_for_home_) {
     waiting_for_home_ = false;
   } else if (phase_ == Phase::connect) {
-    connect_failed();
+    connect_failed(0);
   } else if (phase_ == Phase::tunnel) {
     cut("tunnel_timeout");
   } else if (!response_begun_) {
@@ -464,9 +466,12 @@ void Exchange::on_deadline() {
 }
 
 // The attempt to reach choice_ failed and nothing of the request was sent: its home again within patience,
-// else another one.
-void Exchange::connect_failed() {
+// else another one. For what this process lacks no backend is to blame, and no session is moved.
+void Exchange::connect_failed(int error) {
   drop_backend();
+  if (error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM) {
+    return fail({503, "the balancer cannot open another connection", "no_descriptors"});
+  }
   ++retries_;
   const bool is_home = choice_.reason == routing::Reason::bound || choice_.reason == routing::Reason::token;
   if (is_home) {

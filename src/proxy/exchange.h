@@ -84,7 +84,7 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
 
   void fail(const Failure& failure);
   void cut(const char* end);
-  void connect_failed();
+  void connect_failed(int error);
   bool can_send_again() const;
   void send_again();
 

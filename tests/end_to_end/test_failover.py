@@ -1,5 +1,6 @@
 """Failover in its first form: the client sees no error that a retry could have avoided, and nothing is done twice."""
 
+import resource
 import threading
 import time
 
@@ -346,6 +347,26 @@ def test_under_refuse_new_sessions_go_where_they_can(scene):
     limpet = scene.limpet([a, b], pool={**COOKIE, "failover": "refuse", "placement": "round-robin"})
     for _ in range(4):
         assert limpet.get().text == "b"
+
+
+# What Limpet itself lacks.
+
+
+def test_a_lack_of_descriptors_moves_no_session(scene):
+    def handler(connection, request):
+        connection.reply(fields=["Connection: close"], body=connection.backend.name.encode())
+        connection.finish()
+
+    limpet = scene.limpet(scene.backends(3, handler=handler), pool=COOKIE)
+    browsers = [limpet.browser(keep_alive=True) for _ in range(6)]
+    homes = [browser.get().text for browser in browsers]
+    limpet.log(6)  # what a sanitizer looks up with a descriptor of its own is looked up by now
+    most = resource.prlimit(limpet.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(limpet.process.pid, resource.RLIMIT_NOFILE, (3, most[1]))  # no new one is below 3
+    assert [browser.get("/lacking").status for browser in browsers] == [503] * 6
+    assert {line["end"] for line in limpet.log_of("/lacking", 6)} == {"no_descriptors"}
+    resource.prlimit(limpet.process.pid, resource.RLIMIT_NOFILE, most)
+    assert [browser.get().text for browser in browsers] == homes
 
 
 # All together.

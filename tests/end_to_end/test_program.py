@@ -3,13 +3,14 @@
 import pathlib
 import re
 import signal
+import subprocess
 import threading
 import time
 
 import pytest
 
-from support.client import request_bytes
-from support.limpet import run, settings, to_toml
+from support.client import Client, request_bytes
+from support.limpet import binary, run, settings, to_toml
 from support.wire import Closed, eventually, free_port
 
 FAULTY = """\
@@ -278,6 +279,29 @@ def test_a_second_signal_ends_it_at_once(scene, numbers):
     release.set()
     limpet.assert_sane(limpet.stderr)
     scene.forget(limpet)
+
+
+def test_it_serves_and_ends_well_without_stdin_stdout_and_stderr(scene, tmp_path):
+    config = settings(scene.backends(1))
+    path = tmp_path / "limpet.toml"
+    path.write_text(to_toml(config))
+    port = int(config["listener"][0]["address"].rpartition(":")[2])
+    process = subprocess.Popen(["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", binary(), "run", str(path)])
+    try:
+        client = eventually(lambda: connected(port))
+        assert client.get().text == "a"
+        process.terminate()
+        assert process.wait(5) == 0
+        client.close()
+    finally:
+        process.kill()
+
+
+def connected(port):
+    try:
+        return Client(port)
+    except OSError:
+        return None
 
 
 def test_it_starts_again_at_once_on_the_same_address(scene):

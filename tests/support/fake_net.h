@@ -117,6 +117,7 @@ class FakeNet final : public net::Deadlines::Alarm, public proxy::Dialer, public
   std::string fault;                  // the first thing that the code under test should not have done
   unsigned addresses = 1;             // of every backend
   bool can_dial = true;               // otherwise a dial fails before it begins
+  int dial_error = 0;                 // and says so
 
   FakeStream& accept() {
     streams.push_back(std::make_unique<FakeStream>(*this, nullptr, nullptr));
@@ -159,7 +160,9 @@ class FakeNet final : public net::Deadlines::Alarm, public proxy::Dialer, public
   void wake_at(net::Millis due) override { alarm_ = due; }
   uint64_t monotonic_us() override { return now_ * 1000; }
   uint64_t unix_us() override { return kEpochUs + now_ * 1000; }
-  net::StreamPtr dial(const conf::Address& address, unsigned attempt, net::StreamOwner* owner) override {
+  net::StreamPtr dial(const conf::Address& address, unsigned attempt, net::StreamOwner* owner,
+                      int& error) override {
+    error = can_dial ? 0 : dial_error;
     if (!can_dial || attempt >= addresses) return nullptr;
     streams.push_back(std::make_unique<FakeStream>(*this, &address, owner));
     return net::StreamPtr(streams.back().get());

@@ -258,7 +258,7 @@ class MessageCheck {
       return "what left is framed differently";
     if (again.body != whole.body || again.ended != whole.ended) return "what left has another body";
     if (text.find("limpet_shop=") != std::string::npos &&
-        head.find("Cookie: limpet_shop=") != std::string::npos)
+        head.find("\r\nCookie: limpet_shop=") != std::string::npos)
       return "the pool's own cookie got through";
     return check_by_reader(text, whole, MessageReader::Side::requests);
   }

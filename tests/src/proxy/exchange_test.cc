@@ -225,6 +225,20 @@ TEST_CASE("a dial that cannot even begin counts as refused") {
   CHECK(client.received.starts_with("HTTP/1.1 503 "));
 }
 
+TEST_CASE("a session is not moved for want of what the balancer itself lacks") {
+  Proxy proxy(2, {Kind::ip});
+  FakeStream& client = proxy.client();
+  FakeStream& home = warm_up(proxy, client);
+  home.sends_end();
+  proxy.net.can_dial = false;
+  proxy.net.dial_error = -EMFILE;
+  client.sends(kGet);
+  CHECK(client.received.starts_with("HTTP/1.1 503 "));
+  proxy.net.can_dial = true;
+  client.sends(kGet);
+  CHECK(proxy.dialed(1).address() == home.address());
+}
+
 TEST_CASE("a session that may not move is refused while its home is away, and still lives there afterwards") {
   conf::Settings settings = settings_of(2, {Kind::ip});
   settings.pools[0].failover = conf::Failover::refuse;
