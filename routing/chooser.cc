@@ -43,6 +43,7 @@ Chooser::Chooser(const conf::Pool& pool, Memory& memory, uint64_t seed)
       placement_(pool.placement, seed) {}
 
 Choice Chooser::choose(const Identity& identity, const Fleet& fleet, const Tried& tried, uint32_t now) {
+  if (tried.count == Tried::kMost) return {};
   const Request request{identity, {fleet, tried, table_.homes()}, now};
   if (memory_.began.load(std::memory_order_relaxed) == 0) memory_.began.store(now, std::memory_order_relaxed);
   if (identity.stateless) return place(request, Reason::stateless);

@@ -65,6 +65,10 @@ Outcome Router::account(const Identity& identity, const Choice& choice, const Fl
   return parts_->accountant.account(identity, choice, fleet, request, response, now);
 }
 
+void Router::touch(const Identity& identity, uint32_t now) {
+  if (identity.tracked) table().find_and_touch(identity.key, now, SessionTable::Visit::retry);
+}
+
 void Router::release(const Choice& choice) {
   if (choice.reserved) table().homes().release(choice.slot);
 }

@@ -50,6 +50,9 @@ class Router {
   Outcome account(const Identity& identity, const Choice& choice, const Fleet& fleet,
                   const RequestView& request, const ResponseView& response, uint32_t now);
 
+  // The session's request goes on: it is not idle.
+  void touch(const Identity& identity, uint32_t now);
+
   // No answer came from `choice`: gives back what choose() reserved.
   void release(const Choice& choice);
 

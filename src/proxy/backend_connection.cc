@@ -16,7 +16,7 @@ BackendConnection::BackendConnection(BackendConnections& home, routing::Slot slo
 bool BackendConnection::dial(Dialer& dialer, const conf::Address& address, BackendEvents* events,
                              int& error) {
   dialer_ = &dialer;
-  address_ = &address;
+  address_ = address;
   events_ = events;
   stream_ = dialer.dial(address, attempt_, this, error);
   return stream_ != nullptr;
@@ -125,7 +125,7 @@ void BackendConnection::on_broken(int error) {
   if (state_ == State::ended) return;
   if (state_ != State::connecting) return fault(BackendFault::closed, error);
   int next_error = 0;
-  stream_ = dialer_->dial(*address_, ++attempt_, this, next_error);
+  stream_ = dialer_->dial(address_, ++attempt_, this, next_error);
   if (!stream_) fault(BackendFault::connect_failed, next_error != 0 ? next_error : error);
 }
 

@@ -85,8 +85,8 @@ class BackendConnection final : public net::Mortal, net::StreamOwner, net::Deadl
 
   BackendConnections& home_;
   BackendEvents* events_ = nullptr;  // nullptr while idle and once closed
-  Dialer* dialer_ = nullptr;         // with the next two, while connecting
-  const conf::Address* address_ = nullptr;
+  Dialer* dialer_ = nullptr;  // with the next two, while connecting
+  conf::Address address_;
   unsigned attempt_ = 0;
   net::StreamPtr stream_;
   http::Parser parser_;

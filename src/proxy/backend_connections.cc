@@ -2,18 +2,13 @@
 
 namespace limpet::proxy {
 
-BackendConnections::BackendConnections(const conf::Pool& pool, net::Deadlines& deadlines,
-                                       net::Graveyard& graveyard, Dialer& dialer)
-    : pool_(pool),
-      deadlines_(deadlines),
-      graveyard_(graveyard),
-      dialer_(dialer),
-      newest_(pool.backends.size(), nullptr) {}
+BackendConnections::BackendConnections(net::Deadlines& deadlines, net::Graveyard& graveyard, Dialer& dialer)
+    : deadlines_(deadlines), graveyard_(graveyard), dialer_(dialer) {}
 
 BackendConnections::~BackendConnections() { close_idle(); }
 
 std::unique_ptr<BackendConnection> BackendConnections::take(routing::Slot slot, net::Millis most_idle) {
-  BackendConnection* const newest = newest_[slot];
+  BackendConnection* const newest = slot < newest_.size() ? newest_[slot] : nullptr;
   if (newest == nullptr || deadlines_.now() - newest->idle_since_ > most_idle) return nullptr;
   unlink(*newest);
   newest->idle_deadline_.clear();
@@ -28,13 +23,14 @@ std::unique_ptr<BackendConnection> BackendConnections::dial(const routing::Backe
   return made->dial(dialer_, backend.address, events, error) ? std::move(made) : nullptr;
 }
 
-void BackendConnections::keep(std::unique_ptr<BackendConnection> unused) {
+void BackendConnections::keep(std::unique_ptr<BackendConnection> unused, net::Millis keep_alive) {
   BackendConnection* const kept = unused.release();
+  if (kept->slot_ >= newest_.size()) newest_.resize(kept->slot_ + 1u, nullptr);
   BackendConnection*& newest = newest_[kept->slot_];
   kept->events_ = nullptr;
   kept->state_ = BackendConnection::State::idle;
   kept->idle_since_ = deadlines_.now();
-  kept->idle_deadline_.set(kept->idle_since_ + static_cast<net::Millis>(pool_.timeouts.keep_alive.count()));
+  kept->idle_deadline_.set(kept->idle_since_ + keep_alive);
   kept->older_ = newest;
   kept->newer_ = nullptr;
   if (newest != nullptr) newest->newer_ = kept;
@@ -49,9 +45,11 @@ void BackendConnections::close(std::unique_ptr<BackendConnection> used) {
 }
 
 void BackendConnections::close_idle() {
-  for (BackendConnection*& newest : newest_) {
-    while (newest != nullptr) drop(*newest);
-  }
+  for (size_t slot = 0; slot < newest_.size(); ++slot) close_idle(static_cast<routing::Slot>(slot));
+}
+
+void BackendConnections::close_idle(routing::Slot slot) {
+  while (slot < newest_.size() && newest_[slot] != nullptr) drop(*newest_[slot]);
 }
 
 void BackendConnections::drop(BackendConnection& idle) {

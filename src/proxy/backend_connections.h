@@ -27,8 +27,7 @@ class Dialer {
 
 class BackendConnections {
  public:
-  BackendConnections(const conf::Pool& pool, net::Deadlines& deadlines, net::Graveyard& graveyard,
-                     Dialer& dialer);
+  BackendConnections(net::Deadlines& deadlines, net::Graveyard& graveyard, Dialer& dialer);
   ~BackendConnections();
   BackendConnections(const BackendConnections&) = delete;
   BackendConnections& operator=(const BackendConnections&) = delete;
@@ -39,17 +38,17 @@ class BackendConnections {
   std::unique_ptr<BackendConnection> dial(const routing::Backend& backend, routing::Slot slot,
                                           BackendEvents* events, int& error);
 
-  void keep(std::unique_ptr<BackendConnection>
-                unused);  // a connection whose exchange is over and that is reusable()
+  // A connection whose exchange is over and that is reusable(), for as long as this.
+  void keep(std::unique_ptr<BackendConnection> unused, net::Millis keep_alive);
   void close(std::unique_ptr<BackendConnection> used);  // safe inside its own callbacks
   void close_idle();
+  void close_idle(routing::Slot slot);
 
   void drop(BackendConnection& idle);  // an idle one ended
 
  private:
   void unlink(BackendConnection& idle);
 
-  const conf::Pool& pool_;
   net::Deadlines& deadlines_;
   net::Graveyard& graveyard_;
   Dialer& dialer_;

@@ -14,20 +14,20 @@ constexpr size_t kMostLingered = 16 * 1024 * 1024;
 net::Millis millis(conf::Duration duration) { return static_cast<net::Millis>(duration.count()); }
 }  // namespace
 
-ClientConnection::ClientConnection(Context& context, const conf::Listener& listener, http::Peer peer,
+ClientConnection::ClientConnection(Context& context, const ServedListener& listener, http::Peer peer,
                                    ClientConnections& home)
     : context_(context),
       listener_(listener),
       home_(home),
       peer_(std::move(peer)),
       deadline_(context.deadlines, *this),
-      state_(listener.proxy_protocol ? State::proxy_header : State::idle) {}
+      state_(listener.settings.proxy_protocol ? State::proxy_header : State::idle) {}
 
 ClientConnection::~ClientConnection() = default;
 
 void ClientConnection::attach(net::StreamPtr stream) {
   stream_ = std::move(stream);
-  const conf::ClientTimeouts& timeouts = context_.settings.timeouts;
+  const conf::ClientTimeouts& timeouts = context_.settings().timeouts;
   const bool expects_header = state_ == State::proxy_header;
   deadline_.set(context_.deadlines.now() + millis(expects_header ? timeouts.head : timeouts.idle));
 }
@@ -105,7 +105,7 @@ size_t ClientConnection::take_proxy_header(std::string_view bytes) {
   if (header.source) {
     peer_.address = *header.source;
     peer_.text = peer_.address.text();
-    peer_.trusted = http::is_trusted(listener_, peer_.address);
+    peer_.trusted = http::is_trusted(listener_.settings, peer_.address);
   }
   become_idle();
   return header.size;
@@ -116,11 +116,11 @@ size_t ClientConnection::take_head(std::string_view bytes) {
     if (bytes.starts_with("\r\n")) return 2;
     if (bytes == "\r") return 0;
   }
-  const conf::Limits& limits = context_.settings.limits;
+  const conf::Limits& limits = context_.settings().limits;
   if (state_ == State::idle) {
     state_ = State::head;
     searched_ = 0;
-    deadline_.set(context_.deadlines.now() + millis(context_.settings.timeouts.head));
+    deadline_.set(context_.deadlines.now() + millis(context_.settings().timeouts.head));
   }
   const http::HeadSearch search =
       http::find_head(bytes, searched_, {limits.head, limits.target, limits.headers});
@@ -207,7 +207,7 @@ void ClientConnection::close_now() {
 // ---- what goes out
 
 void ClientConnection::send_interim(const http::ResponseHead& head) {
-  http::write_response(head, {.via = context_.settings.via}, context_.to_client);
+  http::write_response(head, {.via = context_.settings().via}, context_.to_client);
 }
 
 void ClientConnection::send_head(const http::ResponseHead& head, http::ResponseEdits edits) {
@@ -282,13 +282,13 @@ void ClientConnection::exchange_over(bool whole, bool request_ended) {
 void ClientConnection::become_idle() {
   state_ = State::idle;
   if (context_.shutting_down) return drain();
-  deadline_.set(context_.deadlines.now() + millis(context_.settings.timeouts.idle));
+  deadline_.set(context_.deadlines.now() + millis(context_.settings().timeouts.idle));
 }
 
 void ClientConnection::drain() {
   state_ = State::draining;
   waiting_ = {};
-  deadline_.set(context_.deadlines.now() + millis(context_.settings.timeouts.body));
+  deadline_.set(context_.deadlines.now() + millis(context_.settings().timeouts.body));
   if (stream_->queued() == 0) linger();
 }
 

@@ -35,7 +35,7 @@ class ClientConnection final : public net::Mortal, net::StreamOwner, net::Deadli
 
   // `listener` and what is in `context` outlive it. It owns itself: it closes when it is done and says so to
   // `home`.
-  ClientConnection(Context& context, const conf::Listener& listener, http::Peer peer,
+  ClientConnection(Context& context, const ServedListener& listener, http::Peer peer,
                    ClientConnections& home);
   ~ClientConnection() override;
 
@@ -43,6 +43,10 @@ class ClientConnection final : public net::Mortal, net::StreamOwner, net::Deadli
   void attach(net::StreamPtr stream);
   void shut_down();  // ends as soon as no request is under way
   void close_now();
+  // What it has under way at this backend is cut.
+  void withdraw(const ServedPool& pool, routing::Slot slot) {
+    if (exchange_) exchange_->on_backend_withdrawn(pool, slot);
+  }
 
   ClientConnection* next_ = nullptr;  // neighbours in `home`'s list
   ClientConnection* prev_ = nullptr;
@@ -65,7 +69,7 @@ class ClientConnection final : public net::Mortal, net::StreamOwner, net::Deadli
   void on_deadline() override;
 
   const http::Peer& peer() const override { return peer_; }
-  const conf::Listener& listener() const override { return listener_; }
+  const ServedListener& listener() const override { return listener_; }
   void send_interim(const http::ResponseHead& head) override;
   void send_head(const http::ResponseHead& head, http::ResponseEdits edits) override;
   void send_body(std::string_view piece) override;
@@ -93,7 +97,7 @@ class ClientConnection final : public net::Mortal, net::StreamOwner, net::Deadli
   void close(bool reset);
 
   Context& context_;
-  const conf::Listener& listener_;
+  const ServedListener& listener_;
   ClientConnections& home_;
   net::StreamPtr stream_;
   std::unique_ptr<Exchange> exchange_;

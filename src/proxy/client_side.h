@@ -12,10 +12,12 @@
 
 namespace limpet::proxy {
 
+struct ServedListener;
+
 class ClientSide {
  public:
   virtual const http::Peer& peer() const = 0;
-  virtual const conf::Listener& listener() const = 0;
+  virtual const ServedListener& listener() const = 0;
 
   // Sending gathers; flush() sends what was gathered, once for each event. False: the client takes no more.
   virtual void send_interim(const http::ResponseHead& head) = 0;

@@ -2,7 +2,10 @@
 
 #include <openssl/rand.h>
 
+#include <algorithm>
+
 #include "src/proxy/exchange.h"
+#include "src/proxy/set_cookie.h"
 
 namespace limpet::proxy {
 
@@ -11,22 +14,86 @@ constexpr size_t kMostSpare = 256;      // exchanges kept for the next requests
 constexpr net::Millis kLogDelay = 200;  // a line of the access log waits this long for others
 }  // namespace
 
-Context::Context(const conf::Settings& its_settings, const routing::Routes& its_routes,
-                 const std::vector<std::unique_ptr<routing::Router>>& routers, net::Deadlines& its_deadlines,
-                 net::Graveyard& its_graveyard, Dialer& dialer, Clock& its_clock,
+ServedPool::ServedPool(std::shared_ptr<const Plan> plan, size_t place, size_t worker, net::Deadlines& deadlines,
+                       net::Graveyard& graveyard, Dialer& dialer, Witness& witness)
+    : connections(deadlines, graveyard, dialer), worker_(worker), witness_(witness) {
+  follow(std::move(plan), place);
+}
+
+void ServedPool::follow(std::shared_ptr<const Plan> plan, size_t place) {
+  const PoolPlan& next = plan->pools[place];
+  meter_ = next.meters[worker_];
+  cookie_name_.clear();
+  for (const conf::AffinityKind kind : next.settings->affinity) {
+    if (kind != conf::AffinityKind::cookie) continue;
+    cookie_name_ = next.settings->cookie_name();
+    cookie_attributes_ = set_cookie_attributes(next.settings->cookie);
+  }
+  suspected_.resize(next.fleet.backends.size());
+  for (size_t i = 0; i < next.fleet.backends.size(); ++i) {
+    const bool moved = now_ != nullptr && i < now_->fleet.backends.size() &&
+                       now_->fleet.backends[i].address != next.fleet.backends[i].address;
+    if (moved || !next.fleet.backends[i].serves_its_own()) connections.close_idle(static_cast<routing::Slot>(i));
+  }
+  now_ = &next;
+  plan_ = std::move(plan);
+}
+
+void ServedPool::failed(routing::Slot slot, BackendFailure how) {
+  meter_->backends[slot].failures[static_cast<size_t>(how)].add();
+  suspected_[slot] = true;
+  witness_.on_backend_failed(settings().name, slot, how);
+}
+
+void ServedPool::worked(routing::Slot slot) {
+  if (!suspected_[slot]) return;
+  suspected_[slot] = false;
+  witness_.on_backend_worked(settings().name, slot);
+}
+
+Context::Context(std::shared_ptr<const Plan> plan, size_t worker, net::Deadlines& its_deadlines,
+                 net::Graveyard& its_graveyard, Dialer& dialer, Clock& its_clock, Witness& witness,
                  AccessLogBuffer* its_access_log)
-    : settings(its_settings),
-      routes(its_routes),
-      deadlines(its_deadlines),
+    : deadlines(its_deadlines),
       graveyard(its_graveyard),
       clock(its_clock),
+      worker_(worker),
+      dialer_(dialer),
+      witness_(witness),
       access_log_(its_access_log),
       log_flush_(its_deadlines, *this) {
-  for (size_t i = 0; i < settings.pools.size(); ++i) {
-    pools.push_back(
-        std::make_unique<ServedPool>(settings.pools[i], *routers[i], deadlines, graveyard, dialer));
-  }
+  follow(std::move(plan));
   RAND_bytes(reinterpret_cast<unsigned char*>(id_state_), sizeof id_state_);
+}
+
+void Context::follow(std::shared_ptr<const Plan> plan) {
+  pools_.clear();
+  for (size_t place = 0; place < plan->pools.size(); ++place) {
+    const std::string& name = plan->pools[place].settings->name;
+    const auto known = std::find_if(all_pools_.begin(), all_pools_.end(),
+                                    [&](const auto& pool) { return pool->settings().name == name; });
+    if (known != all_pools_.end()) {
+      (*known)->follow(plan, place);
+      pools_.push_back(known->get());
+    } else {
+      all_pools_.push_back(
+          std::make_unique<ServedPool>(plan, place, worker_, deadlines, graveyard, dialer_, witness_));
+      pools_.push_back(all_pools_.back().get());
+    }
+  }
+  for (const auto& listener : all_listeners_) listener->place = ServedListener::kGone;
+  listeners_.clear();
+  const auto& listeners = plan->settings->listeners;
+  for (size_t place = 0; place < listeners.size(); ++place) {
+    auto known = std::find_if(all_listeners_.begin(), all_listeners_.end(), [&](const auto& listener) {
+      return listener->settings.name == listeners[place].name;
+    });
+    if (known == all_listeners_.end())
+      known = all_listeners_.insert(known, std::make_unique<ServedListener>());
+    **known = {listeners[place], place};
+    listeners_.push_back(known->get());
+  }
+  plan_ = std::move(plan);
 }
 
 Context::~Context() = default;

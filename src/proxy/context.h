@@ -1,4 +1,4 @@
-// What the exchanges of one worker share: the settings in force, the pools, time, and the worker's own rooms
+// What the exchanges of one worker share: the plan in force, the pools, time, and the worker's own rooms
 // for scratch, log and connections. One worker, one thread: nothing in here is locked but what Router locks
 // itself.
 #pragma once
@@ -9,56 +9,85 @@
 #include <vector>
 
 #include "conf/settings.h"
-#include "routing/fleet.h"
-#include "routing/router.h"
-#include "routing/routes.h"
 #include "src/access_log.h"
 #include "src/net/gather.h"
 #include "src/net/loop.h"
 #include "src/proxy/backend_connections.h"
 #include "src/proxy/clock.h"
-#include "src/proxy/set_cookie.h"
+#include "src/proxy/plan.h"
 
 namespace limpet::proxy {
 
 class Exchange;
 
-// A pool as one worker serves it.
-struct ServedPool {
-  ServedPool(const conf::Pool& pool, routing::Router& its_router, net::Deadlines& deadlines,
-             net::Graveyard& graveyard, Dialer& dialer)
-      : settings(pool),
-        router(its_router),
-        fleet(routing::Fleet::from(pool)),
-        connections(pool, deadlines, graveyard, dialer) {
-    for (const conf::AffinityKind kind : pool.affinity) {
-      if (kind != conf::AffinityKind::cookie) continue;
-      cookie_name = pool.cookie_name();
-      cookie_attributes = set_cookie_attributes(pool.cookie);
-    }
-  }
+// Hears what requests tell about backends' health.
+class Witness {
+ public:
+  virtual void on_backend_failed(const std::string& pool, routing::Slot slot, BackendFailure how) = 0;
+  virtual void on_backend_worked(const std::string& pool, routing::Slot slot) = 0;  // after it failed
 
-  const conf::Pool& settings;
-  routing::Router& router;
-  routing::Fleet fleet;
+ protected:
+  ~Witness() = default;
+};
+
+// A pool as one worker serves it: by the plan in force, or, once that knows the pool no more, by the last that
+// did, for what is still under way.
+class ServedPool {
+ public:
+  ServedPool(std::shared_ptr<const Plan> plan, size_t place, size_t worker, net::Deadlines& deadlines,
+             net::Graveyard& graveyard, Dialer& dialer, Witness& witness);
+
+  void follow(std::shared_ptr<const Plan> plan, size_t place);
+
+  const conf::Pool& settings() const { return *now_->settings; }
+  routing::Router& router() const { return *now_->router; }
+  const routing::Fleet& fleet() const { return now_->fleet; }
+  PoolMeter& meter() const { return *meter_; }
+  const std::string& cookie_name() const { return cookie_name_; }              // empty: the pool sets none
+  const std::string& cookie_attributes() const { return cookie_attributes_; }  // what follows the token in Set-Cookie
+
+  // Of requests that came to a backend.
+  void failed(routing::Slot slot, BackendFailure how);
+  void worked(routing::Slot slot);
+
   BackendConnections connections;
-  std::string cookie_name;        // empty: the pool sets none
-  std::string cookie_attributes;  // what follows the token in Set-Cookie
+
+ private:
+  std::shared_ptr<const Plan> plan_;
+  const PoolPlan* now_ = nullptr;  // in plan_
+  std::shared_ptr<PoolMeter> meter_;
+  const size_t worker_;
+  Witness& witness_;
+  std::vector<bool> suspected_;  // by slot: failed since it last worked
+  std::string cookie_name_, cookie_attributes_;
+};
+
+// A listener as one worker serves it. It outlives its connections.
+struct ServedListener {
+  conf::Listener settings;
+  size_t place = 0;  // in the plan's settings; kGone: they know it no more
+  static constexpr size_t kGone = SIZE_MAX;
 };
 
 class Context final : net::DeadlineOwner {
  public:
-  Context(const conf::Settings& settings, const routing::Routes& routes,
-          const std::vector<std::unique_ptr<routing::Router>>& routers, net::Deadlines& deadlines,
-          net::Graveyard& graveyard, Dialer& dialer, Clock& clock, AccessLogBuffer* access_log);
+  Context(std::shared_ptr<const Plan> plan, size_t worker, net::Deadlines& deadlines,
+          net::Graveyard& graveyard, Dialer& dialer, Clock& clock, Witness& witness,
+          AccessLogBuffer* access_log);
   ~Context();  // no connection is left
 
-  const conf::Settings& settings;
-  const routing::Routes& routes;
+  // Serves by this plan from now on.
+  void follow(std::shared_ptr<const Plan> plan);
+
+  const conf::Settings& settings() const { return *plan_->settings; }
+  const routing::Routes& routes() const { return *plan_->routes; }
+  ServedPool& pool(size_t place) const { return *pools_[place]; }  // of the plan
+  const std::vector<std::unique_ptr<ServedPool>>& all_pools() const { return all_pools_; }
+  const ServedListener& listener(size_t place) const { return *listeners_[place]; }  // of the plan's settings
+
   net::Deadlines& deadlines;
   net::Graveyard& graveyard;
   Clock& clock;
-  std::vector<std::unique_ptr<ServedPool>> pools;  // as in the settings
 
   // Filled and emptied within one event, each for one stream at a time.
   net::Gather to_client;
@@ -75,7 +104,15 @@ class Context final : net::DeadlineOwner {
  private:
   void on_deadline() override;
 
-  AccessLogBuffer* const access_log_;  // nullptr: off
+  std::shared_ptr<const Plan> plan_;
+  const size_t worker_;
+  Dialer& dialer_;
+  Witness& witness_;
+  std::vector<std::unique_ptr<ServedPool>> all_pools_;
+  std::vector<ServedPool*> pools_;  // as in the plan
+  std::vector<std::unique_ptr<ServedListener>> all_listeners_;
+  std::vector<ServedListener*> listeners_;  // as in the plan's settings
+  AccessLogBuffer* const access_log_;       // nullptr: off
   net::Deadline log_flush_;
   std::vector<std::unique_ptr<Exchange>> spare_;
   uint64_t id_state_[2];

@@ -19,6 +19,7 @@ constexpr net::Millis kFreshlyUsed = 1000;
 // be stale.
 constexpr size_t kMostKept = 64 * 1024;
 
+constexpr net::Millis kTouchEvery = 10'000;  // how often a tunnel keeps its session alive
 constexpr int kRetryAfter = 5;         // seconds, for 503
 constexpr size_t kMostIdLength = 128;  // of an X-Request-Id that is passed on
 constexpr int kClientGone = 499;       // for the log only, as nginx writes it: no answer was sent
@@ -73,6 +74,7 @@ void Exchange::start(ClientSide& client) {
   end_ = "ok";
   status_ = 0;
   retries_ = 0;
+  touch_at_ = 0;
   waiting_for_home_ = connected_ = fresh_only_ = fresh_again_ = sent_any_ = send_failed_ = keeps_body_ = false;
   request_ended_ = client_ended_ = backend_ended_ = response_begun_ = response_ended_ = whole_ = false;
   client_address_ = client.peer().address;
@@ -82,7 +84,7 @@ void Exchange::start(ClientSide& client) {
 void Exchange::begin(ClientSide& client, std::string_view head) {
   start(client);
   head_.assign(head);
-  const conf::Limits& limits = context_.settings.limits;
+  const conf::Limits& limits = context_.settings().limits;
   const http::Fault fault =
       parser_.parse_request(head_, {limits.head, limits.target, limits.headers}, request_);
   settle_request_id();
@@ -151,33 +153,38 @@ Exchange::Step Exchange::identify() {
     fail({options ? 200 : 405, "Max-Forwards ends here", "ok"});
     return Step::go;
   }
-  const conf::Listener& listener = client_->listener();
-  const auto listener_index = static_cast<size_t>(&listener - context_.settings.listeners.data());
-  const size_t route = context_.routes.find(listener_index, request_.host, request_.target);
+  const ServedListener& listener = client_->listener();
+  const size_t route = context_.routes().find(listener.place, request_.host, request_.target);
   if (route == routing::kNoPool) {
     fail({404, "no pool serves this host and path", "no_route"});
     return Step::go;
   }
-  pool_ = context_.pools[route].get();
-  const uint64_t most = context_.settings.limits.body;
+  pool_ = &context_.pool(route);
+  const uint64_t most = context_.settings().limits.body;
   if (most != 0 && request_.body.length > most) {
     fail({413, "the request's body is too large", "too_large"});
     return Step::go;
   }
-  client_address_ = http::believed_client(client_->peer(), listener, request_.fields);
-  identity_ = pool_->router.identify(view(), pool_->fleet, unix_seconds());
+  client_address_ = http::believed_client(client_->peer(), listener.settings, request_.fields);
+  identity_ = pool_->router().identify(view(), pool_->fleet(), unix_seconds());
+  tried_.patient = pool_->settings().patience != conf::Duration::zero();
   phase_ = Phase::choose;
   return Step::go;
 }
 
 Exchange::Step Exchange::choose() {
-  choice_ = pool_->router.choose(identity_, pool_->fleet, tried_, unix_seconds());
+  if (waiting_for_home_) return Step::wait;
+  choice_ = pool_->router().choose(identity_, pool_->fleet(), tried_, unix_seconds());
+  pool_->meter().reasons[static_cast<size_t>(choice_.reason)].add();
   if (choice_) {
     fresh_only_ = false;
     phase_ = Phase::connect;
     return Step::go;
   }
   switch (choice_.reason) {
+    case routing::Reason::away:
+      if (!wait_for_home()) tried_.add(choice_.home);
+      break;
     case routing::Reason::refused:
       fail({503, "the server that holds this session does not answer", "refused"});
       break;
@@ -191,7 +198,6 @@ Exchange::Step Exchange::choose() {
 }
 
 Exchange::Step Exchange::connect() {
-  if (waiting_for_home_) return Step::wait;
   if (!backend_) {
     const net::Millis most_idle = request_.idempotent() ? net::kNever : kFreshlyUsed;
     if (!fresh_only_) backend_ = pool_->connections.take(choice_.slot, most_idle);
@@ -199,12 +205,12 @@ Exchange::Step Exchange::connect() {
     connect_us_ = context_.clock.monotonic_us();
     if (!connected_) {
       int error = 0;
-      backend_ = pool_->connections.dial(pool_->fleet.backends[choice_.slot], choice_.slot, this, error);
+      backend_ = pool_->connections.dial(pool_->fleet().backends[choice_.slot], choice_.slot, this, error);
       if (!backend_) {
         connect_failed(error);
         return Step::go;
       }
-      deadline_.set(now_ms() + millis(pool_->settings.timeouts.connect));
+      deadline_.set(now_ms() + millis(pool_->settings().timeouts.connect));
     }
   }
   if (!connected_) return Step::wait;
@@ -219,11 +225,11 @@ Exchange::Step Exchange::send() {
   backend_->expect_response(this, request_.is_head());
 
   http::write_request(request_,
-                      {.via = context_.settings.via,
+                      {.via = context_.settings().via,
                        .request_id = own_request_id_,
-                       .hidden_cookie = pool_->cookie_name,
+                       .hidden_cookie = pool_->cookie_name(),
                        .peer = client_->peer(),
-                       .listener = client_->listener()},
+                       .listener = client_->listener().settings},
                       context_.to_backend);
   phase_ = Phase::relay;
   if (!sent_body_.empty()) send_body_to_backend(sent_body_);
@@ -254,14 +260,15 @@ Exchange::Step Exchange::relay() {
 
 Exchange::Step Exchange::account() {
   deadline_.clear();
-  if (choice_.reserved) pool_->router.release(choice_);
+  if (choice_.reserved) pool_->router().release(choice_);
   choice_.reserved = false;
   if (backend_ && whole_ && request_ended_ && !send_failed_ && backend_->queued() == 0 &&
       backend_->reusable()) {
-    pool_->connections.keep(std::move(backend_));
+    pool_->connections.keep(std::move(backend_), millis(pool_->settings().timeouts.keep_alive));
   } else {
     drop_backend();
   }
+  measure();
   log();
   phase_ = Phase::over;
   return Step::wait;
@@ -292,7 +299,7 @@ size_t Exchange::on_client_bytes(std::string_view bytes) {
 void Exchange::on_body(std::string_view piece) {
   if (phase_ != Phase::relay) return;
   bytes_in_ += piece.size();
-  const uint64_t most = context_.settings.limits.body;
+  const uint64_t most = context_.settings().limits.body;
   if (most != 0 && bytes_in_ > most) return fail({413, "the request's body is too large", "too_large"});
   const bool may_go_again = !sent_any_ || request_.idempotent();
   keeps_body_ = keeps_body_ && may_go_again && bytes_in_ <= kMostKept;
@@ -343,6 +350,12 @@ void Exchange::on_client_gone() {
   advance();
 }
 
+void Exchange::on_backend_withdrawn(const ServedPool& pool, routing::Slot slot) {
+  if (pool_ != &pool || choice_.slot != slot || !backend_) return;
+  fail({503, "the server was taken out of service", "backend_withdrawn"});
+  advance();
+}
+
 void Exchange::on_stop() {
   fail({503, "the balancer is shutting down", "shutdown"});
   advance();
@@ -376,19 +389,30 @@ void Exchange::begin_response(const http::ResponseHead& head) {
   head_us_ = context_.clock.monotonic_us();
   const uint64_t unix_us = context_.clock.unix_us();
   const routing::Outcome outcome =
-      pool_->router.account(identity_, choice_, pool_->fleet, view(), {head.status, head.fields.list},
+      pool_->router().account(identity_, choice_, pool_->fleet(), view(), {head.status, head.fields.list},
                             static_cast<uint32_t>(unix_us / 1'000'000));
   choice_.reserved = false;
   std::string set_cookie;
   if (outcome.token) {
-    set_cookie.append(pool_->cookie_name).append("=").append(*outcome.token).append(pool_->cookie_attributes);
+    set_cookie.append(pool_->cookie_name()).append("=").append(*outcome.token).append(pool_->cookie_attributes());
   }
-  client_->send_head(head, {.via = context_.settings.via,
+  judge_answer(head.status);
+  client_->send_head(head, {.via = context_.settings().via,
                             .date = context_.clock.http_date(unix_us),
                             .set_cookie = set_cookie,
                             .close = !request_ended_});
   status_ = head.status;
   response_begun_ = true;
+}
+
+void Exchange::judge_answer(int status) {
+  const auto& bad = pool_->settings().passive.status;
+  const bool is_bad = std::any_of(bad.begin(), bad.end(), [&](const auto& range) { return range.contains(status); });
+  if (is_bad) {
+    pool_->failed(choice_.slot, BackendFailure::status);
+  } else {
+    pool_->worked(choice_.slot);
+  }
 }
 
 void Exchange::on_response_body(std::string_view piece) {
@@ -435,12 +459,16 @@ void Exchange::on_backend_fault(BackendFault fault, int error) {
     connect_failed(error);
   } else if (phase_ == Phase::tunnel || response_begun_) {
     flush_client();
-    cut(fault == BackendFault::nonsense ? "backend_nonsense" : "backend_cut");
+    const bool nonsense = fault == BackendFault::nonsense;
+    if (phase_ != Phase::tunnel) pool_->failed(choice_.slot, nonsense ? BackendFailure::nonsense : BackendFailure::closed);
+    cut(nonsense ? "backend_nonsense" : "backend_cut");
   } else if (fault == BackendFault::nonsense) {
+    pool_->failed(choice_.slot, BackendFailure::nonsense);
     fail({502, "the backend's answer is not valid HTTP", "backend_nonsense"});
   } else if (can_send_again()) {
     send_again();
   } else {
+    pool_->failed(choice_.slot, BackendFailure::closed);
     fail({502, "the backend closed the connection before it answered", "backend_closed"});
   }
   advance();
@@ -457,10 +485,13 @@ void Exchange::on_deadline() {
     cut("tunnel_timeout");
   } else if (!response_begun_) {
     const bool client_lags = !request_ended_ && takes_body();
+    if (!client_lags) pool_->failed(choice_.slot, BackendFailure::timeout);
     fail(client_lags ? Failure{408, "the request's body did not come in time", "client_timeout"}
                      : Failure{504, "the backend did not answer in time", "backend_timeout"});
   } else {
-    cut(client_->queued() != 0 ? "client_timeout" : "backend_timeout");
+    const bool client_lags = client_->queued() != 0;
+    if (!client_lags) pool_->failed(choice_.slot, BackendFailure::timeout);
+    cut(client_lags ? "client_timeout" : "backend_timeout");
   }
   advance();
 }
@@ -472,21 +503,22 @@ void Exchange::connect_failed(int error) {
   if (error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM) {
     return fail({503, "the balancer cannot open another connection", "no_descriptors"});
   }
+  pool_->failed(choice_.slot, BackendFailure::connect);
+  pool_->meter().backends[choice_.slot].retried.add();
   ++retries_;
-  const bool is_home = choice_.reason == routing::Reason::bound || choice_.reason == routing::Reason::token;
-  if (is_home) {
-    const uint64_t again_at = patience_.next_attempt(now_ms(), millis(pool_->settings.patience));
-    if (again_at != 0) {
-      waiting_for_home_ = true;
-      deadline_.set(again_at);
-      phase_ = Phase::connect;
-      return;
-    }
-  }
-  if (choice_.reserved) pool_->router.release(choice_);
+  if (choice_.reserved) pool_->router().release(choice_);
   choice_.reserved = false;
-  tried_.add(choice_.slot);
   phase_ = Phase::choose;
+  const bool is_home = choice_.reason == routing::Reason::bound || choice_.reason == routing::Reason::token;
+  if (!is_home || !wait_for_home()) tried_.add(choice_.slot);
+}
+
+// Until it is time to look for the home again. False: patience is at an end, or there never was any.
+bool Exchange::wait_for_home() {
+  const uint64_t again_at = patience_.next_attempt(now_ms(), millis(pool_->settings().patience));
+  waiting_for_home_ = again_at != 0;
+  if (waiting_for_home_) deadline_.set(again_at);
+  return waiting_for_home_;
 }
 
 // A used connection that ended before it said anything was most likely closed by a backend that had not seen
@@ -501,7 +533,9 @@ bool Exchange::can_send_again() const {
 void Exchange::send_again() {
   fresh_again_ = fresh_again_ || !backend_->reused();
   fresh_only_ = true;
+  if (!backend_->reused()) pool_->failed(choice_.slot, BackendFailure::closed);
   drop_backend();
+  pool_->meter().backends[choice_.slot].retried.add();
   ++retries_;
   phase_ = Phase::connect;
 }
@@ -561,16 +595,24 @@ void Exchange::flush_client() {
 // Waits for whoever has to move next.
 void Exchange::await_progress() {
   if (phase_ != Phase::relay && phase_ != Phase::tunnel) return;
-  const conf::PoolTimeouts& timeouts = pool_->settings.timeouts;
+  const conf::PoolTimeouts& timeouts = pool_->settings().timeouts;
   conf::Duration wait = timeouts.body;
   if (phase_ == Phase::tunnel) {
     wait = timeouts.tunnel;
+    touch_session();
   } else if (client_->queued() != 0 || (!response_begun_ && takes_body())) {
-    wait = context_.settings.timeouts.body;
+    wait = context_.settings().timeouts.body;
   } else if (!response_begun_) {
     wait = timeouts.head;
   }
   deadline_.set(now_ms() + millis(wait));
+}
+
+// A tunnel is one request, however long it lasts; while bytes flow its session is no idle one.
+void Exchange::touch_session() {
+  if (now_ms() < touch_at_) return;
+  touch_at_ = now_ms() + kTouchEvery;
+  pool_->router().touch(identity_, static_cast<uint32_t>(context_.clock.unix_us() / 1'000'000));
 }
 
 routing::RequestView Exchange::view() const {

@@ -22,7 +22,7 @@
 namespace limpet::proxy {
 
 class Context;
-struct ServedPool;
+class ServedPool;
 
 // Why an exchange failed, and whose fault it was.
 struct Failure {
@@ -50,7 +50,8 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   void on_client_end();                            // the client has sent its last byte
   void on_client_drained();
   void on_client_gone();
-  void on_stop();  // the process ends now
+  void on_backend_withdrawn(const ServedPool& pool, routing::Slot slot);  // what is under way there is cut
+  void on_stop();                                                          // the process ends now
 
   bool is_idle() const { return phase_ == Phase::none; }
 
@@ -85,17 +86,21 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   void fail(const Failure& failure);
   void cut(const char* end);
   void connect_failed(int error);
+  bool wait_for_home();
   bool can_send_again() const;
   void send_again();
 
   void start(ClientSide& client);
   void settle_request_id();
   void begin_response(const http::ResponseHead& head);
+  void judge_answer(int status);
+  void touch_session();
   void send_body_to_backend(std::string_view piece);
   void flush_backend();
   void flush_client();
   void await_progress();
   void drop_backend();
+  void measure();
   void log();
   net::Millis now_ms() const;
   uint32_t unix_seconds() const { return static_cast<uint32_t>(started_unix_us_ / 1'000'000); }
@@ -129,6 +134,7 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   const char* end_ = nullptr;
   int status_ = 0;
   uint32_t retries_ = 0;
+  net::Millis touch_at_ = 0;  // when a tunnel's session is to be kept alive next
   Phase phase_ = Phase::none;
   bool advancing_ = false;
   bool waiting_for_home_ = false;  // between two attempts at a home that does not answer

@@ -22,6 +22,17 @@ int64_t since(uint64_t from, uint64_t to) { return to == 0 ? -1 : static_cast<in
 
 }  // namespace
 
+void Exchange::measure() {
+  if (pool_ == nullptr || choice_.slot == routing::kNoSlot) return;
+  BackendMeter& meter = pool_->meter().backends[choice_.slot];
+  const int first_digit = status_ / 100;
+  meter.answers[first_digit >= 1 && first_digit <= 5 && head_us_ != 0 ? static_cast<size_t>(first_digit) : 0].add();
+  if (std::string_view(end_) != "ok") meter.failed.add();
+  meter.bytes_in.add(bytes_in_);
+  meter.bytes_out.add(bytes_out_);
+  if (whole_ && head_us_ != 0) meter.latency.add(context_.clock.monotonic_us() - started_us_);
+}
+
 void Exchange::log() {
   if (!context_.logs()) return;
   const std::string client =
@@ -32,7 +43,7 @@ void Exchange::log() {
   context_.log({
       .time_us = started_unix_us_,
       .client = client.empty() ? std::string_view(client_->peer().text) : client,
-      .listener = client_->listener().name,
+      .listener = client_->listener().settings.name,
       .method = request_.method,
       .target = request_.target,
       .host = request_.host,
@@ -47,8 +58,8 @@ void Exchange::log() {
       .connect_us = connected_us_ == 0 ? -1 : since(connect_us_, connected_us_),
       .head_us = since(started_us_, head_us_),
       .total_us = since(started_us_, now),
-      .pool = pool_ == nullptr ? std::string_view{} : pool_->settings.name,
-      .backend = chosen ? std::string_view(pool_->fleet.backends[choice_.slot].name) : std::string_view{},
+      .pool = pool_ == nullptr ? std::string_view{} : pool_->settings().name,
+      .backend = chosen ? std::string_view(pool_->fleet().backends[choice_.slot].name) : std::string_view{},
       .affinity = pool_ == nullptr || !identity_.has_key ? std::string_view{} : name_of(identity_.kind),
       .reason = pool_ != nullptr && routed ? routing::text(choice_.reason) : std::string_view{},
       .retries = retries_,
