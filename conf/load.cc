@@ -1,5 +1,6 @@
 #include "conf/load.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -16,6 +17,19 @@ namespace {
 // takes 28 bytes at the least, so that a pool of routing's 65535 slots does not fit either.
 constexpr size_t kMostBytes = 1 * MiB;
 static_assert(kMostBytes / 28 < 65535);
+
+// A dotted key stands in one line, and toml++ 3.3 recurses for each of its parts.
+constexpr size_t kMostLineBytes = 16 * KiB;
+
+// The number of the first line that is longer than that; 0: none is.
+uint32_t overlong_line(std::string_view text) {
+  for (uint32_t line = 1; !text.empty(); ++line) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    if (end > kMostLineBytes) return line;
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return 0;
+}
 
 // Fills what follows from the rest.
 void complete(Settings& settings, const std::filesystem::path& file, Findings& findings) {
@@ -59,6 +73,9 @@ std::variant<Settings, Faults> load_file(const std::string& path) {
 
 std::variant<Settings, Faults> load_text(std::string_view text, const std::string& name) {
   if (text.size() > kMostBytes) return fail(name, "is larger than 1MiB, accepted: a TOML file");
+  if (const uint32_t line = overlong_line(text); line != 0) {
+    return Faults{{name, line, 1, "", "is a line longer than 16KiB, accepted: the same in several lines"}};
+  }
   Findings findings(name);
   const auto document = parse_document(text, findings);
   if (!document) return findings.take();
