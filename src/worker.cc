@@ -1,18 +1,44 @@
 #include "src/worker.h"
 
+#include <spdlog/spdlog.h>
+
 #include "src/net/socket_address.h"
 #include "src/net/uv_stream.h"
 
 namespace limpet {
 
-Worker::Worker(const Shared& shared, std::vector<int> sockets, std::function<void()> on_done)
-    : shared_(shared), sockets_(std::move(sockets)), on_done_(std::move(on_done)) {
+// A listener's socket.
+class Worker::Door final : net::Acceptor {
+ public:
+  Door(Worker& worker, const proxy::ServedListener& listener) : worker_(worker), listener_(listener) {}
+  ~Door() {
+    if (socket_ != nullptr) socket_->close();
+  }
+
+  bool open(int fd, std::string& error) {
+    socket_ = net::Listener::listen(worker_.loop_, fd, listener_.settings, *this, error);
+    return socket_ != nullptr;
+  }
+  bool leads_nowhere() const { return listener_.place == proxy::ServedListener::kGone; }
+
+ private:
+  void on_accepted(net::UvStream* stream, const conf::IpAddress& peer) override {
+    worker_.accept(stream, peer, listener_);
+  }
+
+  Worker& worker_;
+  const proxy::ServedListener& listener_;
+  net::Listener* socket_ = nullptr;
+};
+
+Worker::Worker(size_t index, const Shared& shared, std::shared_ptr<const proxy::Plan> plan,
+               std::function<void()> on_done)
+    : shared_(shared), on_done_(std::move(on_done)) {
   if (shared_.access_log != nullptr) log_ = std::make_unique<AccessLogBuffer>(*shared_.access_log);
   proxy::Dialer& dialer = *this;
-  context_ =
-      std::make_unique<proxy::Context>(shared_.settings, shared_.routes, shared_.routers, loop_.deadlines(),
-                                       loop_.graveyard(), dialer, clock_, log_.get());
-  uv_async_init(loop_.uv(), &wake_, [](uv_async_t* wake) { static_cast<Worker*>(wake->data)->on_wish(); });
+  context_ = std::make_unique<proxy::Context>(std::move(plan), index, loop_.deadlines(), loop_.graveyard(), dialer,
+                                              clock_, shared_.witness, log_.get());
+  uv_async_init(loop_.uv(), &wake_, [](uv_async_t* wake) { static_cast<Worker*>(wake->data)->on_wake(); });
   wake_.data = this;
 }
 
@@ -20,17 +46,15 @@ Worker::~Worker() {
   if (thread_.joinable()) {
     thread_.join();
   } else {
-    for (net::Listener* listener : listeners_) listener->close();
     uv_close(reinterpret_cast<uv_handle_t*>(&wake_), nullptr);
   }
 }
 
-bool Worker::listen(std::string& error) {
-  for (size_t i = 0; i < sockets_.size(); ++i) {
-    net::Listener* const made =
-        net::Listener::listen(loop_, sockets_[i], shared_.settings.listeners[i], *this, error);
-    if (made == nullptr) return false;
-    listeners_.push_back(made);
+bool Worker::listen(const std::vector<Order::Socket>& sockets, std::string& error) {
+  for (const Order::Socket& socket : sockets) {
+    auto door = std::make_unique<Door>(*this, context_->listener(socket.listener));
+    if (!door->open(socket.fd, error)) return false;
+    doors_.push_back(std::move(door));
   }
   return true;
 }
@@ -46,6 +70,12 @@ void Worker::run() {
   on_done_();
 }
 
+void Worker::follow(Order order) {
+  const std::lock_guard lock(mutex_);
+  orders_.push_back(std::move(order));
+  uv_async_send(&wake_);
+}
+
 void Worker::shut_down() { wish(Wish::shut_down); }
 void Worker::stop() { wish(Wish::stop); }
 
@@ -54,37 +84,65 @@ void Worker::wish(Wish what) {
   uv_async_send(&wake_);
 }
 
-void Worker::on_wish() {
-  const Wish wanted = wish_;
-  if (wanted == Wish::serve || ending_) return;
-  for (net::Listener* listener : listeners_) listener->close();
-  listeners_.clear();
-  context_->shutting_down = true;
-  for (proxy::ClientConnection* client = clients_; client != nullptr;) {
-    proxy::ClientConnection* const next = client->next_;
-    if (wanted == Wish::stop) {
-      client->close_now();
-    } else {
-      client->shut_down();
-    }
-    client = next;
+void Worker::on_wake() {
+  if (ending_) return;
+  take_orders();
+  if (wish_ != Wish::serve) end();
+}
+
+void Worker::take_orders() {
+  std::vector<Order> orders;
+  {
+    const std::lock_guard lock(mutex_);
+    orders.swap(orders_);
   }
+  for (Order& order : orders) take(std::move(order));
+}
+
+void Worker::take(Order order) {
+  context_->follow(std::move(order.plan));
+  std::erase_if(doors_, [](const auto& door) { return door->leads_nowhere(); });
+  std::string error;
+  if (!listen(order.sockets, error)) spdlog::error("cannot listen on {}", error);
+  for (const auto& [name, slot] : order.withdrawn) {
+    for (const auto& pool : context_->all_pools()) {
+      if (pool->settings().name != name) continue;
+      for_each_client([&](proxy::ClientConnection& client) { client.withdraw(*pool, slot); });
+    }
+  }
+}
+
+void Worker::end() {
+  doors_.clear();
+  context_->shutting_down = true;
+  const bool now = wish_ == Wish::stop;
+  for_each_client([&](proxy::ClientConnection& client) { now ? client.close_now() : client.shut_down(); });
   end_if_empty();
 }
 
-// With its last handle closed the loop, and with it the thread, ends by itself.
+// Each may close, and leave the list, when it is told.
+template <class Tell>
+void Worker::for_each_client(Tell&& tell) {
+  for (proxy::ClientConnection* client = clients_; client != nullptr;) {
+    proxy::ClientConnection* const next = client->next_;
+    tell(*client);
+    client = next;
+  }
+}
+
 void Worker::end_if_empty() {
   if (clients_ != nullptr || !context_->shutting_down || ending_) return;
   ending_ = true;
-  for (auto& pool : context_->pools) pool->connections.close_idle();
+  for (auto& pool : context_->all_pools()) pool->connections.close_idle();
   uv_close(reinterpret_cast<uv_handle_t*>(&wake_), nullptr);
   loop_.stop();
 }
 
-void Worker::on_accepted(net::UvStream* stream, const conf::IpAddress& peer, const conf::Listener& listener) {
+void Worker::accept(net::UvStream* stream, const conf::IpAddress& peer, const proxy::ServedListener& listener) {
   http::Peer from{peer, peer == conf::IpAddress{} ? std::string() : peer.text(),
-                  http::is_trusted(listener, peer)};
+                  http::is_trusted(listener.settings, peer)};
   auto* const client = new proxy::ClientConnection(*context_, listener, std::move(from), *this);
+  connections_.fetch_add(1, std::memory_order_relaxed);
   client->next_ = clients_;
   if (clients_ != nullptr) clients_->prev_ = client;
   clients_ = client;
@@ -93,6 +151,7 @@ void Worker::on_accepted(net::UvStream* stream, const conf::IpAddress& peer, con
 }
 
 void Worker::on_client_closed(proxy::ClientConnection& connection) {
+  connections_.fetch_sub(1, std::memory_order_relaxed);
   if (connection.prev_ != nullptr) {
     connection.prev_->next_ = connection.next_;
   } else {

@@ -1,10 +1,11 @@
-// One worker: a thread with its own loop, listeners, connections and pools' backend connections. Workers
-// share the routers with their session tables, and nothing else.
+// One worker: a thread with its own loop, listeners, connections and pools' backend connections. What it shares
+// with the others is in Shared and in the plan; those parts lock for themselves.
 #pragma once
 
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -19,54 +20,76 @@ namespace limpet {
 
 // What all workers share; outlives them.
 struct Shared {
-  const conf::Settings& settings;
-  const routing::Routes& routes;
-  const std::vector<std::unique_ptr<routing::Router>>& routers;
   const net::Resolver& resolver;
+  proxy::Witness& witness;
   AccessLog* access_log;  // nullptr: off
 };
 
-class Worker final : net::Acceptor, proxy::ClientConnections, proxy::Dialer {
+// What a worker is to serve from now on.
+struct Order {
+  struct Socket {
+    size_t listener;  // its place in the plan's settings
+    int fd;           // bound
+  };
+  struct Withdrawal {
+    std::string pool;
+    routing::Slot slot;
+  };
+  std::shared_ptr<const proxy::Plan> plan;
+  std::vector<Socket> sockets;            // of listeners that it does not have yet
+  std::vector<Withdrawal> withdrawn{};    // backends at which what is under way is cut
+};
+
+class Worker final : proxy::ClientConnections, proxy::Dialer {
  public:
-  // `sockets` are bound, one for each listener in the settings. `on_done` is called on the worker's thread
-  // when it has ended.
-  Worker(const Shared& shared, std::vector<int> sockets, std::function<void()> on_done);
+  // `index` counts the workers from 0. `on_done` is called on the worker's thread when it has ended.
+  Worker(size_t index, const Shared& shared, std::shared_ptr<const proxy::Plan> plan,
+         std::function<void()> on_done);
   ~Worker();  // waits for the thread
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // Listens; false and what is wrong where that fails. Then start() begins to serve on a thread of its own.
-  bool listen(std::string& error);
-  void start();
+  // Before start(): listens; false and what is wrong where that fails.
+  bool listen(const std::vector<Order::Socket>& sockets, std::string& error);
+  void start();  // begins to serve on a thread of its own
 
   // From any thread.
+  void follow(Order order);
   void shut_down();  // accepts no more, ends what is idle, lets exchanges finish
   void stop();       // ends everything now
   bool done() const { return done_; }
+  uint32_t connections() const { return connections_.load(std::memory_order_relaxed); }  // of clients
 
  private:
   enum class Wish : int { serve, shut_down, stop };
+  class Door;
 
-  void on_accepted(net::UvStream* stream, const conf::IpAddress& peer,
-                   const conf::Listener& listener) override;
+  void accept(net::UvStream* stream, const conf::IpAddress& peer, const proxy::ServedListener& listener);
   void on_client_closed(proxy::ClientConnection& connection) override;
   net::StreamPtr dial(const conf::Address& address, unsigned attempt, net::StreamOwner* owner,
                       int& error) override;
 
   void wish(Wish what);
-  void on_wish();
+  void on_wake();
+  void take_orders();
+  void take(Order order);
+  void end();
   void run();
   void end_if_empty();
+  template <class Tell>
+  void for_each_client(Tell&& tell);
 
   const Shared shared_;
-  std::vector<int> sockets_;
   std::function<void()> on_done_;
   net::Loop loop_;
   std::unique_ptr<AccessLogBuffer> log_;
   proxy::Clock clock_;
   std::unique_ptr<proxy::Context> context_;
-  std::vector<net::Listener*> listeners_;
+  std::vector<std::unique_ptr<Door>> doors_;
   proxy::ClientConnection* clients_ = nullptr;  // the head of a list; each owns itself
+  std::atomic<uint32_t> connections_{0};        // in that list
+  std::mutex mutex_;
+  std::vector<Order> orders_;  // guarded by mutex_
   std::atomic<Wish> wish_{Wish::serve};
   std::atomic<bool> done_{false};
   uv_async_t wake_;

@@ -84,7 +84,7 @@ void Listener::on_connection(int status) {
   conf::IpAddress address{};
   if (uv_tcp_getpeername(stream->tcp(), reinterpret_cast<sockaddr*>(&peer), &size) == 0)
     address = from_sockaddr(peer);
-  acceptor_.on_accepted(stream, address, settings_);
+  acceptor_.on_accepted(stream, address);
 }
 
 void Listener::close() {

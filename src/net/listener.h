@@ -18,7 +18,7 @@ int bind_socket(const conf::Address& address, bool alone, std::string& error);
 class Acceptor {
  public:
   // `peer` is all zero where there is no IP address.
-  virtual void on_accepted(UvStream* stream, const conf::IpAddress& peer, const conf::Listener& listener) = 0;
+  virtual void on_accepted(UvStream* stream, const conf::IpAddress& peer) = 0;
 
  protected:
   ~Acceptor() = default;

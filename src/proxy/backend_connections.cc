@@ -8,7 +8,7 @@ BackendConnections::BackendConnections(net::Deadlines& deadlines, net::Graveyard
 BackendConnections::~BackendConnections() { close_idle(); }
 
 std::unique_ptr<BackendConnection> BackendConnections::take(routing::Slot slot, net::Millis most_idle) {
-  BackendConnection* const newest = slot < newest_.size() ? newest_[slot] : nullptr;
+  BackendConnection* const newest = at(slot).newest;
   if (newest == nullptr || deadlines_.now() - newest->idle_since_ > most_idle) return nullptr;
   unlink(*newest);
   newest->idle_deadline_.clear();
@@ -20,13 +20,20 @@ std::unique_ptr<BackendConnection> BackendConnections::dial(const routing::Backe
                                                             routing::Slot slot, BackendEvents* events,
                                                             int& error) {
   auto made = std::make_unique<BackendConnection>(*this, slot, deadlines_);
+  made->retired_ = at(slot).retired;
   return made->dial(dialer_, backend.address, events, error) ? std::move(made) : nullptr;
 }
 
+BackendConnections::AtSlot& BackendConnections::at(routing::Slot slot) {
+  if (slot >= slots_.size()) slots_.resize(slot + size_t{1});
+  return slots_[slot];
+}
+
 void BackendConnections::keep(std::unique_ptr<BackendConnection> unused, net::Millis keep_alive) {
+  AtSlot& slot = at(unused->slot_);
+  if (unused->retired_ != slot.retired) return close(std::move(unused));
   BackendConnection* const kept = unused.release();
-  if (kept->slot_ >= newest_.size()) newest_.resize(kept->slot_ + 1u, nullptr);
-  BackendConnection*& newest = newest_[kept->slot_];
+  BackendConnection*& newest = slot.newest;
   kept->events_ = nullptr;
   kept->state_ = BackendConnection::State::idle;
   kept->idle_since_ = deadlines_.now();
@@ -45,11 +52,17 @@ void BackendConnections::close(std::unique_ptr<BackendConnection> used) {
 }
 
 void BackendConnections::close_idle() {
-  for (size_t slot = 0; slot < newest_.size(); ++slot) close_idle(static_cast<routing::Slot>(slot));
+  for (AtSlot& slot : slots_) close_idle(slot);
 }
 
-void BackendConnections::close_idle(routing::Slot slot) {
-  while (slot < newest_.size() && newest_[slot] != nullptr) drop(*newest_[slot]);
+void BackendConnections::close_idle(AtSlot& slot) {
+  while (slot.newest != nullptr) drop(*slot.newest);
+}
+
+void BackendConnections::retire(routing::Slot slot) {
+  AtSlot& retired = at(slot);
+  ++retired.retired;
+  close_idle(retired);
 }
 
 void BackendConnections::drop(BackendConnection& idle) {
@@ -61,7 +74,7 @@ void BackendConnections::unlink(BackendConnection& idle) {
   if (idle.newer_ != nullptr) {
     idle.newer_->older_ = idle.older_;
   } else {
-    newest_[idle.slot_] = idle.older_;
+    at(idle.slot_).newest = idle.older_;
   }
   if (idle.older_ != nullptr) idle.older_->newer_ = idle.newer_;
   idle.newer_ = idle.older_ = nullptr;

@@ -42,17 +42,24 @@ class BackendConnections {
   void keep(std::unique_ptr<BackendConnection> unused, net::Millis keep_alive);
   void close(std::unique_ptr<BackendConnection> used);  // safe inside its own callbacks
   void close_idle();
-  void close_idle(routing::Slot slot);
+  // Closes the idle ones of a backend; those in use now will not be kept either.
+  void retire(routing::Slot slot);
 
   void drop(BackendConnection& idle);  // an idle one ended
 
  private:
+  struct AtSlot {
+    BackendConnection* newest = nullptr;  // the head of the idle ones' list; owned
+    uint32_t retired = 0;                 // how often
+  };
+  AtSlot& at(routing::Slot slot);
+  void close_idle(AtSlot& slot);
   void unlink(BackendConnection& idle);
 
   net::Deadlines& deadlines_;
   net::Graveyard& graveyard_;
   Dialer& dialer_;
-  std::vector<BackendConnection*> newest_;  // by slot: the head of its list; owned
+  std::vector<AtSlot> slots_;
 };
 
 }  // namespace limpet::proxy

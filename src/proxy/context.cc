@@ -33,7 +33,7 @@ void ServedPool::follow(std::shared_ptr<const Plan> plan, size_t place) {
   for (size_t i = 0; i < next.fleet.backends.size(); ++i) {
     const bool moved = now_ != nullptr && i < now_->fleet.backends.size() &&
                        now_->fleet.backends[i].address != next.fleet.backends[i].address;
-    if (moved || !next.fleet.backends[i].serves_its_own()) connections.close_idle(static_cast<routing::Slot>(i));
+    if (moved || !next.fleet.backends[i].serves_its_own()) connections.retire(static_cast<routing::Slot>(i));
   }
   now_ = &next;
   plan_ = std::move(plan);
