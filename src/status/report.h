@@ -1,0 +1,112 @@
+// What the status endpoint shows: everything of one moment, as plain values. Made by the main thread, rendered by
+// the endpoint's own threads.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "conf/settings.h"
+#include "health/forecast.h"
+#include "health/incidents.h"
+#include "routing/session_table.h"
+#include "src/proxy/meters.h"
+
+namespace limpet::status {
+
+struct HistogramReport {
+  std::array<uint64_t, proxy::Histogram::kBuckets> counts{};  // bounds: proxy::Histogram::bound_us()
+  uint64_t sum_us = 0;
+  uint64_t count() const {
+    uint64_t sum = 0;
+    for (const uint64_t n : counts) sum += n;
+    return sum;
+  }
+};
+
+struct RequestReport {
+  std::array<uint64_t, 6> answers{};  // by the status' first digit; [0]: no answer came from the backend
+  std::array<uint64_t, proxy::kBackendFailures> failures{};  // attempts, by how they failed
+  uint64_t failed = 0, retried = 0;
+  uint64_t bytes_in = 0, bytes_out = 0;
+  uint64_t in_flight = 0;
+  HistogramReport latency;
+};
+
+struct DrainReport {
+  uint64_t began_with = 0;
+  int64_t deadline = 0;  // Unix seconds
+  health::Forecast forecast;
+};
+
+struct CheckReport {
+  bool passed = false;
+  std::string detail;
+  int64_t at = 0;  // Unix seconds
+  uint64_t microseconds = 0;
+};
+
+struct BackendReport {
+  std::string name, address;
+  bool listed = true;  // in the file; otherwise it drains, or has drained
+  routing::BackendState state = routing::BackendState::up;
+  std::string cause, detail;
+  int64_t since = 0;  // Unix seconds
+  bool held = false;  // would be down on passive evidence, but for max_down_percent
+  uint32_t weight = 0, warmth = 100, max_sessions = 0;
+  routing::HomeCensus sessions;
+  RequestReport requests;
+  std::optional<DrainReport> drain;
+  std::optional<CheckReport> last_check;
+};
+
+// One point of a chart: what happened in the kSampleSeconds before `at`.
+struct Sample {
+  int64_t at = 0;  // Unix seconds
+  uint64_t live = 0, at_risk = 0;
+  uint64_t begun = 0, ended = 0, lost = 0, requests = 0, failed = 0;
+  uint64_t p50_us = 0, p99_us = 0;
+};
+inline constexpr int kSampleSeconds = 5;
+inline constexpr size_t kSamples = 180;  // a quarter of an hour
+
+struct PoolReport {
+  std::string name;
+  std::vector<std::string> affinity;
+  std::string storage, placement, failover, failback;
+  routing::Census sessions;
+  uint64_t max_sessions = 0;
+  uint64_t unverified_tokens = 0, guesses_missed = 0;
+  std::array<uint64_t, proxy::PoolMeter::kReasons> decisions{};  // by routing::Reason
+  HistogramReport decision_latency;                              // of every 16th
+  std::vector<BackendReport> backends;
+  std::vector<Sample> history;  // oldest first
+
+  // The most loaded backend's sessions over the mean of those that take new ones; 0 without sessions.
+  double imbalance() const;
+};
+
+struct Report {
+  std::string version;
+  int64_t now = 0, started = 0, loaded = 0;  // Unix seconds; loaded: the settings in force
+  std::string file;
+  uint32_t workers = 0;
+  uint64_t connections = 0;
+  uint64_t reloads = 0, failed_reloads = 0;
+  uint64_t dropped_log_lines = 0;
+  bool shutting_down = false;
+  std::vector<PoolReport> pools;
+  std::vector<health::Incident> incidents;  // newest first
+};
+
+// Where a session lives.
+struct SessionReport {
+  std::string pool, backend;
+  routing::BackendState state = routing::BackendState::up;
+  int64_t first_seen = 0, last_seen = 0;
+  bool returned = false, polls = false;
+};
+
+}  // namespace limpet::status
