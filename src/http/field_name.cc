@@ -23,18 +23,15 @@ constexpr auto kTokenOctets = [] {
 
 // By length and one telling letter first: most names are not of interest, and that shows at once.
 FieldName field_name(std::string_view name) {
-  char low[24] = {};
-  std::copy_n(name.data(), std::min(name.size(), sizeof low), low);
-  for (size_t at = 0; at < sizeof low; at += sizeof(uint64_t)) {
-    uint64_t eight;
-    std::memcpy(&eight, low + at, sizeof eight);
-    eight |= 0x2020202020202020;  // of a token's octets this changes letters' case, and none into a letter, digit or hyphen
-    std::memcpy(low + at, &eight, sizeof eight);
-  }
-  const auto is = [&](const auto& known, FieldName answer) {
-    return std::memcmp(low, known, sizeof known - 1) == 0 ? answer : FieldName::other;
+  // Of a token's octets this changes letters' case, and none into a letter, digit or hyphen.
+  constexpr char kLower = 0x20;
+  const auto is = [&]<size_t N>(const char(&known)[N], FieldName answer) {
+    char low[N - 1];
+    std::memcpy(low, name.data(), sizeof low);
+    for (char& octet : low) octet = static_cast<char>(octet | kLower);
+    return std::memcmp(low, known, sizeof low) == 0 ? answer : FieldName::other;
   };
-  const char first = low[0];
+  const char first = static_cast<char>(name.empty() ? 0 : name[0] | kLower);
   switch (name.size()) {
     case 2:
       return is("te", FieldName::te);
@@ -48,12 +45,14 @@ FieldName field_name(std::string_view name) {
     case 7:
       return first == 'r' ? is("referer", FieldName::referer) : is("upgrade", FieldName::upgrade);
     case 9:
-      return first == 'f' ? is("forwarded", FieldName::forwarded) : is("x-real-ip", FieldName::x_forwarded_other);
+      return first == 'f' ? is("forwarded", FieldName::forwarded)
+                          : is("x-real-ip", FieldName::x_forwarded_other);
     case 10:
       if (first == 'c') return is("connection", FieldName::connection);
       return first == 'u' ? is("user-agent", FieldName::user_agent) : is("keep-alive", FieldName::keep_alive);
     case 12:
-      return first == 'm' ? is("max-forwards", FieldName::max_forwards) : is("x-request-id", FieldName::x_request_id);
+      return first == 'm' ? is("max-forwards", FieldName::max_forwards)
+                          : is("x-request-id", FieldName::x_request_id);
     case 13:
       if (first == 'c') return is("cache-control", FieldName::cache_control);
       break;
@@ -82,19 +81,15 @@ FieldName field_name(std::string_view name) {
       break;
   }
   constexpr std::string_view kForwardedPrefix = "x-forwarded-";
-  const bool forwarded = first == 'x' && equals_ignoring_case(name.substr(0, kForwardedPrefix.size()), kForwardedPrefix);
+  const bool forwarded =
+      first == 'x' && equals_ignoring_case(name.substr(0, kForwardedPrefix.size()), kForwardedPrefix);
   return forwarded ? FieldName::x_forwarded_other : FieldName::other;
 }
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
-  return a.size() == b.size() &&
+  if (a.size() != b.size()) return false;
+  return a == b ||  // as a rule
          std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
 }
 
 bool is_token(std::string_view text) {

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "routing/ascii.h"
+
 namespace limpet::http {
 
 enum class FieldName : uint8_t {
@@ -65,7 +67,7 @@ bool equals_ignoring_case(std::string_view a, std::string_view b);
 // Whether every octet may stand in a token (RFC 9110, section 5.6.2); false for an empty text.
 bool is_token(std::string_view text);
 
-std::string_view trimmed(std::string_view text);  // of spaces and tabs (OWS) at both ends
+using routing::trimmed;
 
 // Calls `visit` with each member of a comma-separated list (RFC 9110, section 5.6.1), trimmed, empty ones
 // left out. Commas in quoted strings do not separate. Parameters are such a list with another separator.

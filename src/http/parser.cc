@@ -122,7 +122,8 @@ Fault check_request_line(std::string_view head) {
   const std::string_view target = line.substr(first + 1, last - first - 1);
   const std::string_view version = line.substr(last + 1);
   if (!is_token(line.substr(0, first))) return {400, "the method is not valid"};
-  if (target.empty() || target.find_first_of(" \t") != std::string_view::npos) {
+  if (target.empty() || target.find(' ') != std::string_view::npos ||
+      target.find('\t') != std::string_view::npos) {
     return {400, "the request target is not valid"};
   }
   if (version.size() != 8 || !version.starts_with("HTTP/") || version[6] != '.')
@@ -145,7 +146,8 @@ HeadSearch check_octets(std::string_view head) {
 }
 
 bool has_controls(std::string_view value) {
-  return std::any_of(value.begin(), value.end(), [](char c) { return (c >= 0 && c < ' ' && c != '\t') || c == 0x7f; });
+  return std::any_of(value.begin(), value.end(),
+                     [](char c) { return (c >= 0 && c < ' ' && c != '\t') || c == 0x7f; });
 }
 
 // The lines of a trailer section that find_head() has found in order.
@@ -175,12 +177,16 @@ HeadSearch find_head(std::string_view bytes, size_t& from, const HeadLimits& lim
   for (;;) {
     const void* found = std::memchr(bytes.data() + from, '\n', bytes.size() - from);
     const bool in_first_line = from == 0;
-    const size_t end = found != nullptr ? static_cast<size_t>(static_cast<const char*>(found) - bytes.data()) : bytes.size();
-    if (in_first_line && end > limits.target + kRequestLineSlack) return {0, {414, "the request target is too long"}};
+    const size_t end =
+        found != nullptr ? static_cast<size_t>(static_cast<const char*>(found) - bytes.data()) : bytes.size();
+    if (in_first_line && end > limits.target + kRequestLineSlack)
+      return {0, {414, "the request target is too long"}};
     if (end > limits.head) return {0, {431, "the head is too large"}};
     if (found == nullptr) return {};
-    if (end == from || bytes[end - 1] != '\r') return {0, {400, "a line that ends without a carriage return"}};
-    if (!in_first_line && (bytes[from] == ' ' || bytes[from] == '\t')) return {0, {400, "a folded header line"}};
+    if (end == from || bytes[end - 1] != '\r')
+      return {0, {400, "a line that ends without a carriage return"}};
+    if (!in_first_line && (bytes[from] == ' ' || bytes[from] == '\t'))
+      return {0, {400, "a folded header line"}};
     const bool empty_line = end == from + 1;
     from = end + 1;
     if (empty_line) return check_octets(bytes.substr(0, from));
@@ -338,7 +344,8 @@ Fault Parser::parse_response(std::string_view head, const HeadLimits& limits, bo
       return {502, "the length of the backend's answer is ambiguous"};
     }
     if ((out.body.kind == BodyKind::chunked) != ((parser_.flags & F_CHUNKED) != 0)) {
-      return {502, "the backend's transfer coding is ambiguous"};  // llhttp would read on to the connection's end
+      return {502,
+              "the backend's transfer coding is ambiguous"};  // llhttp would read on to the connection's end
     }
     if (!has_framing) out.body.kind = BodyKind::until_close;
     ended_ = out.body.kind == BodyKind::none;

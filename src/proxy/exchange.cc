@@ -202,7 +202,7 @@ Exchange::Step Exchange::connect() {
     const net::Millis most_idle = request_.idempotent() ? net::kNever : kFreshlyUsed;
     if (!fresh_only_) backend_ = pool_->connections.take(choice_.slot, most_idle);
     connected_ = backend_ != nullptr;
-    connect_us_ = context_.clock.monotonic_us();
+    connect_us_ = connected_ ? started_us_ : context_.clock.monotonic_us();
     if (!connected_) {
       int error = 0;
       backend_ = pool_->connections.dial(pool_->fleet().backends[choice_.slot], choice_.slot, this, error);
@@ -387,7 +387,7 @@ void Exchange::on_response_head(const http::ResponseHead& head) {
 
 void Exchange::begin_response(const http::ResponseHead& head) {
   head_us_ = context_.clock.monotonic_us();
-  const uint64_t unix_us = context_.clock.unix_us();
+  const uint64_t unix_us = started_unix_us_ + (head_us_ - started_us_);
   const routing::Outcome outcome =
       pool_->router().account(identity_, choice_, pool_->fleet(), view(), {head.status, head.fields.list},
                             static_cast<uint32_t>(unix_us / 1'000'000));

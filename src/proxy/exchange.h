@@ -126,8 +126,8 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
 
   uint64_t started_unix_us_ = 0;
   uint64_t started_us_ = 0;
-  uint64_t connect_us_ = 0;  // monotonic; 0: did not happen
-  uint64_t connected_us_ = 0;
+  uint64_t connect_us_ = 0;    // monotonic; 0: did not happen. A used connection takes no time:
+  uint64_t connected_us_ = 0;  // then both are the request's start
   uint64_t head_us_ = 0;
   uint64_t bytes_in_ = 0;
   uint64_t bytes_out_ = 0;

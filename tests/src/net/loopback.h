@@ -114,7 +114,6 @@ class Loopback : public net::Acceptor {
   net::UvStream* dial(uint16_t to, Owner& owner) {
     sockaddr_storage address;
     REQUIRE(net::to_sockaddr("127.0.0.1", to, address));
-    int error = 0;
     int why = 0;
     net::UvStream* const made =
         net::UvStream::connect(loop, reinterpret_cast<const sockaddr*>(&address), &owner, why);
