@@ -39,14 +39,29 @@ inline conf::Settings settings_of(size_t backends, std::vector<conf::AffinityKin
   return settings;
 }
 
-class Stage : proxy::ClientConnections {
+// One worker's plan for these settings, with every backend up.
+inline std::shared_ptr<proxy::Plan> plan_of(conf::Settings given) {
+  auto plan = std::make_shared<proxy::Plan>();
+  auto settings = std::make_shared<const conf::Settings>(std::move(given));
+  plan->routes = std::make_shared<const routing::Routes>(routing::Routes::from(*settings));
+  for (const conf::Pool& pool : settings->pools) {
+    plan->pools.push_back({.settings = &pool,
+                           .router = std::make_shared<routing::Router>(pool, std::vector{std::string(32, 'k')},
+                                                                       std::string(32, 's'),
+                                                                       routing::Router::new_memory(pool)),
+                           .meters = {std::make_shared<proxy::PoolMeter>()},
+                           .fleet = routing::Fleet::from(pool)});
+  }
+  plan->settings = std::move(settings);
+  return plan;
+}
+
+class Stage : proxy::ClientConnections, proxy::Witness {
  public:
   explicit Stage(conf::Settings given, AccessLogBuffer* log = nullptr)
-      : settings(std::move(given)),
-        routes_(routing::Routes::from(settings)),
-        routers_(make_routers(settings)),
-        context_(std::make_unique<proxy::Context>(settings, routes_, routers_, net.deadlines, net.graveyard,
-                                                  net, net, log)) {}
+      : plan_(plan_of(std::move(given))),
+        settings(*plan_->settings),
+        context_(new proxy::Context(plan_, 0, net.deadlines, net.graveyard, net, net, *this, log)) {}
 
   virtual ~Stage() {
     net.after_event = {};
@@ -58,18 +73,42 @@ class Stage : proxy::ClientConnections {
   Stage& operator=(const Stage&) = delete;
 
   FakeNet net;
-  const conf::Settings settings;
+
+ private:
+  std::shared_ptr<proxy::Plan> plan_;
+
+ public:
+  const conf::Settings& settings;
+  std::vector<std::pair<routing::Slot, proxy::BackendFailure>> failures;  // that were told of backends
 
   proxy::Context& context() { return *context_; }
-  routing::Router& router() { return *routers_.front(); }
+  routing::Router& router() { return *plan_->pools.front().router; }
+
+  // A backend is in this state from now on.
+  void put(routing::Slot slot, routing::BackendState state) {
+    auto next = std::make_shared<proxy::Plan>(*plan_);
+    next->pools.front().fleet.backends[slot].state = state;
+    router().table().homes().set_in_service(slot, next->pools.front().fleet.backends[slot].serves_its_own());
+    plan_ = std::move(next);
+    context_->follow(plan_);
+    net.event_over();
+  }
+  void withdraw(routing::Slot slot) {
+    for (proxy::ClientConnection* client = clients_; client != nullptr;) {
+      proxy::ClientConnection* const next = client->next_;
+      client->withdraw(context_->pool(0), slot);
+      client = next;
+    }
+    net.event_over();
+  }
   bool has_clients() const { return clients_ != nullptr; }
 
   // A client connects.
   FakeStream& client(std::string_view address = "192.0.2.1", size_t listener = 0) {
-    const conf::Listener& front = settings.listeners[listener];
+    const proxy::ServedListener& front = context_->listener(listener);
     const conf::IpAddress ip = conf::IpAddress::parse(address).value();
     auto* const made = new proxy::ClientConnection(
-        *context_, front, http::Peer{ip, std::string(address), http::is_trusted(front, ip)}, *this);
+        *context_, front, http::Peer{ip, std::string(address), http::is_trusted(front.settings, ip)}, *this);
     made->next_ = clients_;
     if (clients_ != nullptr) clients_->prev_ = made;
     clients_ = made;
@@ -85,7 +124,7 @@ class Stage : proxy::ClientConnections {
   }
   void stop() {
     for_each_client([](proxy::ClientConnection& client) { client.close_now(); });
-    for (const auto& pool : context_->pools) pool->connections.close_idle();
+    for (const auto& pool : context_->all_pools()) pool->connections.close_idle();
     net.event_over();
   }
 
@@ -96,21 +135,17 @@ class Stage : proxy::ClientConnections {
     if (census.imbalance != 0) return "the sessions do not balance";
     for (size_t i = 0; i < settings.pools[0].backends.size(); ++i) {
       const auto slot = static_cast<routing::Slot>(i);
-      if (router().table().load(slot) != router().table().live(slot))
+      if (router().table().homes().load(slot) != router().table().homes().live(slot))
         return "a reservation was not given back";
     }
     return {};
   }
 
  private:
-  static std::vector<std::unique_ptr<routing::Router>> make_routers(const conf::Settings& settings) {
-    std::vector<std::unique_ptr<routing::Router>> routers;
-    for (const conf::Pool& pool : settings.pools) {
-      routers.push_back(
-          std::make_unique<routing::Router>(pool, std::vector{std::string(32, 'k')}, std::string(32, 's')));
-    }
-    return routers;
+  void on_backend_failed(const std::string&, routing::Slot slot, proxy::BackendFailure how) override {
+    failures.emplace_back(slot, how);
   }
+  void on_backend_worked(const std::string&, routing::Slot) override {}
 
   template <class Tell>
   void for_each_client(Tell&& tell) {
@@ -128,8 +163,6 @@ class Stage : proxy::ClientConnections {
     if (connection.next_ != nullptr) connection.next_->prev_ = connection.prev_;
   }
 
-  const routing::Routes routes_;
-  const std::vector<std::unique_ptr<routing::Router>> routers_;
   std::unique_ptr<proxy::Context> context_;
   proxy::ClientConnection* clients_ = nullptr;
 };

@@ -144,9 +144,7 @@ class Loopback : public net::Acceptor {
   std::vector<conf::IpAddress> peers;
 
  private:
-  void on_accepted(net::UvStream* stream, const conf::IpAddress& peer,
-                   const conf::Listener& listener) override {
-    CHECK(&listener == &settings_);
+  void on_accepted(net::UvStream* stream, const conf::IpAddress& peer) override {
     accepted.push_back(stream);
     peers.push_back(peer);
   }
