@@ -15,6 +15,8 @@ using Cost = SessionTable::Cost;
 // storm reaches this.
 constexpr int kMostPicks = 64;
 
+Slot data_home(SessionTable::Found found) { return found.leaving != kNoSlot ? found.leaving : found.home; }
+
 }  // namespace
 
 struct Chooser::Request {
@@ -117,7 +119,7 @@ Choice Chooser::settle(const Request& request, Choice choice, SessionTable::Held
   choice.unanswered = true;
   if (held.added) return choice;
   table_.homes().release(choice.slot);
-  return stay_or_move(request, {held.home, held.home, true}, Reason::bound);
+  return stay_or_move(request, {.home = held.home, .first_home = held.home, .unanswered = true}, Reason::bound);
 }
 
 // For a session that the table holds.
@@ -134,7 +136,7 @@ Choice Chooser::fail_back(const Request& request, SessionTable::Found found) {
   if (!request.candidates.usable(found.first_home)) return {};
   if (!table_.homes().reserve(found.first_home, fleet.backends[found.first_home].max_sessions)) return {};
   const SessionTable::Held held = table_.move(request.identity.key, found.home, found.first_home, request.now,
-                                              cost(fleet, found.home, found.first_home));
+                                              cost(fleet, found, found.first_home));
   if (held.added) return {.slot = found.first_home, .reason = Reason::failed_back, .unanswered = true};
   table_.homes().release(found.first_home);
   return {};
@@ -148,10 +150,10 @@ Choice Chooser::stay_or_move(const Request& request, SessionTable::Found found, 
     if (request.may_wait_for(home)) return {.reason = Reason::away, .home = home};
     // There is no waiting for what has left the pool.
     if (failover_ == conf::Failover::refuse && home != kGoneSlot) return {.reason = Reason::refused, .home = home};
-    Choice next = refuge(request, home);
+    Choice next = refuge(request, found);
     if (!next) return next;
     const SessionTable::Held held = table_.move(request.identity.key, home, next.slot, request.now,
-                                                cost(request.candidates.fleet, home, next.slot));
+                                                cost(request.candidates.fleet, found, next.slot));
     if (held.home == kNoSlot) return next;  // it ended just now
     if (held.added) {
       next.reserved = false;
@@ -159,7 +161,8 @@ Choice Chooser::stay_or_move(const Request& request, SessionTable::Found found, 
       return next;
     }
     table_.homes().release(next.slot);
-    found = {held.home, held.home, true};  // a concurrent request was faster: follow it
+    // A concurrent request was faster: follow it. Or the session is back where its data is.
+    found = table_.find_and_touch(request.identity.key, request.now, SessionTable::Visit::retry);
     reason = Reason::failed_over;
   }
   return {};
@@ -167,7 +170,8 @@ Choice Chooser::stay_or_move(const Request& request, SessionTable::Found found, 
 
 // Where a session goes whose home is gone: to its backup, where there is one. Else addresses and ids go where
 // every balancer sends them; a token tells the others where its session went.
-Choice Chooser::refuge(const Request& request, Slot home) {
+Choice Chooser::refuge(const Request& request, SessionTable::Found found) {
+  const Slot home = data_home(found);
   const Candidates& candidates = request.candidates;
   const auto& backends = candidates.fleet.backends;
   if (storage_ == conf::Storage::backup && home < backends.size()) {
@@ -180,7 +184,8 @@ Choice Chooser::refuge(const Request& request, Slot home) {
   return by_place ? place(request, Reason::failed_over) : place_by_hash(request, Reason::failed_over);
 }
 
-SessionTable::Cost Chooser::cost(const Fleet& fleet, Slot from, Slot to) const {
+SessionTable::Cost Chooser::cost(const Fleet& fleet, SessionTable::Found found, Slot to) const {
+  const Slot from = data_home(found);
   switch (storage_) {
     case conf::Storage::local:
       return Cost::lost;

@@ -39,8 +39,8 @@ class Chooser {
   Choice go_home(const Request& request, SessionTable::Found found);
   Choice fail_back(const Request& request, SessionTable::Found found);
   Choice stay_or_move(const Request& request, SessionTable::Found found, Reason reason);
-  Choice refuge(const Request& request, Slot home);
-  SessionTable::Cost cost(const Fleet& fleet, Slot from, Slot to) const;
+  Choice refuge(const Request& request, SessionTable::Found found);
+  SessionTable::Cost cost(const Fleet& fleet, SessionTable::Found found, Slot to) const;
   Choice place(const Request& request, Reason reason);
   Choice place_by_hash(const Request& request, Reason reason);
   template <class Pick>

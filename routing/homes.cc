@@ -23,9 +23,9 @@ void Homes::remove(Slot home, bool returned) {
   it.load.fetch_sub(1, kRelaxed);
 }
 
-void Homes::arrive(Slot home, bool returned) {
+void Homes::arrive(Slot home, bool returned, bool counts) {
   add(home, returned, true);
-  at(home).arrived.fetch_add(1, kRelaxed);
+  if (counts) at(home).arrived.fetch_add(1, kRelaxed);
 }
 
 void Homes::count(Slot home, Event event, bool returned) {

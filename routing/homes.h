@@ -30,7 +30,8 @@ class Homes {
   // Sessions come and go. `took_reservation`: its place is reserved already.
   void add(Slot home, bool returned, bool took_reservation);
   void remove(Slot home, bool returned);
-  void arrive(Slot home, bool returned);  // at a place that is reserved
+  // At a place that is reserved; `counts` as one that arrived from another home.
+  void arrive(Slot home, bool returned, bool counts);
   void came_back(Slot home) { at(home).returned.fetch_add(1, kRelaxed); }  // the client of one of its sessions did
   void count(Slot home, Event event, bool returned);
 

@@ -20,7 +20,7 @@ struct Entry {
   struct Origin {
     uint32_t first_seen;  // seconds of Unix time
     Slot first_home;      // where it would fail back to
-    Slot lost_home;       // where its client's former session was lost, until the first answer; kNoSlot: nowhere
+    Slot leaving;         // its home until another one, where its requests go already, has answered; or kNoSlot
   };
 
   uint64_t key = 0;
@@ -29,12 +29,16 @@ struct Entry {
     Origin origin;        // session
   };
   uint32_t last_seen = 0;  // session: seconds of Unix time; alias: when it became one
-  Slot home = kNoSlot;     // session
+  Slot home = kNoSlot;     // session: where its requests go
   uint8_t pause = 0;       // session: the last one between two of its requests (pauses.h); 0: none yet
   Kind kind : 2 = Kind::none;
   bool returned : 1 = false;    // session: its client has come back at least once
   bool unanswered : 1 = false;  // session: its home has answered none of its requests yet
-  uint8_t steady : 4 = 0;       // session: how many pauses in succession were alike, at most 15
+  bool loses : 1 = false;       // session: its data stays at the home that it is leaving
+  uint8_t steady : 3 = 0;       // session: how many pauses in succession were alike, at most 7
+
+  // session: the home whose session it is in the books.
+  Slot booked_at() const { return origin.leaving != kNoSlot ? origin.leaving : home; }
 };
 static_assert(sizeof(Entry) == 24);
 

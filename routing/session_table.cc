@@ -11,6 +11,8 @@
 namespace limpet::routing {
 namespace {
 
+using Origin = Entry::Origin;
+
 constexpr auto kRelaxed = std::memory_order_relaxed;
 
 // Enough shards that workers seldom meet, and that one shard's growth (some thousand entries are copied)
@@ -43,7 +45,7 @@ void note_pause(std::array<uint32_t, PauseCounts::kCodes>& counts, Entry& sessio
   const uint8_t code = pause_code(pause);
   ++counts[std::min<size_t>(code, PauseCounts::kCodes - 1)];
   const bool steady = session.pause != 0 && are_alike(pause, pause_seconds(session.pause));
-  session.steady = steady ? static_cast<uint8_t>(std::min(session.steady + 1, 15) & 15) : 0;
+  session.steady = steady ? static_cast<uint8_t>(std::min(session.steady + 1, 7) & 7) : 0;
   session.pause = code;
 }
 
@@ -123,11 +125,11 @@ SessionTable::Found SessionTable::find_and_touch(uint64_t key, uint32_t now, Vis
       if (!session->returned) {
         session->returned = true;
         ++shard.returned;
-        homes_.came_back(session->home);
+        homes_.came_back(session->booked_at());
       }
     }
     session->last_seen = now;
-    return {session->home, session->origin.first_home, session->unanswered};
+    return {session->home, session->origin.leaving, session->origin.first_home, session->unanswered};
   });
 }
 
@@ -158,7 +160,7 @@ SessionTable::Held SessionTable::begin(uint64_t key, Slot home, uint32_t now, Ro
   Entry session;
   session.kind = Entry::Kind::session;
   session.key = key;
-  session.origin = {.first_seen = now, .first_home = home, .lost_home = kNoSlot};
+  session.origin = {.first_seen = now, .first_home = home, .leaving = kNoSlot};
   session.last_seen = now;
   session.home = home;
   session.returned = how == Event::restored;  // it came with a token, so it came back
@@ -177,27 +179,25 @@ SessionTable::Held SessionTable::move(uint64_t key, Slot from, Slot to, uint32_t
   return with_session(key, now, [&](Shard& shard, Entry* session) -> Held {
     if (!session) return {};
     if (session->home != from) return {session->home, false};
-    const bool lost = cost == Cost::lost && !session->unanswered;
-    if (lost) {
-      count(shard, *session, Event::lost);
-    } else {
-      count(shard, *session,
-            session->unanswered     ? Event::reassigned
-            : cost == Cost::carried ? Event::carried
-                                    : Event::moved);
-    }
-    homes_.remove(from, session->returned);
+    Origin& origin = session->origin;
+    const bool settled = origin.leaving == kNoSlot;
+    if (!settled) homes_.release(from);  // it never arrived there
     session->home = to;
-    if (cost == Cost::moved) session->origin.first_home = to;  // an operator's word
-    if (!lost) {
-      homes_.arrive(to, session->returned);
-      return {to, true};
+    if (to == origin.leaving) {
+      origin.leaving = kNoSlot;
+      session->unanswered = false;
+      return {to, false};
     }
-    session->origin.first_seen = now;
-    session->origin.lost_home = from;
+    if (settled) origin.leaving = from;
+    if (cost == Cost::moved) {
+      origin.first_home = to;
+      settle(shard, *session, Event::moved);
+    } else if (settled && session->unanswered) {
+      settle(shard, *session, Event::reassigned);
+    } else {
+      session->loses = cost == Cost::lost;
+    }
     session->unanswered = true;
-    homes_.add(to, session->returned, true);
-    count(shard, *session, Event::opened);
     return {to, true};
   });
 }
@@ -206,11 +206,25 @@ void SessionTable::answered(uint64_t key, Slot home, uint32_t now, bool set_new_
   with_session(key, now, [&](Shard& shard, Entry* session) {
     if (!session || session->home != home || !session->unanswered) return;
     session->unanswered = false;
-    const Slot lost_home = std::exchange(session->origin.lost_home, kNoSlot);
-    if (lost_home == kNoSlot || !set_new_id) return;
+    const Slot left = session->origin.leaving;
+    if (left == kNoSlot) return;
+    if (!session->loses) return settle(shard, *session, Event::carried);
+    settle(shard, *session, Event::lost);
+    session->origin.first_seen = now;
+    count(shard, *session, Event::opened);
+    if (!set_new_id) return;
     shard.books.count(Event::confirmed, session->returned);
-    homes_.count(lost_home, Event::confirmed, session->returned);
+    homes_.count(left, Event::confirmed, session->returned);
   });
+}
+
+// Takes the session from the books of the home that it is leaving into those of its home.
+void SessionTable::settle(Shard& shard, Entry& session, Event how) {
+  const Slot left = std::exchange(session.origin.leaving, kNoSlot);
+  shard.books.count(how, session.returned);
+  homes_.count(left, how, session.returned);
+  homes_.remove(left, session.returned);
+  homes_.arrive(session.home, session.returned, how != Event::lost);
 }
 
 bool SessionTable::renew(uint64_t from, uint64_t to, Slot home, uint32_t now) {
@@ -224,7 +238,8 @@ bool SessionTable::renew(uint64_t from, uint64_t to, Slot home, uint32_t now) {
   Entry* known = new_shard.map.find(to);
   if (known && known->kind == Entry::Kind::session && !is_idle(*known, now)) return false;
   Entry* old = old_shard.map.find(from);
-  if (!old || old->kind != Entry::Kind::session || old->home != home || is_idle(*old, now)) return false;
+  if (!old || old->kind != Entry::Kind::session || old->home != home || old->origin.leaving != kNoSlot || is_idle(*old, now))
+    return false;
 
   Entry session = *old;
   session.key = to;
@@ -267,12 +282,13 @@ bool SessionTable::end(uint64_t key, End how, uint32_t now) {
 }
 
 void SessionTable::expire(Shard& shard, Entry* session) {
-  finish(shard, session, homes_.in_service(session->home) ? Event::expired : Event::abandoned);
+  finish(shard, session, homes_.in_service(session->booked_at()) ? Event::expired : Event::abandoned);
 }
 
 void SessionTable::finish(Shard& shard, Entry* session, Event how) {
   count(shard, *session, how);
-  homes_.remove(session->home, session->returned);
+  homes_.remove(session->booked_at(), session->returned);
+  if (session->origin.leaving != kNoSlot) homes_.release(session->home);
   --shard.sessions;
   if (session->returned) --shard.returned;
   shard.map.erase(session);
@@ -281,7 +297,7 @@ void SessionTable::finish(Shard& shard, Entry* session, Event how) {
 
 void SessionTable::count(Shard& shard, const Entry& session, Event event) {
   shard.books.count(event, session.returned);
-  homes_.count(session.home, event, session.returned);
+  homes_.count(session.booked_at(), event, session.returned);
 }
 
 void SessionTable::forget_alias(Shard& shard, Entry* alias) {

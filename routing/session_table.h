@@ -7,7 +7,10 @@
 //
 // Invariants, whenever no call is under way (and `imbalance` of every census, even then, is 0):
 //     the books of ledger.h balance
-//     the sum of live(home) over all homes = live; load(home) = live(home) + reservations held
+//     the sum of live(home) over all homes = live
+//     load(home) = live(home) + reservations held + sessions that are moving there
+// A session that moves is in its old home's books until the new one has answered: only then is it carried, or
+// lost and another one opened. Where the new home fails as well, nothing has happened yet.
 // A session is in one shard under one key. An alias is the former key of a renewed session: it leads there
 // for kRenewalGrace, counts as an entry against max_sessions, never as a session.
 //
@@ -74,6 +77,7 @@ class SessionTable {
   enum class Visit : uint8_t { first, retry };
   struct Found {
     Slot home = kNoSlot;
+    Slot leaving = kNoSlot;     // the home that has its data, while `home` has not answered yet
     Slot first_home = kNoSlot;  // where it was before it failed over, or `home`
     bool unanswered = false;    // its home has answered none of its requests yet
   };
@@ -96,13 +100,14 @@ class SessionTable {
 
   // What becomes of a session's data when its home changes.
   enum class Cost : uint8_t { lost, carried, moved };
-  // Moves the session from one home to another, at which the caller holds a reservation, unless a concurrent
-  // request moved it first. Held.home is where it is now, kNoSlot when there is no such session. A session that
-  // is lost ends, and its client begins another one at its new home.
+  // Sends the session's requests from one home to another, at which the caller holds a reservation, unless a
+  // concurrent request did so first. Held.home is where they go now, kNoSlot when there is no such session.
+  // What an operator moves is moved at once; else the first answer of the new home settles it, at the cost of the
+  // last move, which is counted from the home that the session is leaving.
   Held move(uint64_t key, Slot from, Slot to, uint32_t now, Cost cost);
 
-  // `home` has answered a request of the session, and whether it set a new id: the first answer after a loss
-  // that does so confirms the loss.
+  // `home` has answered a request of the session, the first perhaps. A session that was lost has ended now, and
+  // its client has begun another one; that the answer set a new id confirms the loss.
   void answered(uint64_t key, Slot home, uint32_t now, bool set_new_id);
 
   // The session goes on under `to`; `from` becomes its alias (unless the table is full: then `from` is
@@ -134,6 +139,7 @@ class SessionTable {
   Held begin(uint64_t key, Slot home, uint32_t now, Room room, Event how, Begun begun);
   void count(Shard& shard, const Entry& session, Event event);
   void finish(Shard& shard, Entry* session, Event how);
+  void settle(Shard& shard, Entry& session, Event how);
   void expire(Shard& shard, Entry* session);
   void forget_alias(Shard& shard, Entry* alias);
   bool claim_entry();
