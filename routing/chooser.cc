@@ -168,12 +168,17 @@ Choice Chooser::stay_or_move(const Request& request, SessionTable::Found found, 
   return {};
 }
 
-// Where a session goes whose home is gone: to its backup, where there is one. Else addresses and ids go where
+// Where a session goes whose home is gone: back to its data, if it had only just left; to its backup, where there
+// is one. Else addresses and ids go where
 // every balancer sends them; a token tells the others where its session went.
 Choice Chooser::refuge(const Request& request, SessionTable::Found found) {
   const Slot home = data_home(found);
   const Candidates& candidates = request.candidates;
   const auto& backends = candidates.fleet.backends;
+  if (found.leaving != kNoSlot && request.can_be_served_by(home)) {
+    table_.homes().reserve(home, 0);
+    return {.slot = home, .reason = Reason::failed_over, .reserved = true};
+  }
   if (storage_ == conf::Storage::backup && home < backends.size()) {
     const Slot backup = backends[home].backup;
     const bool serves = backup != kNoSlot && candidates.usable(backup);
