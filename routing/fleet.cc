@@ -9,7 +9,7 @@ namespace {
 // Every balancer and the application can work it out from the names alone: the first in rendezvous order of
 // the backend's own id.
 Slot next_in_order(const Fleet& fleet, Slot of) {
-  return rendezvous(fleet.backends[of].id, fleet, [&](Slot slot) { return slot != of; });
+  return rendezvous(fleet.backends[of].id, fleet, [&](Slot slot) { return slot != of && fleet.backends[slot].listed; });
 }
 
 }  // namespace
@@ -19,19 +19,26 @@ const char* text(BackendState state) {
   return kNames[static_cast<size_t>(state)];
 }
 
-Fleet Fleet::from(const conf::Pool& pool) {
-  Fleet fleet;
-  fleet.backends.reserve(pool.backends.size());
-  for (const conf::Backend& backend : pool.backends) {
-    fleet.backends.push_back({.name = backend.name,
-                              .id = backend_id(backend.name),
-                              .address = backend.address,
-                              .weight = backend.weight,
-                              .max_sessions = backend.max_sessions});
+Fleet Fleet::from(const conf::Pool& pool, const Fleet& before) {
+  Fleet fleet = before;
+  for (Backend& backend : fleet.backends) backend.listed = false;
+  std::vector<Slot> slots;  // of the pool's backends
+  for (const conf::Backend& said : pool.backends) {
+    Slot slot = fleet.find(said.name);
+    if (slot == kNoSlot) {
+      slot = static_cast<Slot>(fleet.backends.size());
+      fleet.backends.push_back({.name = said.name, .id = backend_id(said.name)});
+    }
+    Backend& backend = fleet.backends[slot];
+    backend.address = said.address;
+    backend.weight = said.weight;
+    backend.max_sessions = said.max_sessions;
+    backend.listed = true;
+    slots.push_back(slot);
   }
-  for (size_t i = 0; i < fleet.backends.size(); ++i) {
+  for (size_t i = 0; i < slots.size(); ++i) {
     const std::string& named = pool.backends[i].backup;
-    fleet.backends[i].backup = named.empty() ? next_in_order(fleet, static_cast<Slot>(i)) : fleet.find(named);
+    fleet.backends[slots[i]].backup = named.empty() ? next_in_order(fleet, slots[i]) : fleet.find(named);
   }
   return fleet;
 }

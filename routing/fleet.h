@@ -27,17 +27,20 @@ struct Backend {
   uint32_t warmth = kWarm;    // how much of that share it has: less while it warms up, never 0
   uint32_t max_sessions = 0;  // 0: no limit
   BackendState state = BackendState::up;
+  bool listed = true;     // in the file; one that was takes no more sessions
   Slot backup = kNoSlot;  // holds a copy of its sessions, where the pool's storage is `backup`
 
   uint32_t effective_weight() const { return weight * warmth; }
-  bool takes_new_sessions() const { return state == BackendState::up && weight > 0; }
+  bool takes_new_sessions() const { return state == BackendState::up && listed && weight > 0; }
   bool serves_its_own() const { return state == BackendState::up || state == BackendState::draining; }
 };
 
 struct Fleet {
   std::vector<Backend> backends;  // by Slot
 
-  static Fleet from(const conf::Pool& pool);
+  // Every backend of `before` keeps its slot, those that the pool does not name any more unlisted; what is new
+  // follows them.
+  static Fleet from(const conf::Pool& pool, const Fleet& before = {});
   Slot find(uint64_t id) const;  // kNoSlot when no backend has it
   Slot find(std::string_view name) const;
 };
