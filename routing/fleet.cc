@@ -6,10 +6,20 @@
 namespace limpet::routing {
 namespace {
 
-// Every balancer and the application can work it out from the names alone: the first in rendezvous order of
-// the backend's own id.
+// Every balancer and the application can work it out from the names alone: the first of the others in the
+// unweighted rendezvous order of the backend's own id.
 Slot next_in_order(const Fleet& fleet, Slot of) {
-  return rendezvous(fleet.backends[of].id, fleet, [&](Slot slot) { return slot != of && fleet.backends[slot].listed; });
+  Slot best = kNoSlot;
+  double best_score = 0;
+  for (size_t i = 0; i < fleet.backends.size(); ++i) {
+    const Backend& other = fleet.backends[i];
+    if (i == of || !other.listed) continue;
+    const double score = rendezvous_score(fleet.backends[of].id, other.id, 1);
+    if (score <= best_score) continue;
+    best = static_cast<Slot>(i);
+    best_score = score;
+  }
+  return best;
 }
 
 }  // namespace
@@ -27,7 +37,9 @@ Fleet Fleet::from(const conf::Pool& pool, const Fleet& before) {
     Slot slot = fleet.find(said.name);
     if (slot == kNoSlot) {
       slot = static_cast<Slot>(fleet.backends.size());
-      fleet.backends.push_back({.name = said.name, .id = backend_id(said.name)});
+      Backend& added = fleet.backends.emplace_back();
+      added.name = said.name;
+      added.id = backend_id(said.name);
     }
     Backend& backend = fleet.backends[slot];
     backend.address = said.address;

@@ -9,8 +9,12 @@ using namespace limpet::routing;
 
 TEST_CASE("a fleet has the pool's backends in the file's order, up, and knows them by their names' hashes") {
   conf::Pool pool;
-  pool.backends = {{.name = "a", .address = {}, .weight = 10, .max_sessions = 5},
-                   {.name = "b", .address = {}, .weight = 0}};
+  pool.backends.resize(2);
+  pool.backends[0].name = "a";
+  pool.backends[0].weight = 10;
+  pool.backends[0].max_sessions = 5;
+  pool.backends[1].name = "b";
+  pool.backends[1].weight = 0;
   const Fleet fleet = Fleet::from(pool);
   REQUIRE(fleet.backends.size() == 2);
   CHECK(fleet.backends[0].name == "a");
