@@ -39,6 +39,14 @@ def eventually(condition, patience=PATIENCE, what=None):
         time.sleep(0.002)
 
 
+def listens(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    except OSError:
+        return False
+
+
 def free_port():
     """A port nobody listens on, outside the range from which the kernel picks the ports of outgoing connections."""
     chance = random.Random(os.urandom(8))

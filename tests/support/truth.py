@@ -1,0 +1,124 @@
+"""Clients that each know whether they were logged out, and servers that die under them."""
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+from support.client import proxy_v1
+from support.wire import free_port, listens
+
+APP = os.path.join(os.path.dirname(__file__), "nonce_app.py")
+
+
+class Server:
+    """A process with sessions in its memory."""
+
+    def __init__(self, name, folder=None):
+        self.name = name
+        self.port = free_port()
+        self.folder = folder
+        self.process = None
+        self.is_stopped = False
+        self.start()
+
+    def as_table(self, **keys):
+        return {"name": self.name, "address": f"127.0.0.1:{self.port}", **keys}
+
+    def start(self):
+        arguments = [str(self.port), self.name] + ([self.folder] if self.folder else [])
+        self.process = subprocess.Popen([sys.executable, APP, *arguments], stderr=subprocess.DEVNULL)
+
+    def wait(self):
+        end = time.monotonic() + 10
+        while not listens(self.port):
+            assert time.monotonic() < end, f"server {self.name} does not listen"
+            time.sleep(0.01)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.is_stopped = False
+
+    def stop(self):
+        self.process.send_signal(signal.SIGSTOP)
+        self.is_stopped = True
+
+    def go_on(self):
+        self.process.send_signal(signal.SIGCONT)
+        self.is_stopped = False
+
+    def close(self):
+        if self.process.poll() is None:
+            self.kill()
+
+
+class Client:
+    """Keeps its cookies, and what the last answer said: which server, and which session."""
+
+    def __init__(self, number, port, by_address):
+        self.preface = proxy_v1(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}") if by_address else b""
+        self.port = port
+        self.jar = {}
+        self.server = self.nonce = None
+        self.seen = Counter()
+        self.streams = None
+
+    async def run(self, until, pause):
+        while time.monotonic() < until:
+            await self.ask(random.choice(("GET", "GET", "GET", "POST")))
+            await asyncio.sleep(random.uniform(0, 2 * pause))
+        if self.streams:
+            self.streams[1].close()
+
+    async def ask(self, method):
+        try:
+            if not self.streams:
+                self.streams = await asyncio.open_connection("127.0.0.1", self.port)
+                self.streams[1].write(self.preface)
+            reader, writer = self.streams
+            cookies = "; ".join(f"{name}={value}" for name, value in self.jar.items())
+            body = "Content-Length: 2\r\n\r\nhi" if method == "POST" else "\r\n"
+            writer.write(f"{method} / HTTP/1.1\r\nHost: app.test\r\nCookie: {cookies}\r\n{body}".encode())
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            fields = [(line.partition(":")[0].lower(), line.partition(":")[2].strip()) for line in head[1:] if line]
+            length = int(dict(fields)["content-length"])
+            text = (await reader.readexactly(length)).decode()
+        except (OSError, asyncio.IncompleteReadError):
+            self.seen["broken"] += 1
+            self.streams = None
+            return
+        if dict(fields).get("connection") == "close":
+            self.streams[1].close()
+            self.streams = None
+        status = int(head[0].split()[1])
+        if status != 200:
+            self.seen[f"answered {status}"] += 1
+            return
+        self.seen["answered 200"] += 1
+        for name, value in fields:
+            if name == "set-cookie":
+                key, _, rest = value.partition("=")
+                self.jar[key] = rest.partition(";")[0]
+        self.compare(*text.split())
+
+    def compare(self, server, nonce):
+        if self.nonce is not None:
+            if nonce != self.nonce:
+                self.seen["logged out by a change of backend" if server != self.server else "logged out by a restart"] += 1
+            elif server != self.server:
+                self.seen["carried"] += 1
+        self.server, self.nonce = server, nonce
+
+
+async def crowd(clients, seconds, pause):
+    until = time.monotonic() + seconds
+    await asyncio.gather(*(client.run(until, pause) for client in clients))
+
+
+def seen_by(clients):
+    return sum((client.seen for client in clients), Counter())
