@@ -98,6 +98,7 @@ class Context final : net::DeadlineOwner {
   std::unique_ptr<Exchange> new_exchange();       // a used one where there is one, with its memory
   void recycle(std::unique_ptr<Exchange> ended);  // one that is over, from the last thing it calls
   std::string_view new_request_id(std::string& out);
+  bool times_this_decision() { return (++decisions_ & 15) == 0; }  // every 16th: reading the clock costs as much
   bool logs() const { return access_log_ != nullptr; }
   void log(const AccessRecord& record);
 
@@ -116,6 +117,7 @@ class Context final : net::DeadlineOwner {
   net::Deadline log_flush_;
   std::vector<std::unique_ptr<Exchange>> spare_;
   uint64_t id_state_[2];
+  uint32_t decisions_ = 0;
 };
 
 }  // namespace limpet::proxy

@@ -174,9 +174,13 @@ Exchange::Step Exchange::identify() {
 
 Exchange::Step Exchange::choose() {
   if (waiting_for_home_) return Step::wait;
+  const bool timed = context_.times_this_decision();
+  const uint64_t began = timed ? context_.clock.monotonic_us() : 0;
   choice_ = pool_->router().choose(identity_, pool_->fleet(), tried_, unix_seconds());
+  if (timed) pool_->meter().decision.add(context_.clock.monotonic_us() - began);
   pool_->meter().reasons[static_cast<size_t>(choice_.reason)].add();
   if (choice_) {
+    pool_->meter().backends[choice_.slot].begun.add();
     fresh_only_ = false;
     phase_ = Phase::connect;
     return Step::go;
@@ -505,6 +509,7 @@ void Exchange::connect_failed(int error) {
   }
   pool_->failed(choice_.slot, BackendFailure::connect);
   pool_->meter().backends[choice_.slot].retried.add();
+  pool_->meter().backends[choice_.slot].ended.add();
   ++retries_;
   if (choice_.reserved) pool_->router().release(choice_);
   choice_.reserved = false;

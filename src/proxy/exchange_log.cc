@@ -27,6 +27,7 @@ void Exchange::measure() {
   BackendMeter& meter = pool_->meter().backends[choice_.slot];
   const int first_digit = status_ / 100;
   meter.answers[first_digit >= 1 && first_digit <= 5 && head_us_ != 0 ? static_cast<size_t>(first_digit) : 0].add();
+  meter.ended.add();
   if (std::string_view(end_) != "ok") meter.failed.add();
   meter.bytes_in.add(bytes_in_);
   meter.bytes_out.add(bytes_out_);

@@ -1,0 +1,51 @@
+#include "src/status/collect.h"
+
+namespace limpet::status {
+namespace {
+
+void add(const proxy::Histogram& histogram, HistogramReport& sum) {
+  for (size_t i = 0; i < histogram.counts.size(); ++i) sum.counts[i] += histogram.counts[i].value();
+  sum.sum_us += histogram.sum_us.value();
+}
+
+}  // namespace
+
+RequestReport requests_at(const Meters& meters, routing::Slot slot) {
+  RequestReport sum;
+  uint64_t begun = 0, ended = 0;
+  for (const auto& meter : meters) {
+    const proxy::BackendMeter& one = meter->backends[slot];
+    for (size_t i = 0; i < one.answers.size(); ++i) sum.answers[i] += one.answers[i].value();
+    for (size_t i = 0; i < one.failures.size(); ++i) sum.failures[i] += one.failures[i].value();
+    sum.failed += one.failed.value();
+    sum.retried += one.retried.value();
+    sum.bytes_in += one.bytes_in.value();
+    sum.bytes_out += one.bytes_out.value();
+    ended += one.ended.value();  // first: what begins meanwhile may not make it negative
+    begun += one.begun.value();
+    add(one.latency, sum.latency);
+  }
+  sum.in_flight = begun > ended ? begun - ended : 0;
+  return sum;
+}
+
+void add_decisions(const Meters& meters, PoolReport& pool) {
+  for (const auto& meter : meters) {
+    for (size_t i = 0; i < meter->reasons.size(); ++i) pool.decisions[i] += meter->reasons[i].value();
+    add(meter->decision, pool.decision_latency);
+  }
+}
+
+uint64_t percentile_us(const HistogramReport& now, const HistogramReport& earlier, unsigned percent) {
+  const uint64_t count = now.count() - earlier.count();
+  if (count == 0) return 0;
+  uint64_t wanted = (count * percent + 99) / 100;
+  for (size_t i = 0; i < now.counts.size(); ++i) {
+    const uint64_t here = now.counts[i] - earlier.counts[i];
+    if (here >= wanted) return proxy::Histogram::bound_us(i);
+    wanted -= here;
+  }
+  return 0;
+}
+
+}  // namespace limpet::status
