@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "src/http/chunk.h"
 #include "src/proxy/context.h"
@@ -511,11 +512,11 @@ void Exchange::connect_failed(int error) {
   pool_->meter().backends[choice_.slot].retried.add();
   pool_->meter().backends[choice_.slot].ended.add();
   ++retries_;
-  if (choice_.reserved) pool_->router().release(choice_);
-  choice_.reserved = false;
+  pool_->router().release(choice_);
+  const routing::Choice failed = std::exchange(choice_, {});
   phase_ = Phase::choose;
-  const bool is_home = choice_.reason == routing::Reason::bound || choice_.reason == routing::Reason::token;
-  if (!is_home || !wait_for_home()) tried_.add(choice_.slot);
+  const bool is_home = failed.reason == routing::Reason::bound || failed.reason == routing::Reason::token;
+  if (!is_home || !wait_for_home()) tried_.add(failed.slot);
 }
 
 // Until it is time to look for the home again. False: patience is at an end, or there never was any.
