@@ -1,0 +1,201 @@
+#include "health/judge.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace limpet::health {
+namespace {
+
+Millis millis(conf::Duration duration) { return static_cast<Millis>(duration.count()); }
+
+}  // namespace
+
+const char* text(Order order) {
+  constexpr const char* kNames[] = {"drain", "undrain", "maintenance", "up"};
+  return kNames[static_cast<size_t>(order)];
+}
+
+Rules Rules::from(const conf::Pool& pool, const conf::Backend& backend) {
+  return {.check = backend.health,
+          .passive = pool.passive,
+          .slow_start = millis(pool.slow_start),
+          .drain_timeout = millis(pool.drain_timeout)};
+}
+
+Judge::Judge(Rules rules, Millis now, uint64_t seed) : rules_(std::move(rules)), random_(seed), since_(now) {
+  plan_check(now);
+}
+
+std::optional<Millis> Judge::drain_deadline() const {
+  std::optional<Millis> first;
+  for (const Drain& drain : drains_) {
+    if (drain.phase != Drain::Phase::under_way) continue;
+    const Millis at = drain.since + rules_.drain_timeout;
+    if (!first || at < *first) first = at;
+  }
+  return first;
+}
+
+uint32_t Judge::warmth(Millis now) const {
+  if (!back_since_ || now - *back_since_ >= rules_.slow_start) return routing::kWarm;
+  return 1 + static_cast<uint32_t>((routing::kWarm - 1) * (now - *back_since_) / rules_.slow_start);
+}
+
+// --- Evidence ---
+
+Changed Judge::checked(const CheckResult& result, Millis now) {
+  verdict_.checked(result.kind != CheckResult::Kind::fail, result.detail, rules_.check, now);
+  if (result.kind == CheckResult::Kind::drain) begin_drain(kByAnswer, result.detail, now);
+  if (result.kind == CheckResult::Kind::pass) drains_[kByAnswer] = {};
+  const Millis began = std::exchange(check_began_, std::nullopt).value_or(now);
+  next_check_ = std::max(now, began + interval());
+  return settle(now, Cause::checks, "");
+}
+
+Changed Judge::failed(const std::string& error, bool may_go_down, Millis now) {
+  verdict_.failed(error, rules_.passive, may_go_down, now);
+  return settle(now, Cause::requests, "");
+}
+
+// --- Orders and the file ---
+
+Judge::Answer Judge::order(Order order, const std::string& who, Millis now) {
+  switch (order) {
+    case Order::drain:
+      if (maintenance_by_) return {refusal("it has no sessions to drain; only \"up\" ends this"), {}};
+      begin_drain(kByOrder, who, now);
+      break;
+    case Order::undrain:
+      if (drains_[kByOrder].phase == Drain::Phase::none) return {refusal("no drain is ordered"), {}};
+      drains_[kByOrder] = {};
+      break;
+    case Order::maintenance:
+      if (!maintenance_by_) maintenance_by_ = who;
+      drains_[kByOrder] = {};
+      break;
+    case Order::up:
+      if (is_removed()) return {refusal("the file does not name it any more"), {}};
+      maintenance_by_.reset();
+      drains_ = {};
+      verdict_.acquit();
+      break;
+  }
+  return {{}, settle(now, Cause::order, who)};
+}
+
+Changed Judge::remove(Millis now) {
+  begin_drain(kByFile, "", now);
+  return settle(now, Cause::reload, "");
+}
+
+Changed Judge::unremove(Millis now) {
+  drains_[kByFile] = {};
+  plan_check(now);
+  return settle(now, Cause::reload, "");
+}
+
+void Judge::reconfigure(Rules rules, Millis now) {
+  rules_ = std::move(rules);
+  plan_check(now);
+}
+
+void Judge::begin_drain(DrainBy by, const std::string& detail, Millis now) {
+  if (drains_[by].phase == Drain::Phase::none) drains_[by] = {Drain::Phase::under_way, now, detail};
+}
+
+std::string Judge::refusal(const char* why) const {
+  std::string refusal = std::string("it is ") + routing::text(state_) + " (" + health::text(cause_);
+  if (!detail_.empty()) refusal += ": " + detail_;
+  return refusal + "): " + why;
+}
+
+// --- Time ---
+
+Changed Judge::tick(uint64_t sessions, Millis now) {
+  verdict_.forget_failures(rules_.passive, now);
+  for (size_t by = 0; by < drains_.size(); ++by) {
+    Drain& drain = drains_[by];
+    if (drain.phase != Drain::Phase::under_way) continue;
+    const Millis lasted = now - drain.since;
+    if (sessions == 0 && lasted >= kSettling && by != kByAnswer) {
+      drain.phase = Drain::Phase::emptied;
+    } else if (lasted >= rules_.drain_timeout) {
+      drain.phase = Drain::Phase::overdue;
+    }
+  }
+  return settle(now, cause_, detail_);
+}
+
+// --- The state ---
+
+Judge::View Judge::compose(View if_up) const {
+  if (maintenance_by_) return {BackendState::maintenance, Cause::order, *maintenance_by_};
+  if (!verdict_.is_up()) return {BackendState::down, verdict_.cause(), verdict_.detail()};
+  for (const Drain& drain : drains_) {
+    if (drain.is_over()) {
+      const bool emptied = drain.phase == Drain::Phase::emptied;
+      return {BackendState::maintenance, emptied ? Cause::drained : Cause::drain_timeout, drain.detail};
+    }
+  }
+  constexpr Cause kCauses[] = {Cause::order, Cause::reload, Cause::answer};  // by DrainBy
+  for (size_t by = 0; by < drains_.size(); ++by) {
+    if (drains_[by].phase != Drain::Phase::none)
+      return {BackendState::draining, kCauses[by], drains_[by].detail};
+  }
+  return if_up;
+}
+
+// Takes the state to what the composition says now.
+Changed Judge::settle(Millis now, Cause cause_if_up, const std::string& detail_if_up) {
+  View view = compose({BackendState::up, cause_if_up, detail_if_up});
+  const BackendState from = std::exchange(state_, view.state);
+  const bool changed = from != state_;
+  if (changed || state_ != BackendState::up) {  // what keeps a backend from being up may change while it does
+    cause_ = view.cause;
+    detail_ = std::move(view.detail);
+  }
+  if (!changed) return {};
+  since_ = now;
+  if (!in_service(state_)) {
+    back_since_.reset();
+  } else if (!in_service(from)) {
+    back_since_ = now;
+  }
+  plan_check(now);
+  return Change{from, state_, cause_, detail_};
+}
+
+// --- When to check ---
+
+// Without configured checks a backend that is down is checked all the same: nothing else would tell that it
+// is back. What has left the file and has been drained is not asked any more.
+bool Judge::wants_checks() const {
+  if (drains_[kByFile].is_over()) return false;
+  return rules_.check.kind != conf::HealthCheck::Kind::none || !verdict_.is_up();
+}
+
+// One part in ten shorter or longer, so that checks that coincide once do not go on to.
+Millis Judge::interval() {
+  const Millis mean = millis(verdict_.is_counting() ? rules_.check.fast_interval : rules_.check.interval);
+  return mean - mean / 10 + random_.below(mean / 5 + 1);
+}
+
+std::optional<Millis> Judge::next_check() const {
+  return check_began_ || !wants_checks() ? std::nullopt : next_check_;
+}
+
+void Judge::check_begins(Millis now) { check_began_ = now; }
+
+// After something that may ask for checks sooner than was planned, or for none.
+void Judge::plan_check(Millis now) {
+  if (!wants_checks()) {
+    next_check_.reset();
+    return;
+  }
+  const bool first = verdict_.is_unchecked() && !next_check_;
+  const Millis at =
+      now + (first ? random_.below(std::min(millis(rules_.check.interval), kFirstChecks)) : interval());
+  if (!next_check_ || at < *next_check_) next_check_ = at;
+}
+
+}  // namespace limpet::health

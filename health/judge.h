@@ -1,0 +1,137 @@
+// One backend's judge: weighs checks, failed requests and orders into a state and says why. Pure: the clock
+// is passed in and never goes back, and nothing is sent.
+//
+// The state is always this composition:
+//     ordered into maintenance                                    -> maintenance
+//     else its verdict is down (verdict.h)                        -> down
+//     else a drain is asked for, and one of those asked is over   -> maintenance
+//     else a drain is asked for                                   -> draining
+//     else                                                        -> up
+// A drain is asked for by an order, by a check's answer, or by the file that does not name the backend any
+// more. It is over at its deadline; one by order or file also when no session is left, since whoever asked
+// waits for that; a check's answer takes back what it asked. So nothing comes back from maintenance
+// into service without a word from whoever put it there.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+
+#include "conf/settings.h"
+#include "health/change.h"
+#include "health/verdict.h"
+#include "routing/random.h"
+
+namespace limpet::health {
+
+struct CheckResult {
+  enum class Kind : uint8_t { pass, fail, drain };  // drain: it passed, and asks to be drained
+  Kind kind = Kind::pass;
+  std::string detail;  // what failed, or what asks
+};
+
+// What an operator may order.
+enum class Order : uint8_t { drain, undrain, maintenance, up };
+const char* text(Order);
+
+struct Rules {
+  conf::HealthCheck check;
+  conf::PassiveHealth passive;
+  Millis slow_start = 0;
+  Millis drain_timeout = 0;
+
+  static Rules from(const conf::Pool& pool, const conf::Backend& backend);
+};
+
+class Judge {
+ public:
+  // A drain is not over sooner for want of sessions: workers hear of it between two events, and until then
+  // may still place a new one.
+  static constexpr Millis kSettling = 1000;
+  // So long at most until the first check.
+  static constexpr Millis kFirstChecks = 1000;
+
+  // Up and unchecked. `seed` spreads the checks.
+  Judge(Rules rules, Millis now, uint64_t seed);
+
+  BackendState state() const { return state_; }
+  Cause cause() const { return cause_; }
+  const std::string& detail() const { return detail_; }
+  Millis since() const { return since_; }
+  bool down_on_requests_alone() const { return verdict_.on_requests_alone(); }
+  bool is_held() const {
+    return verdict_.is_held(rules_.passive);
+  }  // only the pool's limit keeps it from down
+  bool is_removed() const { return drains_[kByFile].phase != Drain::Phase::none; }
+  // Of the drain that ends first; nothing while none is under way.
+  std::optional<Millis> drain_deadline() const;
+  // Its part of its share of new sessions: 1..100 percent, growing through slow_start after it came back.
+  uint32_t warmth(Millis now) const;
+
+  // Evidence. `may_go_down`: that the pool's limit allows it on requests alone.
+  Changed checked(const CheckResult& result, Millis now);
+  Changed failed(const std::string& error, bool may_go_down, Millis now);
+  void succeeded() { verdict_.succeeded(); }
+
+  // An order that makes no sense now is refused, and the refusal says why: "it is up: there is no drain to
+  // end". One that holds already is accepted and changes nothing. `up` ends maintenance and drains, and takes
+  // the backend to work until checks or requests show otherwise.
+  struct Answer {
+    std::string refusal;  // empty: accepted
+    Changed change;
+  };
+  Answer order(Order order, const std::string& who, Millis now);
+
+  // The file: does not name it any more, names it again, names other rules.
+  Changed remove(Millis now);
+  Changed unremove(Millis now);
+  void reconfigure(Rules rules, Millis now);
+
+  // To be called about once a second. `sessions` are those it has, with the reservations for more
+  // (Homes::load).
+  Changed tick(uint64_t sessions, Millis now);
+
+  // When to check it next; nothing while it need not be, or a check is under way. A check that begins ends
+  // with checked(), whatever becomes of it.
+  std::optional<Millis> next_check() const;
+  void check_begins(Millis now);
+
+ private:
+  enum DrainBy : uint8_t { kByOrder, kByFile, kByAnswer };
+  struct Drain {
+    enum class Phase : uint8_t { none, under_way, emptied, overdue };
+    Phase phase = Phase::none;
+    Millis since = 0;
+    std::string detail;
+
+    bool is_over() const { return phase == Phase::emptied || phase == Phase::overdue; }
+  };
+  struct View {
+    BackendState state{};
+    Cause cause{};
+    std::string detail;
+  };
+
+  View compose(View if_up) const;
+  Changed settle(Millis now, Cause cause_if_up, const std::string& detail_if_up);
+  void begin_drain(DrainBy by, const std::string& detail, Millis now);
+  std::string refusal(const char* why) const;
+  bool wants_checks() const;
+  Millis interval();
+  void plan_check(Millis now);
+
+  Rules rules_;
+  routing::Random random_;
+  Verdict verdict_;
+  std::optional<std::string> maintenance_by_;  // who ordered it; then no drain is ordered
+  std::array<Drain, 3> drains_;                // by DrainBy
+  BackendState state_ = BackendState::up;
+  Cause cause_ = Cause::start;
+  std::string detail_;
+  Millis since_;
+  std::optional<Millis> back_since_;  // in service again; nothing: always was, or is not
+  std::optional<Millis> next_check_;
+  std::optional<Millis> check_began_;  // of the one under way
+};
+
+}  // namespace limpet::health

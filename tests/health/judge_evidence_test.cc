@@ -1,0 +1,178 @@
+// What it takes to call a backend down, and to call it up again.
+
+#include <doctest/doctest.h>
+
+#include "tests/health/judged.h"
+
+using namespace limpet::health;
+using limpet::health::test::Judged;
+using limpet::health::test::short_rules;
+
+TEST_CASE("a backend begins up, and the first check decides at once") {
+  Judged good, bad;
+  CHECK(good.state() == BackendState::up);
+  CHECK_FALSE(good.pass());
+  CHECK(bad.fail());
+  CHECK(bad.state() == BackendState::down);
+}
+
+TEST_CASE("after the first check it takes `fall` failures in succession, and a pass in between clears them") {
+  Judged it;
+  it.pass();
+  it.fail(2);
+  it.pass();
+  it.fail(2);
+  CHECK(it.state() == BackendState::up);
+  it.fail();
+  CHECK(it.state() == BackendState::down);
+}
+
+TEST_CASE("it comes back after `rise` passes in succession") {
+  Judged it;
+  it.fail();
+  it.pass();
+  it.fail();
+  it.pass();
+  CHECK(it.state() == BackendState::down);
+  it.pass();
+  CHECK(it.state() == BackendState::up);
+}
+
+TEST_CASE("an answer that asks for draining is a pass, and drains once the backend is up") {
+  Judged it;
+  it.fail();
+  it.ask();
+  CHECK(it.state() == BackendState::down);
+  it.ask();
+  CHECK(it.state() == BackendState::draining);
+  CHECK(it.judge.cause() == Cause::answer);
+  CHECK(it.judge.detail() == "answered 503");
+  it.fail();
+  CHECK(it.state() == BackendState::draining);  // a failure takes nothing back
+  it.pass();
+  CHECK(it.state() == BackendState::up);
+}
+
+TEST_CASE("requests that fail in succession within the window take it down") {
+  Judged it;
+  it.pass();
+  it.requests_fail(4);
+  it.judge.succeeded();
+  it.requests_fail(4);
+  CHECK(it.state() == BackendState::up);
+  it.now = 10'001;  // the four are too old
+  it.requests_fail(4);
+  CHECK(it.state() == BackendState::up);
+  it.now = 20'001;
+  const Changed change = it.requests_fail();
+  REQUIRE(change);
+  CHECK(change->to == BackendState::down);
+  CHECK(change->cause == Cause::requests);
+  CHECK(change->detail == "timeout");
+}
+
+TEST_CASE("where passive failures are off, requests take nothing down") {
+  auto rules = short_rules();
+  rules.passive.failures = 0;
+  Judged it(rules);
+  it.requests_fail(1000);
+  CHECK(it.state() == BackendState::up);
+  CHECK_FALSE(it.judge.is_held());
+}
+
+TEST_CASE("what the pool's limit forbids is held, and done at the next failure once it is allowed") {
+  Judged it;
+  it.requests_fail(7, false);
+  CHECK(it.state() == BackendState::up);
+  CHECK(it.judge.is_held());
+  it.requests_fail(1, true);
+  CHECK(it.state() == BackendState::down);
+  CHECK_FALSE(it.judge.is_held());
+}
+
+TEST_CASE("what is held is held no longer after a success, or once the failures are too old") {
+  Judged it;
+  it.requests_fail(5, false);
+  it.judge.succeeded();
+  CHECK_FALSE(it.judge.is_held());
+  it.requests_fail(5, false);
+  it.now = 10'000;
+  it.tick(0);
+  CHECK(it.judge.is_held());
+  it.now = 10'001;
+  it.tick(0);
+  CHECK_FALSE(it.judge.is_held());
+}
+
+TEST_CASE("after failed requests it comes back by checks, not before the hold is over") {
+  Judged it;
+  it.requests_fail(5);
+  it.pass(9);
+  CHECK(it.state() == BackendState::down);
+  it.now = Verdict::kFirstHold - 1;
+  it.pass();
+  CHECK(it.state() == BackendState::down);
+  it.now = Verdict::kFirstHold;
+  it.pass();
+  CHECK(it.state() == BackendState::up);
+}
+
+TEST_CASE("the hold doubles each time that requests fail without one that succeeded, up to its longest") {
+  Judged it;
+  Millis hold = Verdict::kFirstHold;
+  for (int time = 0; time < 9; ++time) {
+    it.requests_fail(5);
+    const Millis until = it.now + hold;
+    it.now = until - 1;
+    it.pass(2);
+    CHECK(it.state() == BackendState::down);
+    it.now = until;
+    it.pass();
+    CHECK(it.state() == BackendState::up);
+    hold = std::min(2 * hold, Verdict::kLongestHold);
+  }
+  CHECK(hold == Verdict::kLongestHold);
+  it.judge.succeeded();
+  it.requests_fail(5);
+  it.now += Verdict::kFirstHold;
+  it.pass(2);
+  CHECK(it.state() == BackendState::up);
+}
+
+TEST_CASE("a request that succeeds while the backend is down says nothing: it was begun before") {
+  Judged it;
+  it.requests_fail(5);
+  it.judge.succeeded();
+  CHECK(it.state() == BackendState::down);
+  it.now = Verdict::kFirstHold;
+  it.pass(2);
+  it.requests_fail(5);
+  it.now += Verdict::kFirstHold;
+  it.pass(2);
+  CHECK(it.state() == BackendState::down);  // the hold has doubled
+}
+
+TEST_CASE("an order to be up gives the benefit of the doubt: all counts begin again") {
+  Judged it;
+  it.fail(3);
+  CHECK(it.order(Order::up).empty());
+  CHECK(it.state() == BackendState::up);
+  it.fail(2);
+  it.requests_fail(4);
+  CHECK(it.state() == BackendState::up);
+  it.fail();
+  CHECK(it.state() == BackendState::down);
+}
+
+TEST_CASE(
+    "where no checks are configured a failed connection attempt is no evidence, and `rise` good ones are") {
+  auto rules = short_rules();
+  rules.check.kind = limpet::conf::HealthCheck::Kind::none;
+  Judged it(rules);
+  it.requests_fail(5);
+  it.fail(10);
+  CHECK(it.judge.down_on_requests_alone());
+  it.now = Verdict::kFirstHold;
+  it.pass(2);
+  CHECK(it.state() == BackendState::up);
+}
