@@ -1,0 +1,120 @@
+#include "health/pool_health.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "routing/hash.h"
+
+namespace limpet::health {
+namespace {
+
+const conf::Backend* find(const conf::Pool& pool, const std::string& name) {
+  const auto found = std::find_if(pool.backends.begin(), pool.backends.end(),
+                                  [&](const conf::Backend& backend) { return backend.name == name; });
+  return found == pool.backends.end() ? nullptr : &*found;
+}
+
+void add(std::vector<SlotChange>& changes, size_t slot, Changed change) {
+  if (change) changes.push_back({static_cast<Slot>(slot), *std::move(change)});
+}
+
+}  // namespace
+
+PoolHealth::PoolHealth(const conf::Pool& pool, const routing::Fleet& fleet, Millis now, uint64_t seed)
+    : seed_(seed) {
+  reconfigure(pool, fleet, now);
+}
+
+std::vector<SlotChange> PoolHealth::reconfigure(const conf::Pool& pool, const routing::Fleet& fleet,
+                                                Millis now) {
+  std::vector<SlotChange> changes;
+  max_down_percent_ = pool.passive.max_down_percent;
+  for (size_t slot = 0; slot < fleet.backends.size(); ++slot) {
+    const conf::Backend* const backend = find(pool, fleet.backends[slot].name);
+    if (slot == judges_.size()) {
+      judges_.emplace_back(Rules::from(pool, backend ? *backend : conf::Backend()), now,
+                           routing::mixed(seed_ + slot));
+    } else if (backend) {
+      judges_[slot].reconfigure(Rules::from(pool, *backend), now);
+    }
+    add(changes, slot, backend ? judges_[slot].unremove(now) : judges_[slot].remove(now));
+  }
+  return changes;
+}
+
+Changed PoolHealth::checked(Slot slot, const CheckResult& result, Millis now) {
+  return judges_[slot].checked(result, now);
+}
+
+PoolHealth::Failed PoolHealth::failed(Slot slot, const std::string& error, Millis now) {
+  Judge& judge = judges_[slot];
+  const bool was_held = judge.is_held();
+  Changed change = judge.failed(error, may_go_down(slot), now);
+  return {std::move(change), !was_held && judge.is_held()};
+}
+
+Judge::Answer PoolHealth::order(Slot slot, Order order, const std::string& who, Millis now) {
+  return judges_[slot].order(order, who, now);
+}
+
+std::vector<SlotChange> PoolHealth::tick(std::span<const uint32_t> sessions, Millis now) {
+  std::vector<SlotChange> changes;
+  for (size_t slot = 0; slot < judges_.size(); ++slot)
+    add(changes, slot, judges_[slot].tick(sessions[slot], now));
+  return changes;
+}
+
+std::optional<Millis> PoolHealth::next_check() const {
+  std::optional<Millis> next;
+  for (const Judge& judge : judges_) {
+    const auto at = judge.next_check();
+    if (at && (!next || *at < *next)) next = at;
+  }
+  return next;
+}
+
+std::vector<Slot> PoolHealth::take_due(Millis now) {
+  std::vector<Slot> due;
+  for (size_t slot = 0; slot < judges_.size(); ++slot) {
+    const auto at = judges_[slot].next_check();
+    if (!at || *at > now) continue;
+    judges_[slot].check_begins(now);
+    due.push_back(static_cast<Slot>(slot));
+  }
+  return due;
+}
+
+void PoolHealth::put_into(routing::Fleet& fleet, Millis now) const {
+  for (size_t slot = 0; slot < judges_.size(); ++slot) {
+    fleet.backends[slot].state = judges_[slot].state();
+    fleet.backends[slot].warmth = judges_[slot].warmth(now);
+  }
+}
+
+bool PoolHealth::is_warming(Millis now) const {
+  return std::any_of(judges_.begin(), judges_.end(),
+                     [now](const Judge& judge) { return judge.warmth(now) < routing::kWarm; });
+}
+
+size_t PoolHealth::listed() const {
+  return static_cast<size_t>(
+      std::count_if(judges_.begin(), judges_.end(), [](const Judge& judge) { return !judge.is_removed(); }));
+}
+
+size_t PoolHealth::down_on_requests_alone() const {
+  return static_cast<size_t>(std::count_if(judges_.begin(), judges_.end(), [](const Judge& judge) {
+    return !judge.is_removed() && judge.down_on_requests_alone();
+  }));
+}
+
+size_t PoolHealth::held() const {
+  return static_cast<size_t>(
+      std::count_if(judges_.begin(), judges_.end(), [](const Judge& judge) { return judge.is_held(); }));
+}
+
+// What has left the file does not count, and is not held either: the pool does not rely on it.
+bool PoolHealth::may_go_down(Slot slot) const {
+  return judges_[slot].is_removed() || (down_on_requests_alone() + 1) * 100 <= max_down_percent_ * listed();
+}
+
+}  // namespace limpet::health

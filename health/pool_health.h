@@ -1,0 +1,73 @@
+// The judges of a pool, by slot, and what they owe to each other: never more than `max_down_percent` of the
+// pool's backends are down on the evidence of requests alone, for what fails then may be the network.
+//
+// Slots are the fleet's, and stay. A backend that the file does not name any more drains and keeps its slot
+// and judge.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "conf/settings.h"
+#include "health/judge.h"
+#include "routing/fleet.h"
+
+namespace limpet::health {
+
+struct SlotChange {
+  Slot slot = routing::kNoSlot;
+  Change change;
+};
+
+class PoolHealth {
+ public:
+  // `fleet` has a slot for each of the pool's backends; the judges begin up. `seed` spreads the checks.
+  PoolHealth(const conf::Pool& pool, const routing::Fleet& fleet, Millis now, uint64_t seed);
+
+  // After a reload. `fleet` has the slots it had, and more where there are new backends.
+  std::vector<SlotChange> reconfigure(const conf::Pool& pool, const routing::Fleet& fleet, Millis now);
+
+  const Judge& operator[](Slot slot) const { return judges_[slot]; }
+  size_t size() const { return judges_.size(); }
+
+  // Evidence and orders, as Judge has them.
+  Changed checked(Slot slot, const CheckResult& result, Millis now);
+  struct Failed {
+    Changed change;
+    bool held =
+        false;  // the limit forbids to take it down, for the first time in this succession of failures
+  };
+  Failed failed(Slot slot, const std::string& error, Millis now);
+  void succeeded(Slot slot) { judges_[slot].succeeded(); }
+  Judge::Answer order(Slot slot, Order order, const std::string& who, Millis now);
+
+  // To be called about once a second: deadlines and drains that are finished. `sessions` by slot, with
+  // reservations (Homes::load).
+  std::vector<SlotChange> tick(std::span<const uint32_t> sessions, Millis now);
+
+  // The earliest time for a check; nothing while none is wanted. take_due() begins those that are due: for
+  // each, checked() has to follow.
+  std::optional<Millis> next_check() const;
+  std::vector<Slot> take_due(Millis now);
+
+  // What to tell the router: states and warmth. While anything is warming, again every second or so.
+  void put_into(routing::Fleet& fleet, Millis now) const;
+  bool is_warming(Millis now) const;
+
+  // How the limit stands.
+  size_t listed() const;
+  size_t down_on_requests_alone() const;  // of the listed
+  size_t held() const;  // backends that only the limit keeps from being down; not 0: it binds
+
+ private:
+  bool may_go_down(Slot slot) const;
+
+  const uint64_t seed_;
+  uint32_t max_down_percent_ = 0;
+  std::vector<Judge> judges_;  // by slot
+};
+
+}  // namespace limpet::health

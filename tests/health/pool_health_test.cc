@@ -1,0 +1,205 @@
+#include "health/pool_health.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "tests/routing/random_inputs.h"
+
+using namespace limpet::health;
+using limpet::conf::HealthCheck;
+using limpet::routing::Fleet;
+
+namespace {
+
+limpet::conf::Pool pool_of(std::vector<std::string> names, uint32_t max_down_percent = 50) {
+  limpet::conf::Pool pool;
+  pool.passive.failures = 3;
+  pool.passive.max_down_percent = max_down_percent;
+  for (const std::string& name : names) {
+    limpet::conf::Backend backend;
+    backend.name = name;
+    backend.health.kind = HealthCheck::Kind::tcp;
+    pool.backends.push_back(backend);
+  }
+  return pool;
+}
+
+struct Pooled {
+  explicit Pooled(const limpet::conf::Pool& with)
+      : pool(with), fleet(Fleet::from(with)), health(pool, fleet, 0, 1) {}
+
+  PoolHealth::Failed fail(Slot slot, int times = 3) {
+    PoolHealth::Failed last;
+    while (times-- > 0) {
+      auto failed = health.failed(slot, "timeout", now);
+      if (failed.change || failed.held) last = failed;
+    }
+    return last;
+  }
+  BackendState state(Slot slot) const { return health[slot].state(); }
+
+  Millis now = 0;
+  limpet::conf::Pool pool;
+  Fleet fleet;
+  PoolHealth health;
+};
+
+}  // namespace
+
+TEST_CASE("requests alone take down no more than max_down_percent of the backends") {
+  Pooled it(pool_of({"a", "b", "c", "d"}));
+  CHECK(it.fail(0).change);
+  CHECK(it.fail(1).change);
+  CHECK(it.health.held() == 0);
+  const auto third = it.fail(2);
+  CHECK_FALSE(third.change);
+  CHECK(third.held);
+  CHECK(it.health.held() == 1);
+  CHECK(it.state(2) == BackendState::up);
+  CHECK_FALSE(it.fail(2).held);  // said once
+}
+
+TEST_CASE("one backend alone is never taken down on requests, unless all may be") {
+  Pooled half(pool_of({"a"}, 50)), all(pool_of({"a"}, 100));
+  CHECK(half.fail(0).held);
+  CHECK(half.state(0) == BackendState::up);
+  CHECK(all.fail(0).change);
+}
+
+TEST_CASE("checks take down as many as fail, and what they confirm counts against the limit no more") {
+  Pooled it(pool_of({"a", "b"}));
+  it.fail(0);
+  CHECK(it.fail(1).held);
+  for (int i = 0; i < 3; ++i) it.health.checked(0, {CheckResult::Kind::fail, "connection refused"}, it.now);
+  CHECK(it.health.down_on_requests_alone() == 0);
+  CHECK(it.fail(1, 1).change);
+  CHECK(it.state(0) == BackendState::down);
+  CHECK(it.state(1) == BackendState::down);
+}
+
+TEST_CASE("what has left the file neither counts nor is held") {
+  Pooled it(pool_of({"a", "b", "c"}));
+  it.health.reconfigure(pool_of({"b", "c"}), it.fleet, it.now);
+  CHECK(it.health.listed() == 2);
+  CHECK(it.fail(0).change);
+  CHECK(it.fail(1).change);
+  CHECK(it.fail(2).held);
+}
+
+TEST_CASE("the limit holds whatever happens") {
+  for (uint64_t seed = 1; seed <= 50; ++seed) {
+    LIMPET_RANDOM_INPUTS(seed);
+    const auto percent = static_cast<uint32_t>(inputs.below(101));
+    Pooled it(pool_of({"a", "b", "c", "d", "e"}, percent));
+    const size_t most = percent * 5 / 100;
+    bool reached = false;
+    for (int i = 0; i < 2000; ++i) {
+      it.now += inputs.below(1000);
+      const auto slot = static_cast<Slot>(inputs.below(5));
+      const bool passes = !inputs.one_in(8);
+      switch (inputs.below(10)) {
+        case 0:
+          it.health.checked(slot, {passes ? CheckResult::Kind::pass : CheckResult::Kind::fail, ""}, it.now);
+          break;
+        case 1:
+          it.health.succeeded(slot);
+          break;
+        case 2:
+          if (inputs.one_in(5)) it.health.order(slot, static_cast<Order>(inputs.below(4)), "ada", it.now);
+          break;
+        default:
+          it.fail(slot, 1);
+      }
+      REQUIRE(it.health.down_on_requests_alone() <= most);
+      reached = reached || it.health.down_on_requests_alone() == most;
+    }
+    CHECK(reached);
+  }
+}
+
+TEST_CASE("due checks are handed out once, until their results are in") {
+  Pooled it(pool_of({"a", "b"}));
+  REQUIRE(it.health.next_check());
+  it.now = 1000;
+  CHECK(it.health.take_due(it.now) == std::vector<Slot>{0, 1});
+  CHECK(it.health.take_due(it.now + 60'000).empty());
+  CHECK_FALSE(it.health.next_check());
+  it.health.checked(1, {}, it.now);
+  REQUIRE(it.health.next_check());
+  CHECK(it.health.take_due(*it.health.next_check() - 1).empty());
+  CHECK(it.health.take_due(*it.health.next_check()) == std::vector<Slot>{1});
+}
+
+TEST_CASE("the checks of many backends do not come in one burst, at first or later") {
+  std::vector<std::string> names;
+  for (int i = 0; i < 100; ++i) names.push_back("b" + std::to_string(i));
+  Pooled it(pool_of(names));
+  size_t most_at_once = 0, checks = 0;
+  for (it.now = 0; it.now < 30'000; it.now += 10) {
+    const auto due = it.health.take_due(it.now);
+    most_at_once = std::max(most_at_once, due.size());
+    checks += due.size();
+    for (const Slot slot : due) it.health.checked(slot, {}, it.now);
+  }
+  CHECK(checks > 500);
+  CHECK(most_at_once <= 8);  // one is the mean within 10 ms of the first second
+}
+
+TEST_CASE("a backend's own check and the pool's drain_timeout are the rules that it is judged by") {
+  auto pool = pool_of({"a", "b"});
+  pool.backends[1].health.kind = HealthCheck::Kind::none;
+  pool.drain_timeout = limpet::conf::Duration(7000);
+  Pooled it(pool);
+  CHECK(it.health[0].next_check());
+  CHECK_FALSE(it.health[1].next_check());
+  it.health.order(1, Order::drain, "ada", 500);
+  CHECK(it.health[1].drain_deadline() == 7500);
+}
+
+TEST_CASE("a tick finishes the drains of backends without sessions, and says which") {
+  Pooled it(pool_of({"a", "b", "c"}));
+  it.health.order(1, Order::drain, "ada", 0);
+  it.health.order(2, Order::drain, "ada", 0);
+  const uint32_t sessions[] = {0, 0, 5};
+  const auto changes = it.health.tick(sessions, Judge::kSettling);
+  REQUIRE(changes.size() == 1);
+  CHECK(changes[0].slot == 1);
+  CHECK(changes[0].change.cause == Cause::drained);
+}
+
+TEST_CASE(
+    "a reload drains what left the file, brings back what returns, begins what is new, and keeps states") {
+  Pooled it(pool_of({"a", "b"}));
+  it.health.order(1, Order::maintenance, "ada", 0);
+  const auto more = pool_of({"b", "c"});
+  it.fleet = Fleet::from(more, it.fleet);
+  const auto changes = it.health.reconfigure(more, it.fleet, 0);
+  REQUIRE(changes.size() == 1);
+  CHECK(changes[0].slot == 0);
+  CHECK(changes[0].change.to == BackendState::draining);
+  CHECK(changes[0].change.cause == Cause::reload);
+  CHECK(it.state(1) == BackendState::maintenance);
+  CHECK(it.health.size() == 3);
+  CHECK(it.state(2) == BackendState::up);
+  const auto back = it.health.reconfigure(pool_of({"a", "b", "c"}), it.fleet, 0);
+  REQUIRE(back.size() == 1);
+  CHECK(back[0].change.to == BackendState::up);
+}
+
+TEST_CASE("states and warmth go into the fleet") {
+  auto pool = pool_of({"a", "b", "c"});
+  pool.slow_start = limpet::conf::Duration(10'000);
+  Pooled it(pool);
+  it.health.checked(0, {CheckResult::Kind::fail, ""}, 0);
+  it.health.checked(1, {CheckResult::Kind::fail, ""}, 0);
+  for (int i = 0; i < 2; ++i) it.health.checked(1, {}, 0);
+  CHECK(it.health.is_warming(5000));
+  it.health.put_into(it.fleet, 5000);
+  CHECK(it.fleet.backends[0].state == BackendState::down);
+  CHECK(it.fleet.backends[1].state == BackendState::up);
+  CHECK(it.fleet.backends[1].warmth == 50);
+  CHECK(it.fleet.backends[2].warmth == 100);
+  CHECK_FALSE(it.health.is_warming(10'000));
+}
