@@ -51,6 +51,7 @@ HomeCensus Homes::census(Slot home) const {
     census.books.returned.counts[i] = it.of_returned[i].load(kRelaxed);
   }
   census.arrived = it.arrived.load(kRelaxed);
+  census.failed_back = it.failed_back.load(kRelaxed);
   census.live = it.live.load(kRelaxed);
   census.live_returned = it.returned.load(kRelaxed);
   census.in_service = in_service(home);

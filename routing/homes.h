@@ -14,6 +14,7 @@ namespace limpet::routing {
 struct HomeCensus {
   Books books;  // what happened to sessions while this was their home
   uint64_t arrived = 0;  // sessions that came here from another home: carried, moved or reassigned
+  uint64_t failed_back = 0;  // of the lost and carried: called back by their first home
   uint64_t live = 0;
   uint64_t live_returned = 0;
   bool in_service = true;
@@ -34,6 +35,7 @@ class Homes {
   void arrive(Slot home, bool returned, bool counts);
   void came_back(Slot home) { at(home).returned.fetch_add(1, kRelaxed); }  // the client of one of its sessions did
   void count(Slot home, Event event, bool returned);
+  void count_failed_back(Slot home) { at(home).failed_back.fetch_add(1, kRelaxed); }
 
   // Out of service, a home's sessions are at risk. Where it comes back, what is still there has recovered.
   bool in_service(Slot home) const { return !at(home).out.load(kRelaxed); }
@@ -53,7 +55,7 @@ class Homes {
   struct Home {
     std::atomic<uint32_t> load{0}, live{0}, returned{0};
     std::atomic<bool> out{false};
-    std::atomic<uint64_t> arrived{0};
+    std::atomic<uint64_t> arrived{0}, failed_back{0};
     Counts all{}, of_returned{};
   };
 

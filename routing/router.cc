@@ -48,6 +48,7 @@ Router::Router(const conf::Pool& pool, const std::vector<std::string>& keys, con
                std::shared_ptr<Memory> memory)
     : parts_(std::make_unique<Parts>(pool, keys, hash_secret, std::move(memory))) {
   table().set_limits(pool.max_sessions, timeouts_of(pool));
+  table().set_failback(pool.failback == conf::Failback::go_home);
 }
 
 Router::~Router() = default;

@@ -223,6 +223,13 @@ void SessionTable::settle(Shard& shard, Entry& session, Event how) {
   const Slot left = std::exchange(session.origin.leaving, kNoSlot);
   shard.books.count(how, session.returned);
   homes_.count(left, how, session.returned);
+  if (fails_back_.load(kRelaxed)) {
+    const bool is_back = session.home == session.origin.first_home;
+    const bool for_cause = how == Event::lost || how == Event::carried;
+    if (is_back && for_cause && homes_.in_service(left)) homes_.count_failed_back(left);
+  } else {
+    session.origin.first_home = session.home;
+  }
   homes_.remove(left, session.returned);
   homes_.arrive(session.home, session.returned, how != Event::lost);
 }

@@ -68,6 +68,8 @@ class SessionTable {
 
   // From the next call on.
   void set_limits(uint64_t max_sessions, Timeouts timeouts);
+  // Whether sessions remember their first home when they are moved.
+  void set_failback(bool fails_back) { fails_back_.store(fails_back, std::memory_order_relaxed); }
 
   // The session that the key, or the alias, leads to; its home is kNoSlot when there is none, or it idled out.
   SessionView find(uint64_t key, uint32_t now);
@@ -149,6 +151,7 @@ class SessionTable {
 
   std::atomic<uint64_t> max_entries_;
   std::atomic<uint32_t> idle_timeout_, unreturned_timeout_;
+  std::atomic<bool> fails_back_{false};
   const size_t shard_count_;  // a power of two
   const std::unique_ptr<Shard[]> shards_;
   std::atomic<uint64_t> entries_{0};
