@@ -73,7 +73,8 @@ void Exchange::start(ClientSide& client) {
   end_ = "ok";
   status_ = 0;
   retries_ = 0;
-  waiting_for_home_ = connected_ = fresh_only_ = fresh_again_ = sent_any_ = send_failed_ = keeps_body_ = false;
+  waiting_for_home_ = connected_ = fresh_only_ = fresh_again_ = sent_any_ = send_failed_ = keeps_body_ =
+      false;
   request_ended_ = client_ended_ = backend_ended_ = response_begun_ = response_ended_ = whole_ = false;
   client_address_ = client.peer().address;
   phase_ = Phase::identify;
@@ -490,8 +491,8 @@ void Exchange::connect_failed(int error) {
 }
 
 // A used connection that ended before it said anything was most likely closed by a backend that had not seen
-// the request (RFC 9112, section 9.3.1); a new one, by a backend that died. Only a request that may be repeated
-// is, and on a new connection once at most: it may be what the backend dies of.
+// the request (RFC 9112, section 9.3.1); a new one, by a backend that died. Only a request that may be
+// repeated is, and on a new connection once at most: it may be what the backend dies of.
 bool Exchange::can_send_again() const {
   const bool has_a_chance = backend_->reused() || !fresh_again_;
   return has_a_chance && !backend_->has_answered() && request_.idempotent() && keeps_body_;
