@@ -24,7 +24,8 @@ double quality(std::string_view parameters) {
 bool is_json(std::string_view type) {
   constexpr std::string_view kSuffix = "+json";
   return equals_ignoring_case(type, "application/json") ||
-         (type.size() > kSuffix.size() && equals_ignoring_case(type.substr(type.size() - kSuffix.size()), kSuffix));
+         (type.size() > kSuffix.size() &&
+          equals_ignoring_case(type.substr(type.size() - kSuffix.size()), kSuffix));
 }
 
 // The best of the three forms by Accept (RFC 9110, section 12.5.1); text when all are as good, or none is

@@ -9,9 +9,9 @@ namespace limpet::http {
 
 struct ErrorReply {
   int status = 500;
-  std::string_view what = {};  // one line for humans; holds nothing that came off a wire
+  std::string_view what = {};        // one line for humans; holds nothing that came off a wire
   std::string_view request_id = {};  // empty when the request was not read so far
-  std::string_view accept = {};  // the request's Accept
+  std::string_view accept = {};      // the request's Accept
   std::string_view date = {};
   int retry_after = 0;  // seconds; 0: not said
   bool close = true;

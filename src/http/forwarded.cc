@@ -72,8 +72,7 @@ IpAddress walk_chain(IpAddress client, const conf::Listener& listener, const Fie
 // Appends what the fields of one name said so far, as the beginning of a list.
 void add_earlier(const Fields& fields, FieldName name, Cursor& out) {
   for (size_t i = 0; i < fields.size(); ++i) {
-    if (fields.names[i] == name && !fields.list[i].value.empty())
-      out.put(fields.list[i].value).put(", ");
+    if (fields.names[i] == name && !fields.list[i].value.empty()) out.put(fields.list[i].value).put(", ");
   }
 }
 

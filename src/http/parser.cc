@@ -15,6 +15,9 @@ constexpr size_t kMostChunkExtension = 4 * 1024;
 constexpr size_t kMostTrailerBytes = 16 * 1024;
 constexpr size_t kMostTrailers = 100;
 
+// Options in Connection: each is looked for among all fields.
+constexpr int kMostConnectionOptions = 64;
+
 // What stands in a request line beside its target.
 constexpr size_t kRequestLineSlack = 64;
 
@@ -27,6 +30,8 @@ struct ConnectionOptions {
   bool close = false;
   bool keep_alive = false;
   bool upgrade = false;
+  int count = 0;
+  bool too_many() const { return count > kMostConnectionOptions; }
 };
 
 // Reads Connection and marks the fields that it names as belonging to this connection alone. Host and the
@@ -37,6 +42,7 @@ ConnectionOptions read_connection(Fields& fields) {
   for (size_t i = 0; i < fields.size(); ++i) {
     if (fields.names[i] != FieldName::connection) continue;
     for_each_member(fields.list[i].value, [&](std::string_view member) {
+      if (++options.count > kMostConnectionOptions) return;
       if (equals_ignoring_case(member, "close")) {
         options.close = true;
       } else if (equals_ignoring_case(member, "keep-alive")) {
@@ -308,6 +314,7 @@ Fault Parser::parse_request(std::string_view head, const HeadLimits& limits, Req
   ended_ = out.body.kind == BodyKind::none;
 
   const ConnectionOptions options = read_connection(out.fields);
+  if (options.too_many()) return {400, "too many connection options"};
   out.keep_alive = keeps_alive(options, out.minor_version);
   out.upgrade = options.upgrade && out.minor_version >= 1 ? offered_upgrade(out.fields) : std::string_view{};
   out.expects_continue = false;
@@ -351,6 +358,7 @@ Fault Parser::parse_response(std::string_view head, const HeadLimits& limits, bo
     ended_ = out.body.kind == BodyKind::none;
   }
   const ConnectionOptions options = read_connection(out.fields);
+  if (options.too_many()) return {502, "too many connection options in the backend's answer"};
   out.keep_alive = keeps_alive(options, out.minor_version) && out.body.kind != BodyKind::until_close;
   return {};
 }

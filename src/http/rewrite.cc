@@ -35,7 +35,8 @@ void put_cookies_without(std::string_view value, std::string_view hidden, Cursor
   }
 }
 
-// Copies the field lines that `keeps` says stay, run by run; at each other one `instead` may write something in its place.
+// Copies the field lines that `keeps` says stay, run by run; at each other one `instead` may write something
+// in its place.
 template <typename Keeps, typename Instead>
 void copy_fields(std::string_view head, const Fields& fields, Cursor& out, Keeps&& keeps, Instead&& instead) {
   const char* const end = head.data() + head.size() - 2;  // the empty line
@@ -52,7 +53,8 @@ void copy_fields(std::string_view head, const Fields& fields, Cursor& out, Keeps
 
 void put_number(uint64_t number, Cursor& out) {
   char digits[20];
-  out.put(std::string_view(digits, static_cast<size_t>(std::to_chars(digits, digits + sizeof digits, number).ptr - digits)));
+  out.put(std::string_view(
+      digits, static_cast<size_t>(std::to_chars(digits, digits + sizeof digits, number).ptr - digits)));
 }
 
 // OPTIONS and TRACE count the intermediaries they pass (RFC 9110, section 7.6.2).
@@ -77,8 +79,8 @@ bool accepts_trailers(const Fields& fields) {
   return accepts;
 }
 
-// Adds "private" to what the response says about caching, and takes back what would let a shared cache keep it
-// (RFC 9111, sections 5.2.2.7 to 5.2.2.10).
+// Adds "private" to what the response says about caching, and takes back what would let a shared cache keep
+// it (RFC 9111, sections 5.2.2.7 to 5.2.2.10).
 void put_private_caching(const Fields& fields, Cursor& out) {
   bool already = false;
   out.put("Cache-Control: ");
@@ -87,7 +89,8 @@ void put_private_caching(const Fields& fields, Cursor& out) {
     for_each_member(fields.list[i].value, [&](std::string_view directive) {
       const std::string_view name = directive.substr(0, directive.find('='));
       if (equals_ignoring_case(name, "public") || equals_ignoring_case(name, "s-maxage")) return;
-      already = already || equals_ignoring_case(directive, "private") || equals_ignoring_case(directive, "no-store");
+      already = already || equals_ignoring_case(directive, "private") ||
+                equals_ignoring_case(directive, "no-store");
       out.put(directive).put(", ");
     });
   }
@@ -100,20 +103,24 @@ void put_private_caching(const Fields& fields, Cursor& out) {
 }
 
 void put_via(uint8_t minor_version, std::string_view pseudonym, Cursor& out) {
-  out.put(minor_version == 0 ? std::string_view("Via: 1.0 ") : std::string_view("Via: 1.1 ")).put(pseudonym).put("\r\n\r\n");
+  out.put(minor_version == 0 ? std::string_view("Via: 1.0 ") : std::string_view("Via: 1.1 "))
+      .put(pseudonym)
+      .put("\r\n\r\n");
 }
 
 void put_request(const RequestHead& request, const RequestEdits& edits, Cursor& out) {
   const Fields& fields = request.fields;
   const bool new_host = request.absolute_form || request.host.empty();
-  const bool counts_hops = fields.has(FieldName::max_forwards) && (request.method == "OPTIONS" || request.method == "TRACE");
+  const bool counts_hops =
+      fields.has(FieldName::max_forwards) && (request.method == "OPTIONS" || request.method == "TRACE");
 
   out.put(request.method).put(" ");
   if (request.target[0] == '?') out.put("/");
   out.put(request.target).put(" HTTP/1.1\r\n");
   if (new_host) out.field("Host", request.host);
 
-  FieldSet drop = kForOneConnection | FieldSet(FieldName::http2_settings) | forwarded_to_drop(edits.peer, edits.listener);
+  FieldSet drop =
+      kForOneConnection | FieldSet(FieldName::http2_settings) | forwarded_to_drop(edits.peer, edits.listener);
   if (new_host) drop = drop | FieldSet(FieldName::host);
   if (!edits.request_id.empty()) drop = drop | FieldSet(FieldName::x_request_id);
   copy_fields(
@@ -174,7 +181,8 @@ void put_response(const ResponseHead& response, const ResponseEdits& edits, Curs
 
 }  // namespace
 
-// What a head gains from its own bytes: its authority three times (Host, X-Forwarded-Host, Forwarded), and a space for each cookie.
+// What a head gains from its own bytes: its authority three times (Host, X-Forwarded-Host, Forwarded), and a
+// space for each cookie.
 void write_request(const RequestHead& request, const RequestEdits& edits, net::Gather& out) {
   const size_t own = edits.via.size() + edits.request_id.size() + 2 * edits.peer.text.size();
   Cursor cursor(out.room(5 * request.bytes.size() + own + kMostAdded));
@@ -191,9 +199,10 @@ void write_response(const ResponseHead& response, const ResponseEdits& edits, ne
 
 void write_trailers(const Fields& trailers, net::Gather& out) {
   constexpr FieldSet kForbidden =
-      kForOneConnection | FieldSet(FieldName::content_length, FieldName::host, FieldName::cookie, FieldName::expect,
-                                   FieldName::max_forwards, FieldName::cache_control, FieldName::forwarded,
-                                   FieldName::x_forwarded_for, FieldName::x_forwarded_host, FieldName::x_forwarded_proto,
+      kForOneConnection | FieldSet(FieldName::content_length, FieldName::host, FieldName::cookie,
+                                   FieldName::expect, FieldName::max_forwards, FieldName::cache_control,
+                                   FieldName::forwarded, FieldName::x_forwarded_for,
+                                   FieldName::x_forwarded_host, FieldName::x_forwarded_proto,
                                    FieldName::x_forwarded_other);
   for (size_t i = 0; i < trailers.size(); ++i) {
     const Field& field = trailers.list[i];

@@ -66,7 +66,7 @@ class UvStream final : public Stream {
   bool write_broken_ = false;  // the peer takes no more; reading goes on
   bool reading_ = false;
   bool read_ended_ = false;  // on_end() has been told
-  bool finishing_ = false;  // shut down once nothing is queued
+  bool finishing_ = false;   // shut down once nothing is queued
 };
 
 }  // namespace limpet::net

@@ -32,6 +32,13 @@ def test_a_field_that_connection_names_is_removed_from_a_request(one, connection
     assert one.backend.last.get("X-Stays") == "yes"
 
 
+def test_more_connection_options_than_anybody_needs_are_refused(one):
+    """Each is looked for among all fields, which a client could make expensive."""
+    assert one.get("/", "Connection: " + "x, " * 64).status == 200
+    assert one.get("/", "Connection: " + "x, " * 65).status == 400
+    assert one.get("/", *["Connection: x"] * 65).status == 400
+
+
 @pytest.mark.parametrize("name", ["Host", "Content-Length", "Transfer-Encoding"])
 def test_connection_cannot_remove_what_frames_or_routes_a_request(one, name):
     client = one.client()

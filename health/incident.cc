@@ -1,0 +1,103 @@
+#include "health/incident.h"
+
+namespace limpet::health {
+namespace {
+
+using routing::Event;
+
+std::string sessions(uint64_t count) {
+  return std::to_string(count) + (count == 1 ? " session" : " sessions");
+}
+
+std::string why(const Incident& it) {
+  std::string why = std::string(" (") + text(it.cause);
+  if (!it.detail.empty()) why += ": " + it.detail;
+  return why + ")";
+}
+
+std::string returned(const Incident& it) {
+  return it.at_risk == 0 ? "" : ", " + std::to_string(it.at_risk_returned) + " of them returned";
+}
+
+const char* standing(const Incident& it) {
+  return it.kind == Incident::Kind::maintenance ? " is in maintenance" : " is down";
+}
+
+std::string opening(const Incident& it) {
+  const std::string who = "incident " + std::to_string(it.id) + " opens: " + it.pool + "/" + it.backend;
+  switch (it.kind) {
+    case Incident::Kind::drain:
+      return who + " drains" + why(it) + " with " + sessions(it.at_risk) + returned(it);
+    case Incident::Kind::lapse:
+      return who + " loses sessions though it is in service: " + std::to_string(it[Event::lost]) + " lost, " +
+             std::to_string(it[Event::carried]) + " carried";
+    default:
+      return who + standing(it) + why(it) + " with " + sessions(it.at_risk) + " at risk" + returned(it);
+  }
+}
+
+std::string widening(const Incident& it) {
+  return "incident " + std::to_string(it.id) + " widens: " + it.pool + "/" + it.backend + standing(it) +
+         why(it) + " with " + sessions(it.left) + " at risk after " + std::to_string(it[Event::lost]) +
+         " lost, " + std::to_string(it[Event::carried]) + " carried";
+}
+
+// What became of the sessions, in the order of what an operator minds; lost is said even when it is none.
+std::string outcome(const Incident& it) {
+  std::string line = std::to_string(it[Event::lost]) + " lost";
+  if (it[Event::confirmed] > 0) line += " (" + std::to_string(it[Event::confirmed]) + " confirmed)";
+  const auto add = [&line](uint64_t count, const char* what) {
+    if (count > 0) line += ", " + std::to_string(count) + " " + what;
+  };
+  add(it[Event::carried], "carried");
+  add(it[Event::recovered], "recovered");
+  add(it[Event::abandoned], "abandoned");
+  add(it.ended_by_themselves(), "ended by themselves");
+  add(it.rehomed(), "rehomed");
+  if (it.kind == Incident::Kind::drain)
+    add(it.left, it.end == Incident::End::deadline ? "cut at the deadline" : "still there");
+  return line;
+}
+
+std::string closing(const Incident& it) {
+  std::string line = "incident " + std::to_string(it.id) + " closes after " +
+                     std::to_string(it.closed - it.opened) + " s (" + text(it.kind) + ", " + text(it.end) +
+                     "): of " + sessions(it.at_risk);
+  if (it.joined > 0) line += " and " + std::to_string(it.joined) + " that joined";
+  line += " of " + it.pool + "/" + it.backend + " " + outcome(it);
+  return line + "; requests: " + std::to_string(it.requests_failed) + " failed, " +
+         std::to_string(it.requests_retried) + " retried";
+}
+
+}  // namespace
+
+uint64_t Incident::ended_by_themselves() const {
+  return (*this)[Event::expired] + (*this)[Event::logged_out] + (*this)[Event::unbound] +
+         (*this)[Event::evicted];
+}
+
+uint64_t Incident::rehomed() const { return (*this)[Event::moved] + (*this)[Event::reassigned]; }
+
+const char* text(Incident::Kind kind) {
+  constexpr const char* kNames[] = {"outage", "maintenance", "drain", "lapse"};
+  return kNames[static_cast<size_t>(kind)];
+}
+
+const char* text(Incident::End end) {
+  constexpr const char* kNames[] = {"open", "settled", "back", "deadline", "interrupted"};
+  return kNames[static_cast<size_t>(end)];
+}
+
+std::string text(const Notice& notice) {
+  switch (notice.what) {
+    case Notice::What::opened:
+      return opening(notice.incident);
+    case Notice::What::widened:
+      return widening(notice.incident);
+    case Notice::What::closed:
+      break;
+  }
+  return closing(notice.incident);
+}
+
+}  // namespace limpet::health

@@ -1,0 +1,64 @@
+// What a failure, a drain or an order cost: one incident, and the lines that the log has of it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "health/change.h"
+#include "routing/ledger.h"
+
+namespace limpet::health {
+
+// Times are seconds of Unix time. Every count comes with how many of its sessions' clients had come back at
+// least once: those in `books` in Books::returned.
+struct Incident {
+  enum class Kind : uint8_t {
+    outage,       // the backend went down with sessions on it
+    maintenance,  // it was taken into maintenance with sessions on it
+    drain,        // it began to drain
+    lapse,        // sessions moved away from it for cause, though it never left service
+  };
+  enum class End : uint8_t {
+    open,
+    settled,      // none of its sessions is at risk any more; a drain: none is left; a lapse: no more moved
+    back,         // it is back in service; a drain: was called off
+    deadline,     // of a drain, with `left` sessions cut
+    interrupted,  // a drain: it went down, or into maintenance by order
+  };
+
+  uint64_t id = 0;  // counts from 1
+  std::string pool, backend;
+  Kind kind{};
+  Cause cause{};  // of the backend's state; a lapse: of the state it had
+  std::string detail;
+  uint32_t opened = 0;
+  uint32_t closed = 0;  // 0: it is open
+  End end = End::open;
+  uint64_t at_risk = 0, at_risk_returned = 0;  // at its beginning; a drain: had; a lapse: lost or carried
+  uint64_t joined = 0;                         // came later: restored from their tokens, mostly
+  routing::Books
+      books;          // what happened to them: lost, confirmed, carried, recovered, abandoned, expired, ...
+  uint64_t left = 0;  // still at risk; a drain: still there, or there at its end
+  uint64_t requests_failed = 0, requests_retried = 0;  // at this backend, meanwhile
+
+  uint64_t operator[](routing::Event event) const { return books.all[event]; }
+  // expired, logged_out, unbound, evicted: what would have ended them anyway; the success of a drain.
+  uint64_t ended_by_themselves() const;
+  uint64_t rehomed() const;  // moved by an operator, or reassigned before there was anything to lose
+};
+const char* text(Incident::Kind);
+const char* text(Incident::End);
+
+// Of an incident's life, for the log.
+struct Notice {
+  enum class What : uint8_t {
+    opened,
+    widened,  // what began as a lapse is an outage, or a maintenance
+    closed,   // again where sessions joined a backend that stayed away: the last notice has the whole
+  };
+  What what{};
+  Incident incident;  // as it was then
+};
+std::string text(const Notice&);  // one line, without an end of line
+
+}  // namespace limpet::health

@@ -1,0 +1,108 @@
+// Random lives of sessions and backends: whatever happens, incidents count what the books count.
+
+#include <doctest/doctest.h>
+
+#include "tests/health/scene.h"
+#include "tests/routing/random_inputs.h"
+
+using namespace limpet::health;
+using limpet::health::test::Scene;
+using limpet::routing::Event;
+using limpet::routing::SessionTable;
+using limpet::routing::test::Inputs;
+using Kind = Incident::Kind;
+
+namespace {
+
+void request(Scene& it, Inputs& inputs) {
+  const uint64_t key = inputs.below(60);
+  const auto found = it.table.find_and_touch(key, it.now);
+  const auto other = static_cast<Slot>(inputs.below(Scene::kBackends));
+  if (found.home == limpet::routing::kNoSlot) {
+    if (inputs.one_in(4)) {
+      it.table.restore(key, other, it.now, SessionTable::Room::none);
+    } else if (it.states[other] == BackendState::up) {
+      it.open(key, 1, other, false);
+    }
+    return;
+  }
+  const bool fails = !in_service(it.states[found.home]) || inputs.one_in(50);
+  if (fails && other != found.home && in_service(it.states[other])) {
+    it.depart(key, found.home, other, inputs.one_in(3) ? Scene::Cost::carried : Scene::Cost::lost);
+  }
+  if (inputs.one_in(20)) it.log_out(key);
+}
+
+void answer(Scene& it, Inputs& inputs) {
+  const uint64_t key = inputs.below(60);
+  const Slot home = it.table.find(key, it.now).home;
+  if (home != limpet::routing::kNoSlot) it.table.answered(key, home, it.now, inputs.one_in(2));
+}
+
+void turn(Scene& it, Inputs& inputs) {
+  const auto slot = static_cast<Slot>(inputs.below(Scene::kBackends));
+  const auto to = inputs.one_in(2) ? BackendState::up : static_cast<BackendState>(inputs.below(4));
+  if (to == it.states[slot]) return;
+  const bool over =
+      it.states[slot] == BackendState::draining && to == BackendState::maintenance && inputs.one_in(2);
+  it.change(slot, to, over ? Cause::drain_timeout : Cause::checks);
+}
+
+// Outages, maintenance and lapses together have every loss, and none twice.
+void check_losses(const Scene& it) {
+  uint64_t lost = 0, carried = 0, lost_by_books = 0, carried_by_books = 0;
+  for (const Incident& incident : it.incidents.recent()) {
+    if (incident.kind == Kind::drain) continue;
+    lost += incident[Event::lost];
+    carried += incident[Event::carried];
+  }
+  for (Slot slot = 0; slot < Scene::kBackends; ++slot) {
+    const auto books = it.table.homes().census(slot).books;
+    lost_by_books += books.all[Event::lost];
+    carried_by_books += books.all[Event::carried];
+  }
+  CHECK(lost == lost_by_books);
+  CHECK(carried == carried_by_books);
+}
+
+// Every session of an incident is somewhere. One that had moved away already when its home came back was
+// counted as recovered, and is lost or carried none the less.
+void check_balance(const Incident& it) {
+  CAPTURE(it.id);
+  CAPTURE(text(it.kind));
+  CAPTURE(text(it.end));
+  if (it.kind == Kind::lapse) {
+    CHECK(it.at_risk == it[Event::lost] + it[Event::carried]);
+    return;
+  }
+  const uint64_t outcome = it[Event::lost] + it[Event::carried] + it[Event::recovered] +
+                           it[Event::abandoned] + it.ended_by_themselves() + it.rehomed() + it.left;
+  if (it.end == Incident::End::back && it.kind != Kind::drain) {
+    CHECK(outcome >= it.at_risk + it.joined);
+    CHECK(outcome - it[Event::lost] - it[Event::carried] <= it.at_risk + it.joined);
+  } else {
+    CHECK(outcome == it.at_risk + it.joined);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("every loss is in exactly one incident, and each incident's sessions add up") {
+  uint64_t incidents = 0;
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    LIMPET_RANDOM_INPUTS(seed);
+    Scene it;
+    for (int i = 0; i < 3000 && it.count() < 900; ++i) {
+      const uint64_t what = inputs.below(100);
+      if (what < 45) request(it, inputs);
+      if (what >= 45 && what < 80) answer(it, inputs);
+      if (what >= 80 && what < 97) it.tick(inputs.one_in(50) ? 700 : 1);
+      if (what >= 97) turn(it, inputs);
+    }
+    it.tick();
+    check_losses(it);
+    for (const Incident& incident : it.incidents.recent()) check_balance(incident);
+    incidents += it.count();
+  }
+  CHECK(incidents > 1000);
+}

@@ -1,0 +1,346 @@
+#include "health/incidents.h"
+
+#include <doctest/doctest.h>
+
+#include "tests/health/scene.h"
+
+using namespace limpet::health;
+using limpet::health::test::Scene;
+using limpet::routing::Event;
+using Cost = Scene::Cost;
+using Kind = Incident::Kind;
+using End = Incident::End;
+
+TEST_CASE(
+    "a backend that goes down with sessions on it opens an outage, which follows them until none is at "
+    "risk") {
+  Scene it;
+  it.open(0, 8, 0);
+  it.open(8, 2, 0, false);
+  it.tick();
+  it.change(0, BackendState::down);
+  REQUIRE(it.count() == 1);
+  CHECK(it.last().id == 1);
+  CHECK(it.last().kind == Kind::outage);
+  CHECK(it.last().cause == Cause::checks);
+  CHECK(it.last().at_risk == 10);
+  CHECK(it.last().at_risk_returned == 8);
+  CHECK(it.last().left == 10);
+  CHECK(it.last().closed == 0);
+  it.extra[0].requests_failed += 2;
+  it.extra[0].requests_retried += 9;
+  it.move(0, 0, 1, Cost::lost, true);
+  it.move(1, 0, 1, Cost::lost);
+  it.move(2, 0, 2, Cost::carried);
+  it.log_out(3);
+  it.tick();
+  CHECK(it.last()[Event::lost] == 2);
+  CHECK(it.last()[Event::confirmed] == 1);
+  CHECK(it.last()[Event::carried] == 1);
+  CHECK(it.last().ended_by_themselves() == 1);
+  CHECK(it.last().left == 6);
+  CHECK(it.last().requests_failed == 2);
+  CHECK(it.last().requests_retried == 9);
+  it.tick(700);  // nobody comes back
+  CHECK(it.last()[Event::abandoned] == 6);
+  CHECK(it.last().books.returned[Event::abandoned] == 4);
+  CHECK(it.last().left == 0);
+  CHECK(it.last().closed == it.now);
+  CHECK(it.last().end == End::settled);
+  CHECK(it.lines.size() == 2);
+}
+
+TEST_CASE("a backend that comes back closes its outage, and what was still there has recovered") {
+  Scene it;
+  it.open(0, 10, 0);
+  it.change(0, BackendState::down);
+  it.move(0, 0, 1);
+  it.tick(30);
+  it.change(0, BackendState::up);
+  CHECK(it.last().closed == it.now);
+  CHECK(it.last().end == End::back);
+  CHECK(it.last()[Event::lost] == 1);
+  CHECK(it.last()[Event::recovered] == 9);
+  CHECK(it.last().left == 0);
+  it.tick();
+  CHECK(it.lines.size() == 1);
+  it.tick();
+  CHECK(it.lines.size() == 2);
+}
+
+TEST_CASE(
+    "a session that had moved before its home came back, and is answered after, is the outage's still") {
+  Scene it;
+  it.open(0, 10, 0);
+  it.change(0, BackendState::down);
+  it.depart(0, 0, 1, Cost::lost);
+  it.tick();
+  it.change(0, BackendState::up);
+  const uint32_t closed = it.now;
+  it.tick();
+  it.table.answered(0, 1, it.now, false);
+  it.tick(5);
+  it.tick(5);
+  it.tick(5);
+  CHECK(it.count() == 1);
+  CHECK(it.last()[Event::lost] == 1);
+  CHECK(it.last().closed == closed);
+  CHECK(it.lines.size() == 2);
+}
+
+TEST_CASE("what happens after a backend is back is no longer the outage's") {
+  Scene it;
+  it.open(0, 10, 0);
+  it.change(0, BackendState::down);
+  it.change(0, BackendState::up);
+  it.open(20, 5, 0);
+  it.log_out(3);
+  for (int i = 0; i < 3; ++i) it.tick();
+  CHECK(it.last().joined == 0);
+  CHECK(it.last().ended_by_themselves() == 0);
+  it.move(4, 0, 1);
+  it.tick();
+  CHECK(it.incidents.recent()[0][Event::lost] == 0);
+  CHECK(it.last().kind == Kind::lapse);
+}
+
+TEST_CASE("a backend that leaves service without sessions opens nothing") {
+  Scene it;
+  it.change(0, BackendState::down);
+  it.tick();
+  it.change(0, BackendState::up);
+  it.tick();
+  CHECK(it.count() == 0);
+}
+
+TEST_CASE("sessions that are restored at a backend that was away already open an incident of their own") {
+  Scene it;
+  it.change(0, BackendState::down, Cause::checks, "timeout");
+  it.tick(100);
+  it.table.restore(1, 0, it.now, limpet::routing::SessionTable::Room::none);
+  it.move(1, 0, 1);
+  it.tick();
+  REQUIRE(it.count() == 1);
+  CHECK(it.last().kind == Kind::outage);
+  CHECK(it.last().detail == "timeout");
+  CHECK(it.last().at_risk == 0);
+  CHECK(it.last().joined == 1);
+  CHECK(it.last()[Event::lost] == 1);
+}
+
+TEST_CASE("one absence is one incident: who joins later is added to it, and the last line has the whole") {
+  Scene it;
+  it.open(0, 1, 0);
+  it.change(0, BackendState::down);
+  it.move(0, 0, 1);
+  it.tick();
+  CHECK(it.lines.size() == 2);
+  for (uint64_t key = 10; key < 13; ++key) {
+    it.table.restore(key, 0, it.now, limpet::routing::SessionTable::Room::none);
+    it.tick();
+    CHECK(it.last().closed == 0);
+    it.move(key, 0, 1);
+    it.tick();
+    CHECK(it.last().closed == it.now);
+  }
+  CHECK(it.count() == 1);
+  CHECK(it.lines.size() == 2);
+  it.tick(10);
+  it.change(0, BackendState::up);
+  it.tick();
+  it.tick();
+  REQUIRE(it.lines.size() == 3);
+  CHECK(it.last()[Event::lost] == 4);
+  CHECK(it.last().joined == 3);
+}
+
+TEST_CASE("losses at a backend that never left service are a lapse, over after two quiet ticks") {
+  Scene it;
+  it.open(0, 10, 0);
+  it.tick();
+  it.move(0, 0, 1);
+  it.tick();
+  REQUIRE(it.count() == 1);
+  CHECK(it.last().kind == Kind::lapse);
+  CHECK(it.last().at_risk == 1);
+  it.move(1, 0, 2, Cost::carried);
+  it.tick();
+  CHECK(it.last().at_risk == 2);
+  CHECK(it.last().at_risk_returned == 2);
+  it.tick();
+  CHECK(it.last().closed == 0);
+  it.tick();
+  CHECK(it.last().closed == it.now);
+  CHECK(it.last()[Event::lost] == 1);
+  CHECK(it.last()[Event::carried] == 1);
+  CHECK(it.count() == 1);
+}
+
+TEST_CASE("a lapse that an outage follows becomes that outage") {
+  Scene it;
+  it.open(0, 10, 0);
+  it.tick();
+  it.move(0, 0, 1);
+  it.tick();
+  it.move(1, 0, 1);
+  it.change(0, BackendState::down, Cause::requests, "reset");
+  CHECK(it.count() == 1);
+  CHECK(it.last().kind == Kind::outage);
+  CHECK(it.last().cause == Cause::requests);
+  CHECK(it.last().at_risk == 10);
+  CHECK(it.last()[Event::lost] == 2);
+  CHECK(it.last().left == 8);
+}
+
+TEST_CASE("what was lost since the last quiet tick belongs to the outage that follows") {
+  Scene it;
+  it.open(0, 10, 0);
+  it.tick();
+  it.extra[0].requests_retried = 3;
+  it.move(0, 0, 1);
+  it.change(0, BackendState::down);
+  CHECK(it.count() == 1);
+  CHECK(it.last().at_risk == 10);
+  CHECK(it.last()[Event::lost] == 1);
+  CHECK(it.last().requests_retried == 3);
+}
+
+TEST_CASE("sessions that an operator moves, or their first home calls back, are no lapse") {
+  Scene it;
+  it.open(0, 10, 0);
+  it.tick();
+  it.move(0, 0, 1, Cost::moved);
+  it.move(1, 0, 1, Cost::carried);
+  it.extra[0].failed_back = 1;
+  it.tick();
+  CHECK(it.count() == 0);
+}
+
+TEST_CASE("a drain says how many it began with, how many ended by themselves, and closes at zero") {
+  Scene it;
+  it.open(0, 3, 0);
+  it.change(0, BackendState::draining, Cause::order, "ada");
+  REQUIRE(it.count() == 1);
+  CHECK(it.last().kind == Kind::drain);
+  CHECK(it.last().detail == "ada");
+  CHECK(it.last().at_risk == 3);
+  it.log_out(0);
+  it.tick();
+  CHECK(it.last().left == 2);
+  it.tick(700);
+  CHECK(it.last().ended_by_themselves() == 3);
+  CHECK(it.last().end == End::settled);
+  it.change(0, BackendState::maintenance, Cause::drained, "ada");
+  CHECK(it.count() == 1);
+  CHECK(it.lines.size() == 2);
+}
+
+TEST_CASE("a drain at its deadline says how many it cut, and these are followed as a maintenance") {
+  Scene it;
+  it.open(0, 5, 0);
+  it.change(0, BackendState::draining, Cause::order, "ada");
+  it.log_out(0);
+  it.tick(60);
+  it.change(0, BackendState::maintenance, Cause::drain_timeout, "ada");
+  REQUIRE(it.count() == 2);
+  const Incident& drain = it.incidents.recent()[0];
+  CHECK(drain.end == End::deadline);
+  CHECK(drain.left == 4);
+  CHECK(drain.ended_by_themselves() == 1);
+  CHECK(it.last().kind == Kind::maintenance);
+  CHECK(it.last().cause == Cause::drain_timeout);
+  CHECK(it.last().at_risk == 4);
+}
+
+TEST_CASE("a drain that is called off, or that a failure interrupts, says so") {
+  Scene it;
+  it.open(0, 5, 0);
+  it.change(0, BackendState::draining, Cause::order, "ada");
+  it.change(0, BackendState::up, Cause::order, "ada");
+  CHECK(it.last().end == End::back);
+  CHECK(it.last().left == 5);
+  it.change(0, BackendState::draining, Cause::order, "ada");
+  it.change(0, BackendState::down);
+  REQUIRE(it.count() == 3);
+  CHECK(it.incidents.recent()[1].end == End::interrupted);
+  CHECK(it.last().kind == Kind::outage);
+}
+
+TEST_CASE("a new failure within the quiet ticks after a return is a new incident") {
+  Scene it;
+  it.open(0, 5, 0);
+  it.change(0, BackendState::down);
+  it.move(0, 0, 1);
+  it.change(0, BackendState::up);
+  it.change(0, BackendState::down);
+  it.move(1, 0, 1);
+  it.tick();
+  REQUIRE(it.count() == 2);
+  CHECK(it.incidents.recent()[0][Event::lost] == 1);
+  CHECK(it.last()[Event::lost] == 1);
+  CHECK(it.last().at_risk == 4);
+}
+
+TEST_CASE("the last thousand are kept, and found by their numbers") {
+  Scene it;
+  it.open(0, 1, 0);
+  for (int i = 0; i < 1005; ++i) {
+    it.change(0, BackendState::down);
+    it.change(0, BackendState::up);
+  }
+  CHECK(it.count() == 1000);
+  CHECK(it.incidents.find(5) == nullptr);
+  REQUIRE(it.incidents.find(6));
+  CHECK(it.incidents.find(6)->id == 6);
+  CHECK(it.incidents.find(1005)->id == 1005);
+  CHECK(it.incidents.find(1006) == nullptr);
+  CHECK(it.incidents.find(0) == nullptr);
+}
+
+TEST_CASE("an incident that is still open when it is no longer kept harms nobody") {
+  Scene it;
+  it.open(0, 1, 0);
+  it.open(1, 1, 1);
+  it.change(0, BackendState::down);
+  for (int i = 0; i < 1005; ++i) {
+    it.change(1, BackendState::down);
+    it.change(1, BackendState::up);
+  }
+  it.tick();
+  it.change(0, BackendState::up);
+  for (int i = 0; i < 3; ++i) it.tick();
+  CHECK(it.count() == 1000);
+}
+
+TEST_CASE("the lines for the log say what happened, why, and what it cost") {
+  Scene it;
+  it.open(0, 6, 0);
+  it.open(6, 1, 0, false);
+  it.tick();
+  it.move(0, 0, 1);
+  it.tick();
+  it.change(0, BackendState::down);
+  it.move(1, 0, 1, Cost::lost, true);
+  it.extra[0].requests_failed = 1;
+  it.tick(40);
+  it.change(0, BackendState::up);
+  it.tick(), it.tick();
+  it.change(0, BackendState::draining, Cause::reload, "");
+  it.tick(60);
+  it.change(0, BackendState::maintenance, Cause::drain_timeout, "");
+  const std::vector<std::string> lines = {
+      "incident 1 opens: shop/a loses sessions though it is in service: 1 lost, 0 carried",
+      "incident 1 widens: shop/a is down (checks: connection refused) with 6 sessions at risk after 1 lost, "
+      "0 carried",
+      "incident 1 closes after 40 s (outage, back): of 7 sessions of shop/a 2 lost (1 confirmed), 5 "
+      "recovered; "
+      "requests: 1 failed, 0 retried",
+      "incident 2 opens: shop/a drains (reload) with 5 sessions, 4 of them returned",
+      "incident 2 closes after 60 s (drain, deadline): of 5 sessions of shop/a 0 lost, 1 ended by "
+      "themselves, 4 cut at "
+      "the deadline; requests: 0 failed, 0 retried",
+      "incident 3 opens: shop/a is in maintenance (drain_timeout) with 4 sessions at risk, 4 of them "
+      "returned",
+  };
+  CHECK(it.lines == lines);
+}

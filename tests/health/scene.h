@@ -1,0 +1,78 @@
+// Backends as homes in a real session table, and the incidents that follow them: what the main loop does, by
+// hand.
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "health/incidents.h"
+#include "routing/session_table.h"
+
+namespace limpet::health::test {
+
+class Scene {
+ public:
+  static constexpr Slot kBackends = 3;
+  static constexpr uint32_t kStart = 1'700'000'000;
+  using Cost = routing::SessionTable::Cost;
+
+  Scene() { tick(); }
+
+  // Sessions `first`..`first + count - 1`, at `home`, whose clients have come back if `returned`.
+  void open(uint64_t first, uint64_t count, Slot home, bool returned = true) {
+    for (uint64_t key = first; key < first + count; ++key) {
+      table.open(key, home, now, routing::SessionTable::Room::none, routing::SessionTable::Begun::by_answer);
+      if (returned) table.find_and_touch(key, now);
+    }
+  }
+  void depart(uint64_t key, Slot from, Slot to, Cost cost) {
+    table.homes().reserve(to, 0);
+    const auto held = table.move(key, from, to, now, cost);
+    if (!held.added) table.homes().release(to);
+  }
+  void move(uint64_t key, Slot from, Slot to, Cost cost = Cost::lost, bool new_id = false) {
+    depart(key, from, to, cost);
+    table.answered(key, to, now, new_id);
+  }
+  void log_out(uint64_t key) { table.end(key, routing::SessionTable::End::logged_out, now); }
+
+  void change(Slot slot, BackendState to, Cause cause = Cause::checks,
+              const std::string& detail = "connection refused") {
+    const Change change{states[slot], to, cause, detail};
+    states[slot] = to;
+    table.homes().set_in_service(slot, in_service(to));
+    note(incidents.changed(where(slot), change, standing(slot), now));
+  }
+  void tick(uint32_t seconds = 1) {
+    now += seconds;
+    for (size_t i = 0; i < routing::SessionTable::kSweeps; ++i) table.sweep(now);
+    for (Slot slot = 0; slot < kBackends; ++slot) note(incidents.tick(where(slot), standing(slot), now));
+  }
+
+  const Incident& last() const { return incidents.recent().back(); }
+  size_t count() const { return incidents.recent().size(); }
+
+  uint32_t now = kStart;
+  routing::SessionTable table{100'000, {.idle = 600, .unreturned = 60}};
+  std::array<BackendState, kBackends> states{};
+  std::array<Standing, kBackends> extra{};  // what is not in the table
+  Incidents incidents;
+  std::vector<std::string> lines;  // of the log
+
+ private:
+  Incidents::Where where(Slot slot) const {
+    constexpr const char* kNames[] = {"a", "b", "c"};
+    return {"shop", slot, kNames[slot]};
+  }
+  Standing standing(Slot slot) const {
+    Standing standing = extra[slot];
+    standing.census = table.homes().census(slot);
+    return standing;
+  }
+  void note(const std::vector<Notice>& notices) {
+    for (const Notice& notice : notices) lines.push_back(text(notice));
+  }
+};
+
+}  // namespace limpet::health::test
