@@ -36,16 +36,11 @@ void add_decisions(const Meters& meters, PoolReport& pool) {
   }
 }
 
-uint64_t percentile_us(const HistogramReport& now, const HistogramReport& earlier, unsigned percent) {
-  const uint64_t count = now.count() - earlier.count();
-  if (count == 0) return 0;
-  uint64_t wanted = (count * percent + 99) / 100;
-  for (size_t i = 0; i < now.counts.size(); ++i) {
-    const uint64_t here = now.counts[i] - earlier.counts[i];
-    if (here >= wanted) return proxy::Histogram::bound_us(i);
-    wanted -= here;
-  }
-  return 0;
+HistogramReport since(const HistogramReport& earlier, const HistogramReport& now) {
+  HistogramReport difference;
+  for (size_t i = 0; i < now.counts.size(); ++i) difference.counts[i] = now.counts[i] - earlier.counts[i];
+  difference.sum_us = now.sum_us - earlier.sum_us;
+  return difference;
 }
 
 }  // namespace limpet::status

@@ -14,8 +14,6 @@ using Meters = std::vector<std::shared_ptr<proxy::PoolMeter>>;  // by worker
 RequestReport requests_at(const Meters& meters, routing::Slot slot);
 void add_decisions(const Meters& meters, PoolReport& pool);
 
-// The duration, in microseconds, that so many hundredths of what happened since `earlier` did not exceed: the
-// bound of a bucket, so up to twice the truth. 0 where nothing happened.
-uint64_t percentile_us(const HistogramReport& now, const HistogramReport& earlier, unsigned percent);
+HistogramReport since(const HistogramReport& earlier, const HistogramReport& now);
 
 }  // namespace limpet::status

@@ -1,0 +1,95 @@
+// The pools as the main thread oversees them: settings in force, what health finds of the backends, the incidents,
+// and the plan that all of it comes to, which is published anew whenever anything changed.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "health/incidents.h"
+#include "health/pool_health.h"
+#include "src/net/calls.h"
+#include "src/net/loop.h"
+#include "src/net/resolver.h"
+#include "src/probe.h"
+#include "src/proxy/context.h"
+#include "src/proxy/plan.h"
+#include "src/secrets.h"
+#include "src/status/control.h"
+#include "src/worker.h"
+
+namespace limpet {
+
+// Of the main thread, but for what Witness says.
+class Overseer final : public proxy::Witness, ProbeEvents {
+ public:
+  using Publish = std::function<void(std::shared_ptr<const proxy::Plan>, std::vector<Order::Withdrawal>)>;
+
+  // `secrets`, `resolver` and `calls`, which runs calls on `loop`, outlive it.
+  Overseer(net::Loop& loop, const net::Resolver& resolver, net::Calls& calls, const Secrets& secrets, size_t workers,
+           Publish publish);
+  ~Overseer() override;
+  void close();  // before the loop ends
+
+  // Puts settings in force. The plan that this returns is not published.
+  std::shared_ptr<const proxy::Plan> adopt(std::shared_ptr<const conf::Settings> settings);
+  const conf::Settings& settings() const { return *settings_; }
+
+  // Checks begin, and time goes on.
+  void start();
+
+  // From any thread.
+  void on_backend_failed(const std::string& pool, routing::Slot slot, proxy::BackendFailure how) override;
+  void on_backend_worked(const std::string& pool, routing::Slot slot) override;
+
+  // For the status endpoint.
+  void report_pools(status::Report& report) const;
+  bool ready() const;
+  status::Control::Done order(const std::string& pool, const std::string& backend, status::BackendOrder order,
+                              const std::string& who);
+  status::Control::Done unbind(const std::string& pool, const std::string& session, const std::string& who);
+  status::Control::Done pin(const std::string& pool, const std::string& session, const std::string& backend,
+                            const std::string& who);
+  std::vector<status::SessionReport> find(const std::string& session) const;
+
+ private:
+  struct Pool;
+
+  void on_probed(uint64_t token, const health::CheckResult& result, uint64_t microseconds) override;
+  void on_tick();
+  void each_second();
+  void begin_checks(Pool& pool);
+  void judge_evidence(const std::string& pool, routing::Slot slot, std::optional<proxy::BackendFailure> how);
+  void apply(Pool& pool, const std::vector<health::SlotChange>& changes);
+  void apply(Pool& pool, routing::Slot slot, const health::Changed& change);
+  void tell(const std::vector<health::Notice>& notices);
+  void withdraw_overdue(Pool& pool);
+  void publish_changes();
+  std::shared_ptr<const proxy::Plan> make_plan() const;
+  Pool* find_pool(const std::string& name) const;
+  routing::Slot find_backend(const Pool& pool, const std::string& name) const;
+  status::BackendReport report_backend(const Pool& pool, routing::Slot slot) const;
+  status::DrainReport report_drain(const Pool& pool, routing::Slot slot) const;
+  uint64_t now() const;  // milliseconds of the loop's clock
+  int64_t unix_at(uint64_t then) const;
+
+  net::Loop& loop_;
+  const net::Resolver& resolver_;
+  net::Calls& calls_;
+  const Secrets& secrets_;
+  const size_t workers_;
+  const Publish publish_;
+  std::shared_ptr<const conf::Settings> settings_;
+  std::shared_ptr<const routing::Routes> routes_;
+  std::vector<std::unique_ptr<Pool>> pools_;  // all there ever were
+  std::vector<Pool*> listed_;                 // as in the settings
+  health::Incidents incidents_;
+  std::vector<Order::Withdrawal> withdrawn_;  // since the last plan
+  std::atomic<uint32_t> evidence_waiting_{0};
+  uv_timer_t timer_;
+  uint64_t ticks_ = 0;
+  bool changed_ = false;  // since the last plan
+};
+
+}  // namespace limpet

@@ -1,0 +1,219 @@
+// What the overseer tells and is told by way of the status endpoint.
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <ctime>
+
+#include "src/overseer_pool.h"
+
+namespace limpet {
+
+namespace {
+
+using Done = status::Control::Done;
+
+constexpr int kUnknown = 404, kConflict = 409;
+
+uint32_t unix_seconds() { return static_cast<uint32_t>(std::time(nullptr)); }
+
+Done no_pool(const std::string& name) { return {false, kUnknown, "there is no pool " + name}; }
+Done no_backend(const std::string& pool, const std::string& name) {
+  return {false, kUnknown, "pool " + pool + " has no backend " + name};
+}
+Done no_session(const std::string& pool) { return {false, kUnknown, "pool " + pool + " knows no such session"}; }
+
+health::Order order_of(status::BackendOrder order) {
+  switch (order) {
+    case status::BackendOrder::drain:
+      return health::Order::drain;
+    case status::BackendOrder::undrain:
+      return health::Order::undrain;
+    case status::BackendOrder::maintenance:
+      return health::Order::maintenance;
+    case status::BackendOrder::up:
+      break;
+  }
+  return health::Order::up;
+}
+
+const char* text(conf::AffinityKind kind) {
+  constexpr const char* kTexts[] = {"ip", "cookie", "session-id"};
+  return kTexts[static_cast<size_t>(kind)];
+}
+const char* text(conf::Storage storage) {
+  constexpr const char* kTexts[] = {"local", "backup", "replicated", "shared"};
+  return kTexts[static_cast<size_t>(storage)];
+}
+const char* text(conf::Placement placement) {
+  constexpr const char* kTexts[] = {"least-sessions", "round-robin", "hash", "random-two"};
+  return kTexts[static_cast<size_t>(placement)];
+}
+
+uint64_t count(const status::RequestReport& requests) {
+  uint64_t sum = 0;
+  for (const uint64_t n : requests.answers) sum += n;
+  return sum;
+}
+
+}  // namespace
+
+int64_t Overseer::unix_at(uint64_t then) const {
+  return std::time(nullptr) + (static_cast<int64_t>(then) - static_cast<int64_t>(now())) / 1000;
+}
+
+routing::Slot Overseer::find_backend(const Pool& pool, const std::string& name) const {
+  return pool.fleet.find(std::string_view(name));
+}
+
+// ---- what is told
+
+void Overseer::report_pools(status::Report& report) const {
+  for (const Pool* pool : listed_) {
+    status::PoolReport& out = report.pools.emplace_back();
+    const conf::Pool& settings = *pool->settings;
+    out.name = settings.name;
+    for (const conf::AffinityKind kind : settings.affinity) out.affinity.push_back(text(kind));
+    out.storage = text(settings.storage);
+    out.placement = text(settings.placement);
+    out.failover = settings.failover == conf::Failover::move ? "move" : "refuse";
+    out.failback = settings.failback == conf::Failback::stay ? "stay" : "return";
+    out.sessions = pool->table().census();
+    out.max_sessions = settings.max_sessions;
+    out.unverified_tokens = pool->memory->unverified_tokens;
+    out.guesses_missed = pool->memory->guesses_missed;
+    status::add_decisions(pool->meters, out);
+    for (size_t i = 0; i < pool->fleet.backends.size(); ++i) {
+      const auto slot = static_cast<routing::Slot>(i);
+      // One that left the file is told of while anything of it is left.
+      const bool gone = !pool->fleet.backends[i].listed && pool->table().homes().live(slot) == 0 &&
+                        !health::in_service((*pool->health)[slot].state());
+      if (!gone) out.backends.push_back(report_backend(*pool, slot));
+    }
+    for (size_t i = 0; i < pool->history.size(); ++i)
+      out.history.push_back(pool->history[(pool->next_sample + i) % pool->history.size()]);
+  }
+  const auto& recent = incidents_.recent();
+  report.incidents.assign(recent.rbegin(), recent.rend());
+}
+
+status::BackendReport Overseer::report_backend(const Pool& pool, routing::Slot slot) const {
+  const routing::Backend& backend = pool.fleet.backends[slot];
+  const health::Judge& judge = (*pool.health)[slot];
+  status::BackendReport out;
+  out.name = backend.name;
+  out.address = backend.address.text();
+  out.listed = backend.listed;
+  out.state = judge.state();
+  out.cause = health::text(judge.cause());
+  out.detail = judge.detail();
+  out.since = unix_at(judge.since());
+  out.held = judge.is_held();
+  out.weight = backend.weight;
+  out.warmth = judge.warmth(now());
+  out.max_sessions = backend.max_sessions;
+  out.sessions = pool.table().homes().census(slot);
+  out.requests = status::requests_at(pool.meters, slot);
+  out.last_check = pool.backends[slot].last_check;
+  if (judge.state() == routing::BackendState::draining) out.drain = report_drain(pool, slot);
+  return out;
+}
+
+bool Overseer::ready() const {
+  return std::all_of(listed_.begin(), listed_.end(), [&](const Pool* pool) {
+    for (size_t i = 0; i < pool->fleet.backends.size(); ++i) {
+      const routing::Backend& backend = pool->fleet.backends[i];
+      const bool up = (*pool->health)[static_cast<routing::Slot>(i)].state() == routing::BackendState::up;
+      if (up && backend.listed && backend.weight > 0) return true;
+    }
+    return false;
+  });
+}
+
+std::vector<status::SessionReport> Overseer::find(const std::string& session) const {
+  std::vector<status::SessionReport> found;
+  for (const Pool* pool : listed_) {
+    const auto view = pool->router->find(session, unix_seconds());
+    if (!view || view->home == routing::kNoSlot) continue;
+    status::SessionReport& out = found.emplace_back();
+    out.pool = pool->settings->name;
+    if (view->home < pool->fleet.backends.size()) {
+      out.backend = pool->fleet.backends[view->home].name;
+      out.state = (*pool->health)[view->home].state();
+    }
+    out.first_seen = view->first_seen;
+    out.last_seen = view->last_seen;
+    out.returned = view->returned;
+    out.polls = view->polls;
+  }
+  return found;
+}
+
+void Overseer::Pool::take_sample(int64_t at) {
+  status::RequestReport requests;
+  for (size_t i = 0; i < fleet.backends.size(); ++i)
+    requests += status::requests_at(meters, static_cast<routing::Slot>(i));
+  const routing::Census census = table().census();
+  const routing::Tally since = census.books.all - sampled.books.all;
+  const status::HistogramReport latency = status::since(sampled_requests.latency, requests.latency);
+  const status::Sample sample{.at = at,
+                              .live = census.live,
+                              .at_risk = census.at_risk,
+                              .begun = since.begun(),
+                              .ended = since.ended(),
+                              .lost = since[routing::Event::lost],
+                              .requests = count(requests) - count(sampled_requests),
+                              .failed = requests.failed - sampled_requests.failed,
+                              .p50_us = static_cast<uint64_t>(latency.quantile_us(0.5)),
+                              .p99_us = static_cast<uint64_t>(latency.quantile_us(0.99))};
+  sampled = census;
+  sampled_requests = requests;
+  if (history.size() < status::kSamples) {
+    history.push_back(sample);
+  } else {
+    history[next_sample] = sample;
+    next_sample = (next_sample + 1) % history.size();
+  }
+}
+
+// ---- what is ordered
+
+Done Overseer::order(const std::string& pool_name, const std::string& backend, status::BackendOrder order,
+                     const std::string& who) {
+  Pool* const pool = find_pool(pool_name);
+  if (pool == nullptr || !pool->listed) return no_pool(pool_name);
+  const routing::Slot slot = find_backend(*pool, backend);
+  if (slot == routing::kNoSlot) return no_backend(pool_name, backend);
+  const health::Order what = order_of(order);
+  const health::Judge::Answer answer = pool->health->order(slot, what, who, now());
+  if (!answer.refusal.empty()) return {false, kConflict, answer.refusal};
+  spdlog::info("pool {}: backend {}: {} ordered by {}", pool_name, backend, health::text(what), who);
+  apply(*pool, slot, answer.change);
+  publish_changes();
+  const uint32_t sessions = pool->table().homes().live(slot);
+  return {true, 200,
+          backend + " of " + pool_name + " is " + routing::text((*pool->health)[slot].state()) + ": " +
+              std::to_string(sessions) + (sessions == 1 ? " session" : " sessions")};
+}
+
+Done Overseer::unbind(const std::string& pool_name, const std::string& session, const std::string& who) {
+  Pool* const pool = find_pool(pool_name);
+  if (pool == nullptr || !pool->listed) return no_pool(pool_name);
+  if (!pool->router->unbind(session, unix_seconds())) return no_session(pool_name);
+  spdlog::info("pool {}: a session unbound by {}", pool_name, who);
+  return {true, 200, "the session is bound to no backend any more"};
+}
+
+Done Overseer::pin(const std::string& pool_name, const std::string& session, const std::string& backend,
+                   const std::string& who) {
+  Pool* const pool = find_pool(pool_name);
+  if (pool == nullptr || !pool->listed) return no_pool(pool_name);
+  const routing::Slot slot = find_backend(*pool, backend);
+  if (slot == routing::kNoSlot) return no_backend(pool_name, backend);
+  if (!health::in_service((*pool->health)[slot].state()))
+    return {false, kConflict, backend + " is " + routing::text((*pool->health)[slot].state())};
+  if (!pool->router->pin(session, slot, unix_seconds())) return no_session(pool_name);
+  spdlog::info("pool {}: a session pinned to {} by {}", pool_name, backend, who);
+  return {true, 200, "the session lives at " + backend};
+}
+
+}  // namespace limpet
