@@ -31,6 +31,7 @@ void request(Scene& it, Inputs& inputs) {
     it.depart(key, found.home, other, inputs.one_in(3) ? Scene::Cost::carried : Scene::Cost::lost);
   }
   if (inputs.one_in(20)) it.log_out(key);
+  if (inputs.one_in(20) && other != found.home) it.depart(key, found.home, other, Scene::Cost::moved);
 }
 
 void answer(Scene& it, Inputs& inputs) {
