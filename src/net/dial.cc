@@ -1,0 +1,24 @@
+#include "src/net/dial.h"
+
+#include "src/net/resolver.h"
+#include "src/net/socket_address.h"
+#include "src/net/uv_stream.h"
+
+namespace limpet::net {
+
+StreamPtr dial(Loop& loop, const Resolver& resolver, const conf::Address& address, unsigned attempt,
+               StreamOwner* owner, int& error) {
+  error = 0;
+  if (address.kind == conf::Address::Kind::unix_socket) {
+    return StreamPtr(attempt == 0 ? UvStream::connect_unix(loop, address.host, owner) : nullptr);
+  }
+  sockaddr_storage where{};
+  if (address.kind == conf::Address::Kind::host) {
+    if (!resolver.find(address.host, attempt, address.port, where)) return nullptr;
+  } else if (attempt != 0 || !to_sockaddr(address.host, address.port, where)) {
+    return nullptr;
+  }
+  return StreamPtr(UvStream::connect(loop, reinterpret_cast<const sockaddr*>(&where), owner, error));
+}
+
+}  // namespace limpet::net

@@ -1,0 +1,203 @@
+#include "src/probe.h"
+
+#include <uv.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "conf/quantities.h"
+#include "src/http/head.h"
+#include "src/net/dial.h"
+#include "src/net/loop.h"
+#include "src/net/socket_address.h"
+
+namespace limpet {
+
+namespace {
+
+using Kind = health::CheckResult::Kind;
+
+// "app:80" -> "app", "[::1]:80" -> "", "10.0.0.1" -> "": TLS tells names alone (RFC 6066, section 3), and
+// those without the root's dot.
+std::string name_in(std::string host) {
+  if (std::count(host.begin(), host.end(), ':') == 1) host.resize(host.find(':'));
+  sockaddr_storage literal;
+  if (host.starts_with('[') || net::to_sockaddr(host, 0, literal)) return {};
+  if (host.ends_with('.')) host.pop_back();
+  return host;
+}
+
+}  // namespace
+
+Probe::Probe(net::Loop& loop, const net::Resolver& resolver)
+    : loop_(loop), resolver_(resolver), deadline_(loop.deadlines(), *this) {}
+
+Probe::~Probe() { cancel(); }
+
+void Probe::start(const conf::Address& address, const conf::HealthCheck& check, ProbeEvents* done,
+                  uint64_t token) {
+  cancel();
+  address_ = address;
+  if (check.port != 0) address_.port = check.port;
+  check_ = check;
+  done_ = done;
+  token_ = token;
+  began_ = std::chrono::steady_clock::now();
+  attempt_ = 0;
+  dial_error_ = 0;
+  const bool dialled = dial_next();
+  phase_ = dialled ? Phase::connecting : Phase::refused;
+  const net::Millis now = loop_.deadlines().now();
+  deadline_.set(dialled ? now + static_cast<net::Millis>(check_.timeout.count()) : now);
+}
+
+void Probe::cancel() {
+  done_ = nullptr;
+  hang_up();
+}
+
+bool Probe::dial_next() {
+  for (;;) {
+    int error = 0;
+    stream_ = net::dial(loop_, resolver_, address_, attempt_++, this, error);
+    if (stream_) return true;
+    if (error == 0) return false;
+    dial_error_ = error;
+  }
+}
+
+std::string Probe::dial_failure() const {
+  if (dial_error_ != 0) return uv_strerror(dial_error_);
+  return "the name " + address_.host + " has no address";
+}
+
+void Probe::on_connected() {
+  if (check_.tls) {
+    if (!tls_context_) tls_context_ = std::make_unique<net::TlsContext>();
+    tls_.emplace(*tls_context_, server_name());
+    phase_ = Phase::handshake;
+    flush_tls();
+    if (tls_->state() == net::TlsClient::State::failed) fail("TLS handshake failed: " + tls_->failure());
+    return;
+  }
+  if (check_.kind != conf::HealthCheck::Kind::http) return pass();
+  ask();
+}
+
+std::string Probe::server_name() const {
+  if (!check_.host.empty()) return name_in(check_.host);
+  return address_.kind == conf::Address::Kind::host ? name_in(address_.host) : std::string{};
+}
+
+void Probe::ask() {
+  // A unix socket's path is no authority.
+  const bool is_unix = address_.kind == conf::Address::Kind::unix_socket;
+  std::string head = check_.method + ' ' + check_.path + " HTTP/1.1\r\n";
+  http::add_field(head, "Host", !check_.host.empty() ? check_.host : is_unix ? "localhost" : address_.text());
+  http::add_field(head, "User-Agent", "limpet-check");
+  http::add_field(head, "Accept", "*/*");
+  http::add_field(head, "Connection", "close");
+  head.append("\r\n");
+  answer_.emplace(check_);
+  phase_ = Phase::answer;
+  if (!tls_) return write(head);
+  tls_->send(head);
+  flush_tls();
+}
+
+// What a peer does not take is not told here: its end, or its reset, is.
+void Probe::write(std::string_view bytes) {
+  const iovec part{const_cast<char*>(bytes.data()), bytes.size()};
+  stream_->write({&part, 1});
+}
+
+void Probe::flush_tls() {
+  const std::string bytes = tls_->output();
+  if (!bytes.empty()) write(bytes);
+}
+
+void Probe::on_bytes(std::string_view bytes) {
+  using State = net::TlsClient::State;
+  if (tls_) {
+    bytes = tls_->receive(bytes);
+    flush_tls();
+    if (phase_ == Phase::handshake && tls_->state() == State::open) {
+      if (check_.kind != conf::HealthCheck::Kind::http) return pass();
+      ask();
+    }
+  }
+  if (phase_ == Phase::answer) answer_->take(bytes);
+  if (tls_ && tls_->state() == State::failed) {
+    if (phase_ == Phase::handshake) return fail("TLS handshake failed: " + tls_->failure());
+    if (!answer_->verdict()) return fail("TLS failed: " + tls_->failure());
+  }
+  if (tls_ && (tls_->state() == State::failed || tls_->state() == State::ended)) return on_end();
+  settle();
+}
+
+void Probe::on_end() {
+  if (phase_ == Phase::handshake) return fail("TLS handshake failed: the connection ended");
+  answer_->end();
+  settle();
+}
+
+void Probe::on_broken(int error) {
+  if (phase_ == Phase::connecting) {
+    dial_error_ = error;
+    if (!dial_next()) fail(dial_failure());
+    return;
+  }
+  const std::string reason = uv_strerror(error);
+  fail(phase_ == Phase::handshake ? "TLS handshake failed: " + reason : reason);
+}
+
+void Probe::on_deadline() { fail(phase_ == Phase::refused ? dial_failure() : timeout_detail()); }
+
+std::string Probe::timeout_detail() const {
+  const std::string within = " within " + conf::duration_text(check_.timeout);
+  if (phase_ == Phase::connecting) return "no connection" + within;
+  if (phase_ == Phase::handshake) return "no TLS handshake" + within;
+  return (answer_->has_begun() ? "the answer did not end" : "no answer") + within;
+}
+
+// Tells what the answer has come to. The connection stays until the answer has been read, or its time is
+// over.
+void Probe::settle() {
+  if (phase_ != Phase::answer) return;
+  const std::optional<health::CheckResult> verdict = answer_->verdict();
+  if (answer_->is_over()) hang_up();
+  if (verdict && done_ != nullptr) report(*verdict);
+}
+
+void Probe::hang_up() {
+  if (tls_ && stream_) {
+    tls_->close();
+    flush_tls();
+  }
+  stream_.reset();
+  tls_.reset();
+  answer_.reset();
+  deadline_.clear();
+  phase_ = Phase::idle;
+}
+
+void Probe::pass() {
+  hang_up();
+  report({Kind::pass, ""});
+}
+
+void Probe::fail(std::string detail) {
+  hang_up();
+  if (done_ != nullptr) report({Kind::fail, std::move(detail)});
+}
+
+// The last thing that is done: nothing of the probe may be left afterwards.
+void Probe::report(health::CheckResult result) {
+  const auto taken = std::chrono::steady_clock::now() - began_;
+  ProbeEvents* const done = std::exchange(done_, nullptr);
+  done->on_probed(
+      token_, result,
+      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(taken).count()));
+}
+
+}  // namespace limpet

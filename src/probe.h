@@ -1,0 +1,96 @@
+// The I/O of health checks: connects, asks, and says what came of it. When to check, and what a result means,
+// is for health to say.
+//
+// One check at a time. Kinds: tcp, and none, which is taken for tcp: a connection that can be made passes;
+// http: an answer that probe_answer.h accepts passes. With `tls` either goes through TLS, whose handshake is
+// part of it; the server's certificate is NOT verified, since a check asks whether a server works, not who it
+// is. `timeout` covers all of it. A host with several addresses is tried at each until one connects, as
+// requests do.
+//
+// Every failure has a detail for the operator, in lower case and without a full stop: "connection refused",
+// "no answer within 2s", "answered 503".
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "conf/settings.h"
+#include "health/judge.h"
+#include "src/net/deadlines.h"
+#include "src/net/stream.h"
+#include "src/net/tls_client.h"
+#include "src/probe_answer.h"
+
+namespace limpet {
+
+namespace net {
+class Loop;
+class Resolver;
+}  // namespace net
+
+// Hears how a check went. The probe may be started again, or destroyed, from in here.
+class ProbeEvents {
+ public:
+  virtual void on_probed(uint64_t token, const health::CheckResult& result, uint64_t microseconds) = 0;
+
+ protected:
+  ~ProbeEvents() = default;
+};
+
+// Of the loop's thread. Destroyed before the loop, which frees the sockets afterwards.
+class Probe final : net::StreamOwner, net::DeadlineOwner {
+ public:
+  Probe(net::Loop& loop, const net::Resolver& resolver);  // both outlive it
+  ~Probe();
+  Probe(const Probe&) = delete;
+  Probe& operator=(const Probe&) = delete;
+
+  // One on_probed() follows, never from within this call. What is under way is cancelled first. `check.port`
+  // that is not 0 takes the place of the address', except a unix socket's.
+  void start(const conf::Address& address, const conf::HealthCheck& check, ProbeEvents* done, uint64_t token);
+  void cancel();  // no on_probed() follows
+
+ private:
+  enum class Phase : uint8_t { idle, refused, connecting, handshake, answer };
+
+  void on_connected() override;
+  void on_bytes(std::string_view bytes) override;
+  void on_end() override;
+  void on_drained() override {}
+  void on_broken(int error) override;
+  void on_deadline() override;
+
+  bool dial_next();
+  std::string dial_failure() const;
+  std::string server_name() const;
+  void ask();
+  void write(std::string_view bytes);
+  void flush_tls();
+  void settle();
+  std::string timeout_detail() const;
+  void hang_up();
+  void pass();
+  void fail(std::string detail);
+  void report(health::CheckResult result);
+
+  net::Loop& loop_;
+  const net::Resolver& resolver_;
+  net::Deadline deadline_;
+  conf::Address address_;
+  conf::HealthCheck check_;
+  ProbeEvents* done_ = nullptr;  // nullptr: told already, or nobody asks
+  uint64_t token_ = 0;
+  std::chrono::steady_clock::time_point began_;
+  Phase phase_ = Phase::idle;
+  unsigned attempt_ = 0;  // of the address' addresses
+  int dial_error_ = 0;    // of the last attempt; 0: there was none
+  net::StreamPtr stream_;
+  std::unique_ptr<net::TlsContext> tls_context_;  // made when first needed, and kept
+  std::optional<net::TlsClient> tls_;
+  std::optional<ProbeAnswer> answer_;  // in Phase::answer
+};
+
+}  // namespace limpet
