@@ -7,8 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "routing/memory.h"
 #include "routing/router.h"
 #include "routing/session_table.h"
+#include "tests/routing/balance.h"
 
 namespace limpet::routing::test {
 
@@ -20,11 +22,8 @@ inline conf::Pool pool_of(size_t size, std::vector<conf::AffinityKind> affinity)
   pool.name = "shop";
   pool.affinity = std::move(affinity);
   pool.session_id.sources = {{conf::SessionIdSource::Place::cookie, "JSESSIONID"}};
-  for (size_t i = 0; i < size; ++i) {
-    conf::Backend backend;
-    backend.name = "app-" + std::to_string(i);
-    pool.backends.push_back(backend);
-  }
+  pool.backends.resize(size);
+  for (size_t i = 0; i < size; ++i) pool.backends[i].name = "app-" + std::to_string(i);
   return pool;
 }
 
@@ -46,7 +45,8 @@ struct Result {
 // A router with its fleet.
 struct Stage {
   explicit Stage(const conf::Pool& pool)
-      : router(pool, {std::string(32, 'k')}, std::string(32, 's')), fleet(Fleet::from(pool)) {}
+      : router(pool, {std::string(32, 'k')}, std::string(32, 's'), Router::new_memory(pool)),
+        fleet(Fleet::from(pool)) {}
 
   // One exchange from request to answer; an answer comes where a backend was chosen.
   Result send(const Said& said) {
@@ -65,19 +65,28 @@ struct Stage {
   }
 
   static std::string cookie(const Result& result) { return "limpet_shop=" + result.token.value(); }
-  Tally tally() { return router.table().census().tally; }
+  uint64_t count(Event event) { return router.table().census().books.all[event]; }
   uint64_t live() { return router.table().census().live; }
 
-  // No reservation is left, and every session is accounted for.
+  // A backend's state changes, and with it whether it is in service as a home.
+  void set(Slot slot, BackendState state) {
+    fleet.backends[slot].state = state;
+    router.table().homes().set_in_service(slot, fleet.backends[slot].serves_its_own());
+  }
+
+  // No reservation is left, no session is moving, and every session is accounted for.
   void check_books() {
-    const Census census = router.table().census();
-    CHECK(census.imbalance == 0);
-    CHECK(census.tally.begun() == census.live + census.tally.ended());
+    CHECK(is_balanced(router.table().census()));
     for (size_t i = 0; i < fleet.backends.size(); ++i) {
       const auto slot = static_cast<Slot>(i);
-      CHECK(router.table().load(slot) == router.table().live(slot));
+      CHECK(homes().load(slot) == homes().live(slot));
+      CHECK(is_balanced(homes().census(slot)));
     }
+    CHECK(is_balanced(homes().census(kGoneSlot)));
   }
+
+  Homes& homes() { return router.table().homes(); }
+  const Memory& memory() { return *router.memory(); }
 
   struct Fields {
     explicit Fields(const Said& said) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "routing/hash.h"
+#include "routing/session_table.h"
 
 using namespace limpet;
 using namespace limpet::routing;
@@ -30,10 +31,10 @@ struct Stage {
     }
   }
 
-  Slot pick() { return placement.pick({fleet, tried, table}); }
+  Slot pick() { return placement.pick({fleet, tried, table.homes()}); }
   Slot place() {
     const Slot slot = pick();
-    if (slot != kNoSlot) table.open(++sessions, slot, kNow, Room::none);
+    if (slot != kNoSlot) table.open(++sessions, slot, kNow, Room::none, SessionTable::Begun::by_answer);
     return slot;
   }
   std::map<Slot, int> placed(int count) {
@@ -78,7 +79,7 @@ TEST_CASE("whatever the placement, a backend with max_sessions gets no more, res
   for (const conf::Placement how : kAll) {
     Stage stage(how, {1000, 1});
     stage.fleet.backends[0].max_sessions = 10;
-    for (int i = 0; i < 4; ++i) REQUIRE(stage.table.reserve(0, 10));
+    for (int i = 0; i < 4; ++i) REQUIRE(stage.table.homes().reserve(0, 10));
     const auto counts = stage.placed(100);
     CHECK(counts.at(0) == 6);
     CHECK(counts.at(1) == 94);
@@ -106,10 +107,10 @@ TEST_CASE("whatever the placement, sessions spread as the weights say") {
 
 TEST_CASE("least_sessions picks the backend with the fewest sessions for its weight") {
   Stage stage(conf::Placement::least_sessions, {100, 200});
-  for (int i = 0; i < 3; ++i) REQUIRE(stage.table.reserve(0, 0));
-  for (int i = 0; i < 5; ++i) REQUIRE(stage.table.reserve(1, 0));
+  for (int i = 0; i < 3; ++i) REQUIRE(stage.table.homes().reserve(0, 0));
+  for (int i = 0; i < 5; ++i) REQUIRE(stage.table.homes().reserve(1, 0));
   CHECK(stage.picked(20).at(1) == 20);  // 3 / 100 against 5 / 200
-  for (int i = 0; i < 2; ++i) REQUIRE(stage.table.reserve(1, 0));
+  for (int i = 0; i < 2; ++i) REQUIRE(stage.table.homes().reserve(1, 0));
   CHECK(stage.picked(20).at(0) == 20);  // 3 / 100 against 7 / 200
 }
 
@@ -142,8 +143,8 @@ TEST_CASE("round_robin keeps its shares about right when threads take turns at o
 
 TEST_CASE("random_two prefers the less loaded, and never the most loaded of three") {
   Stage stage(conf::Placement::random_two, {1, 1, 1});
-  for (int i = 0; i < 100; ++i) REQUIRE(stage.table.reserve(1, 0));
-  for (int i = 0; i < 50; ++i) REQUIRE(stage.table.reserve(2, 0));
+  for (int i = 0; i < 100; ++i) REQUIRE(stage.table.homes().reserve(1, 0));
+  for (int i = 0; i < 50; ++i) REQUIRE(stage.table.homes().reserve(2, 0));
   const auto counts = stage.picked(3000);
   CHECK_FALSE(counts.contains(1));
   CHECK(near(counts.at(0), 2000));  // drawn in two of three pairs, and wins both

@@ -25,7 +25,7 @@ TEST_CASE("a client without a cookie is placed, gets a token, and is bound by it
     CHECK(next.reason() == Reason::bound);
     CHECK_FALSE(next.token);
   }
-  CHECK(stage.tally().opened == 1);
+  CHECK(stage.count(Event::opened) == 1);
   stage.check_books();
 }
 
@@ -38,8 +38,8 @@ TEST_CASE("a token that this process does not know names its home, and the sessi
     CHECK(next.slot() == first.slot());
     CHECK(next.reason() == Reason::token);
     CHECK(other.send({.cookie = one.cookie(first)}).reason() == Reason::bound);
-    CHECK(other.tally().restored == 1);
-    CHECK(other.tally().opened == 0);
+    CHECK(other.count(Event::restored) == 1);
+    CHECK(other.count(Event::opened) == 0);
     other.check_books();
   }
 }
@@ -49,7 +49,7 @@ TEST_CASE("a token that does not verify is counted, not trusted, and replaced") 
   const Result result = stage.send({.cookie = "limpet_shop=" + std::string(70, 'A')});
   CHECK(result.reason() == Reason::placed);
   CHECK(result.token);
-  CHECK(stage.router.counts().unverified_tokens == 1);
+  CHECK(stage.memory().unverified_tokens == 1);
 }
 
 TEST_CASE("of several cookies of the pool's name the first that opens counts") {
@@ -65,7 +65,7 @@ TEST_CASE("a request that brings a hundred cookies of the pool's name costs four
   std::string cookies;
   for (int i = 0; i < 100; ++i) cookies += "limpet_shop=x;";
   stage.send({.cookie = cookies});
-  CHECK(stage.router.counts().unverified_tokens == 4);
+  CHECK(stage.memory().unverified_tokens == 4);
 }
 
 TEST_CASE("a token is sent again after a quarter of idle_timeout, for the same session and home") {
@@ -79,7 +79,7 @@ TEST_CASE("a token is sent again after a quarter of idle_timeout, for the same s
   CHECK(next.reason() == Reason::bound);
   CHECK(next.slot() == first.slot());
   CHECK_FALSE(next.token);
-  CHECK(stage.tally().opened == 1);
+  CHECK(stage.count(Event::opened) == 1);
 }
 
 TEST_CASE("a token is good for idle_timeout and a quarter since it was sent") {
@@ -96,7 +96,7 @@ TEST_CASE("a session that idled out here is not brought back by its token's last
   const Result first = stage.send({});
   stage.send({.cookie = stage.cookie(first), .at = 10});
   CHECK(stage.send({.cookie = stage.cookie(first), .at = 1811}).reason() == Reason::placed);
-  CHECK(stage.tally().opened == 2);
+  CHECK(stage.count(Event::opened) == 2);
   stage.check_books();
 }
 
@@ -115,8 +115,8 @@ TEST_CASE("a client that comes back late, when its session has idled out unretur
     CHECK(late.slot() == first.slot());
     CHECK(late.reason() == Reason::token);
   }
-  CHECK(stage.tally().expired == 20);
-  CHECK(stage.tally().restored == 20);
+  CHECK(stage.count(Event::expired) == 20);
+  CHECK(stage.count(Event::restored) == 20);
   stage.check_books();
 }
 
@@ -135,22 +135,22 @@ TEST_CASE("a token ends with absolute_timeout, however busy its client was") {
   CHECK(stage.send({.cookie = cookie, .at = 1001}).reason() == Reason::placed);
 }
 
-TEST_CASE("a session whose home is down moves at once, gets a token of its new home, and stays there") {
+TEST_CASE("a session whose home is down is lost, gets a token of its new home, and stays there") {
   Stage stage(pool_of(3, {Kind::cookie}));
   const Result first = stage.send({});
-  stage.fleet.backends[first.slot()].state = BackendState::down;
+  stage.set(first.slot(), BackendState::down);
   const Result moved = stage.send({.cookie = stage.cookie(first)});
   CHECK(moved.reason() == Reason::failed_over);
   CHECK(moved.slot() != first.slot());
   REQUIRE(moved.token);
-  stage.fleet.backends[first.slot()].state = BackendState::up;
+  stage.set(first.slot(), BackendState::up);
   for (const Result& holder : {first, moved}) {  // the table knows better than the old token
     const Result next = stage.send({.cookie = stage.cookie(holder)});
     CHECK(next.slot() == moved.slot());
     CHECK(next.reason() == Reason::bound);
   }
-  CHECK(stage.tally().moved == 1);
-  CHECK(stage.tally().opened == 1);
+  CHECK(stage.count(Event::lost) == 1);
+  CHECK(stage.count(Event::opened) == 2);  // its client began anew
   stage.check_books();
 }
 
@@ -169,7 +169,11 @@ TEST_CASE(
   CHECK(third.slot != second.slot);
   tried.add(third.slot);
   CHECK(stage.choose({.cookie = stage.cookie(first)}, tried).reason == Reason::no_backend);
-  CHECK(stage.tally().moved == 2);
+  CHECK(stage.count(Event::lost) == 0);  // nobody has answered yet
+  CHECK(stage.homes().live(first.slot()) == 1);
+  CHECK(stage.send({.cookie = stage.cookie(first)}).slot() == third.slot);
+  CHECK(stage.count(Event::lost) == 1);
+  CHECK(stage.homes().census(first.slot()).books.all[Event::lost] == 1);
   stage.check_books();
 }
 
@@ -179,7 +183,7 @@ TEST_CASE("an answer that comes after its session moved on sends a token of the 
   const Said due{.cookie = stage.cookie(first), .at = 500};
   stage.send({.cookie = stage.cookie(first), .at = 1});
   const Choice slow = stage.choose(due, {});
-  stage.fleet.backends[first.slot()].state = BackendState::down;
+  stage.set(first.slot(), BackendState::down);
   const Result moved = stage.send(due);
   const Stage::Fields fields(due);
   const Identity identity = stage.router.identify(fields.request, stage.fleet, kNow + 500);
@@ -193,7 +197,7 @@ TEST_CASE("an answer that comes after its session moved on sends a token of the 
 TEST_CASE("a draining backend keeps its own sessions and gets no new ones") {
   Stage stage(pool_of(2, {Kind::cookie}));
   const Result first = stage.send({});
-  stage.fleet.backends[first.slot()].state = BackendState::draining;
+  stage.set(first.slot(), BackendState::draining);
   CHECK(stage.send({.cookie = stage.cookie(first)}).reason() == Reason::bound);
   for (int i = 0; i < 20; ++i) CHECK(stage.send({}).slot() != first.slot());
 }
@@ -204,11 +208,11 @@ TEST_CASE("under failover = refuse a session stays with its home, whether the ta
   Stage stage(pool), restarted(pool);
   const Result first = stage.send({});
   for (Stage* at : {&stage, &restarted}) {
-    at->fleet.backends[first.slot()].state = BackendState::down;
+    at->set(first.slot(), BackendState::down);
     CHECK(at->send({.cookie = stage.cookie(first)}).reason() == Reason::refused);
-    at->fleet.backends[first.slot()].state = BackendState::up;
+    at->set(first.slot(), BackendState::up);
     CHECK(at->send({.cookie = stage.cookie(first)}).slot() == first.slot());
-    CHECK(at->tally().moved == 0);
+    CHECK(at->count(Event::lost) == 0);
     at->check_books();
   }
 }
@@ -225,8 +229,9 @@ TEST_CASE("a session whose home left the pool goes on elsewhere under its own nu
   REQUIRE(next.token);
   CHECK(smaller.send({.cookie = smaller.cookie(next)}).slot() == next.slot());
   CHECK(smaller.send({.cookie = stage.cookie(first)}).slot() == next.slot());
-  CHECK(smaller.tally().restored == 1);
-  CHECK(smaller.tally().opened == 0);
+  CHECK(smaller.count(Event::restored) == 1);
+  CHECK(smaller.count(Event::lost) == 1);
+  CHECK(smaller.count(Event::opened) == 1);
   smaller.check_books();
 }
 
@@ -236,7 +241,7 @@ TEST_CASE("where everybody is full the answer is full, and where nobody is usabl
   Stage stage(pool);
   for (int i = 0; i < 4; ++i) CHECK(stage.send({}).reason() == Reason::placed);
   CHECK(stage.send({}).reason() == Reason::full);
-  for (Backend& backend : stage.fleet.backends) backend.state = BackendState::down;
+  for (const Slot slot : {Slot{0}, Slot{1}}) stage.set(slot, BackendState::down);
   CHECK(stage.send({}).reason() == Reason::no_backend);
   stage.check_books();
 }
@@ -263,7 +268,7 @@ TEST_CASE("an address opens its session with its first request and keeps its hom
   CHECK_FALSE(first.token);
   CHECK(stage.send({.client = "192.0.2.1"}).reason() == Reason::bound);
   CHECK(stage.send({.client = "192.0.2.1"}).slot() == first.slot());
-  CHECK(stage.tally().opened == 1);
+  CHECK(stage.count(Event::opened) == 1);
   stage.check_books();
 }
 
@@ -272,15 +277,15 @@ TEST_CASE("a full backend is passed over by addresses that are new") {
   pool.backends[0].max_sessions = 3;
   Stage stage(pool);
   for (int i = 1; i < 100; ++i) stage.send({.client = "192.0.2." + std::to_string(i)});
-  CHECK(stage.router.table().live(0) == 3);
-  CHECK(stage.router.table().live(1) == 96);
+  CHECK(stage.homes().live(0) == 3);
+  CHECK(stage.homes().live(1) == 96);
   stage.check_books();
 }
 
 TEST_CASE("a peer without an address is placed and opens nothing") {
   Stage stage(pool_of(2, {Kind::ip}));
   CHECK(stage.send({.client = ""}).reason() == Reason::placed);
-  CHECK(stage.tally().opened == 0);
+  CHECK(stage.count(Event::opened) == 0);
   stage.check_books();
 }
 
@@ -290,11 +295,11 @@ TEST_CASE("an address whose home failed goes where every balancer sends it") {
     const std::string client = "192.0.2." + std::to_string(i);
     const Result home = one.send({.client = client});
     CHECK(other.send({.client = client}).slot() == home.slot());
-    one.fleet.backends[home.slot()].state = other.fleet.backends[home.slot()].state = BackendState::down;
+    for (Stage* stage : {&one, &other}) stage->set(home.slot(), BackendState::down);
     const Result moved = one.send({.client = client});
     CHECK(moved.reason() == Reason::failed_over);
     CHECK(other.send({.client = client}).slot() == moved.slot());
-    one.fleet.backends[home.slot()].state = other.fleet.backends[home.slot()].state = BackendState::up;
+    for (Stage* stage : {&one, &other}) stage->set(home.slot(), BackendState::up);
   }
 }
 
@@ -310,14 +315,14 @@ TEST_CASE("the first answer that sets an id binds it to the backend that made it
     CHECK(next.reason() == Reason::bound);
     CHECK(next.slot() == login.slot());
   }
-  CHECK(stage.tally().opened == 50);
+  CHECK(stage.count(Event::opened) == 50);
   stage.check_books();
 }
 
 TEST_CASE("a request without an id is placed and opens nothing") {
   Stage stage(pool_of(2, {Kind::session_id}));
   CHECK(stage.send({}).reason() == Reason::placed);
-  CHECK(stage.tally().opened == 0);
+  CHECK(stage.count(Event::opened) == 0);
   stage.check_books();
 }
 
@@ -329,17 +334,17 @@ TEST_CASE("an unknown id is a guess by hash that opens nothing, and every balanc
     CHECK(guess.reason() == Reason::hash);
     CHECK(other.send({.cookie = cookie}).slot() == guess.slot());
   }
-  CHECK(one.tally().begun() == 0);
-  CHECK(one.router.counts().guesses_missed == 0);
+  CHECK(one.router.table().census().books.all.begun() == 0);
+  CHECK(one.memory().guesses_missed == 0);
   one.check_books();
 }
 
 TEST_CASE("a guess is missed when the answer sets another id, and that one is bound") {
   Stage stage(pool_of(3, {Kind::session_id}));
   const Result guess = stage.send({.cookie = "JSESSIONID=stale", .sets = "JSESSIONID=new"});
-  CHECK(stage.router.counts().guesses_missed == 1);
-  CHECK(stage.tally().opened == 1);
-  CHECK(stage.tally().renewed == 0);
+  CHECK(stage.memory().guesses_missed == 1);
+  CHECK(stage.count(Event::opened) == 1);
+  CHECK(stage.count(Event::renewed) == 0);
   CHECK(stage.send({.cookie = "JSESSIONID=new"}).slot() == guess.slot());
 }
 
@@ -349,8 +354,8 @@ TEST_CASE("an unknown id that the application adopts is bound, and no guess was 
   const Result next = stage.send({.cookie = "JSESSIONID=mine"});
   CHECK(next.reason() == Reason::bound);
   CHECK(next.slot() == guess.slot());
-  CHECK(stage.router.counts().guesses_missed == 0);
-  CHECK(stage.tally().opened == 1);
+  CHECK(stage.memory().guesses_missed == 0);
+  CHECK(stage.count(Event::opened) == 1);
   stage.check_books();
 }
 
@@ -359,8 +364,8 @@ TEST_CASE("an id that its home changes at login is the same session, and request
   const Result first = stage.send({.sets = "JSESSIONID=anonymous"});
   const Result login = stage.send({.cookie = "JSESSIONID=anonymous", .sets = "JSESSIONID=user"});
   CHECK(login.slot() == first.slot());
-  CHECK(stage.tally().opened == 1);
-  CHECK(stage.tally().renewed == 1);
+  CHECK(stage.count(Event::opened) == 1);
+  CHECK(stage.count(Event::renewed) == 1);
   for (const char* id : {"JSESSIONID=anonymous", "JSESSIONID=user"}) {
     const Result next = stage.send({.cookie = id, .at = 30});
     CHECK(next.reason() == Reason::bound);
@@ -375,8 +380,8 @@ TEST_CASE("an answer that repeats the request's id opens and renews nothing") {
   Stage stage(pool_of(3, {Kind::session_id}));
   stage.send({.sets = "JSESSIONID=a"});
   for (int i = 0; i < 5; ++i) stage.send({.cookie = "JSESSIONID=a", .sets = "JSESSIONID=a"});
-  CHECK(stage.tally().opened == 1);
-  CHECK(stage.tally().renewed == 0);
+  CHECK(stage.count(Event::opened) == 1);
+  CHECK(stage.count(Event::renewed) == 0);
   CHECK(stage.live() == 1);
 }
 
@@ -386,7 +391,7 @@ TEST_CASE("an answer that repeats the request's id and sets a second one beside 
   Stage stage(pool);
   stage.send({.sets = "JSESSIONID=a"});
   stage.send({.cookie = "JSESSIONID=a", .sets = "JSESSIONID=a", .header = "b"});
-  CHECK(stage.tally().renewed == 0);
+  CHECK(stage.count(Event::renewed) == 0);
   CHECK(stage.send({.cookie = "JSESSIONID=a", .at = 40}).reason() == Reason::bound);
   CHECK(stage.live() == 2);
 }
@@ -395,7 +400,7 @@ TEST_CASE("an id that the application deletes is logged out") {
   Stage stage(pool_of(3, {Kind::session_id}));
   stage.send({.sets = "JSESSIONID=a"});
   stage.send({.cookie = "JSESSIONID=a", .sets = "JSESSIONID=; Max-Age=0"});
-  CHECK(stage.tally().logged_out == 1);
+  CHECK(stage.count(Event::logged_out) == 1);
   CHECK(stage.live() == 0);
   CHECK(stage.send({.cookie = "JSESSIONID=a"}).reason() == Reason::hash);
   stage.check_books();
@@ -407,18 +412,20 @@ TEST_CASE("a logout that is on its way under the old id ends the renewed session
   stage.send({.cookie = "JSESSIONID=a", .sets = "JSESSIONID=b"});
   stage.send({.cookie = "JSESSIONID=a", .sets = "JSESSIONID="});
   CHECK(stage.live() == 0);
-  CHECK(stage.tally().logged_out == 1);
+  CHECK(stage.count(Event::logged_out) == 1);
 }
 
-TEST_CASE("after a failover a new id from the new home is a session of its own, not a renewal") {
+TEST_CASE(
+    "after a failover a new id from the new home confirms the loss, and leads to the session that began") {
   Stage stage(pool_of(3, {Kind::session_id}));
   const Result login = stage.send({.sets = "JSESSIONID=a"});
-  stage.fleet.backends[login.slot()].state = BackendState::down;
+  stage.set(login.slot(), BackendState::down);
   const Result lost = stage.send({.cookie = "JSESSIONID=a", .sets = "JSESSIONID=b"});
   CHECK(lost.reason() == Reason::failed_over);
-  CHECK(stage.tally().moved == 1);
-  CHECK(stage.tally().renewed == 0);
-  CHECK(stage.tally().opened == 2);
+  CHECK(stage.count(Event::lost) == 1);
+  CHECK(stage.count(Event::confirmed) == 1);
+  CHECK(stage.count(Event::opened) == 2);
+  CHECK(stage.live() == 1);
   CHECK(stage.send({.cookie = "JSESSIONID=b"}).slot() == lost.slot());
   stage.check_books();
 }
@@ -444,7 +451,7 @@ TEST_CASE("where the tracked kind has no key the next one routes, and opens noth
   const Result first = stage.send({.client = "192.0.2.1"});
   CHECK(first.reason() == Reason::hash);
   for (int i = 0; i < 5; ++i) CHECK(stage.send({.client = "192.0.2.1"}).slot() == first.slot());
-  CHECK(stage.tally().begun() == 0);
+  CHECK(stage.router.table().census().books.all.begun() == 0);
   const Result login = stage.send({.client = "192.0.2.1", .sets = "JSESSIONID=a"});
   CHECK(login.slot() == first.slot());
   CHECK(stage.send({.cookie = "JSESSIONID=a", .client = "198.51.100.1"}).slot() == first.slot());
@@ -461,7 +468,7 @@ TEST_CASE(
   CHECK(next.slot() == first.slot());
   CHECK_FALSE(next.token);
   CHECK_FALSE(stage.send({.cookie = "JSESSIONID=x"}).token);
-  CHECK(stage.tally().begun() == 0);
+  CHECK(stage.router.table().census().books.all.begun() == 0);
   stage.check_books();
 }
 
@@ -474,7 +481,7 @@ TEST_CASE("with cookies behind ids, a token finds the home of an id that a resta
     const Result next = restarted.send({.cookie = id + "; " + stage.cookie(login)});
     CHECK(next.slot() == login.slot());
     CHECK(next.reason() == Reason::token);
-    CHECK(restarted.tally().begun() == 0);
+    CHECK(restarted.router.table().census().books.all.begun() == 0);
     restarted.check_books();
   }
 }
@@ -484,7 +491,7 @@ TEST_CASE("with cookies behind ids, the token follows the id's session to a new 
   const Result login = stage.send({.sets = "JSESSIONID=a"});
   const std::string cookies = "JSESSIONID=a; " + stage.cookie(login);
   CHECK_FALSE(stage.send({.cookie = cookies}).token);
-  stage.fleet.backends[login.slot()].state = BackendState::down;
+  stage.set(login.slot(), BackendState::down);
   const Result moved = stage.send({.cookie = cookies});
   REQUIRE(moved.token);
   CHECK(stage.send({.cookie = stage.cookie(moved)}).slot() == moved.slot());
@@ -501,7 +508,7 @@ TEST_CASE(
   const Result next = stage.send({.cookie = stage.cookie(first), .client = "198.51.100.7"});
   CHECK(next.reason() == Reason::bound);
   CHECK(next.slot() == first.slot());
-  CHECK(stage.tally().opened == 1);
+  CHECK(stage.count(Event::opened) == 1);
   stage.check_books();
 }
 
@@ -510,6 +517,6 @@ TEST_CASE("sweeping expires what nobody came back to") {
   for (int i = 0; i < 100; ++i) stage.send({});
   for (int i = 0; i < 20; ++i) stage.router.sweep(kNow + 61);
   CHECK(stage.live() == 0);
-  CHECK(stage.tally().expired == 100);
+  CHECK(stage.count(Event::expired) == 100);
   stage.check_books();
 }

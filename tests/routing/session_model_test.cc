@@ -1,0 +1,187 @@
+// The session table against the plain model: whatever is done to both, they say and count the same.
+#include "tests/routing/session_model.h"
+
+#include <doctest/doctest.h>
+
+#include <array>
+
+#include "routing/hash.h"
+#include "tests/routing/balance.h"
+#include "tests/routing/random_inputs.h"
+
+using namespace limpet::routing;
+using limpet::routing::test::Inputs;
+using limpet::routing::test::is_balanced;
+using limpet::routing::test::SessionModel;
+using Room = SessionTable::Room;
+using Cost = SessionTable::Cost;
+using Begun = SessionTable::Begun;
+using End = SessionTable::End;
+
+namespace {
+
+constexpr SessionTable::Timeouts kTimeouts{.idle = 600, .unreturned = 60};
+
+// In more than one chunk of counters.
+constexpr std::array<Slot, 6> kHomes = {0, 1, 2, 63, 64, 200};
+
+// The table and the model, to which one thing after the other is done.
+struct Pair {
+  Pair(uint64_t max_sessions, bool fails_back)
+      : table(max_sessions, kTimeouts), model(kTimeouts, fails_back) {
+    table.set_failback(fails_back);
+  }
+
+  void look(uint64_t key) {
+    const SessionView is = table.find(key, now), should = model.find(key, now);
+    REQUIRE(is.home == should.home);
+    REQUIRE(is.first_seen == should.first_seen);
+    REQUIRE(is.last_seen == should.last_seen);
+    REQUIRE(is.returned == should.returned);
+  }
+
+  void visit(uint64_t key, bool first) {
+    const auto is =
+        table.find_and_touch(key, now, first ? SessionTable::Visit::first : SessionTable::Visit::retry);
+    const auto should = model.find_and_touch(key, now, first);
+    REQUIRE(is.home == should.home);
+    REQUIRE(is.leaving == should.leaving);
+    REQUIRE(is.first_home == should.first_home);
+    REQUIRE(is.unanswered == should.unanswered);
+  }
+
+  void begin(uint64_t key, Slot home, Event how, bool by_request) {
+    if (how == Event::restored) {
+      REQUIRE(table.homes().reserve(home, 0));
+      const auto is = table.restore(key, home, now, Room::reserved);
+      if (!is.added) table.homes().release(home);
+      check(is, model.begin(key, home, now, how, false));
+    } else {
+      const auto begun = by_request ? Begun::by_request : Begun::by_answer;
+      check(table.open(key, home, now, Room::none, begun), model.begin(key, home, now, how, by_request));
+    }
+  }
+
+  void move(uint64_t key, Slot from, Slot to, Cost cost) {
+    if (from == to) return;  // nobody moves a session to where it is
+    REQUIRE(table.homes().reserve(to, 0));
+    const auto is = table.move(key, from, to, now, cost);
+    if (!is.added) table.homes().release(to);
+    check(is, model.move(key, from, to, now, cost));
+  }
+
+  void answer(uint64_t key, Slot home, bool set_new_id) {
+    table.answered(key, home, now, set_new_id);
+    model.answered(key, home, now, set_new_id);
+  }
+
+  void renew(uint64_t from, uint64_t to, Slot home) {
+    REQUIRE(table.renew(from, to, home, now) == model.renew(from, to, home, now));
+  }
+
+  void end(uint64_t key, bool by_operator) {
+    const bool is = table.end(key, by_operator ? End::unbound : End::logged_out, now);
+    REQUIRE(is == model.end(key, by_operator ? Event::unbound : Event::logged_out, now));
+  }
+
+  void serve(Slot home, bool in_service) {
+    table.homes().set_in_service(home, in_service);
+    model.set_in_service(home, in_service);
+  }
+
+  void sweep() {
+    for (size_t i = 0; i < SessionTable::kSweeps; ++i) table.sweep(now);
+    model.sweep(now);
+  }
+
+  Slot home_of(uint64_t key) {
+    table.find(key, now);
+    return model.find(key, now).home;
+  }
+
+  static void check(SessionTable::Held is, SessionTable::Held should) {
+    REQUIRE(is.home == should.home);
+    REQUIRE(is.added == should.added);
+  }
+
+  void check_counts() {
+    const Census census = table.census();
+    REQUIRE(census.books == model.books());
+    REQUIRE(census.live == model.live());
+    REQUIRE(census.live_returned == model.live_returned());
+    REQUIRE(census.at_risk == model.at_risk());
+    REQUIRE(census.at_risk_returned == model.at_risk_returned());
+    REQUIRE(census.entries == model.entries());
+    REQUIRE(is_balanced(census));
+    for (const Slot home : kHomes) {
+      CAPTURE(home);
+      const HomeCensus is = table.homes().census(home), should = model.census(home);
+      REQUIRE(is.books == should.books);
+      REQUIRE(is.arrived == should.arrived);
+      REQUIRE(is.failed_back == should.failed_back);
+      REQUIRE(is.live == should.live);
+      REQUIRE(is.live_returned == should.live_returned);
+      REQUIRE(is.in_service == should.in_service);
+      REQUIRE(is_balanced(is));
+      REQUIRE(table.homes().load(home) == is.live + model.moving_to(home));
+      REQUIRE(table.sessions_at(home).size() == model.going_to(home));
+    }
+  }
+
+  SessionTable table;
+  SessionModel model;
+  uint32_t now = 1'700'000'000;
+};
+
+void do_anything(Pair& pair, Inputs& inputs) {
+  const uint64_t key = mixed(inputs.below(200)), other = mixed(inputs.below(200));
+  const Slot home = kHomes[inputs.below(kHomes.size())], to = kHomes[inputs.below(kHomes.size())];
+  // Most operations come from somebody who knows where the session is.
+  const auto supposed_home = [&] { return inputs.one_in(6) ? home : pair.home_of(key); };
+  switch (inputs.below(11)) {
+    case 0:
+      return pair.visit(key, inputs.one_in(2));
+    case 1:
+      return pair.look(key);
+    case 2:
+      return pair.begin(key, home, Event::opened, inputs.one_in(2));
+    case 3:
+      return pair.begin(key, home, Event::restored, false);
+    case 4:
+    case 5:
+      return pair.move(key, supposed_home(), to, static_cast<Cost>(inputs.below(3)));
+    case 6:
+      return pair.answer(key, supposed_home(), inputs.one_in(2));
+    case 7:
+      return pair.renew(key, other, supposed_home());
+    case 8:
+      if (inputs.one_in(3)) pair.end(key, inputs.one_in(2));
+      return;
+    case 9:
+      if (inputs.one_in(3)) pair.serve(home, inputs.one_in(2));
+      return;
+    case 10:
+      pair.now += static_cast<uint32_t>(inputs.one_in(50) ? inputs.below(1000) : inputs.below(5));
+      if (inputs.one_in(30)) pair.now -= 100;
+      if (inputs.one_in(5)) pair.sweep();
+      return;
+  }
+}
+
+}  // namespace
+
+TEST_CASE("random operations do what the plain model does, on a clock that also goes back") {
+  for (const uint64_t seed : {611u, 612u, 613u, 614u}) {
+    LIMPET_RANDOM_INPUTS(seed);
+    Pair pair(seed % 2 ? 100'000 : 500, seed > 612);  // over many shards, or crowded in one
+    for (int step = 0; step < 30000; ++step) {
+      CAPTURE(step);
+      do_anything(pair, inputs);
+      if (step % 100 == 0) pair.check_counts();
+    }
+    for (size_t event = 0; event < kEvents; ++event) {
+      INFO(text(static_cast<Event>(event)));
+      if (static_cast<Event>(event) != Event::evicted) CHECK(pair.model.books().all.counts[event] > 10);
+    }
+  }
+}
