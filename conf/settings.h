@@ -216,8 +216,13 @@ struct Secrets {
 
 // Where the dashboard, the metrics and the commands are served.
 struct Status {
+  static constexpr size_t kLeastToken = 16;  // characters
+
   std::optional<Address> address = Address{Address::Kind::ip, "127.0.0.1", 9180};  // none: nowhere
-  std::string token;  // for what changes anything; empty: whoever can connect may. Not empty beyond loopback
+  // For what changes anything; at most one of the two. Without it whoever can connect may; beyond loopback it
+  // has to be there.
+  std::string token;
+  std::string token_file;  // its first line
   bool operator==(const Status&) const = default;
 };
 

@@ -8,15 +8,24 @@
 #include <csignal>
 #include <ctime>
 
+#include "conf/load.h"
 #include "src/command_line.h"
+#include "src/log.h"
+#include "src/net/calls.h"
+#include "src/overseer.h"
+#include "src/reload.h"
+#include "src/status/control.h"
+#include "src/status/server.h"
+#include "src/status/token.h"
 #include "src/worker.h"
 
 namespace limpet {
 
 namespace {
 
-constexpr uint64_t kSweepEvery = 1000;  // milliseconds
-constexpr int kExitForced = 130;        // a second signal
+constexpr int kExitForced = 130;  // a second signal
+
+using Sockets = std::vector<std::vector<Order::Socket>>;  // by worker
 
 // Every connection is a file; the limit that is allowed is the limit to have.
 void raise_file_limit() {
@@ -38,60 +47,88 @@ std::vector<std::string> host_names(const conf::Settings& settings) {
   return names;
 }
 
-class Balancer {
- public:
-  Balancer(const conf::Settings& settings, const Secrets& secrets, AccessLog* access_log)
-      : settings_(settings),
-        access_log_(access_log),
-        routes_(routing::Routes::from(settings)),
-        resolver_(loop_.uv(), host_names(settings)) {
-    for (const conf::Pool& pool : settings.pools) {
-      routers_.push_back(std::make_unique<routing::Router>(pool, secrets.keys, secrets.hash_secret));
+size_t count_of_workers(const conf::Settings& settings) {
+  return settings.workers != 0 ? settings.workers : std::max(1u, static_cast<uint32_t>(uv_available_parallelism()));
+}
+
+void close_all(const Sockets& sockets) {
+  for (const auto& of_worker : sockets) {
+    for (const Order::Socket& socket : of_worker) close(socket.fd);
+  }
+}
+
+// A socket for each worker at each listener of `next` that `now` does not have. SO_REUSEPORT would let a second
+// Limpet share the first one's port without a word, so each address is tried alone first.
+bool bind_new(const conf::Settings* now, const conf::Settings& next, size_t workers, Sockets& sockets,
+              std::string& error) {
+  sockets.resize(workers);
+  for (size_t place = 0; place < next.listeners.size(); ++place) {
+    const conf::Listener& listener = next.listeners[place];
+    const auto is_it = [&](const conf::Listener& known) { return known.name == listener.name; };
+    if (now && std::any_of(now->listeners.begin(), now->listeners.end(), is_it)) continue;
+    const int alone = net::bind_socket(listener.address, true, error);
+    if (alone < 0) return close_all(sockets), false;
+    close(alone);
+    for (auto& of_worker : sockets) {
+      const int fd = net::bind_socket(listener.address, false, error);
+      if (fd < 0) return close_all(sockets), false;
+      of_worker.push_back({place, fd});
     }
+  }
+  return true;
+}
+
+// What Control says is said from threads of the status endpoint; what it asks for is done on the main one.
+class Balancer final : status::Control {
+ public:
+  Balancer(const std::string& file, std::shared_ptr<const conf::Settings> settings, const Secrets& secrets,
+           AccessLog* access_log)
+      : file_(file),
+        started_(std::time(nullptr)),
+        loaded_(started_),
+        access_log_(access_log),
+        workers_wanted_(count_of_workers(*settings)),
+        calls_(loop_.uv()),
+        overseer_(loop_, resolver_, calls_, secrets, workers_wanted_,
+                  [this](auto plan, auto withdrawn) { publish(std::move(plan), {}, std::move(withdrawn)); }),
+        settings_(std::move(settings)) {
+    resolver_.start(loop_.uv(), host_names(*settings_));
     uv_async_init(loop_.uv(), &worker_done_, [](uv_async_t* handle) { of(handle).on_worker_done(); });
-    uv_timer_init(loop_.uv(), &sweep_);
     uv_timer_init(loop_.uv(), &shutdown_);
-    for (size_t i = 0; i < signals_.size(); ++i) uv_signal_init(loop_.uv(), &signals_[i]);
+    for (uv_signal_t& handle : signals_) uv_signal_init(loop_.uv(), &handle);
     for_each_handle([this](uv_handle_t* handle) { handle->data = this; });
   }
 
+  // Opens what clients and operators connect to. False: it cannot be, and the log says why.
   bool listen() {
-    const uint32_t cores = std::max(1u, static_cast<uint32_t>(uv_available_parallelism()));
-    const uint32_t count = settings_.workers != 0 ? settings_.workers : cores;
+    const auto plan = overseer_.adopt(settings_);
+    Sockets sockets;
     std::string error;
-    for (uint32_t i = 0; i < count; ++i) {
-      std::vector<int> sockets;
-      if (!bind_all(i == 0, sockets, error)) return refuse(error);
-      workers_.push_back(
-          std::make_unique<Worker>(Shared{settings_, routes_, routers_, resolver_, access_log_},
-                                   std::move(sockets), [this] { uv_async_send(&worker_done_); }));
-      if (!workers_.back()->listen(error)) return refuse(error);
+    if (!bind_new(nullptr, *settings_, workers_wanted_, sockets, error)) return refuse("cannot listen on " + error);
+    bool good = true;
+    for (size_t i = 0; i < workers_wanted_; ++i) {
+      workers_.push_back(std::make_unique<Worker>(i, Shared{resolver_, overseer_, access_log_}, plan,
+                                                  [this] { uv_async_send(&worker_done_); }));
+      good = good && workers_.back()->listen(sockets[i], error);
     }
-    return true;
+    return (good || refuse("cannot listen on " + error)) && serve_status();
   }
 
   int run() {
-    constexpr int kNumbers[] = {SIGTERM, SIGINT, SIGUSR1};
+    constexpr int kNumbers[] = {SIGTERM, SIGINT, SIGUSR1, SIGHUP};
     for (size_t i = 0; i < signals_.size(); ++i) {
       uv_signal_start(
           &signals_[i], [](uv_signal_t* handle, int number) { of(handle).on_signal(number); }, kNumbers[i]);
     }
-    uv_timer_start(
-        &sweep_, [](uv_timer_t* handle) { of(handle).sweep(); }, kSweepEvery, kSweepEvery);
+    overseer_.start();
     for (auto& worker : workers_) worker->start();
-    for (const conf::Listener& listener : settings_.listeners)
+    for (const conf::Listener& listener : settings_->listeners)
       spdlog::info("listening on {}", listener.address.text());
     spdlog::info("serving with {} workers", workers_.size());
     loop_.run();
-    workers_.clear();
-    close();
+    end();
     spdlog::info("ended");
     return kExitOk;
-  }
-
-  void close() {
-    for_each_handle([](uv_handle_t* handle) { uv_close(handle, nullptr); });
-    resolver_.close();
   }
 
  private:
@@ -103,47 +140,56 @@ class Balancer {
   template <typename Visit>
   void for_each_handle(Visit&& visit) {
     visit(reinterpret_cast<uv_handle_t*>(&worker_done_));
-    visit(reinterpret_cast<uv_handle_t*>(&sweep_));
     visit(reinterpret_cast<uv_handle_t*>(&shutdown_));
     for (uv_signal_t& handle : signals_) visit(reinterpret_cast<uv_handle_t*>(&handle));
   }
 
-  // SO_REUSEPORT would let a second Limpet share the first one's port without a word, so the first socket is
-  // also tried alone.
-  bool bind_all(bool first, std::vector<int>& sockets, std::string& error) {
-    for (const conf::Listener& listener : settings_.listeners) {
-      if (first) {
-        const int alone = net::bind_socket(listener.address, true, error);
-        if (alone < 0) return false;
-        ::close(alone);
-      }
-      const int fd = net::bind_socket(listener.address, false, error);
-      if (fd < 0) return false;
-      sockets.push_back(fd);
-    }
+  bool serve_status() {
+    if (!settings_->status.address) return true;
+    auto token = status::load_token(settings_->status);
+    if (!token.wrong.empty()) return refuse(token.wrong);
+    auto started = status::Server::start(settings_->status, token.text, *this);
+    if (auto* wrong = std::get_if<std::string>(&started)) return refuse(*wrong);
+    server_ = std::move(std::get<std::unique_ptr<status::Server>>(started));
+    spdlog::info("status at http://{}/", settings_->status.address->text());
     return true;
   }
 
   bool refuse(const std::string& error) {
-    spdlog::error("cannot listen on {}", error);
-    workers_.clear();
-    close();
+    spdlog::error("{}", error);
+    end();
     return false;
   }
+
+  // Calls end first: a thread of the endpoint may be waiting for one.
+  void end() {
+    calls_.close();
+    server_.reset();
+    workers_.clear();
+    overseer_.close();
+    resolver_.close();
+    for_each_handle([](uv_handle_t* handle) { uv_close(handle, nullptr); });
+  }
+
+  // ---- signals
 
   void on_signal(int number) {
     if (number == SIGUSR1) {
       if (access_log_ != nullptr) access_log_->reopen();
       return;
     }
+    if (number == SIGHUP) {
+      reload_now("SIGHUP");
+      return;
+    }
     if (shutting_down_) _exit(kExitForced);
     shutting_down_ = true;
     spdlog::info("{}: accepting no more, {} ms for what is under way", strsignal(number),
-                 settings_.shutdown_timeout.count());
+                 settings_->shutdown_timeout.count());
     for (auto& worker : workers_) worker->shut_down();
     uv_timer_start(
         &shutdown_, [](uv_timer_t* handle) { of(handle).stop(); },
-        static_cast<uint64_t>(settings_.shutdown_timeout.count()), 0);
+        static_cast<uint64_t>(settings_->shutdown_timeout.count()), 0);
   }
 
   void stop() {
@@ -152,42 +198,134 @@ class Balancer {
   }
 
   void on_worker_done() {
-    done_ = 0;
-    for (auto& worker : workers_) done_ += worker->done() ? 1 : 0;
-    if (done_ == workers_.size()) loop_.stop();
+    if (std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) { return worker->done(); })) loop_.stop();
   }
 
-  void sweep() {
-    for (auto& router : routers_) router->sweep(static_cast<uint32_t>(std::time(nullptr)));
+  // ---- plans
+
+  void publish(const std::shared_ptr<const proxy::Plan>& plan, const Sockets& sockets,
+               const std::vector<Order::Withdrawal>& withdrawn) {
+    for (size_t i = 0; i < workers_.size(); ++i)
+      workers_[i]->follow({plan, sockets.empty() ? std::vector<Order::Socket>() : sockets[i], withdrawn});
   }
 
-  const conf::Settings& settings_;
+  Done reload_now(const std::string& who) {
+    Done done = try_reload();
+    ++(done.good ? reloads_ : failed_reloads_);
+    spdlog::log(done.good ? spdlog::level::info : spdlog::level::err, "reload by {}: {}", who, done.text);
+    return done;
+  }
+
+  Done try_reload() {
+    constexpr int kUnprocessable = 422;
+    if (shutting_down_) return shutting_down();
+    auto loaded = conf::load_file(file_);
+    if (const auto* faults = std::get_if<conf::Faults>(&loaded)) {
+      std::string text = "nothing is changed, for the file has faults:";
+      for (const conf::Fault& fault : *faults) text += "\n" + fault.text();
+      return {false, kUnprocessable, text};
+    }
+    auto next = std::make_shared<const conf::Settings>(std::move(std::get<conf::Settings>(loaded)));
+    if (const auto keys = needs_restart(*settings_, *next); !keys.empty()) {
+      std::string text = "nothing is changed, for these take a restart:";
+      for (const std::string& key : keys) text += "\n" + key;
+      return {false, kUnprocessable, text};
+    }
+    Sockets sockets;
+    std::string error;
+    if (!bind_new(settings_.get(), *next, workers_.size(), sockets, error))
+      return {false, kUnprocessable, "nothing is changed: cannot listen on " + error};
+    resolver_.watch(host_names(*next));
+    set_up_log(next->log.level);
+    settings_ = next;
+    loaded_ = std::time(nullptr);
+    publish(overseer_.adopt(std::move(next)), sockets, {});
+    return {true, 200, file_ + " is in force"};
+  }
+
+  // ---- Control, from any thread
+
+  static Done shutting_down() { return {false, 503, "the balancer is shutting down"}; }
+
+  template <class Work>
+  Done ask(Work work) {
+    return calls_.call(std::move(work)).value_or(shutting_down());
+  }
+
+  status::Report report() override {
+    status::Report ended;
+    ended.shutting_down = true;
+    return calls_.call([this] { return make_report(); }).value_or(std::move(ended));
+  }
+  Done order(const std::string& pool, const std::string& backend, status::BackendOrder order,
+             const std::string& who) override {
+    return ask([&] { return overseer_.order(pool, backend, order, who); });
+  }
+  Done unbind(const std::string& pool, const std::string& session, const std::string& who) override {
+    return ask([&] { return overseer_.unbind(pool, session, who); });
+  }
+  Done pin(const std::string& pool, const std::string& session, const std::string& backend,
+           const std::string& who) override {
+    return ask([&] { return overseer_.pin(pool, session, backend, who); });
+  }
+  Done reload(const std::string& who) override {
+    return ask([&] { return reload_now(who); });
+  }
+  std::vector<status::SessionReport> find(const std::string& session) override {
+    return calls_.call([&] { return overseer_.find(session); }).value_or(std::vector<status::SessionReport>());
+  }
+  bool ready() override {
+    return calls_.call([this] { return !shutting_down_ && overseer_.ready(); }).value_or(false);
+  }
+
+  status::Report make_report() const {
+    status::Report report;
+    report.version = LIMPET_VERSION;
+    report.now = std::time(nullptr);
+    report.started = started_;
+    report.loaded = loaded_;
+    report.file = file_;
+    report.workers = static_cast<uint32_t>(workers_.size());
+    for (const auto& worker : workers_) report.connections += worker->connections();
+    report.reloads = reloads_;
+    report.failed_reloads = failed_reloads_;
+    report.dropped_log_lines = access_log_ != nullptr ? access_log_->dropped_lines() : 0;
+    report.shutting_down = shutting_down_;
+    overseer_.report_pools(report);
+    return report;
+  }
+
+  const std::string file_;
+  const int64_t started_;  // Unix seconds
+  int64_t loaded_;
   AccessLog* const access_log_;
+  const size_t workers_wanted_;
+  net::Resolver resolver_;  // before the loop, which runs what it cancelled to its end
   net::Loop loop_;
-  routing::Routes routes_;
-  net::Resolver resolver_;
-  std::vector<std::unique_ptr<routing::Router>> routers_;
+  net::Calls calls_;
+  Overseer overseer_;
+  std::shared_ptr<const conf::Settings> settings_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<status::Server> server_;
   uv_async_t worker_done_;
-  uv_timer_t sweep_;
   uv_timer_t shutdown_;
-  std::array<uv_signal_t, 3> signals_;
-  size_t done_ = 0;
+  std::array<uv_signal_t, 4> signals_;
+  uint64_t reloads_ = 0, failed_reloads_ = 0;
   bool shutting_down_ = false;
 };
 
 }  // namespace
 
-int run_balancer(const conf::Settings& settings, const Secrets& secrets) {
+int run_balancer(const std::string& file, std::shared_ptr<const conf::Settings> settings, const Secrets& secrets) {
   signal(SIGPIPE, SIG_IGN);
   raise_file_limit();
-  AccessLog::Opened opened = AccessLog::open(settings.log);
+  AccessLog::Opened opened = AccessLog::open(settings->log);
   if (const auto* wrong = std::get_if<std::string>(&opened)) {
     spdlog::error("{}", *wrong);
     return kExitFault;
   }
   const auto access_log = std::move(std::get<std::unique_ptr<AccessLog>>(opened));
-  Balancer balancer(settings, secrets, access_log.get());
+  Balancer balancer(file, std::move(settings), secrets, access_log.get());
   return balancer.listen() ? balancer.run() : kExitFault;
 }
 

@@ -28,16 +28,17 @@ int refuse(const limpet::conf::Faults& faults) {
 }
 
 int run(const std::string& file) {
-  const auto loaded = limpet::conf::load_file(file);
+  auto loaded = limpet::conf::load_file(file);
   if (const auto* faults = std::get_if<limpet::conf::Faults>(&loaded)) return refuse(*faults);
-  const auto& settings = std::get<limpet::conf::Settings>(loaded);
-  limpet::set_up_log(settings.log.level);
+  const auto settings =
+      std::make_shared<const limpet::conf::Settings>(std::move(std::get<limpet::conf::Settings>(loaded)));
+  limpet::set_up_log(settings->log.level);
 
-  const auto found = limpet::load_secrets(settings);
+  const auto found = limpet::load_secrets(*settings);
   if (const auto* faults = std::get_if<limpet::conf::Faults>(&found)) return refuse(*faults);
   const auto& secrets = std::get<limpet::Secrets>(found);
   for (const std::string& warning : secrets.warnings) spdlog::warn("{}", warning);
-  return limpet::run_balancer(settings, secrets);
+  return limpet::run_balancer(file, settings, secrets);
 }
 
 }  // namespace

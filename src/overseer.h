@@ -29,7 +29,7 @@ class Overseer final : public proxy::Witness, ProbeEvents {
   // `secrets`, `resolver` and `calls`, which runs calls on `loop`, outlive it.
   Overseer(net::Loop& loop, const net::Resolver& resolver, net::Calls& calls, const Secrets& secrets, size_t workers,
            Publish publish);
-  ~Overseer() override;
+  ~Overseer();
   void close();  // before the loop ends
 
   // Puts settings in force. The plan that this returns is not published.

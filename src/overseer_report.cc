@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <ctime>
 
+#include "health/forecast.h"
+#include "routing/seconds.h"
 #include "src/overseer_pool.h"
 
 namespace limpet {
@@ -115,6 +117,20 @@ status::BackendReport Overseer::report_backend(const Pool& pool, routing::Slot s
   out.requests = status::requests_at(pool.meters, slot);
   out.last_check = pool.backends[slot].last_check;
   if (judge.state() == routing::BackendState::draining) out.drain = report_drain(pool, slot);
+  return out;
+}
+
+status::DrainReport Overseer::report_drain(const Pool& pool, routing::Slot slot) const {
+  const health::Judge& judge = (*pool.health)[slot];
+  status::DrainReport out;
+  out.began_with = pool.backends[slot].drain_began_with;
+  out.deadline = unix_at(judge.drain_deadline().value_or(now()));
+  const health::Horizon horizon{.now = unix_seconds(),
+                                .deadline = static_cast<uint32_t>(out.deadline),
+                                .idle_timeout = routing::whole_seconds(pool.settings->idle_timeout),
+                                .unreturned_timeout = routing::whole_seconds(pool.settings->unreturned_timeout)};
+  const auto history = health::History::from(pool.table().census(), pool.table().pauses());
+  out.forecast = health::forecast(history, pool.table().sessions_at(slot), horizon);
   return out;
 }
 

@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace limpet::net {
@@ -22,27 +23,43 @@ struct Resolver::Name {
   std::string text;
   Resolver* resolver = nullptr;
   uv_getaddrinfo_t request{};
+  bool wanted = true;
   bool asking = false;
   bool failing = false;
 };
 
-Resolver::Resolver(uv_loop_t* loop, const std::vector<std::string>& names) {
+Resolver::Resolver() = default;
+
+void Resolver::start(uv_loop_t* loop, const std::vector<std::string>& names) {
   for (const std::string& text : names) {
-    auto name = std::make_unique<Name>();
-    name->text = text;
-    name->resolver = this;
-    name->request.data = name.get();
     addrinfo* found = nullptr;
     const int status = getaddrinfo(text.c_str(), nullptr, &kHints, &found);
-    take(*name, status == 0 ? 0 : UV_EAI_NONAME, found);
+    take(*add(text), status == 0 ? 0 : UV_EAI_NONAME, found);
     if (found != nullptr) freeaddrinfo(found);
-    names_.push_back(std::move(name));
   }
   uv_timer_init(loop, &timer_);
   timer_.data = this;
-  if (names_.empty()) return;
   uv_timer_start(
       &timer_, [](uv_timer_t* timer) { static_cast<Resolver*>(timer->data)->refresh(); }, kRefresh, kRefresh);
+}
+
+Resolver::Name* Resolver::add(const std::string& text) {
+  Name* const name = names_.emplace_back(std::make_unique<Name>()).get();
+  name->text = text;
+  name->resolver = this;
+  name->request.data = name;
+  return name;
+}
+
+void Resolver::watch(const std::vector<std::string>& names) {
+  for (const auto& name : names_) name->wanted = false;
+  for (const std::string& text : names) {
+    const auto known =
+        std::find_if(names_.begin(), names_.end(), [&](const auto& name) { return name->text == text; });
+    Name* const name = known == names_.end() ? add(text) : known->get();
+    name->wanted = true;
+    if (known == names_.end()) ask(*name);
+  }
 }
 
 Resolver::~Resolver() = default;
@@ -56,16 +73,18 @@ void Resolver::close() {
 
 void Resolver::refresh() {
   for (auto& name : names_) {
-    if (name->asking) continue;
-    const auto on_found = [](uv_getaddrinfo_t* request, int status, addrinfo* found) {
-      Name& asked = *static_cast<Name*>(request->data);
-      asked.asking = false;
-      if (status != UV_ECANCELED) asked.resolver->take(asked, status, found);
-      uv_freeaddrinfo(found);
-    };
-    name->asking =
-        uv_getaddrinfo(timer_.loop, &name->request, on_found, name->text.c_str(), nullptr, &kHints) == 0;
+    if (name->wanted && !name->asking) ask(*name);
   }
+}
+
+void Resolver::ask(Name& name) {
+  const auto on_found = [](uv_getaddrinfo_t* request, int status, addrinfo* found) {
+    Name& asked = *static_cast<Name*>(request->data);
+    asked.asking = false;
+    if (status != UV_ECANCELED) asked.resolver->take(asked, status, found);
+    uv_freeaddrinfo(found);
+  };
+  name.asking = uv_getaddrinfo(timer_.loop, &name.request, on_found, name.text.c_str(), nullptr, &kHints) == 0;
 }
 
 // A name that cannot be resolved now keeps the addresses it had.

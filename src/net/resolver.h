@@ -18,9 +18,8 @@ class Resolver {
  public:
   static constexpr uint64_t kRefresh = 10'000;  // milliseconds
 
-  // Looks every name up once, waiting for the answers. One that fails is said in the log and tried again.
-  Resolver(uv_loop_t* loop, const std::vector<std::string>& names);
-  ~Resolver();
+  Resolver();
+  ~Resolver();  // after the loop: that runs what close() cancelled to its end
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
@@ -28,11 +27,17 @@ class Resolver {
   // there is none.
   bool find(const std::string& name, unsigned index, uint16_t port, sockaddr_storage& out) const;
 
+  // Looks every name up once, waiting for the answers. One that fails is said in the log and tried again.
+  void start(uv_loop_t* loop, const std::vector<std::string>& names);
+  // These names from now on; of those that are new the answers come later.
+  void watch(const std::vector<std::string>& names);
   void close();  // before the loop ends
 
  private:
   struct Name;
+  Name* add(const std::string& text);
   void refresh();
+  void ask(Name& name);
   void take(Name& name, int status, addrinfo* found);
 
   std::vector<std::unique_ptr<Name>> names_;
