@@ -83,8 +83,8 @@ void ProbeAnswer::take_body(std::string_view bytes) {
   }
   if (found_ && !verdict_) verdict_ = {Kind::pass, ""};
   if (fault) return fail(std::string("the answer is not valid HTTP: ") + fault.what);
-  if (stage_ == Stage::over) return fail("the body does not contain the text");
-  if (body_bytes_ >= kMostBody) fail("the first 64 KiB of the body do not contain the text");
+  if (body_bytes_ > kMostBody) return fail("the first 64 KiB of the body do not contain the text");
+  if (stage_ == Stage::over) fail("the body does not contain the text");
 }
 
 void ProbeAnswer::on_body(std::string_view piece) {
