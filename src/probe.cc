@@ -43,6 +43,7 @@ void Probe::start(const conf::Address& address, const conf::HealthCheck& check, 
   done_ = done;
   token_ = token;
   began_ = std::chrono::steady_clock::now();
+  overdue_ = false;
   attempt_ = 0;
   dial_error_ = 0;
   const bool dialled = dial_next();
@@ -151,7 +152,12 @@ void Probe::on_broken(int error) {
   fail(phase_ == Phase::handshake ? "TLS handshake failed: " + reason : reason);
 }
 
-void Probe::on_deadline() { fail(phase_ == Phase::refused ? dial_failure() : timeout_detail()); }
+void Probe::on_deadline() {
+  if (phase_ == Phase::refused) return fail(dial_failure());
+  if (overdue_) return fail(timeout_detail());
+  overdue_ = true;
+  deadline_.set(loop_.deadlines().now() + kGrace);
+}
 
 std::string Probe::timeout_detail() const {
   const std::string within = " within " + conf::duration_text(check_.timeout);

@@ -54,6 +54,9 @@ class Probe final : net::StreamOwner, net::DeadlineOwner {
   void cancel();  // no on_probed() follows
 
  private:
+  // One turn of the loop more than the timeout: what came while the loop was busy with something else counts.
+  static constexpr net::Millis kGrace = 1;
+
   enum class Phase : uint8_t { idle, refused, connecting, handshake, answer };
 
   void on_connected() override;
@@ -85,6 +88,7 @@ class Probe final : net::StreamOwner, net::DeadlineOwner {
   uint64_t token_ = 0;
   std::chrono::steady_clock::time_point began_;
   Phase phase_ = Phase::idle;
+  bool overdue_ = false;
   unsigned attempt_ = 0;  // of the address' addresses
   int dial_error_ = 0;    // of the last attempt; 0: there was none
   net::StreamPtr stream_;
