@@ -26,11 +26,62 @@ void check_secrets(const Secrets& secrets, Findings& findings) {
   refuse_repeats(placed, "each key once", findings);
 }
 
+bool is_loopback(const Address& address) {
+  const auto ip = IpAddress::parse(address.host);
+  return ip && (Cidr::parse("127.0.0.0/8")->contains(*ip) || *ip == IpAddress::parse("::1"));
+}
+
+// Whether a connection to the one may reach the other.
+bool overlap(const Address& a, const Address& b) {
+  const auto is_any = [](const Address& address) {
+    return address.host == "*" || address.host == "0.0.0.0" || address.host == "::";
+  };
+  return a.port == b.port && a.port != 0 && (a.host == b.host || is_any(a) || is_any(b));
+}
+
+void check_status_token(const Status& status, Findings& findings) {
+  const bool token = findings.given("status.token"), token_file = findings.given("status.token_file");
+  if (token && token_file)
+    findings.fault("status.token_file", "has no effect beside `token`, accepted: either of the two");
+  if (findings.broken("status.address")) return;
+  if (status.address) {
+    if (token || token_file || is_loopback(*status.address)) return;
+    findings.fault(
+        "status.address",
+        "lets whoever gets there drain backends, accepted: a loopback address, or with a `token` or "
+        "`token_file`");
+    return;
+  }
+  for (const char* key : {"status.token", "status.token_file"}) {
+    if (!findings.given(key) || findings.broken(key)) continue;
+    findings.fault(key, "has no effect while `status.address` is \"off\", accepted: only with an address");
+  }
+}
+
+void check_status_address(const Settings& settings, Findings& findings) {
+  if (!settings.status.address || findings.broken("status.address")) return;
+  const bool is_said = findings.given("status.address");
+  for (size_t i = 0; i < settings.listeners.size(); ++i) {
+    const std::string path = indexed("listener", i) + ".address";
+    if (findings.broken(path) || !overlap(settings.listeners[i].address, *settings.status.address)) continue;
+    if (is_said) {
+      findings.fault("status.address", "is taken by " + path + " in line " +
+                                           std::to_string(findings.position(path).line) +
+                                           ", accepted: an address of its own");
+      return;
+    }
+    findings.fault(path, "is taken by `status.address`, " + settings.status.address->text() +
+                             " by default, accepted: another address for one of the two");
+  }
+}
+
 }  // namespace
 
 void check_effects(const Settings& settings, Findings& findings) {
   const auto given = [&](const std::string& path) { return findings.given(path) && !findings.broken(path); };
   check_secrets(settings.secrets, findings);
+  check_status_token(settings.status, findings);
+  check_status_address(settings, findings);
   const Limits& limits = settings.limits;
   if (given("limits.target") && limits.target > limits.head && !findings.broken("limits.head")) {
     findings.fault("limits.target",

@@ -46,6 +46,25 @@ void check_listeners(const Settings& settings, Findings& findings) {
   refuse_repeats(addresses, "each address once", findings);
 }
 
+// Where a pool has one backend only, there is nobody to name: check_pools says so.
+void check_backups(const std::string& list, const std::vector<Backend>& backends, Findings& findings) {
+  if (backends.size() < 2) return;
+  const auto names =
+      values_of(list, backends, "name", findings, [](const Backend& each) { return each.name; });
+  for (size_t i = 0; i < backends.size(); ++i) {
+    const std::string& backup = backends[i].backup;
+    const std::string row = indexed(list, i), path = row + ".backup";
+    if (backup.empty() || findings.broken(path)) continue;
+    auto others = names;
+    std::erase_if(others, [&](const Placed& each) { return each.path == row + ".name"; });
+    if (others.size() < names.size() && backup == backends[i].name) {
+      findings.fault(path, "is the backend itself, accepted: another backend of the pool");
+    } else {
+      check_reference(path, backup, "other backend of the pool", others, backends.size() - 1, findings);
+    }
+  }
+}
+
 }  // namespace
 
 void refuse_repeats(const std::vector<Placed>& values, std::string_view accepted, Findings& findings) {
@@ -70,6 +89,7 @@ void check_names(const Settings& settings, Findings& findings) {
     const std::string list = indexed("pool", i) + ".backend";
     refuse_repeats(values_of(list, settings.pools[i].backends, "name", findings, name),
                    "each name once in a pool", findings);
+    check_backups(list, settings.pools[i].backends, findings);
   }
   check_listeners(settings, findings);
 

@@ -1,4 +1,4 @@
-// What a pool says about its affinity, its cookie and its backends fits together.
+// What a pool says about its affinity, its cookie, its failover and its backends fits together.
 #include <strings.h>
 
 #include <algorithm>
@@ -102,6 +102,31 @@ void check_cookie(const Subject& subject) {
   }
 }
 
+void check_failover(const Subject& subject) {
+  const Pool& pool = subject.pool;
+  if (pool.failover == Failover::refuse && pool.failback == Failback::go_home) {
+    subject.fault(
+        "failback",
+        "has no effect, for no session leaves its backend, accepted: only with failover = \"move\"");
+  }
+  if (pool.storage == Storage::backup && pool.backends.size() == 1)
+    subject.fault("storage", "is \"backup\" with one backend, accepted: only with two or more");
+  for (size_t i = 0; pool.storage != Storage::backup && i < pool.backends.size(); ++i) {
+    const std::string key = indexed("backend", i) + ".backup";
+    if (pool.backends[i].backup.empty() || !subject.sound(key) || !subject.sound("storage")) continue;
+    subject.fault(key, "has no effect, accepted: only with storage = \"backup\"");
+  }
+}
+
+void check_stateless_paths(const Subject& subject) {
+  std::vector<Placed> placed;
+  for (size_t i = 0; i < subject.pool.stateless_paths.size(); ++i) {
+    const std::string key = indexed("stateless_paths", i);
+    if (subject.sound(key)) placed.push_back({subject.at(key), subject.pool.stateless_paths[i]});
+  }
+  refuse_repeats(placed, "each path once", subject.findings);
+}
+
 void check_weights(const Subject& subject) {
   const auto& backends = subject.pool.backends;
   if (backends.empty()) return;
@@ -119,6 +144,8 @@ void check_pools(const Settings& settings, Findings& findings) {
     check_affinity(subject);
     check_session_id(subject);
     check_cookie(subject);
+    check_failover(subject);
+    check_stateless_paths(subject);
     check_weights(subject);
   }
 }

@@ -15,12 +15,21 @@ namespace limpet::conf {
 
 void check_names(const Settings& settings, Findings& findings);    // unique, and references resolve
 void check_routing(const Settings& settings, Findings& findings);  // every pool is reached, by one route each
-void check_pools(const Settings& settings, Findings& findings);    // affinity, cookies, weights
-void check_effects(const Settings& settings, Findings& findings);  // secrets, limits, log
+void check_pools(const Settings& settings, Findings& findings);    // affinity, cookies, backups, weights
+void check_health(const Settings& settings, Findings& findings);   // checks, and what requests tell
+void check_effects(const Settings& settings, Findings& findings);  // secrets, status, limits, log
 
 inline std::string indexed(std::string_view list, size_t index) {
   return std::string(list) + "[" + std::to_string(index) + "]";
 }
+
+// A check's times that cannot be longer than its interval.
+struct WithinInterval {
+  const char* key;
+  Duration HealthCheck::*span;
+};
+inline constexpr WithinInterval kWithinInterval[] = {{"fast_interval", &HealthCheck::fast_interval},
+                                                     {"timeout", &HealthCheck::timeout}};
 
 // A value, and the key that it stands at. Values that are not to be compared are left out by the caller.
 struct Placed {

@@ -3,12 +3,16 @@
 #include <strings.h>
 
 #include <algorithm>
+#include <charconv>
+#include <optional>
 
 namespace limpet::conf {
 namespace {
 
 constexpr size_t kMostNameSize = 64;
 constexpr size_t kSecretSize = 32;
+constexpr size_t kMostBodyText = 1024;
+constexpr uint16_t kLeastStatus = 100, kMostStatus = 599;  // RFC 9110, section 15
 
 bool is_alphanumeric(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -36,6 +40,14 @@ bool is_parameter_name(std::string_view text) {
     return is_alphanumeric(c) || std::string_view("-._~!$'()*+,:@%").find(c) != std::string_view::npos;
   };
   return !text.empty() && std::all_of(text.begin(), text.end(), allowed);
+}
+
+std::optional<uint16_t> parse_status(std::string_view digits) {
+  uint16_t code = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), code);
+  if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
+  if (code < kLeastStatus || code > kMostStatus) return std::nullopt;
+  return code;
 }
 
 int hex_digit(char c) {
@@ -119,10 +131,34 @@ Parsed<std::string> parse_secret(std::string_view text) {
   return bytes;
 }
 
+Parsed<std::string> parse_status_token(std::string_view text) {
+  const auto allowed = [](char c) { return is_printable_ascii(c) && c != ' '; };
+  if (text.size() < Status::kLeastToken) return Parsed<std::string>::wrong("is too short to be safe");
+  if (!std::all_of(text.begin(), text.end(), allowed))
+    return Parsed<std::string>::wrong("holds a space or what is not printable ASCII");
+  return std::string(text);
+}
+
 Parsed<std::string> parse_file_name(std::string_view text) {
   if (text.empty()) return Parsed<std::string>::wrong("is empty");
   if (text.find('\0') != text.npos) return Parsed<std::string>::wrong("holds a zero byte");
   return std::string(text);
+}
+
+Parsed<std::string> parse_body_text(std::string_view text) {
+  if (text.size() > kMostBodyText) return Parsed<std::string>::wrong("is too long");
+  return std::string(text);
+}
+
+Parsed<StatusRange> parse_status_range(std::string_view text) {
+  using Wrong = Parsed<StatusRange>;
+  const size_t dash = text.find('-');
+  const auto from = parse_status(text.substr(0, dash));
+  const auto to = dash == text.npos ? from : parse_status(text.substr(dash + 1));
+  if (!from || !to)
+    return Wrong::wrong(dash == text.npos ? "is not a status code" : "is not a range of status codes");
+  if (*from > *to) return Wrong::wrong("ends before it begins");
+  return StatusRange{*from, *to};
 }
 
 }  // namespace limpet::conf

@@ -31,6 +31,22 @@ uint32_t overlong_line(std::string_view text) {
   return 0;
 }
 
+// What nobody said of a check's times is at most its interval.
+void fit_into_intervals(Pool& pool, const std::string& path, const Findings& findings) {
+  const std::string of_pool = path + ".health.";
+  for (const auto& [key, span] : kWithinInterval) {
+    const auto fit = [span = span](HealthCheck& check) {
+      check.*span = std::min(check.*span, check.interval);
+    };
+    if (findings.given(of_pool + key)) continue;
+    fit(pool.health);
+    for (size_t i = 0; i < pool.backends.size(); ++i) {
+      const std::string of_backend = indexed(path + ".backend", i) + ".health.";
+      if (!findings.given(of_backend + key)) fit(pool.backends[i].health);
+    }
+  }
+}
+
 // Fills what follows from the rest.
 void complete(Settings& settings, const std::filesystem::path& file, Findings& findings) {
   const auto beside = [&](const std::filesystem::path& path) { return (file.parent_path() / path).string(); };
@@ -43,6 +59,9 @@ void complete(Settings& settings, const std::filesystem::path& file, Findings& f
   } else if (secrets.keys.empty()) {
     secrets.key_file = std::filesystem::path(file).replace_extension(".keys").string();
   }
+  if (!settings.status.token_file.empty()) settings.status.token_file = beside(settings.status.token_file);
+  for (size_t i = 0; i < settings.pools.size(); ++i)
+    fit_into_intervals(settings.pools[i], indexed("pool", i), findings);
   if (settings.listeners.size() == 1 && !findings.given("listener[0].name")) {
     settings.listeners[0].name = settings.listeners[0].address.text();
   }
@@ -86,6 +105,7 @@ std::variant<Settings, Faults> load_text(std::string_view text, const std::strin
   check_names(settings, findings);
   check_routing(settings, findings);
   check_pools(settings, findings);
+  check_health(settings, findings);
   check_effects(settings, findings);
   if (!findings.none()) return findings.take();
   return settings;

@@ -34,6 +34,12 @@ bool is_host_name(std::string_view text) {
   return !std::all_of(label.begin(), label.end(), is_digit);
 }
 
+// RFC 3986, section 3.3, and '/'.
+bool is_path_character(char c) {
+  return is_letter(c) || is_digit(c) ||
+         std::string_view("/-._~%!$&'()*+,;=:@").find(c) != std::string_view::npos;
+}
+
 std::string lower_case(std::string_view text) {
   std::string out(text);
   for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
@@ -84,10 +90,17 @@ Parsed<Address> parse_listener_address(std::string_view text) {
   if (address->host.empty()) return Wrong::wrong("has no address before its port");
   if (lower_case(address->host) == "localhost") {
     return Wrong::wrong(
-        "is a name that may stand for several addresses; write \"127.0.0.1\", \"[::1]\" or both as two "
-        "listeners");
+        "is a name that may stand for several addresses; write the one that is meant, \"127.0.0.1\" or "
+        "\"[::1]\"");
   }
   return Wrong::wrong("is not an IP address and a port");
+}
+
+Parsed<std::optional<Address>> parse_status_address(std::string_view text) {
+  if (text == "off") return std::optional<Address>();
+  Parsed<Address> parsed = parse_listener_address(text);
+  if (!parsed.value()) return Parsed<std::optional<Address>>::wrong(parsed.what());
+  return std::optional(std::move(*parsed.value()));
 }
 
 Parsed<Address> parse_backend_address(std::string_view text) {
@@ -151,12 +164,9 @@ Parsed<std::string> parse_route_host(std::string_view text) {
 
 Parsed<std::string> parse_route_path(std::string_view text) {
   using Wrong = Parsed<std::string>;
-  const auto allowed = [](char c) {  // RFC 3986, section 3.3, and '/'
-    return is_letter(c) || is_digit(c) ||
-           std::string_view("/-._~%!$&'()*+,;=:@").find(c) != std::string_view::npos;
-  };
   if (!text.starts_with('/')) return Wrong::wrong("does not begin with \"/\"");
-  if (!std::all_of(text.begin(), text.end(), allowed)) return Wrong::wrong("holds what a path cannot");
+  if (!std::all_of(text.begin(), text.end(), is_path_character))
+    return Wrong::wrong("holds what a path cannot");
   if (text.size() > 1 && text.ends_with('/')) text.remove_suffix(1);
   return std::string(text);
 }
@@ -167,6 +177,28 @@ Parsed<std::string> parse_domain(std::string_view text) {
     return Parsed<std::string>::wrong("begins with a dot; names below are included without it");
   if (!is_host_name(text)) return Parsed<std::string>::wrong("is not a host name");
   return lower_case(text);
+}
+
+Parsed<std::string> parse_check_host(std::string_view text) {
+  if (text.empty()) return std::string();
+  const size_t colon = text.ends_with(']') ? text.npos : text.rfind(':');
+  const std::string_view host = text.substr(0, colon);
+  const bool has_good_port = colon == text.npos || parse_port(text.substr(colon + 1));
+  const bool is_literal = host.starts_with('[') && host.ends_with(']') && host.find(':') != host.npos &&
+                          IpAddress::parse(host.substr(1, host.size() - 2));
+  const bool is_v4 = host.find(':') == host.npos && IpAddress::parse(host);
+  if (!has_good_port || !(is_literal || is_v4 || is_host_name(host)))
+    return Parsed<std::string>::wrong("is not a host, with or without a port");
+  return std::string(text);
+}
+
+// RFC 9112, section 3.2.1: origin-form.
+Parsed<std::string> parse_check_path(std::string_view text) {
+  const auto allowed = [](char c) { return is_path_character(c) || c == '?'; };
+  if (!text.starts_with('/')) return Parsed<std::string>::wrong("does not begin with \"/\"");
+  if (!std::all_of(text.begin(), text.end(), allowed))
+    return Parsed<std::string>::wrong("holds what a path or a query cannot");
+  return std::string(text);
 }
 
 }  // namespace limpet::conf

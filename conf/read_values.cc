@@ -60,9 +60,18 @@ void Span::operator()(const At& at, Duration& out) const {
 
 void Secret::operator()(const At& at, std::string& out) const {
   if (at.value.kind != Value::Kind::string) return at.wrong_type(accepted());
-  Parsed<std::string> parsed = parse_secret(at.value.string);
+  Parsed<std::string> parsed = parse(at.value.string);
   if (!parsed.value()) return at.fault(parsed.what(), accepted());
   out = std::move(*parsed.value());
+}
+
+void StatusCodes::operator()(const At& at, StatusRange& out) const {
+  const bool is_integer = at.value.kind == Value::Kind::integer;
+  if (!is_integer && at.value.kind != Value::Kind::string) return at.wrong_type(accepted());
+  const std::string text = is_integer ? std::to_string(at.value.integer) : at.value.string;
+  Parsed<StatusRange> parsed = parse_status_range(text);
+  if (!parsed.value()) return at.fault(quoted(text) + " " + parsed.what(), accepted());
+  out = *parsed.value();
 }
 
 }  // namespace limpet::conf

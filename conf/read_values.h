@@ -92,10 +92,19 @@ struct Text {
   }
 };
 
-// 64 hexadecimal digits, as 32 bytes. Its faults never show the value.
+// A text that `parse` understands. Its faults never show the value.
 struct Secret {
-  std::string accepted() const { return "64 hexadecimal digits, as from `openssl rand -hex 32`"; }
+  Parsed<std::string> (*parse)(std::string_view);
+  std::string_view what;
+
+  std::string accepted() const { return std::string(what); }
   void operator()(const At& at, std::string& out) const;
+};
+
+// One HTTP status code or a range of them: 204, "204" or "200-399".
+struct StatusCodes {
+  std::string accepted() const { return "a status code from 100 to 599, 204, or a range, \"200-399\""; }
+  void operator()(const At& at, StatusRange& out) const;
 };
 
 // What `item` reads, alone or in a list of at least one.

@@ -70,26 +70,26 @@ std::vector<std::string> dotted(const Keys<Row>& keys) {
 void report_unknown_key(const Entry& entry, const std::string& prefix, const std::vector<std::string>& known,
                         Findings& findings);
 
+// Keys are read in the order of the list, wherever the file has them: one may build on those before it.
 template <class Row>
 void read_table(const At& at, const Keys<Row>& keys, Row& row) {
   const std::string prefix = at.path.empty() ? "" : at.path + ".";
+  const std::vector<Entry>& entries = at.value.entries;
   std::vector<std::string> names;
   for (const auto& key : keys) names.emplace_back(key.name);
 
-  for (const Entry& entry : at.value.entries) {
-    const auto key =
-        std::find_if(keys.begin(), keys.end(), [&](const auto& known) { return known.name == entry.key; });
-    if (key == keys.end()) {
-      report_unknown_key(entry, prefix, names, at.findings);
-      continue;
-    }
-    const std::string path = prefix + entry.key;
-    at.findings.record(path, entry.value.at);
-    key->read({entry.value, path, at.findings}, row);
+  for (const Entry& entry : entries) {
+    if (std::find(names.begin(), names.end(), entry.key) != names.end()) continue;
+    report_unknown_key(entry, prefix, names, at.findings);
   }
   for (const auto& key : keys) {
     const std::string path = prefix + std::string(key.name);
-    if (key.need == Need::required && !at.findings.given(path)) {
+    const auto entry = std::find_if(entries.begin(), entries.end(),
+                                    [&](const Entry& given) { return given.key == key.name; });
+    if (entry != entries.end()) {
+      at.findings.record(path, entry->value.at);
+      key.read({entry->value, path, at.findings}, row);
+    } else if (key.need == Need::required) {
       at.findings.fault(path, "is missing, accepted: " + key.accepted);
     }
   }
@@ -139,18 +139,22 @@ struct Tables {
 
   std::string accepted() const { return "at least one [[" + std::string(header) + "]]"; }
   std::vector<std::string> keys() const { return dotted(rows); }
-  void operator()(const At& at, std::vector<Row>& out) const {
+  void operator()(const At& at, std::vector<Row>& out) const { read(at, out, {}); }
+  // Every row begins as `initial`.
+  void read(const At& at, std::vector<Row>& out, const Row& initial) const {
     if (at.value.kind != Value::Kind::list) return at.wrong_type(accepted());
     if (at.value.items.empty()) return at.fault("is empty", accepted());
     struct Each {
       const Tables& tables;
+      const Row& initial;
       std::string accepted() const { return tables.accepted(); }
       void operator()(const At& row_at, Row& row) const {
+        row = initial;
         if (row_at.value.kind != Value::Kind::table) return row_at.wrong_type(accepted());
         read_table(row_at, tables.rows, row);
       }
     };
-    List<Each>{Each{*this}, ""}(at, out);
+    List<Each>{Each{*this, initial}, ""}(at, out);
   }
 };
 

@@ -18,9 +18,18 @@ constexpr size_t kMostSecretKeys = 8;             // each one is tried on a toke
 constexpr Span kWait = {1ms, 24h};
 constexpr Span kSessionLife = {1s, 365 * 24h};
 
+// Checks more often would be a load of their own, and times are kept to some 10 ms.
+constexpr Span kCheckWait = {10ms, 24h};
+constexpr int64_t kMostInSuccession = 1000;
+constexpr int64_t kMostFailures = 1'000'000;  // of requests; each is remembered until the window is over
+
 const Text<std::string> kName = {parse_name, "1 to 64 letters, digits, \".\", \"_\" and \"-\""};
 const Text<std::string> kFileName = {parse_file_name,
                                      "a file's path, relative to this file's folder or absolute"};
+
+const Secret kSecret = {parse_secret, "64 hexadecimal digits, as from `openssl rand -hex 32`"};
+const Text<std::string> kPath = {parse_route_path, "a path that begins with \"/\""};
+const List<StatusCodes> kStatusCodes = {{}, "a list"};
 
 const Keys<Log>& log_keys() {
   static const Keys<Log> keys = {
@@ -41,8 +50,8 @@ const Keys<Log>& log_keys() {
 
 const Keys<Secrets>& secrets_keys() {
   static const Keys<Secrets> keys = {
-      key("keys", &Secrets::keys, List<Secret>{{}, "a list of at most 8", kMostSecretKeys}),
-      key("hash_secret", &Secrets::hash_secret, Secret{}),
+      key("keys", &Secrets::keys, List<Secret>{kSecret, "a list of at most 8", kMostSecretKeys}),
+      key("hash_secret", &Secrets::hash_secret, kSecret),
       key("key_file", &Secrets::key_file, kFileName),
   };
   return keys;
@@ -63,6 +72,21 @@ const Keys<ClientTimeouts>& client_timeouts_keys() {
       key("idle", &ClientTimeouts::idle, kWait),
       key("head", &ClientTimeouts::head, kWait),
       key("body", &ClientTimeouts::body, kWait),
+  };
+  return keys;
+}
+
+const Keys<Status>& status_keys() {
+  static const Keys<Status> keys = {
+      key("address", &Status::address,
+          Text<std::optional<Address>>{parse_status_address,
+                                       "an IP address and a port, \"127.0.0.1:9180\", \"[::1]:9180\", or "
+                                       "\"*:9180\" for all addresses, or \"off\""}),
+      key("token", &Status::token,
+          Secret{parse_status_token,
+                 "at least 16 characters of printable ASCII without spaces, as from "
+                 "`openssl rand -hex 32`"}),
+      key("token_file", &Status::token_file, kFileName),
   };
   return keys;
 }
@@ -98,7 +122,7 @@ const Keys<Route>& route_keys() {
       key("host", &Route::host,
           Text<std::string>{parse_route_host,
                             "a host name, \"shop.example.com\", or every name below one, \"*.example.com\""}),
-      key("path", &Route::path, Text<std::string>{parse_route_path, "a path that begins with \"/\""}),
+      key("path", &Route::path, kPath),
       key("pool", &Route::pool, Text<std::string>{parse_reference, "a pool's name"}, Need::required),
   };
   return keys;
@@ -160,6 +184,44 @@ const Keys<PoolTimeouts>& pool_timeouts_keys() {
   return keys;
 }
 
+const Keys<HealthCheck>& health_keys() {
+  static const Keys<HealthCheck> keys = {
+      key("check", &HealthCheck::kind,
+          Word<HealthCheck::Kind>{{{"none", HealthCheck::Kind::none},
+                                   {"tcp", HealthCheck::Kind::tcp},
+                                   {"http", HealthCheck::Kind::http}}}),
+      key("method", &HealthCheck::method,
+          Word<std::string>{{{"GET", "GET"}, {"HEAD", "HEAD"}, {"OPTIONS", "OPTIONS"}, {"POST", "POST"}}}),
+      key("path", &HealthCheck::path,
+          Text<std::string>{parse_check_path, "a path that begins with \"/\", with or without a query"}),
+      key("host", &HealthCheck::host,
+          Text<std::string>{parse_check_host,
+                            "a host, \"shop.example.com\" or \"shop.example.com:8443\", or \"\" for the "
+                            "backend's address"}),
+      key("status", &HealthCheck::status, kStatusCodes),
+      key("body", &HealthCheck::body, Text<std::string>{parse_body_text, "a text of at most 1024 bytes"}),
+      key("drain_status", &HealthCheck::drain_status, kStatusCodes),
+      key("port", &HealthCheck::port, Integer{0, 65535}),
+      key("tls", &HealthCheck::tls, Boolean{}),
+      key("interval", &HealthCheck::interval, kCheckWait),
+      key("fast_interval", &HealthCheck::fast_interval, kCheckWait),
+      key("timeout", &HealthCheck::timeout, kCheckWait),
+      key("rise", &HealthCheck::rise, Integer{1, kMostInSuccession}),
+      key("fall", &HealthCheck::fall, Integer{1, kMostInSuccession}),
+  };
+  return keys;
+}
+
+const Keys<PassiveHealth>& passive_keys() {
+  static const Keys<PassiveHealth> keys = {
+      key("failures", &PassiveHealth::failures, Integer{0, kMostFailures}),
+      key("window", &PassiveHealth::window, kWait),
+      key("status", &PassiveHealth::status, kStatusCodes),
+      key("max_down_percent", &PassiveHealth::max_down_percent, Integer{0, 100}),
+  };
+  return keys;
+}
+
 const Keys<Backend>& backend_keys() {
   static const Keys<Backend> keys = {
       key("name", &Backend::name, kName, Need::required),
@@ -170,8 +232,24 @@ const Keys<Backend>& backend_keys() {
           Need::required),
       key("weight", &Backend::weight, Integer{0, 65535}),
       key("max_sessions", &Backend::max_sessions, Integer{0, std::numeric_limits<uint32_t>::max()}),
+      key("backup", &Backend::backup,
+          Text<std::string>{parse_reference,
+                            "another backend's name, or \"\" for the next in rendezvous order"}),
+      key("health", &Backend::health, Table<HealthCheck>{health_keys(), "pool.backend.health"}),
   };
   return keys;
+}
+
+// Their checks begin as the pool's, which has been read before them.
+Key<Pool> backends_key() {
+  const Tables<Backend> reader = {backend_keys(), "pool.backend"};
+  Key<Pool> made = key("backend", &Pool::backends, reader, Need::required);
+  made.read = [reader](const At& at, Pool& pool) {
+    Backend initial;
+    initial.health = pool.health;
+    reader.read(at, pool.backends, initial);
+  };
+  return made;
 }
 
 const Keys<Pool>& pool_keys() {
@@ -193,15 +271,22 @@ const Keys<Pool>& pool_keys() {
                            {"random-two", Placement::random_two}}}),
       key("failover", &Pool::failover,
           Word<Failover>{{{"move", Failover::move}, {"refuse", Failover::refuse}}}),
+      key("failback", &Pool::failback,
+          Word<Failback>{{{"stay", Failback::stay}, {"return", Failback::go_home}}}),
+      key("stateless_paths", &Pool::stateless_paths, List<Text<std::string>>{kPath, "a list"}),
       key("patience", &Pool::patience, Span{0s, 1h}),
       key("idle_timeout", &Pool::idle_timeout, kSessionLife),
       key("unreturned_timeout", &Pool::unreturned_timeout, kSessionLife),
       key("max_sessions", &Pool::max_sessions, Integer{1, kMostSessions}),
+      key("slow_start", &Pool::slow_start, Span{0s, 24h}),
+      key("drain_timeout", &Pool::drain_timeout, Span{0s, kSessionLife.most}),
       key("ip", &Pool::ip, Table<IpAffinity>{ip_keys(), "pool.ip"}),
       key("cookie", &Pool::cookie, Table<CookieAffinity>{cookie_keys(), "pool.cookie"}),
       key("session_id", &Pool::session_id, Table<SessionIdAffinity>{session_id_keys(), "pool.session_id"}),
       key("timeouts", &Pool::timeouts, Table<PoolTimeouts>{pool_timeouts_keys(), "pool.timeouts"}),
-      key("backend", &Pool::backends, Tables<Backend>{backend_keys(), "pool.backend"}, Need::required),
+      key("health", &Pool::health, Table<HealthCheck>{health_keys(), "pool.health"}),
+      key("passive", &Pool::passive, Table<PassiveHealth>{passive_keys(), "pool.passive"}),
+      backends_key(),
   };
   return keys;
 }
@@ -217,6 +302,7 @@ const Keys<Settings>& settings_keys() {
       key("secrets", &Settings::secrets, Table<Secrets>{secrets_keys(), "secrets"}),
       key("limits", &Settings::limits, Table<Limits>{limits_keys(), "limits"}),
       key("timeouts", &Settings::timeouts, Table<ClientTimeouts>{client_timeouts_keys(), "timeouts"}),
+      key("status", &Settings::status, Table<Status>{status_keys(), "status"}),
       key("listener", &Settings::listeners, Tables<Listener>{listener_keys(), "listener"}, Need::required),
       key("route", &Settings::routes, Tables<Route>{route_keys(), "route"}),
       key("pool", &Settings::pools, Tables<Pool>{pool_keys(), "pool"}, Need::required),

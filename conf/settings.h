@@ -113,31 +113,33 @@ struct StatusRange {  // of HTTP status codes
 
 // How a backend is asked whether it can serve.
 struct HealthCheck {
+  // With none a backend is asked only while it is down because requests failed, by a plain connection.
   enum class Kind : uint8_t { none, tcp, http };
   Kind kind = Kind::none;
-  std::string method = "GET";
-  std::string path = "/";
-  std::string host;  // of the Host field; empty: the backend's address
-  std::vector<StatusRange> status = {{200, 399}};  // what passes
+  std::string method = "GET";                      // GET, HEAD, OPTIONS or POST
+  std::string path = "/";                          // with a query, if there is one
+  std::string host;                                // of the Host field; empty: the backend's address
+  std::vector<StatusRange> status = {{200, 399}};  // what passes; not empty
   std::string body;                                // a text that it has to contain; empty: any
-  std::vector<StatusRange> drain_status;           // what asks to be drained
+  std::vector<StatusRange> drain_status;           // what asks to be drained, also where it would pass
   uint16_t port = 0;                               // 0: the backend's own
   bool tls = false;
   Duration interval = 5s;
+  // At most the interval; where nobody says them they shrink with it.
   Duration fast_interval = 1s;  // while it is down, and until `rise` or `fall` is reached
-  Duration timeout = 2s;
-  uint32_t rise = 2;  // passes in succession until it is up
-  uint32_t fall = 3;  // failures in succession until it is down
+  Duration timeout = 2s;        // of the check as a whole
+  uint32_t rise = 2;            // passes in succession until it is up; not 0
+  uint32_t fall = 3;            // failures in succession until it is down; not 0
   bool operator==(const HealthCheck&) const = default;
 };
 
-// What requests tell about a backend's health: connections that fail, that are reset before an answer, or that
-// time out.
+// What requests tell about a backend's health: connections that fail, that are reset before an answer, or
+// that time out.
 struct PassiveHealth {
   uint32_t failures = 5;  // within the window until it is down; 0: never
   Duration window = 10s;
   std::vector<StatusRange> status;  // answers that count as failures
-  uint32_t max_down_percent = 50;   // of the pool's backends, on this evidence alone
+  uint32_t max_down_percent = 50;   // 0..100, of the pool's backends, on this evidence alone
   bool operator==(const PassiveHealth&) const = default;
 };
 
@@ -146,7 +148,7 @@ struct Backend {
   Address address;
   uint32_t weight = 100;      // 0..65535, relative; 0: no new sessions, its own only
   uint32_t max_sessions = 0;  // 0: no limit
-  std::string backup;         // the backend with a copy of its sessions; empty: the next in rendezvous order
+  std::string backup;         // with copies of its sessions; empty: the next in rendezvous order
   HealthCheck health;         // the pool's, but for what is said here
   bool operator==(const Backend&) const = default;
 };
@@ -169,7 +171,7 @@ struct Pool {
   Duration unreturned_timeout = 60s;  // the same until its client has come back once
   uint64_t max_sessions = 1'000'000;  // in the session table
   Duration slow_start = 0s;           // until a backend that came up has its whole share of new sessions
-  Duration drain_timeout = 1h;        // how long a draining backend keeps its sessions, and a down one its exchanges
+  Duration drain_timeout = 1h;        // until a drain's sessions, and a down one's exchanges, are cut
   PoolTimeouts timeouts;
   HealthCheck health;
   PassiveHealth passive;
@@ -218,10 +220,11 @@ struct Secrets {
 struct Status {
   static constexpr size_t kLeastToken = 16;  // characters
 
-  std::optional<Address> address = Address{Address::Kind::ip, "127.0.0.1", 9180};  // none: nowhere
+  // As a listener's; none: nowhere.
+  std::optional<Address> address = Address{Address::Kind::ip, "127.0.0.1", 9180};
   // For what changes anything; at most one of the two. Without it whoever can connect may; beyond loopback it
   // has to be there.
-  std::string token;
+  std::string token;       // printable ASCII without spaces
   std::string token_file;  // its first line
   bool operator==(const Status&) const = default;
 };

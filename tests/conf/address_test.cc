@@ -88,8 +88,8 @@ TEST_CASE("a listener's address that is none says what it lacks") {
 
 TEST_CASE("localhost is refused as a listener, with advice") {
   CHECK(wrong_listener("localhost:80") ==
-        "is a name that may stand for several addresses; write \"127.0.0.1\", \"[::1]\" or both as two "
-        "listeners");
+        "is a name that may stand for several addresses; write the one that is meant, \"127.0.0.1\" or "
+        "\"[::1]\"");
   CHECK(wrong_listener("LocalHost:80").starts_with("is a name that may stand for several addresses"));
 }
 

@@ -92,7 +92,8 @@ TEST_CASE("a secret that is none is told without being shown") {
 
 TEST_CASE("no fault of a file shows a secret, wherever it is broken") {
   const std::string secret = "f00dfacecafe123456789";
-  const std::string text = "[secrets]\nkeys = [\"" + secret + "\"]\nhash_secret = \"" + secret + "\"\n";
+  const std::string text = "[secrets]\nkeys = [\"" + secret + "\"]\nhash_secret = \"" + secret +
+                           "\"\n[status]\ntoken = \"" + secret + "\"\n";
   for (size_t i = 0; i < text.size(); ++i) {
     for (const char put : std::string("\"'=[]#\n x0")) {
       std::string broken = text;

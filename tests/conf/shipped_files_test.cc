@@ -4,6 +4,7 @@
 #include <fstream>
 #include <map>
 #include <random>
+#include <set>
 #include <sstream>
 
 #include "tests/conf/loading.h"
@@ -39,15 +40,29 @@ std::vector<std::string> shown_keys(const std::string& text) {
   return keys;
 }
 
+using Names = std::set<std::string>;
+
+// What stands below `table`, without its name; it is taken out of `keys`.
+Names taken_below(const std::string& table, Names& keys) {
+  Names out;
+  for (auto key = keys.begin(); key != keys.end();) {
+    const bool below = key->starts_with(table + ".");
+    if (below) out.insert(key->substr(table.size() + 1));
+    key = below ? keys.erase(key) : std::next(key);
+  }
+  return out;
+}
+
 TEST_CASE("limpet.toml shows every key that is known, and no other") {
-  const std::string text = read(kFolder + "limpet.toml");
-  auto shown = shown_keys(text);
-  std::sort(shown.begin(), shown.end());
-  shown.erase(std::unique(shown.begin(), shown.end()), shown.end());
-  auto known = known_keys();
-  std::sort(known.begin(), known.end());
-  CHECK(known.size() > 50);
+  const auto listed = shown_keys(read(kFolder + "limpet.toml")), all = known_keys();
+  Names shown(listed.begin(), listed.end()), known(all.begin(), all.end());
+  CHECK(known.size() > 80);
+  // A backend's check has the keys of its pool's, which are shown once.
+  const Names of_backend = taken_below("pool.backend.health", known);
+  taken_below("pool.backend.health", shown);
   CHECK(shown == known);
+  CHECK(of_backend == taken_below("pool.health", known));
+  CHECK(of_backend.contains("fall"));
 }
 
 TEST_CASE("limpet.toml has a comment above every key, the first time it stands there") {
@@ -89,7 +104,9 @@ TEST_CASE("limpet.toml says the defaults") {
   };
   Pool shop, api;
   shop.name = "shop";
+  shop.health.kind = HealthCheck::Kind::http;
   shop.backends = {backend("shop-1", 9001), backend("shop-2", 9002)};
+  for (Backend& each : shop.backends) each.health.kind = HealthCheck::Kind::http;
   api.name = "api";
   api.affinity = {AffinityKind::session_id, AffinityKind::ip};
   api.session_id.sources = {{SessionIdSource::Place::cookie, "JSESSIONID"},
@@ -117,6 +134,8 @@ TEST_CASE("quickstart.toml is three local backends behind one listener") {
   CHECK(read.listeners[0].address.text() == "127.0.0.1:8080");
   REQUIRE(read.pools.size() == 1);
   CHECK(read.pools[0].affinity == std::vector{AffinityKind::cookie});
+  CHECK(read.pools[0].health.kind == HealthCheck::Kind::http);
+  CHECK(read.pools[0].health.path == "/");
   REQUIRE(read.pools[0].backends.size() == 3);
   for (size_t i = 0; i < 3; ++i) {
     CHECK(read.pools[0].backends[i].name == std::string(1, static_cast<char>('a' + i)));
@@ -182,7 +201,14 @@ TEST_CASE("a damaged file gives settings that hold, or faults with a place and a
       REQUIRE(!settings->listeners.empty());
       REQUIRE(!settings->routes.empty());
       REQUIRE(!settings->pools.empty());
-      for (const Pool& pool : settings->pools) REQUIRE(!pool.backends.empty());
+      for (const Pool& pool : settings->pools) {
+        REQUIRE(!pool.backends.empty());
+        for (const Backend& backend : pool.backends) {
+          REQUIRE(backend.health.timeout <= backend.health.interval);
+          REQUIRE(backend.health.fast_interval <= backend.health.interval);
+          REQUIRE(!backend.health.status.empty());
+        }
+      }
       continue;
     }
     ++refused;

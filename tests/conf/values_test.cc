@@ -38,7 +38,8 @@ TEST_CASE("an unknown key is told the nearest one, wherever it stands") {
   CHECK(top("log.levle = \"info\"") == "f:1:5: log.levle: unknown key, did you mean `level`?");
   CHECK(faults(pool("afinity = \"ip\"")) == "f:2:1: pool[0].afinity: unknown key, did you mean `affinity`?");
   CHECK(faults(kBase + "wait = 1") ==
-        "f:9:1: pool[0].backend[0].wait: unknown key, accepted: `name`, `address`, `weight`, `max_sessions`");
+        "f:9:1: pool[0].backend[0].wait: unknown key, accepted: `name`, `address`, `weight`, `max_sessions`, "
+        "`backup`, `health`");
 }
 
 TEST_CASE("an unknown key that is near none is told all of its table") {
@@ -173,7 +174,9 @@ TEST_CASE("an unknown word is told the nearest, and all that are accepted") {
 TEST_CASE("every word stands for its own value") {
   const auto in_pool = [](const std::string& lines) { return loaded(pool(lines)).pools[0]; };
   CHECK(in_pool("storage = \"local\"").storage == Storage::local);
-  CHECK(in_pool("storage = \"backup\"").storage == Storage::backup);
+  CHECK(loaded(pool("storage = \"backup\"") + "[[pool.backend]]\nname = \"b\"\naddress = \"h:2\"")
+            .pools[0]
+            .storage == Storage::backup);
   CHECK(in_pool("storage = \"replicated\"").storage == Storage::replicated);
   CHECK(in_pool("storage = \"shared\"").storage == Storage::shared);
   CHECK(in_pool("placement = \"least-sessions\"").placement == Placement::least_sessions);
@@ -182,6 +185,8 @@ TEST_CASE("every word stands for its own value") {
   CHECK(in_pool("placement = \"random-two\"").placement == Placement::random_two);
   CHECK(in_pool("failover = \"move\"").failover == Failover::move);
   CHECK(in_pool("failover = \"refuse\"").failover == Failover::refuse);
+  CHECK(in_pool("failback = \"stay\"").failback == Failback::stay);
+  CHECK(in_pool("failback = \"return\"").failback == Failback::go_home);
   CHECK(in_pool("cookie.same_site = \"unset\"").cookie.same_site == SameSite::unset);
   CHECK(in_pool("cookie.same_site = \"lax\"").cookie.same_site == SameSite::lax);
   CHECK(in_pool("cookie.same_site = \"strict\"").cookie.same_site == SameSite::strict);
