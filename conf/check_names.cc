@@ -57,7 +57,7 @@ void check_backups(const std::string& list, const std::vector<Backend>& backends
     if (backup.empty() || findings.broken(path)) continue;
     auto others = names;
     std::erase_if(others, [&](const Placed& each) { return each.path == row + ".name"; });
-    if (others.size() < names.size() && backup == backends[i].name) {
+    if (backup == backends[i].name) {
       findings.fault(path, "is the backend itself, accepted: another backend of the pool");
     } else {
       check_reference(path, backup, "other backend of the pool", others, backends.size() - 1, findings);

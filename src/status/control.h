@@ -1,5 +1,5 @@
-// What the status endpoint asks of the main thread. Any thread may call; each call runs on the main thread and is
-// waited for. An answer of text is what was wrong.
+// What the status endpoint asks of the main thread. Any thread may call; each call runs on the main thread
+// and is waited for. An answer of text is what was wrong.
 #pragma once
 
 #include <optional>

@@ -1,5 +1,5 @@
-// What the status endpoint shows: everything of one moment, as plain values. Made by the main thread, rendered by
-// the endpoint's own threads.
+// What the status endpoint shows: everything of one moment, as plain values. Made by the main thread,
+// rendered by the endpoint's own threads.
 #pragma once
 
 #include <array>
@@ -16,6 +16,8 @@
 
 namespace limpet::status {
 
+const char* text(proxy::BackendFailure failure);  // the name in the enum, as reports have it
+
 struct HistogramReport {
   std::array<uint64_t, proxy::Histogram::kBuckets> counts{};  // bounds: proxy::Histogram::bound_us()
   uint64_t sum_us = 0;
@@ -24,6 +26,7 @@ struct HistogramReport {
     for (const uint64_t n : counts) sum += n;
     return sum;
   }
+  double quantile_us(double share) const;  // estimated within its bucket; 0 where nothing was counted
 };
 
 struct RequestReport {
@@ -33,6 +36,9 @@ struct RequestReport {
   uint64_t bytes_in = 0, bytes_out = 0;
   uint64_t in_flight = 0;
   HistogramReport latency;
+
+  uint64_t answered() const;  // by the backend
+  RequestReport& operator+=(const RequestReport& other);
 };
 
 struct DrainReport {
@@ -60,6 +66,9 @@ struct BackendReport {
   RequestReport requests;
   std::optional<DrainReport> drain;
   std::optional<CheckReport> last_check;
+
+  bool takes_new_sessions() const { return state == routing::BackendState::up && weight != 0; }
+  std::string why() const;  // it is in this state, for people; empty: nothing ever happened to it
 };
 
 // One point of a chart: what happened in the kSampleSeconds before `at`.
@@ -84,7 +93,10 @@ struct PoolReport {
   std::vector<BackendReport> backends;
   std::vector<Sample> history;  // oldest first
 
-  // The most loaded backend's sessions over the mean of those that take new ones; 0 without sessions.
+  RequestReport requests() const;  // to all of its backends
+  bool takes_new_sessions() const;
+  // The most loaded backend's sessions over the mean of those that take new ones, each by its weight; 0
+  // without sessions.
   double imbalance() const;
 };
 

@@ -14,8 +14,9 @@ LoadedToken load_token(const conf::Status& settings) {
     return {"", "status.token_file: " + settings.token_file + " cannot be read: " + std::strerror(errno)};
   while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
   if (line.size() < conf::Status::kLeastToken)
-    return {"", "status.token_file: the first line of " + settings.token_file + " is too short, accepted: at least " +
-                    std::to_string(conf::Status::kLeastToken) + " characters"};
+    return {"", "status.token_file: the first line of " + settings.token_file +
+                    " is too short, accepted: at least " + std::to_string(conf::Status::kLeastToken) +
+                    " characters"};
   return {line, ""};
 }
 

@@ -201,6 +201,12 @@ TEST_CASE("what a check without HTTP does not use has no effect") {
   }
 }
 
+TEST_CASE("the pool's HTTP keys have an effect though some backends are checked otherwise") {
+  const std::string line = "[pool.health]\ncheck = \"http\"\npath = \"/x\"";
+  CHECK(faults(pool(line, "health.check = \"tcp\"")) == "");
+  CHECK(faults(pool(line, "health.check = \"none\"")) == "");
+}
+
 TEST_CASE("what nothing is checked by has no effect") {
   for (const std::string line : {"interval = \"5s\"", "fall = 3"}) {
     const std::string key = line.substr(0, line.find(' '));
@@ -254,6 +260,11 @@ TEST_CASE("a backend's interval is not shorter than the pool's timeout") {
         "f:14:18: pool[0].backend[1].health.timeout: is longer than `interval`, 5s, accepted: at most that");
   CHECK(faults(pool("[pool.health]\ncheck = \"tcp\"\ninterval = 3", "health.timeout = \"6s\""))
             .find("longer") == std::string::npos);
+}
+
+TEST_CASE("a time that a backend said does not shrink") {
+  CHECK(faults(pool("health.check = \"tcp\"", "health.timeout = \"6s\"")) ==
+        "f:12:18: pool[0].backend[1].health.timeout: is longer than `interval`, 5s, accepted: at most that");
 }
 
 TEST_CASE("times that nobody said shrink with the interval") {

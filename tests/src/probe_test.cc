@@ -529,6 +529,31 @@ TEST_CASE("a check that is started anew is told once, by its last token") {
   CHECK(here.tokens == std::vector<uint64_t>{3});
 }
 
+TEST_CASE("nothing of a check, at whatever step it is, goes over into the next") {
+  bool finished = false;
+  for (int steps = 0; !finished; ++steps) {
+    REQUIRE(steps < 2000);
+    Checked here;
+    here.manner.tls = here.check.tls = true;
+    here.manner.answer = kOk;
+    here.manner.pieces = 8;
+    here.start(1);
+    for (int i = 0; i < steps; ++i) {
+      uv_run(here.loop.uv(), UV_RUN_NOWAIT);
+      here.turn();
+    }
+    finished = !here.results.empty();
+    here.results.clear();
+    here.manner.tls = here.check.tls = false;
+    here.manner.answer = "HTTP/1.1 503 x\r\n\r\n";
+    // A connection that the server had not met yet is met in the new manner, and was closed meanwhile.
+    here.start(2);
+    REQUIRE(here.until_served([&] { return !here.results.empty(); }));
+    CHECK(here.results == std::vector<std::string>{"fail: answered 503"});
+    CHECK(here.tokens.back() == 2);
+  }
+}
+
 TEST_CASE("whoever hears of a check may start the next, or destroy the probe") {
   const auto pass_or_fail = [](Checked& here, int which) {
     here.manner.answer = kOk;

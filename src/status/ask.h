@@ -1,0 +1,29 @@
+// One request to the status endpoint and its answer, as values.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace limpet::status {
+
+// Views into the request's bytes.
+struct Ask {
+  std::string_view method;
+  std::string_view target;           // in origin-form
+  std::string_view host;             // with its port; empty where an HTTP/1.0 client said none
+  std::string_view authorization{};  // the field's value
+  std::string_view on_behalf{};      // X-Limpet: who wants the change
+  std::string peer{};                // the client's address
+};
+
+struct Answer {
+  int status = 200;
+  std::string_view type = "application/json";  // lives as long as the program
+  std::string body;
+  std::vector<std::pair<std::string_view, std::string>> fields{};  // beside those that every answer has
+  bool events = false;                                             // the body is what comes from now on
+};
+
+}  // namespace limpet::status

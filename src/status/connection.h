@@ -1,0 +1,98 @@
+// One connection to the status endpoint: takes requests one after another, hands each to its server whole,
+// and writes the answer. HTTP/1.1 as the proxy's own clients have it, parsed by the same parser; bodies are
+// read and not looked at, for nothing here takes one.
+//
+// Every state but `streaming` has a deadline. What is read is bounded by the limits of a head and of a body,
+// and the next request is not read before the answer to the last one has left.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "src/http/parser.h"
+#include "src/net/deadlines.h"
+#include "src/net/loop.h"
+#include "src/net/stream.h"
+#include "src/status/ask.h"
+
+namespace limpet::status {
+
+class Connection;
+
+// Knows all connections.
+class ConnectionOwner {
+ public:
+  virtual Answer answer(const Ask& ask) = 0;
+  virtual void on_closed(Connection& connection) = 0;  // to be buried, not freed: it stands in its own call
+
+ protected:
+  ~ConnectionOwner() = default;
+};
+
+class Connection final : public net::Mortal, net::StreamOwner, net::DeadlineOwner, http::BodySink {
+ public:
+  static constexpr http::HeadLimits kLimits{.head = 16 * 1024, .target = 8 * 1024, .fields = 100};
+  static constexpr uint64_t kMostBody = 64 * 1024;
+  static constexpr net::Millis kIdle = 60'000;       // between requests
+  static constexpr net::Millis kReceiving = 10'000;  // from a request's first byte to its last
+  static constexpr net::Millis kSending = 30'000;    // until an answer has left, or an event
+  static constexpr net::Millis kLinger = 2'000;
+
+  // `owner` owns it, and buries it when it hears that it is closed.
+  Connection(net::Loop& loop, ConnectionOwner& owner, std::string peer);
+
+  net::StreamOwner* as_owner() { return this; }
+  void attach(net::StreamPtr stream);
+
+  bool is_streaming() const { return state_ == State::streaming; }
+  void send_event(const std::string& event);  // left out while the last one has not left
+  void refuse(const Answer& answer);          // answers no request, and ends the connection
+  void close();
+
+ private:
+  enum class State : uint8_t {
+    idle,
+    head,       // a part of a head has come
+    body,       // a part of a body is still to come
+    answering,  // the answer is on its way out
+    streaming,  // events go out, as long as the client takes them
+    lingering,  // all is sent; reads what still comes so that the answer is not lost to a reset
+    closed,
+  };
+
+  void on_bytes(std::string_view bytes) override;
+  void on_end() override;
+  void on_drained() override;
+  void on_broken(int) override { close(); }
+  void on_deadline() override;
+  void on_body(std::string_view piece) override;
+  void on_body_end(const http::Fields&) override {}
+
+  void proceed();
+  bool take_head();
+  bool take_body();
+  void answer_request();
+  void refuse(const http::Fault& fault);
+  void send(const Answer& answer);
+  bool write(std::string_view bytes);
+  void settle();
+  void linger();
+  void wait(State state, net::Millis at_most);
+
+  ConnectionOwner& owner_;
+  const std::string peer_;
+  net::StreamPtr stream_;
+  net::Deadline deadline_;
+  net::Deadlines& deadlines_;
+  http::Parser parser_;
+  http::RequestHead head_;
+  std::string head_bytes_;  // what head_ looks into
+  std::string in_;          // what has come and is not done with
+  size_t searched_ = 0;     // how far the head in it has been looked through
+  uint64_t body_size_ = 0;
+  State state_ = State::idle;
+  bool ended_ = false;  // the client has sent its last byte
+  bool keep_alive_ = false;
+};
+
+}  // namespace limpet::status

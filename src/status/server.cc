@@ -1,0 +1,145 @@
+#include "src/status/server.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+#include <vector>
+
+#include "src/net/listener.h"
+#include "src/net/loop.h"
+#include "src/status/connection.h"
+#include "src/status/endpoint.h"
+
+namespace limpet::status {
+
+namespace {
+
+constexpr net::Millis kEvery = 1000;  // between two events
+
+uint16_t port_of(int fd) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) return 0;
+  return ntohs(reinterpret_cast<const sockaddr_in&>(address).sin_port);  // at the same place in IPv6
+}
+
+}  // namespace
+
+class Server::Thread final : net::Acceptor, net::DeadlineOwner, public ConnectionOwner {
+ public:
+  Thread(const conf::Status& settings, const std::string& token, Control& control)
+      : endpoint_(control, token), tick_(loop_.deadlines(), *this) {
+    listener_settings_.name = "status";
+    listener_settings_.address = *settings.address;
+    uv_async_init(loop_.uv(), &stop_, [](uv_async_t* stop) {
+      Thread& self = *static_cast<Thread*>(stop->data);
+      self.end();
+      self.loop_.stop();
+    });
+    stop_.data = this;
+  }
+
+  ~Thread() {
+    if (thread_.joinable()) {
+      uv_async_send(&stop_);
+      thread_.join();
+    } else {
+      end();
+    }
+  }
+
+  bool listen(std::string& error) {
+    const int fd = net::bind_socket(listener_settings_.address, true, error);
+    if (fd < 0) return false;
+    port_ = port_of(fd);
+    listener_ = net::Listener::listen(loop_, fd, listener_settings_, *this, error);
+    return listener_ != nullptr;
+  }
+
+  void start() {
+    thread_ = std::thread([this] { loop_.run(); });
+  }
+
+  uint16_t port() const { return port_; }
+
+ private:
+  void end() {
+    if (listener_ != nullptr) listener_->close();
+    for (Connection* connection : all()) connection->close();
+    tick_.clear();
+    uv_close(reinterpret_cast<uv_handle_t*>(&stop_), nullptr);
+  }
+
+  std::vector<Connection*> all() const {
+    std::vector<Connection*> pointers;
+    for (const auto& connection : connections_) pointers.push_back(connection.get());
+    return pointers;
+  }
+
+  void on_accepted(net::UvStream* stream, const conf::IpAddress& peer) override {
+    const size_t others = connections_.size();
+    if (others >= 2 * kMostConnections) return stream->close();  // no room even for those that are told so
+    connections_.push_back(std::make_unique<Connection>(loop_, *this, peer.text()));
+    Connection& connection = *connections_.back();
+    connection.attach(net::StreamPtr(stream));
+    stream->start(connection.as_owner());
+    if (others >= kMostConnections)
+      connection.refuse(failure(503, "too many connections to the status endpoint"));
+  }
+
+  Answer answer(const Ask& ask) override {
+    Answer answer = endpoint_.answer(ask);
+    if (!answer.events) return answer;
+    const auto streams = std::count_if(connections_.begin(), connections_.end(),
+                                       [](const auto& connection) { return connection->is_streaming(); });
+    if (static_cast<size_t>(streams) >= kMostEventStreams) return failure(503, "too many streams of events");
+    if (!tick_.is_set()) tick_.set(loop_.deadlines().now() + kEvery);
+    return answer;
+  }
+
+  void on_closed(Connection& closed) override {
+    const auto at = std::find_if(connections_.begin(), connections_.end(),
+                                 [&](const auto& connection) { return connection.get() == &closed; });
+    loop_.graveyard().bury(std::move(*at));
+    connections_.erase(at);
+  }
+
+  void on_deadline() override {
+    std::string event;  // made once for all
+    for (Connection* connection : all()) {
+      if (!connection->is_streaming()) continue;
+      if (event.empty()) event = endpoint_.event();
+      connection->send_event(event);
+    }
+    if (!event.empty()) tick_.set(loop_.deadlines().now() + kEvery);
+  }
+
+  net::Loop loop_;
+  Endpoint endpoint_;
+  conf::Listener listener_settings_;
+  net::Listener* listener_ = nullptr;  // frees itself
+  std::vector<std::unique_ptr<Connection>> connections_;
+  net::Deadline tick_;
+  uv_async_t stop_;
+  uint16_t port_ = 0;
+  std::thread thread_;
+};
+
+Server::Server(std::unique_ptr<Thread> thread) : thread_(std::move(thread)) {}
+Server::~Server() = default;
+
+uint16_t Server::port() const { return thread_->port(); }
+
+std::variant<std::unique_ptr<Server>, std::string> Server::start(const conf::Status& settings,
+                                                                 const std::string& token, Control& control) {
+  auto thread = std::make_unique<Thread>(settings, token, control);
+  std::string error;
+  if (!thread->listen(error)) return error;
+  thread->start();
+  return std::unique_ptr<Server>(new Server(std::move(thread)));
+}
+
+}  // namespace limpet::status

@@ -1,0 +1,66 @@
+// The ledger against what clients see, in worlds of every kind of pool: the books balance after every event,
+// and what was lost and carried is exactly what clients found.
+#include <doctest/doctest.h>
+
+#include "tests/routing/session_world.h"
+
+using namespace limpet;
+using namespace limpet::routing;
+using namespace limpet::routing::test;
+using Kind = conf::AffinityKind;
+
+namespace {
+
+const std::vector<std::vector<Kind>> kAffinities = {
+    {Kind::ip}, {Kind::cookie}, {Kind::session_id}, {Kind::session_id, Kind::cookie}, {Kind::cookie, Kind::ip}};
+
+conf::Pool pool_for(uint64_t number) {
+  conf::Pool pool = pool_of(4, kAffinities[number % 5]);
+  pool.storage = static_cast<conf::Storage>(number / 5 % 4);
+  pool.failback = static_cast<conf::Failback>(number / 20 % 2);
+  pool.failover = static_cast<conf::Failover>(number / 40 % 4 == 0);
+  pool.placement = static_cast<conf::Placement>(number / 3 % 4);
+  pool.idle_timeout = std::chrono::seconds(100);
+  pool.unreturned_timeout = std::chrono::seconds(30);
+  pool.max_sessions = number % 3 == 0 ? 25 : 1000;
+  pool.stateless_paths = {"/static"};
+  pool.backends[0].weight = 200;
+  pool.backends[1].max_sessions = number % 4 == 0 ? 6 : 0;
+  return pool;
+}
+
+struct Sums {
+  Tally tally;
+  World::Seen seen;
+};
+
+}  // namespace
+
+TEST_CASE("the books balance, and what is lost is what clients saw") {
+  constexpr uint64_t kWorlds = 160, kSteps = 7000;
+  Tally sum;
+  World::Seen seen;
+  for (uint64_t number = 0; number < kWorlds; ++number) {
+    const uint64_t seed = 7000 + number;
+    INFO("seed " << seed);
+    World world(pool_for(number), {.forgets_former_ids = number % 2 == 0, .waits = number % 7 == 0}, seed);
+    for (uint64_t step = 0; step < kSteps; ++step) {
+      CAPTURE(step);
+      world.step();
+      world.check();
+      if (step % 300 == 0) world.check_fully();
+    }
+    world.wind_up();
+    sum += world.census().books.all;
+    seen.overtaken += world.seen().overtaken;
+    seen.answers += world.seen().answers;
+    seen.logouts += world.seen().logouts;
+    seen.moves += world.seen().moves;
+  }
+  MESSAGE(kWorlds * kSteps << " events, " << seen.answers << " answers, " << seen.logouts << " logouts, "
+                           << seen.moves << " moves, overtaken " << seen.overtaken);
+  for (size_t event = 0; event < kEvents; ++event) {
+    MESSAGE(std::string(text(static_cast<Event>(event))) << " " << sum.counts[event]);
+    CHECK(sum.counts[event] > 100);
+  }
+}

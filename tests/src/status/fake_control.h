@@ -1,0 +1,239 @@
+// A balancer made up for the tests of what shows it: two pools, a backend in each state, a drain, incidents,
+// and every count different from every other, so that what is shown in another's place is found out.
+#pragma once
+
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "src/status/control.h"
+
+namespace limpet::test {
+
+using routing::BackendState;
+using routing::Event;
+
+// Counts 1, 2, 3, ... so that each is another.
+struct Counting {
+  uint64_t next = 1;
+  uint64_t operator()() { return next++; }
+
+  routing::Books books() {
+    routing::Books made;
+    for (size_t i = 0; i < routing::kEvents; ++i) {
+      made.returned.counts[i] = (*this)();
+      made.all.counts[i] = made.returned.counts[i] + (*this)();
+    }
+    return made;
+  }
+  status::HistogramReport histogram() {
+    status::HistogramReport made;
+    for (uint64_t& count : made.counts) count = (*this)();
+    made.sum_us = (*this)() * 1'000'003;
+    return made;
+  }
+};
+
+inline status::BackendReport backend_report(Counting& count, const std::string& name, BackendState state) {
+  status::BackendReport made;
+  made.name = name;
+  made.address = "10.0.0." + std::to_string(count()) + ":8080";
+  made.state = state;
+  made.since = 1'700'000'000 + static_cast<int64_t>(count());
+  made.weight = static_cast<uint32_t>(100 + count());
+  made.max_sessions = static_cast<uint32_t>(100'000 + count());
+  made.sessions = {.books = count.books(),
+                   .arrived = count(),
+                   .live = 1000 + count(),
+                   .live_returned = 500 + count(),
+                   .in_service = state == BackendState::up || state == BackendState::draining};
+  for (uint64_t& answers : made.requests.answers) answers = count();
+  for (uint64_t& failures : made.requests.failures) failures = count();
+  made.requests.failed = count();
+  made.requests.retried = count();
+  made.requests.bytes_in = count();
+  made.requests.bytes_out = count();
+  made.requests.in_flight = count();
+  made.requests.latency = count.histogram();
+  made.last_check = status::CheckReport{.passed = state != BackendState::down,
+                                        .detail = state == BackendState::down ? "connection refused" : "",
+                                        .at = 1'700'000'000,
+                                        .microseconds = count() * 1000};
+  return made;
+}
+
+inline status::PoolReport pool_report(Counting& count, const std::string& name) {
+  status::PoolReport made;
+  made.name = name;
+  made.affinity = {"session-id", "ip"};
+  made.storage = "local";
+  made.placement = "least-sessions";
+  made.failover = "move";
+  made.failback = "stay";
+  made.sessions = {.books = count.books(),
+                   .live = 5000 + count(),
+                   .live_returned = 3000 + count(),
+                   .at_risk = 1000 + count(),
+                   .at_risk_returned = 500 + count(),
+                   .imbalance = 0,
+                   .entries = 6000 + count(),
+                   .bytes = 200'000 + count()};
+  made.max_sessions = 1'000'000;
+  made.unverified_tokens = count();
+  made.guesses_missed = count();
+  for (uint64_t& decisions : made.decisions) decisions = count();
+  made.decision_latency = count.histogram();
+  for (int i = 0; i < 3; ++i) {
+    status::Sample sample;
+    sample.at = 1'700'000'000 + i * status::kSampleSeconds;
+    for (uint64_t* value : {&sample.live, &sample.at_risk, &sample.begun, &sample.ended, &sample.lost,
+                            &sample.requests, &sample.failed, &sample.p50_us, &sample.p99_us})
+      *value = count();
+    made.history.push_back(sample);
+  }
+  return made;
+}
+
+inline health::Incident incident(Counting& count, const std::string& pool, const std::string& backend,
+                                 health::Incident::Kind kind, bool open) {
+  health::Incident made;
+  made.id = count();
+  made.pool = pool;
+  made.backend = backend;
+  made.kind = kind;
+  made.cause = kind == health::Incident::Kind::outage ? health::Cause::checks : health::Cause::order;
+  made.detail = kind == health::Incident::Kind::outage ? "connection refused" : "alice from 127.0.0.1";
+  made.opened = static_cast<uint32_t>(1'700'000'000 + count());
+  made.closed = open ? 0 : made.opened + static_cast<uint32_t>(count());
+  made.end = open ? health::Incident::End::open : health::Incident::End::settled;
+  made.at_risk = 100 + count();
+  made.at_risk_returned = count();
+  made.joined = count();
+  made.books = count.books();
+  made.left = count();
+  made.requests_failed = count();
+  made.requests_retried = count();
+  return made;
+}
+
+// "shop" has one backend in each state; "café/1" has a name that has to be encoded.
+inline status::Report made_up_report() {
+  Counting count;
+  status::Report made;
+  made.version = "1.2.3";
+  made.now = 1'700'001'000;
+  made.started = 1'700'000'001;
+  made.loaded = 1'700'000'002;
+  made.file = "/etc/limpet/limpet.toml";
+  made.workers = 2;
+  made.connections = count();
+  made.reloads = count();
+  made.failed_reloads = count();
+  made.dropped_log_lines = count();
+  made.pools.push_back(pool_report(count, "shop"));
+  made.pools.push_back(pool_report(count, "caf\xc3\xa9/1"));
+
+  auto& shop = made.pools[0].backends;
+  shop.push_back(backend_report(count, "app-1", BackendState::up));
+  shop.push_back(backend_report(count, "app-2", BackendState::draining));
+  shop.back().cause = "order";
+  shop.back().detail = "alice from 127.0.0.1";
+  shop.back().drain = status::DrainReport{.began_with = 2000,
+                                          .deadline = 1'700'002'000,
+                                          .forecast = {.sessions = 184,
+                                                       .polling = 12,
+                                                       .ends = 300,
+                                                       .is_known = true,
+                                                       .gone_50 = 300,
+                                                       .gone_90 = 840,
+                                                       .gone_99 = {},
+                                                       .left_at_deadline = 3,
+                                                       .deadline = 1000}};
+  shop.push_back(backend_report(count, "app-3", BackendState::down));
+  shop.back().cause = "checks";
+  shop.back().detail = "connection refused";
+  shop.push_back(backend_report(count, "app-4", BackendState::maintenance));
+  shop.back().cause = "order";
+  shop.back().detail = "bob from 10.1.1.1";
+  made.pools[1].backends.push_back(backend_report(count, "a\"b\\c\nd", BackendState::up));
+
+  using enum health::Incident::Kind;
+  made.incidents.push_back(incident(count, "shop", "app-3", outage, true));
+  made.incidents.push_back(incident(count, "shop", "app-2", drain, true));
+  made.incidents.push_back(incident(count, "shop", "app-4", maintenance, false));
+  made.incidents.push_back(incident(count, "shop", "app-1", lapse, false));
+  return made;
+}
+
+// Answers what it was given, and remembers what it was asked. From any thread.
+class FakeControl final : public status::Control {
+ public:
+  FakeControl() : report_(made_up_report()) {}
+
+  void set(status::Report report) {
+    const std::lock_guard lock(mutex_);
+    report_ = std::move(report);
+  }
+  void answer_orders_with(Done done) {
+    const std::lock_guard lock(mutex_);
+    done_ = std::move(done);
+  }
+  void set_ready(bool ready) {
+    const std::lock_guard lock(mutex_);
+    ready_ = ready;
+  }
+  std::vector<std::string> asked() const {
+    const std::lock_guard lock(mutex_);
+    return asked_;
+  }
+
+  status::Report report() override {
+    const std::lock_guard lock(mutex_);
+    return report_;
+  }
+  Done order(const std::string& pool, const std::string& backend, status::BackendOrder order,
+             const std::string& who) override {
+    constexpr const char* kNames[] = {"drain", "undrain", "maintenance", "up"};
+    return take(std::string(kNames[static_cast<size_t>(order)]) + "|" + pool + "|" + backend + "|" + who);
+  }
+  Done unbind(const std::string& pool, const std::string& session, const std::string& who) override {
+    return take("unbind|" + pool + "|" + session + "|" + who);
+  }
+  Done pin(const std::string& pool, const std::string& session, const std::string& backend,
+           const std::string& who) override {
+    return take("pin|" + pool + "|" + session + "|" + backend + "|" + who);
+  }
+  Done reload(const std::string& who) override { return take("reload|" + who); }
+  std::vector<status::SessionReport> find(const std::string& session) override {
+    const std::lock_guard lock(mutex_);
+    asked_.push_back("find|" + session);
+    if (session != "known key/\xff") return {};
+    return {{.pool = "shop",
+             .backend = "app-2",
+             .state = BackendState::draining,
+             .first_seen = 1'700'000'003,
+             .last_seen = 1'700'000'004,
+             .returned = true,
+             .polls = false}};
+  }
+  bool ready() override {
+    const std::lock_guard lock(mutex_);
+    return ready_;
+  }
+
+ private:
+  Done take(std::string what) {
+    const std::lock_guard lock(mutex_);
+    asked_.push_back(std::move(what));
+    return done_;
+  }
+
+  mutable std::mutex mutex_;
+  status::Report report_;
+  Done done_{.good = true, .status = 200, .text = "it is so"};
+  bool ready_ = true;
+  std::vector<std::string> asked_;
+};
+
+}  // namespace limpet::test

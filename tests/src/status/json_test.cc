@@ -1,0 +1,173 @@
+#include "src/status/json.h"
+
+#include <doctest/doctest.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "tests/src/status/fake_control.h"
+
+using namespace limpet;
+using nlohmann::json;
+
+namespace {
+
+json plain(const status::Json& ordered) { return json::parse(status::written(ordered)); }
+
+}  // namespace
+
+TEST_CASE("sessions that live are active or at risk, of all and of those that returned") {
+  const status::Report report = test::made_up_report();
+  const json pool = plain(to_json(report.pools[0]));
+  for (const json& part : {pool["sessions"], pool["sessions"]["returned"]})
+    CHECK(part["live"].get<uint64_t>() == part["active"].get<uint64_t>() + part["at_risk"].get<uint64_t>());
+  CHECK(pool["sessions"]["at_risk"] == report.pools[0].sessions.at_risk);
+  for (size_t i = 0; i < pool["backends"].size(); ++i) {
+    const json& sessions = pool["backends"][i]["sessions"];
+    const bool in_service = report.pools[0].backends[i].sessions.in_service;
+    CHECK(sessions["at_risk"] == (in_service ? json(0) : sessions["live"]));
+    CHECK(sessions["active"] == (in_service ? sessions["live"] : json(0)));
+    CHECK(sessions["returned"]["at_risk"] == (in_service ? json(0) : sessions["returned"]["live"]));
+  }
+}
+
+TEST_CASE("every event of the ledger has its count under its name") {
+  const status::Report report = test::made_up_report();
+  const json pool = plain(to_json(report.pools[0]));
+  REQUIRE(pool["sessions"]["totals"].size() == routing::kEvents);
+  for (size_t i = 0; i < routing::kEvents; ++i) {
+    const auto event = static_cast<routing::Event>(i);
+    CHECK(pool["sessions"]["totals"][routing::text(event)] == report.pools[0].sessions.books.all[event]);
+    CHECK(pool["sessions"]["returned"]["totals"][routing::text(event)] ==
+          report.pools[0].sessions.books.returned[event]);
+    CHECK(pool["backends"][1]["sessions"]["totals"][routing::text(event)] ==
+          report.pools[0].backends[1].sessions.books.all[event]);
+  }
+}
+
+TEST_CASE("every routing decision and every way to fail has its count under its name") {
+  const status::PoolReport pool = test::made_up_report().pools[0];
+  const json shown = plain(to_json(pool));
+  CHECK(shown["decisions"].size() == pool.decisions.size());
+  CHECK(shown["decisions"]["failed_over"] ==
+        pool.decisions[static_cast<size_t>(routing::Reason::failed_over)]);
+  CHECK(shown["decisions"]["no_backend"] == pool.decisions[static_cast<size_t>(routing::Reason::no_backend)]);
+  const json& failures = shown["backends"][0]["requests"]["failures"];
+  CHECK(failures.size() == proxy::kBackendFailures);
+  CHECK(failures["timeout"] ==
+        pool.backends[0].requests.failures[static_cast<size_t>(proxy::BackendFailure::timeout)]);
+}
+
+TEST_CASE("a pool's requests are those of its backends") {
+  const status::PoolReport pool = test::made_up_report().pools[0];
+  const json shown = plain(to_json(pool));
+  for (const char* key :
+       {"answered", "unanswered", "failed", "retried", "in_flight", "bytes_in", "bytes_out"}) {
+    uint64_t sum = 0;
+    for (const json& backend : shown["backends"]) sum += backend["requests"][key].get<uint64_t>();
+    CHECK_MESSAGE(shown["requests"][key] == sum, std::string(key));
+  }
+  CHECK(shown["backends"][0]["requests"]["answered"] == pool.backends[0].requests.answered());
+}
+
+TEST_CASE("a drain is told with its forecast, and where nothing is known nothing is claimed") {
+  status::BackendReport backend = test::made_up_report().pools[0].backends[1];
+  json drain = plain(to_json(backend))["drain"];
+  CHECK(drain["began_with"] == 2000);
+  CHECK(drain["left"] == 184);
+  CHECK(drain["polling"] == 12);
+  CHECK(drain["forecast"]["gone_90_s"] == 840);
+  CHECK(drain["forecast"]["gone_99_s"] == nullptr);
+  CHECK(drain["forecast"]["text"] == health::text(backend.drain->forecast));
+  backend.drain->forecast.is_known = false;
+  drain = plain(to_json(backend))["drain"];
+  CHECK(drain["forecast"]["known"] == false);
+  CHECK(drain["forecast"]["gone_50_s"] == nullptr);
+  CHECK(drain["forecast"]["left_at_deadline"] == nullptr);
+  backend.drain.reset();
+  CHECK(plain(to_json(backend))["drain"] == nullptr);
+}
+
+TEST_CASE("an incident that is open has no time of closing") {
+  const status::Report report = test::made_up_report();
+  CHECK(plain(status::to_json(report.incidents[0]))["closed"] == nullptr);
+  const json closed = plain(status::to_json(report.incidents[2]));
+  CHECK(closed["closed"] == report.incidents[2].closed);
+  CHECK(closed["kind"] == "maintenance");
+  CHECK(closed["lost"] == report.incidents[2].books.all[routing::Event::lost]);
+  CHECK(closed["returned"]["lost"] == report.incidents[2].books.returned[routing::Event::lost]);
+  CHECK(closed["returned"]["at_risk"] == report.incidents[2].at_risk_returned);
+}
+
+TEST_CASE("a chart's columns are of one length, with the values of their samples") {
+  const status::PoolReport pool = test::made_up_report().pools[0];
+  const json history = plain(to_json(pool))["history"];
+  CHECK(history["interval_s"] == status::kSampleSeconds);
+  CHECK(history.size() == 11);
+  for (const auto& [name, column] : history.items()) {
+    if (name != "interval_s") CHECK_MESSAGE(column.size() == pool.history.size(), std::string(name));
+  }
+  CHECK(history["lost"][1] == pool.history[1].lost);
+  CHECK(history["p99_us"][2] == pool.history[2].p99_us);
+}
+
+TEST_CASE("what is no UTF-8 does not break the report") {
+  status::BackendReport backend;
+  backend.detail = "\xff\xfe\x80 broken";
+  CHECK(plain(to_json(backend))["detail"].get<std::string>().ends_with(" broken"));
+}
+
+TEST_CASE("the load's imbalance is the most over the mean, by weight, of those that take new sessions") {
+  status::PoolReport pool;
+  const auto add = [&](uint64_t live, uint32_t weight, routing::BackendState state) {
+    status::BackendReport backend;
+    backend.sessions.live = live;
+    backend.weight = weight;
+    backend.state = state;
+    pool.backends.push_back(backend);
+  };
+  CHECK(pool.imbalance() == 0);
+  add(30, 100, routing::BackendState::up);
+  add(10, 100, routing::BackendState::up);
+  CHECK(pool.imbalance() == doctest::Approx(1.5));
+  add(9000, 100, routing::BackendState::draining);
+  add(9000, 100, routing::BackendState::down);
+  add(9000, 0, routing::BackendState::up);
+  CHECK(pool.imbalance() == doctest::Approx(1.5));
+  pool.backends[0].weight = 300;
+  CHECK(pool.imbalance() == doctest::Approx(1));
+}
+
+TEST_CASE("a quantile lies in the bucket where that share of the counts is reached") {
+  status::HistogramReport histogram;
+  CHECK(histogram.quantile_us(0.99) == 0);
+  histogram.counts[0] = 90;  // up to 64 us
+  histogram.counts[4] = 10;  // 512 to 1024 us
+  CHECK(histogram.quantile_us(0.5) == doctest::Approx(64 * 50.0 / 90));
+  CHECK(histogram.quantile_us(0.9) == doctest::Approx(64));
+  CHECK(histogram.quantile_us(0.95) == doctest::Approx(768));
+  CHECK(histogram.quantile_us(1) == doctest::Approx(1024));
+  histogram.counts.back() = 1'000'000;  // no upper bound
+  CHECK(histogram.quantile_us(0.99) == proxy::Histogram::bound_us(proxy::Histogram::kBuckets - 2));
+}
+
+TEST_CASE("why a backend is in its state is said in words") {
+  const status::Report report = test::made_up_report();
+  const auto& shop = report.pools[0].backends;
+  CHECK(shop[0].why() == "");
+  CHECK(shop[1].why() == "ordered by alice from 127.0.0.1");
+  CHECK(shop[2].why() == "its checks fail: connection refused");
+  CHECK(shop[3].why() == "ordered by bob from 10.1.1.1");
+  status::BackendReport backend = shop[1];
+  backend.state = routing::BackendState::maintenance;
+  backend.cause = "drained";
+  CHECK(backend.why() == "drained; ordered by alice from 127.0.0.1");
+  backend.listed = false;
+  backend.detail = "";
+  CHECK(backend.why() == "drained; the file does not name it any more");
+  backend.cause = "drain_timeout";
+  CHECK(backend.why().starts_with("its drain was cut by drain_timeout"));
+  backend = shop[0];
+  backend.held = true;
+  CHECK(backend.why().find("max_down_percent") != std::string::npos);
+}

@@ -1,0 +1,345 @@
+#include "src/status/server.h"
+
+#include <doctest/doctest.h>
+
+#include <future>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "src/status/client.h"
+#include "src/status/connection.h"
+#include "tests/src/net/loopback.h"
+#include "tests/src/status/fake_control.h"
+
+using namespace limpet;
+using nlohmann::json;
+
+namespace {
+
+constexpr char kGet[] = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+struct Scene {
+  explicit Scene(const std::string& token = "") {
+    signal(SIGPIPE, SIG_IGN);
+    conf::Status settings;
+    settings.address->port = 0;
+    auto started = status::Server::start(settings, token, control);
+    REQUIRE(std::holds_alternative<std::unique_ptr<status::Server>>(started));
+    server = std::move(std::get<0>(started));
+  }
+  std::unique_ptr<test::Socket> connect() const {
+    return std::make_unique<test::Socket>(test::connect_to("127.0.0.1", server->port()));
+  }
+  // All that comes until the connection ends.
+  std::string say(std::string_view bytes) const {
+    const auto socket = connect();
+    socket->send(bytes);
+    return read_to_end(*socket);
+  }
+  static std::string read_to_end(test::Socket& socket) {
+    std::string all;
+    for (char buffer[65536];;) {
+      const ssize_t got = ::recv(socket.fd(), buffer, sizeof buffer, 0);
+      if (got <= 0) return all;
+      all.append(buffer, static_cast<size_t>(got));
+    }
+  }
+  static std::string read_until(test::Socket& socket, std::string_view mark) {
+    std::string all;
+    char c;
+    while (!all.ends_with(mark) && ::recv(socket.fd(), &c, 1, 0) == 1) all.push_back(c);
+    return all;
+  }
+  conf::Address address() const { return {conf::Address::Kind::ip, "127.0.0.1", server->port()}; }
+
+  test::FakeControl control;
+  std::unique_ptr<status::Server> server;
+};
+
+std::string with_close(std::string_view line, std::string_view fields = "") {
+  return std::string(line) + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + std::string(fields) +
+         "\r\n";
+}
+
+size_t count(std::string_view text, std::string_view part) {
+  size_t found = 0;
+  for (size_t at = text.find(part); at != std::string_view::npos; at = text.find(part, at + 1)) ++found;
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("an answer says its length, that it is not to be stored, and what it is") {
+  Scene scene;
+  const std::string answer = scene.say(with_close("GET /status"));
+  CHECK(answer.starts_with("HTTP/1.1 200 OK\r\n"));
+  for (const char* field : {"Content-Type: application/json\r\n", "Cache-Control: no-store\r\n",
+                            "X-Content-Type-Options: nosniff\r\n", "Connection: close\r\n"})
+    CHECK_MESSAGE(answer.find(field) != std::string::npos, std::string(field));
+  const std::string body = answer.substr(answer.find("\r\n\r\n") + 4);
+  CHECK(answer.find("Content-Length: " + std::to_string(body.size()) + "\r\n") != std::string::npos);
+  CHECK(json::parse(body)["pools"].size() == 2);
+}
+
+TEST_CASE("a connection is used for one request after another, pipelined ones in order") {
+  Scene scene;
+  const std::string answers = scene.say(
+      std::string(kGet) + "GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n" + with_close("GET /readyz"));
+  const size_t first = answers.find("{\"alive\":true}"), second = answers.find("no such path"),
+               third = answers.find("{\"ready\":true}");
+  CHECK(first < second);
+  CHECK(second < third);
+  CHECK(third != std::string::npos);
+}
+
+TEST_CASE("HEAD is answered by the head alone") {
+  Scene scene;
+  const std::string answer = scene.say(with_close("HEAD /status"));
+  CHECK(answer.ends_with("\r\n\r\n"));
+  CHECK(answer.find("Content-Length: 0") == std::string::npos);
+  CHECK(scene.say(with_close("HEAD /events")).ends_with("\r\n\r\n"));
+}
+
+TEST_CASE("a request in pieces is answered once it is whole") {
+  Scene scene;
+  const auto socket = scene.connect();
+  for (const char c : std::string_view(kGet)) socket->send({&c, 1});
+  CHECK(Scene::read_until(*socket, "true}\n").starts_with("HTTP/1.1 200"));
+}
+
+TEST_CASE("a body is read and left alone; one that is too large is refused") {
+  Scene scene;
+  const std::string order = "POST /reload";
+  CHECK(scene.say(with_close(order, "X-Limpet: alice\r\nContent-Length: 5\r\n") + "hello")
+            .starts_with("HTTP/1.1 200"));
+  CHECK(scene
+            .say(with_close(order, "X-Limpet: alice\r\nTransfer-Encoding: chunked\r\n") +
+                 "5\r\nhello\r\n0\r\n\r\n")
+            .starts_with("HTTP/1.1 200"));
+  CHECK(scene.control.asked().size() == 2);
+  const std::string large(status::Connection::kMostBody + 1, 'x');
+  CHECK(
+      scene
+          .say(with_close(order, "X-Limpet: a\r\nContent-Length: " + std::to_string(large.size()) + "\r\n") +
+               large)
+          .starts_with("HTTP/1.1 413"));
+  CHECK(scene.control.asked().size() == 2);
+}
+
+TEST_CASE("who waits for it is told to go on with the body") {
+  Scene scene;
+  const auto socket = scene.connect();
+  socket->send(with_close("POST /reload", "X-Limpet: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n"));
+  CHECK(Scene::read_until(*socket, "\r\n\r\n").starts_with("HTTP/1.1 100"));
+  socket->send("ok");
+  CHECK(Scene::read_to_end(*socket).starts_with("HTTP/1.1 200"));
+}
+
+TEST_CASE("what is no request is refused and the connection closed") {
+  Scene scene;
+  const std::string long_target = "GET /" + std::string(9000, 'a') + " HTTP/1.1\r\nHost: a\r\n\r\n";
+  const std::string large_head = "GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(17000, 'a') + "\r\n\r\n";
+  std::string many_fields = "GET / HTTP/1.1\r\nHost: a\r\n";
+  for (int i = 0; i < 200; ++i) many_fields += "X: 1\r\n";
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"nonsense\r\n\r\n", "400"},
+      {"GET / HTTP/1.1\r\n\r\n", "400"},
+      {"GET / HTTP/2.0\r\nHost: a\r\n\r\n", "505"},
+      {long_target, "414"},
+      {large_head, "431"},
+      {many_fields + "\r\n", "431"},
+      {"GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n", "400"}};
+  for (const auto& [bytes, expected] : cases) {
+    const std::string answer = scene.say(bytes);
+    CHECK_MESSAGE(answer.starts_with("HTTP/1.1 " + expected), bytes.substr(0, 40));
+    CHECK(answer.find("Connection: close\r\n") != std::string::npos);
+  }
+  CHECK(scene.say(with_close("GET /healthz")).starts_with("HTTP/1.1 200"));
+}
+
+TEST_CASE("an old client that keeps no connection is answered too") {
+  Scene scene;
+  CHECK(scene.say("GET /healthz HTTP/1.0\r\n\r\n").starts_with("HTTP/1.1 200"));
+}
+
+TEST_CASE("a public Host gets nothing, and a change needs the token") {
+  Scene scene("secret");
+  CHECK(scene.say("GET /status HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
+            .starts_with("HTTP/1.1 403"));
+  const std::string drain = "POST /pools/shop/backends/app-1/drain";
+  CHECK(scene.say(with_close(drain)).starts_with("HTTP/1.1 401"));
+  CHECK(scene.say(with_close(drain, "Authorization: Bearer wrong\r\n")).starts_with("HTTP/1.1 401"));
+  CHECK(scene.control.asked().empty());
+  CHECK(scene.say(with_close(drain, "Authorization: Bearer secret\r\nX-Limpet: bob\r\n"))
+            .starts_with("HTTP/1.1 200"));
+  CHECK(scene.control.asked() == std::vector<std::string>{"drain|shop|app-1|bob from 127.0.0.1"});
+}
+
+TEST_CASE("events come at once and then every second, and show what changed") {
+  Scene scene;
+  const auto socket = scene.connect();
+  socket->send("GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  CHECK(Scene::read_until(*socket, "\r\n\r\n").find("Content-Type: text/event-stream\r\n") !=
+        std::string::npos);
+  CHECK(Scene::read_until(*socket, "\n\n") == "retry: 1000\n\n");
+  const std::string first = Scene::read_until(*socket, "\n\n");
+  CHECK(json::parse(first.substr(6))["connections"] != 4242);
+  status::Report changed = test::made_up_report();
+  changed.connections = 4242;
+  scene.control.set(changed);
+  const std::string second = Scene::read_until(*socket, "\n\n");
+  CHECK(json::parse(second.substr(6))["connections"] == 4242);
+}
+
+TEST_CASE("there are so many streams of events and no more") {
+  Scene scene;
+  std::vector<std::unique_ptr<test::Socket>> streams;
+  for (size_t i = 0; i < status::Server::kMostEventStreams; ++i) {
+    streams.push_back(scene.connect());
+    streams.back()->send("GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    CHECK(Scene::read_until(*streams.back(), "\n\n").find("200 OK") != std::string::npos);
+  }
+  CHECK(scene.say(with_close("GET /events")).starts_with("HTTP/1.1 503"));
+  CHECK(scene.say(with_close("GET /status")).starts_with("HTTP/1.1 200"));
+  streams.pop_back();
+  bool free_again = false;
+  for (int i = 0; i < 500 && !free_again; ++i) {
+    const auto socket = scene.connect();
+    socket->send("GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    free_again = Scene::read_until(*socket, "\r\n").starts_with("HTTP/1.1 200");
+    if (!free_again) poll(nullptr, 0, 5);
+  }
+  CHECK(free_again);
+}
+
+TEST_CASE("there are so many connections; the next is told so and the others go on") {
+  Scene scene;
+  std::vector<std::unique_ptr<test::Socket>> idle;
+  for (size_t i = 0; i < status::Server::kMostConnections; ++i) {
+    idle.push_back(scene.connect());
+    idle.back()->send(kGet);
+    CHECK(Scene::read_until(*idle.back(), "true}\n").starts_with("HTTP/1.1 200"));
+  }
+  const auto turned_away = scene.connect();
+  CHECK(Scene::read_to_end(*turned_away).starts_with("HTTP/1.1 503"));
+  idle[0]->send(kGet);
+  CHECK(Scene::read_until(*idle[0], "true}\n").starts_with("HTTP/1.1 200"));
+  idle.clear();
+  bool served = false;
+  for (int i = 0; i < 500 && !served; ++i) {
+    const auto socket = scene.connect();
+    socket->send(with_close("GET /healthz"));
+    served = Scene::read_to_end(*socket).starts_with("HTTP/1.1 200");
+    if (!served) poll(nullptr, 0, 5);
+  }
+  CHECK(served);
+}
+
+TEST_CASE("clients that leave at any moment leave nothing behind") {
+  Scene scene;
+  const std::string request = "GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  for (size_t size = 0; size <= request.size(); ++size) {
+    const auto socket = scene.connect();
+    if (size > 0) socket->send(request.substr(0, size));
+    if (size % 2 == 0) {
+      const linger reset{.l_onoff = 1, .l_linger = 0};
+      setsockopt(socket->fd(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    }
+  }
+  CHECK(scene.say(with_close("GET /healthz")).starts_with("HTTP/1.1 200"));
+}
+
+TEST_CASE("a client that takes nothing is left, and others are served meanwhile") {
+  Scene scene;
+  status::Report large = test::made_up_report();
+  for (int i = 0; i < 3000; ++i) large.incidents.push_back(large.incidents[0]);
+  scene.control.set(large);
+  const auto stuck = scene.connect();
+  std::string many;
+  for (int i = 0; i < 200; ++i) many += "GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  stuck->send(many);
+  CHECK(scene.say(with_close("GET /healthz")).starts_with("HTTP/1.1 200"));
+  CHECK(scene.say(with_close("GET /status")).size() > 1'000'000);
+}
+
+TEST_CASE("its end ends all connections, streams too, without a wait") {
+  Scene scene;
+  const auto idle = scene.connect(), half = scene.connect(), stream = scene.connect();
+  half->send("GET /sta");
+  stream->send("GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  Scene::read_until(*stream, "\n\n");
+  const auto begun = std::chrono::steady_clock::now();
+  scene.server.reset();
+  CHECK(std::chrono::steady_clock::now() - begun < std::chrono::seconds(5));
+  Scene::read_to_end(*idle);
+  Scene::read_to_end(*half);
+  CHECK(count(Scene::read_to_end(*stream), "data: ") >= 1);
+}
+
+TEST_CASE("a port that is taken is said, with the address") {
+  Scene scene;
+  conf::Status settings;
+  settings.address->port = scene.server->port();
+  const auto started = status::Server::start(settings, "", scene.control);
+  REQUIRE(std::holds_alternative<std::string>(started));
+  CHECK(std::get<std::string>(started).find(std::to_string(scene.server->port())) != std::string::npos);
+}
+
+TEST_CASE("the client brings back what the server answers") {
+  Scene scene("secret");
+  const status::Client client(scene.address(), "secret", "bob");
+  const auto status = client.send("GET", "/status");
+  REQUIRE(std::holds_alternative<status::Client::Reply>(status));
+  CHECK(std::get<status::Client::Reply>(status).status == 200);
+  CHECK(json::parse(std::get<status::Client::Reply>(status).body)["pools"].size() == 2);
+  const auto order = client.send("POST", "/pools/shop/backends/app-1/drain");
+  CHECK(std::get<status::Client::Reply>(order).status == 200);
+  CHECK(scene.control.asked() == std::vector<std::string>{"drain|shop|app-1|bob from 127.0.0.1"});
+}
+
+TEST_CASE("the client says when nothing listens, and when what answers is not Limpet") {
+  uint16_t port;
+  {
+    Scene scene;
+    port = scene.server->port();
+  }
+  const conf::Address address{conf::Address::Kind::ip, "127.0.0.1", port};
+  const auto nobody = status::Client(address, "", "").send("GET", "/status");
+  REQUIRE(std::holds_alternative<std::string>(nobody));
+  CHECK(std::get<std::string>(nobody).starts_with("nothing listens at 127.0.0.1:" + std::to_string(port)));
+
+  for (const char* answer : {"SSH-2.0-Open\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", ""}) {
+    conf::Listener listener;
+    std::string error;
+    const int fd = net::bind_socket({conf::Address::Kind::ip, "127.0.0.1", 0}, true, error);
+    REQUIRE(::listen(fd, 1) == 0);
+    auto asked = std::async(std::launch::async,
+                            [where = conf::Address{conf::Address::Kind::ip, "127.0.0.1", test::port_of(fd)}] {
+                              return status::Client(where, "", "").send("GET", "/status");
+                            });
+    pollfd waiting{.fd = fd, .events = POLLIN, .revents = 0};
+    REQUIRE(poll(&waiting, 1, 5000) == 1);
+    const int peer = ::accept(fd, nullptr, nullptr);
+    std::string request(4096, '\0');
+    REQUIRE(::recv(peer, request.data(), request.size(), 0) > 0);
+    ::send(peer, answer, strlen(answer), MSG_NOSIGNAL);
+    ::close(peer);
+    ::close(fd);
+    const auto got = asked.get();
+    CHECK_MESSAGE(std::holds_alternative<std::string>(got), std::string(answer));
+  }
+}
+
+TEST_CASE("where to find it is read as people write it") {
+  const auto text = [](std::string_view where) {
+    const auto address = status::parse_where(where);
+    return address ? address->text() : "nothing";
+  };
+  CHECK(text("127.0.0.1:9180") == "127.0.0.1:9180");
+  CHECK(text("http://127.0.0.1:9180/") == "127.0.0.1:9180");
+  CHECK(text("[::1]:80") == "[::1]:80");
+  CHECK(text("lb1.example.com:9180") == "lb1.example.com:9180");
+  for (const char* wrong : {"", "localhost", ":80", "a:", "a:0", "a:65536", "a:80x", "::1:80", "a b:80",
+                            "https://a:80", "a:80/status", "[::1]"})
+    CHECK_MESSAGE(text(wrong) == "nothing", std::string(wrong));
+}
