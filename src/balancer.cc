@@ -16,7 +16,6 @@ namespace limpet {
 namespace {
 
 constexpr uint64_t kSweepEvery = 1000;  // milliseconds
-constexpr int kExitForced = 130;        // a second signal
 
 // Every connection is a file; the limit that is allowed is the limit to have.
 void raise_file_limit() {
@@ -44,7 +43,8 @@ class Balancer {
       : settings_(settings),
         access_log_(access_log),
         routes_(routing::Routes::from(settings)),
-        resolver_(loop_.uv(), host_names(settings)) {
+        resolver_(host_names(settings)) {
+    resolver_.start(loop_.uv());
     for (const conf::Pool& pool : settings.pools) {
       routers_.push_back(std::make_unique<routing::Router>(pool, secrets.keys, secrets.hash_secret));
     }
@@ -89,11 +89,6 @@ class Balancer {
     return kExitOk;
   }
 
-  void close() {
-    for_each_handle([](uv_handle_t* handle) { uv_close(handle, nullptr); });
-    resolver_.close();
-  }
-
  private:
   template <typename Handle>
   static Balancer& of(Handle* handle) {
@@ -131,6 +126,11 @@ class Balancer {
     return false;
   }
 
+  void close() {
+    for_each_handle([](uv_handle_t* handle) { uv_close(handle, nullptr); });
+    resolver_.close();
+  }
+
   void on_signal(int number) {
     if (number == SIGUSR1) {
       if (access_log_ != nullptr) access_log_->reopen();
@@ -152,9 +152,8 @@ class Balancer {
   }
 
   void on_worker_done() {
-    done_ = 0;
-    for (auto& worker : workers_) done_ += worker->done() ? 1 : 0;
-    if (done_ == workers_.size()) loop_.stop();
+    const auto is_done = [](const auto& worker) { return worker->done(); };
+    if (std::all_of(workers_.begin(), workers_.end(), is_done)) loop_.stop();
   }
 
   void sweep() {
@@ -163,16 +162,15 @@ class Balancer {
 
   const conf::Settings& settings_;
   AccessLog* const access_log_;
-  net::Loop loop_;
   routing::Routes routes_;
-  net::Resolver resolver_;
+  net::Resolver resolver_;  // before loop_, whose end waits for lookups that are under way
+  net::Loop loop_;
   std::vector<std::unique_ptr<routing::Router>> routers_;
   std::vector<std::unique_ptr<Worker>> workers_;
   uv_async_t worker_done_;
   uv_timer_t sweep_;
   uv_timer_t shutdown_;
   std::array<uv_signal_t, 3> signals_;
-  size_t done_ = 0;
   bool shutting_down_ = false;
 };
 

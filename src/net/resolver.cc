@@ -26,7 +26,7 @@ struct Resolver::Name {
   bool failing = false;
 };
 
-Resolver::Resolver(uv_loop_t* loop, const std::vector<std::string>& names) {
+Resolver::Resolver(const std::vector<std::string>& names) {
   for (const std::string& text : names) {
     auto name = std::make_unique<Name>();
     name->text = text;
@@ -34,18 +34,21 @@ Resolver::Resolver(uv_loop_t* loop, const std::vector<std::string>& names) {
     name->request.data = name.get();
     addrinfo* found = nullptr;
     const int status = getaddrinfo(text.c_str(), nullptr, &kHints, &found);
-    take(*name, status == 0 ? 0 : UV_EAI_NONAME, found);
+    take(*name, status == 0 ? nullptr : gai_strerror(status), found);
     if (found != nullptr) freeaddrinfo(found);
     names_.push_back(std::move(name));
   }
+}
+
+Resolver::~Resolver() = default;
+
+void Resolver::start(uv_loop_t* loop) {
   uv_timer_init(loop, &timer_);
   timer_.data = this;
   if (names_.empty()) return;
   uv_timer_start(
       &timer_, [](uv_timer_t* timer) { static_cast<Resolver*>(timer->data)->refresh(); }, kRefresh, kRefresh);
 }
-
-Resolver::~Resolver() = default;
 
 void Resolver::close() {
   uv_close(reinterpret_cast<uv_handle_t*>(&timer_), nullptr);
@@ -60,7 +63,8 @@ void Resolver::refresh() {
     const auto on_found = [](uv_getaddrinfo_t* request, int status, addrinfo* found) {
       Name& asked = *static_cast<Name*>(request->data);
       asked.asking = false;
-      if (status != UV_ECANCELED) asked.resolver->take(asked, status, found);
+      if (status != UV_ECANCELED)
+        asked.resolver->take(asked, status == 0 ? nullptr : uv_strerror(status), found);
       uv_freeaddrinfo(found);
     };
     name->asking =
@@ -68,11 +72,14 @@ void Resolver::refresh() {
   }
 }
 
-// A name that cannot be resolved now keeps the addresses it had.
-void Resolver::take(Name& name, int status, addrinfo* found) {
-  if (status != 0) {
+// `wrong`: why the lookup failed; nullptr: it did not. A name that cannot be resolved now keeps the addresses
+// it had.
+void Resolver::take(Name& name, const char* wrong, const addrinfo* found) {
+  if (wrong != nullptr) {
+    const bool had_any = addresses_.contains(name.text);
     if (!name.failing)
-      spdlog::warn("backend host {}: {}; it keeps the addresses it had", name.text, uv_strerror(status));
+      spdlog::warn("backend host {}: {}{}", name.text, wrong,
+                   had_any ? "; it keeps the addresses it had" : "");
     name.failing = true;
     return;
   }

@@ -18,8 +18,9 @@ class Resolver {
  public:
   static constexpr uint64_t kRefresh = 10'000;  // milliseconds
 
-  // Looks every name up once, waiting for the answers. One that fails is said in the log and tried again.
-  Resolver(uv_loop_t* loop, const std::vector<std::string>& names);
+  // Looks every name up once, waiting for the answers. One that fails is said in the log and, from start()
+  // on, tried again.
+  explicit Resolver(const std::vector<std::string>& names);
   ~Resolver();
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
@@ -28,16 +29,17 @@ class Resolver {
   // there is none.
   bool find(const std::string& name, unsigned index, uint16_t port, sockaddr_storage& out) const;
 
-  void close();  // before the loop ends
+  void start(uv_loop_t* loop);  // lookups end with the loop, so that has to be destroyed first
+  void close();                 // of what was started, before the loop ends
 
  private:
   struct Name;
   void refresh();
-  void take(Name& name, int status, addrinfo* found);
+  void take(Name& name, const char* wrong, const addrinfo* found);
 
   std::vector<std::unique_ptr<Name>> names_;
   mutable std::mutex mutex_;
-  std::map<std::string, std::vector<sockaddr_storage>> addresses_;  // guarded by mutex_
+  std::map<std::string, std::vector<sockaddr_storage>> addresses_;  // guarded by mutex_; one thread writes
   uv_timer_t timer_;
 };
 
