@@ -9,11 +9,11 @@
 namespace limpet::conf {
 
 Parsed<Address> parse_listener_address(std::string_view text);  // "127.0.0.1:80", "[::1]:80", "*:80"
-Parsed<Address> parse_backend_address(
-    std::string_view text);                         // the same without "*", "app:80", "unix:/run/app.sock"
-Parsed<Cidr> parse_network(std::string_view text);  // as Cidr::parse
+// The same without "*", "app:80", "unix:/run/app.sock".
+Parsed<Address> parse_backend_address(std::string_view text);
+Parsed<Cidr> parse_network(std::string_view text);            // as Cidr::parse
 Parsed<std::string> parse_route_host(std::string_view text);  // as Route::host, lower-cased
-Parsed<std::string> parse_route_path(std::string_view text);  // as Route::path, without a trailing '/'
+Parsed<std::string> parse_route_path(std::string_view text);  // as Route::path, without trailing '/'s
 Parsed<std::string> parse_domain(std::string_view text);      // a host name, or empty
 
 }  // namespace limpet::conf

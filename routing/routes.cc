@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "routing/ascii.h"
+#include "conf/ascii.h"
 
 namespace limpet::routing {
 namespace {
@@ -40,12 +40,6 @@ bool begins_with_segments(std::string_view target, std::string_view prefix) {
          std::string_view("/?;").find(target[prefix.size()]) != std::string_view::npos;
 }
 
-std::string lowered(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), lower);
-  return out;
-}
-
 size_t place_of(const auto& named, std::string_view name) {
   const auto found =
       std::find_if(named.begin(), named.end(), [&](const auto& one) { return one.name == name; });
@@ -57,7 +51,7 @@ size_t place_of(const auto& named, std::string_view name) {
 Routes::Host& Routes::host_of(Listener& listener, std::string_view pattern) {
   if (pattern.empty()) return listener.any;
   const bool wildcard = pattern.starts_with("*.");
-  const std::string name = wildcard ? lowered(pattern.substr(1)) : lowered(bare_host(pattern));
+  const std::string name(wildcard ? pattern.substr(1) : bare_host(pattern));
   std::vector<Host>& hosts = wildcard ? listener.wildcards : listener.exact;
   const size_t place = place_of(hosts, name);
   if (place == hosts.size()) hosts.push_back({name, {}});
@@ -67,22 +61,14 @@ Routes::Host& Routes::host_of(Listener& listener, std::string_view pattern) {
 Routes Routes::from(const conf::Settings& settings) {
   Routes routes;
   const auto longest_first = [](const Path& a, const Path& b) { return a.prefix.size() > b.prefix.size(); };
-  const auto sort_paths = [&](Host& host) {
-    std::stable_sort(host.paths.begin(), host.paths.end(), longest_first);
-  };
+  const auto sort_paths = [&](Host& host) { std::sort(host.paths.begin(), host.paths.end(), longest_first); };
   for (const conf::Listener& settings_listener : settings.listeners) {
     Listener& listener = routes.listeners_.emplace_back();
-    const auto add = [&](const conf::Route& route) {
-      std::string prefix = route.path;
-      while (prefix.ends_with('/')) prefix.pop_back();
+    for (const conf::Route& route : settings.routes) {
+      if (!route.listener.empty() && route.listener != settings_listener.name) continue;
+      std::string prefix = route.path == "/" ? "" : route.path;
       host_of(listener, route.host)
           .paths.push_back({std::move(prefix), place_of(settings.pools, route.pool)});
-    };
-    for (const conf::Route& route : settings.routes) {
-      if (route.listener == settings_listener.name) add(route);
-    }
-    for (const conf::Route& route : settings.routes) {
-      if (route.listener.empty()) add(route);
     }
     std::sort(listener.exact.begin(), listener.exact.end(),
               [](const Host& a, const Host& b) { return a.name < b.name; });
