@@ -1,6 +1,6 @@
 // What the exchanges of one worker share: the settings in force, the pools, time, and the worker's own rooms
-// for scratch, log and connections. One worker, one thread: nothing in here is locked but what Router locks
-// itself.
+// for scratch, log and connections. One worker, one thread: nothing is locked in here; what the workers share
+// (routers, the access log) locks itself.
 #pragma once
 
 #include <memory>
@@ -31,11 +31,9 @@ struct ServedPool {
         router(its_router),
         fleet(routing::Fleet::from(pool)),
         connections(pool, deadlines, graveyard, dialer) {
-    for (const conf::AffinityKind kind : pool.affinity) {
-      if (kind != conf::AffinityKind::cookie) continue;
-      cookie_name = pool.cookie_name();
-      cookie_attributes = set_cookie_attributes(pool.cookie);
-    }
+    if (!pool.uses(conf::AffinityKind::cookie)) return;
+    cookie_name = pool.cookie_name();
+    cookie_attributes = set_cookie_attributes(pool.cookie);
   }
 
   const conf::Pool& settings;
