@@ -129,7 +129,8 @@ Choice Chooser::stay_or_move(const Request& request, Slot home, Reason reason) {
 }
 
 Choice Chooser::place(const Request& request, Reason reason) {
-  return reserve(request, reason, [&] { return placement_.pick(request.candidates); });
+  return reserve(request, reason,
+                 [&] { return placement_.pick(request.candidates, request.identity.client); });
 }
 
 Choice Chooser::place_by_hash(const Request& request, Reason reason) {

@@ -34,6 +34,7 @@ class Identifier {
 
   const std::vector<conf::AffinityKind> affinity_;
   const conf::IpAffinity ip_;
+  const bool places_by_client_;
   const conf::SessionIdAffinity session_id_;
   const KeyedHash hash_;
   std::optional<TokenCookie> cookie_;
