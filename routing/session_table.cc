@@ -249,8 +249,8 @@ void SessionTable::make_room(Shard& shard, uint64_t key, uint32_t now) {
   while (!claim_entry()) {
     Entry* const entry = victim(shard, key, now);
     if (!entry) {
-      entries_.fetch_add(
-          1, kRelaxed);  // an empty shard of a full table: one above the bound rather than no session at all
+      // An empty shard of a full table: one above the bound rather than no session at all.
+      entries_.fetch_add(1, kRelaxed);
       return;
     }
     if (entry->kind == Entry::Kind::alias) {

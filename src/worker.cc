@@ -72,7 +72,6 @@ void Worker::on_wish() {
   end_if_empty();
 }
 
-// With its last handle closed the loop, and with it the thread, ends by itself.
 void Worker::end_if_empty() {
   if (clients_ != nullptr || !context_->shutting_down || ending_) return;
   ending_ = true;
@@ -114,7 +113,8 @@ net::StreamPtr Worker::dial(const conf::Address& address, unsigned attempt, net:
   } else if (attempt != 0 || !net::to_sockaddr(address.host, address.port, where)) {
     return nullptr;
   }
-  return net::StreamPtr(net::UvStream::connect(loop_, reinterpret_cast<const sockaddr*>(&where), owner, error));
+  return net::StreamPtr(
+      net::UvStream::connect(loop_, reinterpret_cast<const sockaddr*>(&where), owner, error));
 }
 
 }  // namespace limpet

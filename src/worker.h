@@ -1,5 +1,5 @@
-// One worker: a thread with its own loop, listeners, connections and pools' backend connections. Workers
-// share the routers with their session tables, and nothing else.
+// One worker: a thread with its own loop, listeners, connections and pools' backend connections. What workers
+// share, Shared names.
 #pragma once
 
 #include <atomic>
@@ -17,7 +17,7 @@
 
 namespace limpet {
 
-// What all workers share; outlives them.
+// What all workers share; outlives them. Constant, or thread-safe by itself.
 struct Shared {
   const conf::Settings& settings;
   const routing::Routes& routes;
