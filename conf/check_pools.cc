@@ -1,9 +1,7 @@
 // What a pool says about its affinity, its cookie, its failover and its backends fits together.
-#include <strings.h>
-
 #include <algorithm>
-#include <iterator>
 
+#include "conf/ascii.h"
 #include "conf/checks.h"
 
 namespace limpet::conf {
@@ -19,9 +17,6 @@ struct Subject {
   bool given(std::string_view key) const { return findings.given(at(key)); }
   bool sound(std::string_view key) const { return !findings.broken(at(key)); }
   void fault(std::string_view key, std::string message) const { findings.fault(at(key), std::move(message)); }
-  bool uses(AffinityKind kind) const {
-    return std::find(pool.affinity.begin(), pool.affinity.end(), kind) != pool.affinity.end();
-  }
 };
 
 void check_affinity(const Subject& subject) {
@@ -47,14 +42,23 @@ void check_affinity(const Subject& subject) {
                  {"cookie", AffinityKind::cookie, "cookie"},
                  {"session_id", AffinityKind::session_id, "session-id"}};
   for (const auto& each : kTables) {
-    if (!subject.given(each.table) || subject.uses(each.kind)) continue;
+    if (!subject.given(each.table) || subject.pool.uses(each.kind)) continue;
     subject.fault(each.table,
                   std::string("has no effect, accepted: only where `affinity` has \"") + each.word + "\"");
   }
 }
 
+// Every request has an address: where it comes last in `affinity`, nobody is left to be placed but whose
+// cookie names a backend that is gone.
+void check_placement(const Subject& subject) {
+  if (!subject.given("placement") || !subject.sound("placement") || !subject.sound("affinity")) return;
+  if (!subject.pool.uses(AffinityKind::ip) || subject.pool.uses(AffinityKind::cookie)) return;
+  subject.fault("placement",
+                "has no effect, accepted: only where `affinity` has \"cookie\" or does not end in \"ip\"");
+}
+
 void check_session_id(const Subject& subject) {
-  if (!subject.sound("affinity") || !subject.uses(AffinityKind::session_id)) return;
+  if (!subject.sound("affinity") || !subject.pool.uses(AffinityKind::session_id)) return;
   const auto& sources = subject.pool.session_id.sources;
   if (sources.empty() && subject.sound("session_id")) {
     subject.fault("session_id.sources",
@@ -64,13 +68,10 @@ void check_session_id(const Subject& subject) {
   for (size_t i = 0; i < sources.size(); ++i) {
     const std::string key = indexed("session_id.sources", i);
     if (!subject.sound(key)) continue;
-    std::string name = sources[i].name;
-    if (sources[i].place == SessionIdSource::Place::header) {
-      for (char& c : name)
-        c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);  // RFC 9110, section 5.1
-    }
+    const bool has_case = sources[i].place != SessionIdSource::Place::header;  // RFC 9110, section 5.1
+    const std::string name = has_case ? sources[i].name : lower_case(sources[i].name);
     placed.push_back({subject.at(key), std::to_string(static_cast<int>(sources[i].place)) + name});
-    if (sources[i].place == SessionIdSource::Place::cookie && subject.uses(AffinityKind::cookie) &&
+    if (sources[i].place == SessionIdSource::Place::cookie && subject.pool.uses(AffinityKind::cookie) &&
         name == subject.pool.cookie_name()) {
       subject.fault(key, "is the cookie that Limpet itself sets, accepted: the application's own cookie");
     }
@@ -91,7 +92,7 @@ void check_cookie(const Subject& subject) {
                   "is true without `secure`, which browsers refuse, accepted: with secure = true");
   }
   const auto has_prefix = [&](std::string_view prefix) {
-    return strncasecmp(cookie.name.c_str(), prefix.data(), prefix.size()) == 0;
+    return equals_ignoring_case(cookie.name.substr(0, prefix.size()), prefix);
   };
   if (has_prefix("__Secure-") && !cookie.secure) {
     subject.fault("cookie.name", "begins with \"__Secure-\", accepted: with secure = true");
@@ -142,6 +143,7 @@ void check_pools(const Settings& settings, Findings& findings) {
   for (size_t i = 0; i < settings.pools.size(); ++i) {
     const Subject subject{settings.pools[i], indexed("pool", i), findings};
     check_affinity(subject);
+    check_placement(subject);
     check_session_id(subject);
     check_cookie(subject);
     check_failover(subject);

@@ -48,10 +48,6 @@ bool cookies_meet(const Pool& a, const Pool& b, const std::vector<Route>& routes
   return false;
 }
 
-bool uses_cookies(const Pool& pool) {
-  return std::find(pool.affinity.begin(), pool.affinity.end(), AffinityKind::cookie) != pool.affinity.end();
-}
-
 void check_identical_routes(const Settings& settings, Findings& findings) {
   const auto& routes = settings.routes;
   for (size_t i = 0; i < routes.size(); ++i) {
@@ -93,7 +89,8 @@ void check_cookies_apart(const Settings& settings, Findings& findings) {
   const auto& pools = settings.pools;
   for (size_t i = 0; i < pools.size(); ++i) {
     for (size_t j = 0; j < i; ++j) {
-      if (!uses_cookies(pools[i]) || !uses_cookies(pools[j]) || pools[i].name == pools[j].name) continue;
+      if (pools[i].name == pools[j].name) continue;
+      if (!pools[i].uses(AffinityKind::cookie) || !pools[j].uses(AffinityKind::cookie)) continue;
       if (!cookies_meet(pools[j], pools[i], settings.routes)) continue;
       // Default names differ, so at least one is given.
       const std::string later = indexed("pool", i) + ".cookie.name";

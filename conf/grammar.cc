@@ -1,10 +1,10 @@
 #include "conf/grammar.h"
 
-#include <strings.h>
-
 #include <algorithm>
 #include <charconv>
 #include <optional>
+
+#include "conf/ascii.h"
 
 namespace limpet::conf {
 namespace {
@@ -14,9 +14,7 @@ constexpr size_t kSecretSize = 32;
 constexpr size_t kMostBodyText = 1024;
 constexpr uint16_t kLeastStatus = 100, kMostStatus = 599;  // RFC 9110, section 15
 
-bool is_alphanumeric(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
+bool is_alphanumeric(char c) { return is_letter(c) || is_digit(c); }
 
 bool is_printable_ascii(char c) { return c >= 0x20 && c < 0x7f; }
 
@@ -90,10 +88,9 @@ Parsed<std::string> parse_cookie_attribute(std::string_view text) {
   if (text.empty()) return Parsed<std::string>::wrong("is empty");
   if (!is_attribute_value(text))
     return Parsed<std::string>::wrong("holds \";\" or what is not printable ASCII");
-  const std::string name(text.substr(0, text.find_first_of("= ")));
+  const std::string_view name = text.substr(0, text.find_first_of("= "));
   for (const std::string_view known : kKnown) {
-    if (strcasecmp(name.c_str(), known.data()) == 0)
-      return Parsed<std::string>::wrong("has a key of its own");
+    if (equals_ignoring_case(name, known)) return Parsed<std::string>::wrong("has a key of its own");
   }
   return std::string(text);
 }

@@ -6,15 +6,14 @@
 #include <charconv>
 #include <optional>
 
+#include "conf/ascii.h"
+
 namespace limpet::conf {
 namespace {
 
 constexpr size_t kMostHostSize = 253;  // RFC 1035, section 2.3.4, without the root's dot
 constexpr size_t kMostLabelSize = 63;
 constexpr size_t kMostSocketPath = sizeof(sockaddr_un::sun_path) - 1;
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
 bool is_label(std::string_view label) {
   const auto allowed = [](char c) { return is_letter(c) || is_digit(c) || c == '-' || c == '_'; };
@@ -38,12 +37,6 @@ bool is_host_name(std::string_view text) {
 bool is_path_character(char c) {
   return is_letter(c) || is_digit(c) ||
          std::string_view("/-._~%!$&'()*+,;=:@").find(c) != std::string_view::npos;
-}
-
-std::string lower_case(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return out;
 }
 
 std::optional<uint16_t> parse_port(std::string_view digits) {
@@ -167,7 +160,7 @@ Parsed<std::string> parse_route_path(std::string_view text) {
   if (!text.starts_with('/')) return Wrong::wrong("does not begin with \"/\"");
   if (!std::all_of(text.begin(), text.end(), is_path_character))
     return Wrong::wrong("holds what a path cannot");
-  if (text.size() > 1 && text.ends_with('/')) text.remove_suffix(1);
+  while (text.size() > 1 && text.ends_with('/')) text.remove_suffix(1);
   return std::string(text);
 }
 

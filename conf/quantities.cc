@@ -1,10 +1,10 @@
 #include "conf/quantities.h"
 
-#include <strings.h>
-
 #include <charconv>
 #include <limits>
 #include <span>
+
+#include "conf/ascii.h"
 
 namespace limpet::conf {
 namespace {
@@ -18,8 +18,8 @@ constexpr Unit kSizeUnits[] = {{"GiB", GiB}, {"GB", 1'000'000'000}, {"MiB", MiB}
                                {"KiB", KiB}, {"KB", 1'000},         {"B", 1}};
 constexpr Unit kTimeUnits[] = {{"d", 86'400'000}, {"h", 3'600'000}, {"m", 60'000}, {"s", 1'000}, {"ms", 1}};
 
-constexpr uint64_t kMost =
-    std::numeric_limits<int64_t>::max();  // what a TOML integer and a Duration can hold
+// What a TOML integer and a Duration can hold.
+constexpr uint64_t kMost = std::numeric_limits<int64_t>::max();
 
 // Takes a number with its unit from the front of `text`. nullopt: there is none, or it is beyond kMost.
 struct Quantity {
@@ -47,10 +47,7 @@ std::optional<Quantity> take_quantity(std::string_view& text, std::span<const Un
 }  // namespace
 
 std::optional<uint64_t> parse_size(std::string_view text) {
-  const auto any_case = [](std::string_view a, std::string_view b) {
-    return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
-  };
-  const auto size = take_quantity(text, kSizeUnits, any_case);
+  const auto size = take_quantity(text, kSizeUnits, equals_ignoring_case);
   if (!size || !text.empty()) return std::nullopt;
   return size->value;
 }

@@ -12,7 +12,6 @@ namespace {
 constexpr int64_t kMostWorkers = 1024;
 constexpr int64_t kMostHeaders = 10'000;
 constexpr int64_t kMostSessions = 1'000'000'000;  // at some 50 bytes each this fills most machines
-constexpr size_t kMostSecretKeys = 8;             // each one is tried on a token that none made
 
 // Nobody waits longer for a byte; sessions, which people come back to, may live for a year.
 constexpr Span kWait = {1ms, 24h};
@@ -50,7 +49,7 @@ const Keys<Log>& log_keys() {
 
 const Keys<Secrets>& secrets_keys() {
   static const Keys<Secrets> keys = {
-      key("keys", &Secrets::keys, List<Secret>{kSecret, "a list of at most 8", kMostSecretKeys}),
+      key("keys", &Secrets::keys, List<Secret>{kSecret, "a list of at most 8", Secrets::kMostKeys}),
       key("hash_secret", &Secrets::hash_secret, kSecret),
       key("key_file", &Secrets::key_file, kFileName),
   };

@@ -1,11 +1,17 @@
 #include "conf/settings.h"
 
+#include <algorithm>
+
 namespace limpet::conf {
 
 std::string Address::text() const {
   if (kind == Kind::unix_socket) return "unix:" + host;
   const bool needs_brackets = host.find(':') != host.npos;  // or the port could not be told from the address
   return (needs_brackets ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
+bool Pool::uses(AffinityKind kind) const {
+  return std::find(affinity.begin(), affinity.end(), kind) != affinity.end();
 }
 
 std::string Pool::cookie_name() const { return cookie.name.empty() ? "limpet_" + name : cookie.name; }

@@ -6,7 +6,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -79,7 +78,7 @@ struct CookieAffinity {
   SameSite same_site = SameSite::lax;
   bool partitioned = false;
   std::vector<std::string> attributes;  // appended as they stand, for example "Priority=High"
-  Duration absolute_timeout = 12h;      // since the token was first issued; 0: none
+  Duration absolute_timeout = 0s;       // since the token was first issued; 0: none
   bool operator==(const CookieAffinity&) const = default;
 };
 
@@ -177,7 +176,8 @@ struct Pool {
   PassiveHealth passive;
   std::vector<Backend> backends;  // at least one, and at least one whose weight is not 0
 
-  std::string cookie_name() const;  // the one that is sent; never empty
+  bool uses(AffinityKind kind) const;  // is in `affinity`
+  std::string cookie_name() const;     // the one that is sent; never empty
   bool operator==(const Pool&) const = default;
 };
 
@@ -209,7 +209,9 @@ struct Log {
 
 // Either keys and hash_secret are given and key_file is empty, or key_file holds both and they are empty.
 struct Secrets {
-  std::vector<std::string> keys;  // 32 raw bytes each, at most 8; the first signs, all verify
+  static constexpr size_t kMostKeys = 8;  // each one is tried on a token that none made
+
+  std::vector<std::string> keys;  // 32 raw bytes each, at most kMostKeys; the first signs, all verify
   std::string hash_secret;        // 32 raw bytes; keys the affinity hash
   // Read, or made at the first start. Default: the configuration file's name with ".keys" as its extension.
   std::string key_file;

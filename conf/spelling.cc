@@ -2,15 +2,14 @@
 
 #include <algorithm>
 
+#include "conf/ascii.h"
+
 namespace limpet::conf {
 namespace {
 
 constexpr size_t kMostShown = 40;
 
-char folded(char c) {
-  if (c >= 'A' && c <= 'Z') return static_cast<char>(c - 'A' + 'a');
-  return c == '-' ? '_' : c;
-}
+char folded(char c) { return c == '-' ? '_' : lower(c); }
 
 bool continues_utf8(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
 

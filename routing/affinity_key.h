@@ -7,11 +7,10 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <string_view>
 
+#include "conf/ascii.h"
 #include "conf/settings.h"
-#include "routing/ascii.h"
 #include "routing/request_view.h"
 
 namespace limpet::routing {

@@ -204,7 +204,8 @@ SessionTable::Cost Chooser::cost(const Fleet& fleet, SessionTable::Found found, 
 }
 
 Choice Chooser::place(const Request& request, Reason reason) {
-  return reserve(request, reason, [&] { return placement_.pick(request.candidates); });
+  return reserve(request, reason,
+                 [&] { return placement_.pick(request.candidates, request.identity.client); });
 }
 
 Choice Chooser::place_by_hash(const Request& request, Reason reason) {

@@ -3,7 +3,7 @@
 #include <array>
 #include <chrono>
 
-#include "routing/ascii.h"
+#include "conf/ascii.h"
 
 namespace limpet::routing {
 namespace {

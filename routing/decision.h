@@ -35,6 +35,7 @@ struct Identity {
   bool stateless = false;      // its path needs no home, and opens nothing
   bool tracked = false;        // the key is of the pool's first kind, the one whose sessions are in the table
   uint64_t key = 0;            // keyed hash; the table's key
+  uint64_t client = 0;         // placement hash: the client's address, hashed; 0: it has none
   Slot token_home = kNoSlot;   // cookie: the backend that a valid token names, when the fleet still has it
   uint32_t token_issued = 0;   // cookie: seconds of Unix time; 0: no valid token
   uint32_t token_renewed = 0;  // cookie: when it was last sent

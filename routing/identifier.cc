@@ -19,7 +19,11 @@ std::string_view bytes_of(const Value& value) {
 
 Identifier::Identifier(const conf::Pool& pool, const std::vector<std::string>& keys,
                        const std::string& hash_secret, std::atomic<uint64_t>& unverified)
-    : affinity_(pool.affinity), ip_(pool.ip), session_id_(pool.session_id), hash_(hash_secret) {
+    : affinity_(pool.affinity),
+      ip_(pool.ip),
+      places_by_client_(pool.placement == conf::Placement::hash),
+      session_id_(pool.session_id),
+      hash_(hash_secret) {
   for (const std::string& path : pool.stateless_paths) stateless_paths_.push_back(as_prefix(path));
   if (std::find(affinity_.begin(), affinity_.end(), Kind::cookie) != affinity_.end())
     cookie_.emplace(pool, keys, unverified);
@@ -60,6 +64,7 @@ std::optional<uint64_t> Identifier::key_of(std::string_view session) const {
 Identity Identifier::identify(const RequestView& request, const Fleet& fleet, uint32_t now) const {
   Identity identity;
   identity.kind = affinity_.front();
+  if (places_by_client_ && has_address(request.client)) identity.client = key_of_client(request.client);
   identity.stateless = is_stateless(request.target);
   if (identity.stateless) return identity;
   if (cookie_) read_token(request, fleet, now, identity);

@@ -41,6 +41,7 @@ class Identifier {
 
   const std::vector<conf::AffinityKind> affinity_;
   const conf::IpAffinity ip_;
+  const bool places_by_client_;
   const conf::SessionIdAffinity session_id_;
   std::vector<std::string> stateless_paths_;  // as prefixes
   const KeyedHash hash_;

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "conf/ascii.h"
 #include "routing/affinity_key.h"
-#include "routing/ascii.h"
 #include "routing/cookie_date.h"
 
 namespace limpet::routing {

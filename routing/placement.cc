@@ -40,14 +40,15 @@ class WeightedDraw {
 
 Placement::Placement(conf::Placement how, uint64_t seed) : how_(how), random_(seed) {}
 
-Slot Placement::pick(const Candidates& candidates) {
+Slot Placement::pick(const Candidates& candidates, uint64_t client) {
   switch (how_) {
     case conf::Placement::least_sessions:
       return least_sessions(candidates);
     case conf::Placement::round_robin:
       return round_robin(candidates);
     case conf::Placement::hash:
-      return rendezvous(random_.next(), candidates.fleet, [&](Slot slot) { return candidates.admits(slot); });
+      return rendezvous(client != 0 ? client : random_.next(), candidates.fleet,
+                        [&](Slot slot) { return candidates.admits(slot); });
     case conf::Placement::random_two:
       return random_two(candidates);
   }

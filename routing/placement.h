@@ -39,10 +39,12 @@ class Placement {
   // - round_robin: smooth weighted round-robin (each gains its weight, the highest is taken and loses what
   //   all gained), so that a heavy backend's turns are spread out. Exact for one thread, close to it for
   //   several.
-  // - hash: rendezvous over a random number: by weight, without memory.
+  // - hash: rendezvous of `client`, its address hashed, so that one client's sessions meet; of a random
+  // number
+  //   where that is 0, not known.
   // - random_two: the less loaded of two drawn by weight (M. Mitzenmacher, "The power of two choices in
   //   randomized load balancing", IEEE TPDS 12(10), 2001).
-  Slot pick(const Candidates& candidates);
+  Slot pick(const Candidates& candidates, uint64_t client);
 
  private:
   struct Turn {

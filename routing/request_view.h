@@ -17,8 +17,8 @@ struct RequestView {
   std::string_view method;
   std::string_view target;  // origin-form: path and query
   std::span<const Field> fields;
-  conf::IpAddress
-      client;  // after PROXY protocol and trusted proxies; all zero for a peer without an IP address
+  // After PROXY protocol and trusted proxies; all zero for a peer without an IP address.
+  conf::IpAddress client;
 };
 
 struct ResponseView {

@@ -1,6 +1,6 @@
 // Where a request goes, and why: (identity, fleet, table, tried) -> backend and reason. One Router for each
-// pool, shared by all workers. Every call is thread-safe; nothing blocks but a shard of the session table;
-// nothing allocates for a session that is known and keeps its home.
+// pool, shared by all workers. Every call is thread-safe but sweep(); nothing blocks but a shard of the
+// session table; nothing allocates for a session that is known and keeps its home.
 #pragma once
 
 #include <cstdint>

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "routing/ascii.h"
+#include "conf/ascii.h"
 #include "routing/path_prefix.h"
 
 namespace limpet::routing {
@@ -35,12 +35,6 @@ bool ends_with_ignoring_case(std::string_view host, std::string_view suffix) {
          equals_ignoring_case(host.substr(host.size() - suffix.size()), suffix);
 }
 
-std::string lowered(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), lower);
-  return out;
-}
-
 size_t place_of(const auto& named, std::string_view name) {
   const auto found =
       std::find_if(named.begin(), named.end(), [&](const auto& one) { return one.name == name; });
@@ -52,7 +46,7 @@ size_t place_of(const auto& named, std::string_view name) {
 Routes::Host& Routes::host_of(Listener& listener, std::string_view pattern) {
   if (pattern.empty()) return listener.any;
   const bool wildcard = pattern.starts_with("*.");
-  const std::string name = wildcard ? lowered(pattern.substr(1)) : lowered(bare_host(pattern));
+  const std::string name(wildcard ? pattern.substr(1) : bare_host(pattern));
   std::vector<Host>& hosts = wildcard ? listener.wildcards : listener.exact;
   const size_t place = place_of(hosts, name);
   if (place == hosts.size()) hosts.push_back({name, {}});
@@ -62,22 +56,14 @@ Routes::Host& Routes::host_of(Listener& listener, std::string_view pattern) {
 Routes Routes::from(const conf::Settings& settings) {
   Routes routes;
   const auto longest_first = [](const Path& a, const Path& b) { return a.prefix.size() > b.prefix.size(); };
-  const auto sort_paths = [&](Host& host) {
-    std::stable_sort(host.paths.begin(), host.paths.end(), longest_first);
-  };
+  const auto sort_paths = [&](Host& host) { std::sort(host.paths.begin(), host.paths.end(), longest_first); };
   for (const conf::Listener& settings_listener : settings.listeners) {
     Listener& listener = routes.listeners_.emplace_back();
-    const auto add = [&](const conf::Route& route) {
-      std::string prefix = route.path;
-      while (prefix.ends_with('/')) prefix.pop_back();
+    for (const conf::Route& route : settings.routes) {
+      if (!route.listener.empty() && route.listener != settings_listener.name) continue;
+      std::string prefix = route.path == "/" ? "" : route.path;
       host_of(listener, route.host)
           .paths.push_back({std::move(prefix), place_of(settings.pools, route.pool)});
-    };
-    for (const conf::Route& route : settings.routes) {
-      if (route.listener == settings_listener.name) add(route);
-    }
-    for (const conf::Route& route : settings.routes) {
-      if (route.listener.empty()) add(route);
     }
     std::sort(listener.exact.begin(), listener.exact.end(),
               [](const Host& a, const Host& b) { return a.name < b.name; });

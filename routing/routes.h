@@ -2,8 +2,7 @@
 //
 // The most specific host decides first: the exact name, then the longest wildcard ("*.example.com" is every
 // name below it, not the name itself), then any. Within a host the longest path prefix wins; where the best
-// host has no prefix that fits, the next one is asked. Between routes that are alike the listener's own goes
-// before every listener's, then the first in the file.
+// host has no prefix that fits, the next one is asked.
 //
 // A prefix is of whole segments: "/app" and "/app/" serve "/app", "/app/x", "/app?x" and "/app;x", not
 // "/apple". It is held against the raw bytes of the target, which are also what is forwarded: nothing is
@@ -11,7 +10,6 @@
 // application may serve "/admin". A route spreads work; it is no fence around a path.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>

@@ -43,7 +43,8 @@ SessionView view(const Entry& session) {
 void note_pause(std::array<uint32_t, PauseCounts::kCodes>& counts, Entry& session, uint32_t pause) {
   if (pause < kShortestPause) return;
   const uint8_t code = pause_code(pause);
-  ++counts[std::min<size_t>(code, PauseCounts::kCodes - 1)];
+  // One that polls tells nothing of how people pause.
+  if (session.steady < kSteadyPolling) ++counts[std::min<size_t>(code, PauseCounts::kCodes - 1)];
   const bool steady = session.pause != 0 && are_alike(pause, pause_seconds(session.pause));
   session.steady = steady ? static_cast<uint8_t>(std::min(session.steady + 1, 7) & 7) : 0;
   session.pause = code;
@@ -326,8 +327,8 @@ void SessionTable::make_room(Shard& shard, uint64_t key, uint32_t now) {
   while (!claim_entry()) {
     Entry* const entry = victim(shard, key, now);
     if (!entry) {
-      entries_.fetch_add(
-          1, kRelaxed);  // an empty shard of a full table: one above the bound rather than no session at all
+      // An empty shard of a full table: one above the bound rather than no session at all.
+      entries_.fetch_add(1, kRelaxed);
       return;
     }
     if (entry->kind == Entry::Kind::alias) {

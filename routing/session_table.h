@@ -14,7 +14,8 @@
 // A session is in one shard under one key. An alias is the former key of a renewed session: it leads there
 // for kRenewalGrace, counts as an entry against max_sessions, never as a session.
 //
-// Thread-safe throughout. A call locks one shard at a time; renew() locks two, in order.
+// Thread-safe but sweep(), which is one thread's. A call locks one shard at a time; renew() locks two, in
+// order.
 #pragma once
 
 #include <cstdint>

@@ -5,6 +5,7 @@
 
 #include <bit>
 #include <functional>
+#include <memory>
 #include <stdexcept>
 #include <thread>
 #include <type_traits>

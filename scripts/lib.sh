@@ -96,10 +96,10 @@ build_fuzz() {
 # fuzz TARGET SECONDS: runs this fuzz target, or all where it is empty; "ok" or "not ok" for each. Corpora are kept, and what
 # broke a target is left, in build/fuzz.
 fuzz() {
-  local target name broken=0
+  local target name found=0 broken=0
   for target in build/fuzz/fuzz_${1:-*}; do
-    [[ -f $target ]] || continue  # not one of CMake's own directories, and not an unmatched pattern
-    name=${target##*/}
+    [[ -f $target && -x $target ]] || continue  # not what broke one, and not an unmatched pattern
+    name=${target##*/} found=1
     mkdir -p "build/fuzz/corpus/$name"
     if "$target" -max_total_time="$2" -timeout=10 -artifact_prefix="build/fuzz/$name-" "build/fuzz/corpus/$name"; then
       say "ok $name"
@@ -108,6 +108,7 @@ fuzz() {
       broken=1
     fi
   done
+  ((found)) || { say "not ok fuzz_${1:-*}: there is no such target"; return 1; }
   return $broken
 }
 

@@ -18,7 +18,7 @@ namespace limpet {
 // What is known about a request when it is over. Views are valid during the call only; empty means "not
 // known".
 struct AccessRecord {
-  uint64_t time_us = 0;     // Unix time of the request's first byte, microseconds
+  uint64_t time_us = 0;     // Unix time at which the request's head was whole, microseconds
   std::string_view client;  // address text, after PROXY protocol and trusted proxies
   std::string_view listener;
   std::string_view method;
@@ -27,19 +27,19 @@ struct AccessRecord {
   std::string_view protocol;  // "HTTP/1.1"
   std::string_view referer;
   std::string_view user_agent;
-  int status = 0;           // 0: the client got no answer
+  int status = 0;           // 499: the client got no answer
   uint64_t bytes_in = 0;    // of the body, from the client
   uint64_t bytes_out = 0;   // of the body, to the client
-  int64_t connect_us = -1;  // to have a backend connection; -1: did not happen
-  int64_t head_us = -1;     // to the head of the backend's answer; -1: did not happen
-  int64_t total_us = -1;
+  int64_t connect_us = -1;  // for a backend connection to stand; -1: did not happen
+  int64_t head_us = -1;     // since time_us, to the head of the backend's answer; -1: did not happen
+  int64_t total_us = -1;    // since time_us
   std::string_view pool;
   std::string_view backend;
   std::string_view affinity;
   std::string_view reason;  // why this backend
   uint32_t retries = 0;
   std::string_view request_id;
-  std::string_view end;  // "ok", "client_gone", "backend_cut", "timeout", ...
+  std::string_view end;  // "ok", "client_gone", "backend_cut", "backend_timeout", ...
 };
 
 // Remembers the text of the second it wrote last. One for each thread.

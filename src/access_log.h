@@ -14,7 +14,6 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <string_view>
 #include <thread>
 #include <variant>
 #include <vector>
@@ -26,8 +25,8 @@ namespace limpet {
 
 // Whole lines on their way to the writer.
 struct AccessBlock {
-  static constexpr size_t kBytes =
-      64 * conf::KiB;  // a block is made with room for this; a longer line makes it grow
+  // A block is made with room for this; a longer line makes it grow.
+  static constexpr size_t kBytes = 64 * conf::KiB;
 
   std::unique_ptr<char[]> bytes;
   size_t size = 0, capacity = 0;

@@ -23,8 +23,6 @@ namespace limpet {
 
 namespace {
 
-constexpr int kExitForced = 130;  // a second signal
-
 using Sockets = std::vector<std::vector<Order::Socket>>;  // by worker
 
 // Every connection is a file; the limit that is allowed is the limit to have.

@@ -21,7 +21,8 @@ constexpr char kFooter[] = R"(Signals:
   SIGUSR1           reopen the access log, after it was rotated
 
 Exit codes:
-  0  all is well    1  the file is at fault, or Limpet could not start    2  the command line is at fault
+  0    all is well                   1    the file is at fault, or Limpet could not start
+  2    the command line is at fault  130  a second signal cut what was under way
 
 Examples:
   limpet check /etc/limpet/limpet.toml    every fault at once, as file:line:column: key: what is wrong

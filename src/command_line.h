@@ -8,8 +8,9 @@ namespace limpet {
 
 // Exit codes, as --help tells them.
 inline constexpr int kExitOk = 0;
-inline constexpr int kExitFault = 1;    // the file is at fault, or the process could not start
-inline constexpr int kExitMisused = 2;  // the command line is at fault
+inline constexpr int kExitFault = 1;     // the file is at fault, or the process could not start
+inline constexpr int kExitMisused = 2;   // the command line is at fault
+inline constexpr int kExitForced = 130;  // a second signal: what was under way is cut
 
 struct CommandLine {
   enum class Command : uint8_t { run, check, none };

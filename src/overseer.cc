@@ -185,7 +185,6 @@ void Overseer::apply(Pool& pool, routing::Slot slot, const health::Changed& chan
   routing::Homes& homes = pool.table().homes();
   const uint32_t sessions = homes.live(slot);
   const health::Incidents::Where where{pool.settings->name, slot, pool.fleet.backends[slot].name};
-  tell(incidents_.tick(where, pool.standing(slot), unix_seconds()));
   homes.set_in_service(slot, health::in_service(change->to));
   const std::string& name = pool.fleet.backends[slot].name;
   spdlog::log(change->to == routing::BackendState::up ? spdlog::level::info : spdlog::level::warn,

@@ -1,7 +1,6 @@
 #include "src/secrets.h"
 
 #include <fcntl.h>
-#include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,12 +13,14 @@
 #include <string_view>
 #include <utility>
 
+#include "conf/ascii.h"
+#include "conf/grammar.h"
+
 namespace limpet {
 namespace {
 
 constexpr size_t kMostFileBytes = 64 * conf::KiB;
-constexpr std::string_view kAccepted = "key = <64 hex digits> or hash_secret = <64 hex digits>";
-constexpr std::string_view kHowToMake = "(`openssl rand -hex 32` makes one)";
+constexpr std::string_view kAccepted = ", accepted: 64 hexadecimal digits, as from `openssl rand -hex 32`";
 
 // What a key file holds, or what is wrong with it.
 struct KeyFile {
@@ -46,29 +47,9 @@ std::string hex(std::string_view bytes) {
   return text;
 }
 
-std::optional<std::string> from_hex(std::string_view text) {
-  if (text.size() != 2 * Secrets::kBytes) return std::nullopt;
-  std::string bytes;
-  for (size_t i = 0; i < text.size(); i += 2) {
-    const int high = OPENSSL_hexchar2int(static_cast<unsigned char>(text[i]));
-    const int low = OPENSSL_hexchar2int(static_cast<unsigned char>(text[i + 1]));
-    if (high < 0 || low < 0) return std::nullopt;
-    bytes += static_cast<char>(high << 4 | low);
-  }
-  return bytes;
-}
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r";
-  const size_t from = text.find_first_not_of(kSpace);
-  if (from == std::string_view::npos) return {};
-  return text.substr(from, text.find_last_not_of(kSpace) - from + 1);
-}
-
 class KeyFileReader {
  public:
-  KeyFileReader(const std::string& path, bool wants_hash_secret)
-      : path_(path), wants_hash_secret_(wants_hash_secret) {}
+  explicit KeyFileReader(const std::string& path) : path_(path) {}
 
   KeyFile read(std::string_view text) {
     while (!text.empty()) {
@@ -78,34 +59,45 @@ class KeyFileReader {
       text.remove_prefix(std::min(end + 1, text.size()));
     }
     line_ = 0;
-    if (file_.faults.empty() && file_.secrets.keys.empty()) {
-      fault("key", "missing; wanted is at least one line key = <64 hex digits> " + std::string(kHowToMake));
-    }
-    if (file_.faults.empty() && file_.secrets.hash_secret.empty() && wants_hash_secret_) {
-      fault("hash_secret",
-            "missing; wanted is one line hash_secret = <64 hex digits> " + std::string(kHowToMake));
-    }
+    if (file_.faults.empty()) refuse_missing();
     return std::move(file_);
   }
 
  private:
   void read_line(std::string_view line) {
-    line = trimmed(line.substr(0, line.find('#')));
+    line = line.substr(0, line.find('#'));
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    line = trimmed(line);
     if (line.empty()) return;
     const size_t equals = line.find('=');
     const std::string_view name = trimmed(line.substr(0, equals));
     if (equals == std::string_view::npos || (name != "key" && name != "hash_secret")) {
-      return fault("", "not a line of a key file; accepted is " + std::string(kAccepted));
+      return fault("",
+                   "is not a line of a key file, accepted: \"key = \" or \"hash_secret = \" and a secret");
     }
-    const std::optional<std::string> value = from_hex(trimmed(line.substr(equals + 1)));
-    if (!value) return fault(name, "not 64 hex digits " + std::string(kHowToMake));
+    conf::Parsed<std::string> parsed = conf::parse_secret(trimmed(line.substr(equals + 1)));
+    if (parsed.value() == nullptr) return fault(name, parsed.what() + std::string(kAccepted));
     if (name == "key") {
-      file_.secrets.keys.push_back(*value);
+      take_key(std::move(*parsed.value()));
     } else if (file_.secrets.hash_secret.empty()) {
-      file_.secrets.hash_secret = *value;
+      file_.secrets.hash_secret = std::move(*parsed.value());
     } else {
-      fault(name, "given twice; accepted is one");
+      fault(name, "is given twice, accepted: one");
     }
+  }
+
+  void take_key(std::string key) {
+    std::vector<std::string>& keys = file_.secrets.keys;
+    if (std::find(keys.begin(), keys.end(), key) != keys.end())
+      return fault("key", "is the same as one before it, accepted: each key once");
+    if (keys.size() == conf::Secrets::kMostKeys)
+      return fault("key", "is one too many, accepted: at most " + std::to_string(conf::Secrets::kMostKeys));
+    keys.push_back(std::move(key));
+  }
+
+  void refuse_missing() {
+    if (file_.secrets.keys.empty()) return fault("key", "is missing" + std::string(kAccepted));
+    if (file_.secrets.hash_secret.empty()) fault("hash_secret", "is missing" + std::string(kAccepted));
   }
 
   void fault(std::string_view key, std::string message) {
@@ -117,7 +109,6 @@ class KeyFileReader {
   }
 
   const std::string& path_;
-  const bool wants_hash_secret_;
   uint32_t line_ = 0;
   KeyFile file_;
 };
@@ -129,8 +120,7 @@ KeyFile unreadable(const std::string& path, std::string why) {
 }
 
 // Null when there is no such file.
-std::optional<KeyFile> read_key_file(const conf::Secrets& wanted) {
-  const std::string& path = wanted.key_file;
+std::optional<KeyFile> read_key_file(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) return std::nullopt;
   if (fd < 0) return unreadable(path, std::strerror(errno));
@@ -145,9 +135,10 @@ std::optional<KeyFile> read_key_file(const conf::Secrets& wanted) {
   const int error = got < 0 ? errno : 0;
   ::close(fd);
   if (error != 0) return unreadable(path, std::strerror(error));
-  if (size == kMostFileBytes) return unreadable(path, "it is too large for a key file");
+  if (size == kMostFileBytes)
+    return unreadable(path, "it is larger than a key file, which has less than 64 KiB");
 
-  KeyFile file = KeyFileReader(path, wanted.hash_secret.empty()).read(std::string_view(text).substr(0, size));
+  KeyFile file = KeyFileReader(path).read(std::string_view(text).substr(0, size));
   if ((status.st_mode & S_IRWXO) != 0) {
     file.secrets.warnings.push_back(
         "the key file " + path +
@@ -184,61 +175,39 @@ int make_key_file(const std::string& path, const Secrets& secrets) {
   return error;
 }
 
-std::variant<Secrets, conf::Faults> read_or_make(const conf::Secrets& wanted) {
-  if (std::optional<KeyFile> file = read_key_file(wanted)) {
+std::variant<Secrets, conf::Faults> read_or_make(const std::string& path) {
+  if (std::optional<KeyFile> file = read_key_file(path)) {
     if (!file->faults.empty()) return std::move(file->faults);
     return std::move(file->secrets);
   }
   Secrets made{.keys = {random_secret()}, .hash_secret = random_secret(), .warnings = {}};
-  const int error = make_key_file(wanted.key_file, made);
+  const int error = make_key_file(path, made);
   if (error == EEXIST) {
-    if (std::optional<KeyFile> file = read_key_file(wanted)) {
+    if (std::optional<KeyFile> file = read_key_file(path)) {
       if (!file->faults.empty()) return std::move(file->faults);
       return std::move(file->secrets);
     }
   }
   if (error != 0) {
     made.warnings.push_back(
-        "cannot make the key file " + wanted.key_file + ": " + std::strerror(error) +
+        "cannot make the key file " + path + ": " + std::strerror(error) +
         "; session tokens and affinity hashes will not outlive this process: make its folder writable, or "
         "set secrets.keys and secrets.hash_secret");
   }
   return made;
 }
 
-bool is_hashed(const conf::Pool& pool) {
-  const auto hashes = [](conf::AffinityKind kind) { return kind != conf::AffinityKind::cookie; };
-  return pool.placement == conf::Placement::hash ||
-         std::any_of(pool.affinity.begin(), pool.affinity.end(), hashes);
-}
-
 }  // namespace
 
 std::variant<Secrets, conf::Faults> load_secrets(const conf::Settings& settings) {
   const conf::Secrets& wanted = settings.secrets;
-  if (wanted.keys.empty()) {
-    auto loaded = read_or_make(wanted);
-    if (auto* secrets = std::get_if<Secrets>(&loaded); secrets != nullptr && !wanted.hash_secret.empty()) {
-      secrets->hash_secret = wanted.hash_secret;
-    }
-    return loaded;
-  }
-  Secrets secrets{.keys = wanted.keys, .hash_secret = wanted.hash_secret, .warnings = {}};
-  if (secrets.hash_secret.empty()) {
-    secrets.hash_secret = random_secret();
-    if (std::any_of(settings.pools.begin(), settings.pools.end(), is_hashed)) {
-      secrets.warnings.push_back(
-          "secrets.keys is set and secrets.hash_secret is not: affinity hashes will not outlive this "
-          "process, nor agree with "
-          "another balancer's");
-    }
-  }
-  return secrets;
+  if (wanted.keys.empty()) return read_or_make(wanted.key_file);
+  return Secrets{.keys = wanted.keys, .hash_secret = wanted.hash_secret, .warnings = {}};
 }
 
 conf::Faults check_secrets(const conf::Settings& settings) {
   if (!settings.secrets.keys.empty()) return {};
-  std::optional<KeyFile> file = read_key_file(settings.secrets);
+  std::optional<KeyFile> file = read_key_file(settings.secrets.key_file);
   return file ? std::move(file->faults) : conf::Faults{};
 }
 

@@ -1,8 +1,8 @@
 // The secrets that sign tokens and key the affinity hash: from the settings, from a key file, or made at the
 // first start.
 //
-// A key file is lines of `key = <64 hex digits>` (the first signs, all verify), one `hash_secret = <64 hex
-// digits>`, blank lines and comments after `#`. No fault and no warning ever shows a secret.
+// A key file is 1 to 8 lines of `key = <64 hex digits>` (the first signs, all verify), one `hash_secret = <64
+// hex digits>`, blank lines and comments after `#`. No fault and no warning ever shows a secret.
 #pragma once
 
 #include <string>

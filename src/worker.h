@@ -1,5 +1,5 @@
-// One worker: a thread with its own loop, listeners, connections and pools' backend connections. What it shares
-// with the others is in Shared and in the plan; those parts lock for themselves.
+// One worker: a thread with its own loop, listeners, connections and pools' backend connections. What workers
+// share, Shared and the plan name.
 #pragma once
 
 #include <atomic>
@@ -18,7 +18,7 @@
 
 namespace limpet {
 
-// What all workers share; outlives them.
+// What all workers share; outlives them. Constant, or thread-safe by itself.
 struct Shared {
   const net::Resolver& resolver;
   proxy::Witness& witness;

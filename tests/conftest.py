@@ -29,3 +29,11 @@ def scene():
     scene = Scene()
     yield scene
     scene.close()
+
+
+@pytest.fixture(scope="module")
+def shared_scene():
+    """One for all tests of a file."""
+    scene = Scene()
+    yield scene
+    scene.close()

@@ -8,8 +8,6 @@ namespace limpet::http {
 
 namespace {
 
-constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
-
 constexpr auto kTokenOctets = [] {
   std::array<bool, 256> allowed{};
   for (char c = 'a'; c <= 'z'; ++c)
@@ -84,12 +82,6 @@ FieldName field_name(std::string_view name) {
   const bool forwarded =
       first == 'x' && equals_ignoring_case(name.substr(0, kForwardedPrefix.size()), kForwardedPrefix);
   return forwarded ? FieldName::x_forwarded_other : FieldName::other;
-}
-
-bool equals_ignoring_case(std::string_view a, std::string_view b) {
-  if (a.size() != b.size()) return false;
-  return a == b ||  // as a rule
-         std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
 }
 
 bool is_token(std::string_view text) {

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "routing/ascii.h"
+#include "conf/ascii.h"
 
 namespace limpet::http {
 
@@ -35,7 +35,7 @@ enum class FieldName : uint8_t {
   x_forwarded_host,
   x_forwarded_other,  // X-Forwarded-Port, -Prefix, -Server, X-Real-IP: what applications believe as well
   x_forwarded_proto,
-  x_request_id,
+  x_request_id,  // the last: see FieldSet
 };
 
 FieldName field_name(std::string_view name);
@@ -52,6 +52,7 @@ class FieldSet {
   constexpr bool contains(FieldName name) const { return (bits_ & bit(name)) != 0; }
 
  private:
+  static_assert(static_cast<unsigned>(FieldName::x_request_id) < 32);
   static constexpr uint32_t bit(FieldName name) { return uint32_t{1} << static_cast<unsigned>(name); }
   static constexpr FieldSet from(uint32_t bits) {
     FieldSet set;
@@ -61,13 +62,8 @@ class FieldSet {
   uint32_t bits_ = 0;
 };
 
-// Field names and many values compare without regard to ASCII case (RFC 9110, section 5.1).
-bool equals_ignoring_case(std::string_view a, std::string_view b);
-
 // Whether every octet may stand in a token (RFC 9110, section 5.6.2); false for an empty text.
 bool is_token(std::string_view text);
-
-using routing::trimmed;
 
 // Calls `visit` with each member of a comma-separated list (RFC 9110, section 5.6.1), trimmed, empty ones
 // left out. Commas in quoted strings do not separate. Parameters are such a list with another separator.

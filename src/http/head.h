@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +15,14 @@
 namespace limpet::http {
 
 using routing::Field;
+
+// What is wrong with a message. `status` is what a client's request is answered; a backend's answer is 502 in
+// any case.
+struct Fault {
+  uint16_t status = 0;         // 0: nothing is wrong
+  const char* what = nullptr;  // for the error body and the log; never holds anything that came off the wire
+  explicit operator bool() const { return status != 0; }
+};
 
 // How a message's body is delimited (RFC 9112, section 6.3).
 enum class BodyKind : uint8_t { none, length, chunked, until_close };
@@ -87,16 +94,18 @@ struct RequestHead {
   std::string_view bytes;  // the whole head, with the empty line
   std::string_view method;
   std::string_view target;  // as it is forwarded: origin-form or "*"
-  std::string_view
-      host;  // authority: from the target's absolute form, else from Host; may be empty in HTTP/1.0
+  // The authority: from the target's absolute form, else from Host; may be empty in HTTP/1.0.
+  std::string_view host;
   bool absolute_form = false;
   uint8_t minor_version = 1;  // of HTTP/1
   Fields fields;
   Body body;
-  bool keep_alive = true;  // the client would send another request on this connection
-  bool expects_continue = false;
+  bool keep_alive = true;    // the client would send another request on this connection
   std::string_view upgrade;  // the protocols asked for, when Connection says so as well; never h2c
-  bool idempotent() const;   // RFC 9110, section 9.2.2
+  bool idempotent() const {  // RFC 9110, section 9.2.2
+    return method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE" ||
+           method == "OPTIONS" || method == "TRACE";
+  }
   bool is_head() const { return method == "HEAD"; }
   void clear() {  // keeps the memory
     Fields kept = std::move(fields);

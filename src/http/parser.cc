@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "src/http/framing.h"
 #include "src/http/target.h"
 
 namespace limpet::http {
@@ -15,109 +16,8 @@ constexpr size_t kMostChunkExtension = 4 * 1024;
 constexpr size_t kMostTrailerBytes = 16 * 1024;
 constexpr size_t kMostTrailers = 100;
 
-// Options in Connection: each is looked for among all fields.
-constexpr int kMostConnectionOptions = 64;
-
 // What stands in a request line beside its target.
 constexpr size_t kRequestLineSlack = 64;
-
-bool all_digits(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
-// What Connection says (RFC 9110, section 7.6.1).
-struct ConnectionOptions {
-  bool close = false;
-  bool keep_alive = false;
-  bool upgrade = false;
-  int count = 0;
-  bool too_many() const { return count > kMostConnectionOptions; }
-};
-
-// Reads Connection and marks the fields that it names as belonging to this connection alone. Host and the
-// fields of the framing are not the sender's to remove.
-ConnectionOptions read_connection(Fields& fields) {
-  ConnectionOptions options;
-  if (!fields.has(FieldName::connection)) return options;
-  for (size_t i = 0; i < fields.size(); ++i) {
-    if (fields.names[i] != FieldName::connection) continue;
-    for_each_member(fields.list[i].value, [&](std::string_view member) {
-      if (++options.count > kMostConnectionOptions) return;
-      if (equals_ignoring_case(member, "close")) {
-        options.close = true;
-      } else if (equals_ignoring_case(member, "keep-alive")) {
-        options.keep_alive = true;
-      } else if (equals_ignoring_case(member, "upgrade")) {
-        options.upgrade = true;
-      } else {
-        for (size_t k = 0; k < fields.size(); ++k) {
-          const FieldName name = fields.names[k];
-          if (name == FieldName::host || name == FieldName::content_length ||
-              name == FieldName::transfer_encoding || name == FieldName::te) {
-            continue;
-          }
-          if (equals_ignoring_case(fields.list[k].name, member)) fields.names[k] = FieldName::hop_by_hop;
-        }
-      }
-    });
-  }
-  fields.seen = {};
-  for (const FieldName name : fields.names) fields.seen.add(name);
-  return options;
-}
-
-bool keeps_alive(const ConnectionOptions& options, uint8_t minor_version) {
-  return !options.close && (minor_version >= 1 || options.keep_alive);
-}
-
-// The protocols that the message offers or chooses, without h2c: an HTTP/2 connection inside a tunnel would
-// carry requests past every check made here (RFC 9113, section 3.1 retires that upgrade).
-std::string_view offered_upgrade(const Fields& fields) {
-  if (!fields.has(FieldName::upgrade)) return {};
-  std::string_view offered;
-  int protocols = 0;
-  bool h2c = false;
-  for (size_t i = 0; i < fields.size(); ++i) {
-    if (fields.names[i] != FieldName::upgrade) continue;
-    for_each_member(fields.list[i].value, [&](std::string_view protocol) {
-      ++protocols;
-      h2c = h2c || equals_ignoring_case(protocol, "h2c");
-      offered = protocol;
-    });
-  }
-  return protocols == 1 && !h2c ? offered : std::string_view{};
-}
-
-// The body's delimiting fields, or what is wrong with them. A message has one length, said once.
-Fault read_framing(const Fields& fields, uint8_t minor_version, Body& body, bool& has_framing) {
-  if (!fields.seen.intersects(FieldSet(FieldName::content_length, FieldName::transfer_encoding))) return {};
-  int lengths = 0;
-  int codings = 0;
-  bool chunked = false;
-  for (size_t i = 0; i < fields.size(); ++i) {
-    const std::string_view value = fields.list[i].value;
-    if (fields.names[i] == FieldName::content_length) {
-      if (!all_digits(value) || value.size() > 18) return {400, "Content-Length is not one decimal number"};
-      ++lengths;
-      body.length = 0;
-      for (const char digit : value) body.length = body.length * 10 + static_cast<uint64_t>(digit - '0');
-    } else if (fields.names[i] == FieldName::transfer_encoding) {
-      if (value.empty()) return {400, "Transfer-Encoding is empty"};
-      for_each_member(value, [&](std::string_view coding) {
-        ++codings;
-        chunked = equals_ignoring_case(coding, "chunked");
-      });
-      if (codings == 0) return {400, "Transfer-Encoding is empty"};
-    }
-  }
-  if (lengths > 1) return {400, "more than one Content-Length"};
-  if (lengths != 0 && codings != 0) return {400, "both Content-Length and Transfer-Encoding"};
-  if (codings > 1 || (codings == 1 && !chunked)) return {400, "a transfer coding other than chunked"};
-  if (codings == 1 && minor_version == 0) return {400, "Transfer-Encoding in HTTP/1.0"};
-  has_framing = lengths + codings != 0;
-  body.kind = codings == 1 ? BodyKind::chunked : body.length != 0 ? BodyKind::length : BodyKind::none;
-  return {};
-}
 
 // METHOD SP target SP HTTP/1.x and nothing more (RFC 9112, section 3). llhttp is more forgiving.
 Fault check_request_line(std::string_view head) {
@@ -173,11 +73,6 @@ Fault parse_trailers(std::string_view section, Fields& out) {
 }
 
 }  // namespace
-
-bool RequestHead::idempotent() const {
-  return method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE" ||
-         method == "OPTIONS" || method == "TRACE";
-}
 
 HeadSearch find_head(std::string_view bytes, size_t& from, const HeadLimits& limits) {
   for (;;) {
@@ -309,21 +204,17 @@ Fault Parser::parse_request(std::string_view head, const HeadLimits& limits, Req
   if (target_.size() > limits.target) return {414, "the request target is too long"};
 
   out.body = {};
-  bool has_framing = false;
-  if (const Fault fault = read_framing(out.fields, out.minor_version, out.body, has_framing)) return fault;
+  if (const Fault fault = read_framing(out.fields, out.minor_version, out.body)) return fault;
   ended_ = out.body.kind == BodyKind::none;
 
   const ConnectionOptions options = read_connection(out.fields);
   if (options.too_many()) return {400, "too many connection options"};
-  out.keep_alive = keeps_alive(options, out.minor_version);
+  out.keep_alive = options.keeps_alive(out.minor_version);
   out.upgrade = options.upgrade && out.minor_version >= 1 ? offered_upgrade(out.fields) : std::string_view{};
-  out.expects_continue = false;
   for (size_t i = 0; out.fields.has(FieldName::expect) && i < out.fields.size(); ++i) {
     if (out.fields.names[i] != FieldName::expect) continue;
     if (!equals_ignoring_case(out.fields.list[i].value, "100-continue"))
       return {417, "an unknown expectation"};
-    out.expects_continue =
-        out.minor_version >= 1 && !ended_;  // RFC 9110, section 10.1.1: ignored in HTTP/1.0
   }
   return resolve_target(out);
 }
@@ -331,35 +222,31 @@ Fault Parser::parse_request(std::string_view head, const HeadLimits& limits, Req
 Fault Parser::parse_response(std::string_view head, const HeadLimits& limits, bool to_head,
                              ResponseHead& out) {
   constexpr size_t kStatusAt = 9;  // "HTTP/1.1 200"
-  if (head.size() < kStatusAt + 3) return {502, "the backend's status line is too short"};
+  if (head.size() < kStatusAt + 3) return {502, "the status line is too short"};
   const std::string_view code = head.substr(kStatusAt, 3);
   bodiless_ = to_head || code[0] == '1' || code == "204" || code == "304";
-  if (parse_head(HTTP_RESPONSE, head, limits, out.fields)) return {502, "the backend's answer is not HTTP/1"};
+  if (const Fault fault = parse_head(HTTP_RESPONSE, head, limits, out.fields)) return {502, fault.what};
   out.bytes = head;
   out.status = parser_.status_code;
   out.minor_version = parser_.http_minor;
   out.reason = head.substr(0, head.find('\r'));
   out.reason.remove_prefix(std::min(out.reason.size(), kStatusAt + 4));
-  if (out.status < 100 || !all_digits(code)) return {502, "the backend's status is not a status"};
+  if (out.status < 100 || !std::all_of(code.begin(), code.end(), is_digit))
+    return {502, "the status is not a status"};
 
-  bool has_framing = false;
   out.body = {};
   if (bodiless_) {
     ended_ = true;
   } else {
-    if (read_framing(out.fields, out.minor_version, out.body, has_framing)) {
-      return {502, "the length of the backend's answer is ambiguous"};
-    }
-    if ((out.body.kind == BodyKind::chunked) != ((parser_.flags & F_CHUNKED) != 0)) {
-      return {502,
-              "the backend's transfer coding is ambiguous"};  // llhttp would read on to the connection's end
-    }
-    if (!has_framing) out.body.kind = BodyKind::until_close;
+    out.body.kind = BodyKind::until_close;
+    if (const Fault fault = read_framing(out.fields, out.minor_version, out.body)) return {502, fault.what};
+    if ((out.body.kind == BodyKind::chunked) != ((parser_.flags & F_CHUNKED) != 0))
+      return {502, "the transfer coding is ambiguous"};  // llhttp would read on to the connection's end
     ended_ = out.body.kind == BodyKind::none;
   }
   const ConnectionOptions options = read_connection(out.fields);
-  if (options.too_many()) return {502, "too many connection options in the backend's answer"};
-  out.keep_alive = keeps_alive(options, out.minor_version) && out.body.kind != BodyKind::until_close;
+  if (options.too_many()) return {502, "too many connection options"};
+  out.keep_alive = options.keeps_alive(out.minor_version) && out.body.kind != BodyKind::until_close;
   return {};
 }
 

@@ -15,14 +15,6 @@
 
 namespace limpet::http {
 
-// What is wrong with a message. `status` is what a client's request is answered; a backend's answer is 502 in
-// any case.
-struct Fault {
-  uint16_t status = 0;         // 0: nothing is wrong
-  const char* what = nullptr;  // for the error body and the log; never holds anything that came off the wire
-  explicit operator bool() const { return status != 0; }
-};
-
 // What a head may be at the most.
 struct HeadLimits {
   uint64_t head;    // bytes

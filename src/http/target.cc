@@ -8,8 +8,7 @@ namespace limpet::http {
 namespace {
 
 bool is_host_octet(char c) {
-  if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')) return true;
-  return std::string_view("-._~%!$&'()*+;=").find(c) != std::string_view::npos;
+  return is_letter(c) || is_digit(c) || std::string_view("-._~%!$&'()*+;=").find(c) != std::string_view::npos;
 }
 
 // uri-host [ ":" port ] (RFC 3986, section 3.2.2). A comma, though a sub-delim, is refused: it would join two

@@ -1,5 +1,6 @@
 // Coarse deadlines for everything that waits: a wheel of slots, each a list of embedded nodes. No clock and
-// no system call in here; the time is passed in and whoever owns the loop arms one timer for next_due().
+// no system call in here: an Alarm, which whoever owns the loop is, tells the time and is armed for the
+// earliest slot.
 //
 // Setting a deadline later, or clearing it, is a store: the node stays where it is filed and is filed anew,
 // or dropped, when its slot comes round. That is what happens on every request, so it has to cost nothing.
@@ -75,7 +76,8 @@ class Deadlines {
   // Fires all that are due; they may set, clear and destroy any deadline. Then arms the alarm again.
   void advance();
 
-  Millis next_due() const;  // the earliest slot that holds anything; kNever when none does
+  // The earliest slot that holds anything; kNever when none does. Public for its test.
+  Millis next_due() const;
 
  private:
   friend class Deadline;

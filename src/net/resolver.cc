@@ -29,12 +29,13 @@ struct Resolver::Name {
 };
 
 Resolver::Resolver() = default;
+Resolver::~Resolver() = default;
 
 void Resolver::start(uv_loop_t* loop, const std::vector<std::string>& names) {
   for (const std::string& text : names) {
     addrinfo* found = nullptr;
     const int status = getaddrinfo(text.c_str(), nullptr, &kHints, &found);
-    take(*add(text), status == 0 ? 0 : UV_EAI_NONAME, found);
+    take(*add(text), status == 0 ? nullptr : gai_strerror(status), found);
     if (found != nullptr) freeaddrinfo(found);
   }
   uv_timer_init(loop, &timer_);
@@ -56,13 +57,13 @@ void Resolver::watch(const std::vector<std::string>& names) {
   for (const std::string& text : names) {
     const auto known =
         std::find_if(names_.begin(), names_.end(), [&](const auto& name) { return name->text == text; });
-    Name* const name = known == names_.end() ? add(text) : known->get();
-    name->wanted = true;
-    if (known == names_.end()) ask(*name);
+    if (known != names_.end()) {
+      (*known)->wanted = true;
+    } else {
+      ask(*add(text));
+    }
   }
 }
-
-Resolver::~Resolver() = default;
 
 void Resolver::close() {
   uv_close(reinterpret_cast<uv_handle_t*>(&timer_), nullptr);
@@ -81,17 +82,22 @@ void Resolver::ask(Name& name) {
   const auto on_found = [](uv_getaddrinfo_t* request, int status, addrinfo* found) {
     Name& asked = *static_cast<Name*>(request->data);
     asked.asking = false;
-    if (status != UV_ECANCELED) asked.resolver->take(asked, status, found);
+    if (status != UV_ECANCELED)
+      asked.resolver->take(asked, status == 0 ? nullptr : uv_strerror(status), found);
     uv_freeaddrinfo(found);
   };
-  name.asking = uv_getaddrinfo(timer_.loop, &name.request, on_found, name.text.c_str(), nullptr, &kHints) == 0;
+  name.asking =
+      uv_getaddrinfo(timer_.loop, &name.request, on_found, name.text.c_str(), nullptr, &kHints) == 0;
 }
 
-// A name that cannot be resolved now keeps the addresses it had.
-void Resolver::take(Name& name, int status, addrinfo* found) {
-  if (status != 0) {
+// `wrong`: why the lookup failed; nullptr: it did not. A name that cannot be resolved now keeps the addresses
+// it had.
+void Resolver::take(Name& name, const char* wrong, const addrinfo* found) {
+  if (wrong != nullptr) {
+    const bool had_any = addresses_.contains(name.text);
     if (!name.failing)
-      spdlog::warn("backend host {}: {}; it keeps the addresses it had", name.text, uv_strerror(status));
+      spdlog::warn("backend host {}: {}{}", name.text, wrong,
+                   had_any ? "; it keeps the addresses it had" : "");
     name.failing = true;
     return;
   }

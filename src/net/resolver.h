@@ -19,7 +19,7 @@ class Resolver {
   static constexpr uint64_t kRefresh = 10'000;  // milliseconds
 
   Resolver();
-  ~Resolver();  // after the loop: that runs what close() cancelled to its end
+  ~Resolver();
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
@@ -27,7 +27,8 @@ class Resolver {
   // there is none.
   bool find(const std::string& name, unsigned index, uint16_t port, sockaddr_storage& out) const;
 
-  // Looks every name up once, waiting for the answers. One that fails is said in the log and tried again.
+  // Looks every name up once, waiting for the answers. One that fails is said in the log and tried again. Lookups
+  // end with the loop, so that has to be destroyed first.
   void start(uv_loop_t* loop, const std::vector<std::string>& names);
   // These names from now on; of those that are new the answers come later.
   void watch(const std::vector<std::string>& names);
@@ -38,11 +39,11 @@ class Resolver {
   Name* add(const std::string& text);
   void refresh();
   void ask(Name& name);
-  void take(Name& name, int status, addrinfo* found);
+  void take(Name& name, const char* wrong, const addrinfo* found);
 
   std::vector<std::unique_ptr<Name>> names_;
   mutable std::mutex mutex_;
-  std::map<std::string, std::vector<sockaddr_storage>> addresses_;  // guarded by mutex_
+  std::map<std::string, std::vector<sockaddr_storage>> addresses_;  // guarded by mutex_; one thread writes
   uv_timer_t timer_;
 };
 

@@ -1,5 +1,7 @@
 #include "src/proxy/backend_connection.h"
 
+#include <spdlog/spdlog.h>
+
 #include "src/proxy/backend_connections.h"
 
 namespace limpet::proxy {
@@ -68,7 +70,7 @@ size_t BackendConnection::take(std::string_view bytes) {
     }
     http::Fault broken;
     taken += parser_.feed(rest, *this, broken);
-    if (broken) fault(BackendFault::nonsense, 0);
+    if (broken) refuse(broken.what);
   }
   return taken;
 }
@@ -76,13 +78,14 @@ size_t BackendConnection::take(std::string_view bytes) {
 size_t BackendConnection::take_head(std::string_view bytes) {
   const http::HeadSearch search = http::find_head(bytes, searched_, kResponseLimits);
   if (search.fault) {
-    fault(BackendFault::nonsense, 0);
+    refuse(search.fault.what);
     return 0;
   }
   if (search.size == 0) return 0;
   searched_ = 0;
-  if (parser_.parse_response(bytes.substr(0, search.size), kResponseLimits, to_head_, head_)) {
-    fault(BackendFault::nonsense, 0);
+  const std::string_view head = bytes.substr(0, search.size);
+  if (const http::Fault wrong = parser_.parse_response(head, kResponseLimits, to_head_, head_)) {
+    refuse(wrong.what);
     return 0;
   }
   if (!head_.interim()) {
@@ -127,6 +130,12 @@ void BackendConnection::on_broken(int error) {
   int next_error = 0;
   stream_ = dialer_->dial(address_, ++attempt_, this, next_error);
   if (!stream_) fault(BackendFault::connect_failed, next_error != 0 ? next_error : error);
+}
+
+// What came is no answer. Why, only the log says; the client is answered 502 in any case.
+void BackendConnection::refuse(const char* what) {
+  spdlog::debug("backend {}: {}", address_->text(), what);
+  fault(BackendFault::nonsense, 0);
 }
 
 void BackendConnection::fault(BackendFault what, int error) { events_->on_backend_fault(what, error); }

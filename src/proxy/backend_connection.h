@@ -81,12 +81,13 @@ class BackendConnection final : public net::Mortal, net::StreamOwner, net::Deadl
 
   size_t take(std::string_view bytes);
   size_t take_head(std::string_view bytes);
+  void refuse(const char* what);
   void fault(BackendFault what, int error);
 
   BackendConnections& home_;
   BackendEvents* events_ = nullptr;  // nullptr while idle and once closed
-  Dialer* dialer_ = nullptr;  // with the next two, while connecting
   conf::Address address_;
+  Dialer* dialer_ = nullptr;  // with the next one, while connecting
   unsigned attempt_ = 0;
   net::StreamPtr stream_;
   http::Parser parser_;

@@ -128,30 +128,25 @@ size_t ClientConnection::take_head(std::string_view bytes) {
     refuse(search.fault);
     return bytes.size();
   }
-  if (search.size != 0) begin_exchange(bytes.substr(0, search.size));
+  if (search.size != 0) new_exchange().begin(*this, bytes.substr(0, search.size));
   return search.size;
 }
 
-void ClientConnection::begin_exchange(std::string_view head) {
+Exchange& ClientConnection::new_exchange() {
   state_ = State::exchange;
   deadline_.clear();
-  bounded_ = true;
+  delimited_ = Delimited::by_length;
   exchange_ = context_.new_exchange();
-  exchange_->begin(*this, head);
+  return *exchange_;
 }
 
-void ClientConnection::refuse(const http::Fault& fault) {
-  state_ = State::exchange;
-  deadline_.clear();
-  bounded_ = true;
-  exchange_ = context_.new_exchange();
-  exchange_->begin_refused(*this, fault);
-}
+void ClientConnection::refuse(const http::Fault& fault) { new_exchange().begin_refused(*this, fault); }
 
 // After every event: reads on or not, and tells the exchange that its client has nothing more to send.
 void ClientConnection::settle() {
   if (state_ == State::closed) return;
-  const bool may_grow = state_ == State::head || state_ == State::proxy_header;  // these have limits of their own
+  const bool may_grow =
+      state_ == State::head || state_ == State::proxy_header;  // these have limits of their own
   if (waiting_.size() >= kMostWaiting && !may_grow) {
     stream_->pause();
   } else {
@@ -212,20 +207,19 @@ void ClientConnection::send_interim(const http::ResponseHead& head) {
 
 void ClientConnection::send_head(const http::ResponseHead& head, http::ResponseEdits edits) {
   const http::RequestHead& request = exchange_->request();
-  speaks_1_1_ = request.minor_version >= 1;
-  const bool unbounded =
-      head.body.kind == http::BodyKind::until_close || head.body.kind == http::BodyKind::chunked;
-  chunks_ = unbounded && speaks_1_1_;
-  bounded_ = speaks_1_1_ || !unbounded || head.status == 101;
-  edits.chunked = chunks_;
-  edits.close = edits.close || !request.keep_alive || context_.shutting_down || (unbounded && !speaks_1_1_);
-  edits.keep_alive = !edits.close && !speaks_1_1_;
+  const bool speaks_1_1 = request.minor_version >= 1;
+  const bool has_length = head.body.kind == http::BodyKind::none || head.body.kind == http::BodyKind::length;
+  delimited_ = has_length ? Delimited::by_length : speaks_1_1 ? Delimited::by_chunks : Delimited::by_close;
+  edits.chunked = delimited_ == Delimited::by_chunks;
+  edits.close =
+      edits.close || !request.keep_alive || context_.shutting_down || delimited_ == Delimited::by_close;
+  edits.keep_alive = !edits.close && !speaks_1_1;
   keep_alive_ = !edits.close && head.status != 101;
   http::write_response(head, edits, context_.to_client);
 }
 
 void ClientConnection::send_body(std::string_view piece) {
-  if (chunks_) {
+  if (delimited_ == Delimited::by_chunks) {
     http::write_chunk(piece, context_.to_client);
   } else {
     context_.to_client.bytes(piece);
@@ -233,7 +227,7 @@ void ClientConnection::send_body(std::string_view piece) {
 }
 
 void ClientConnection::send_end(const http::Fields& trailers) {
-  if (!chunks_) return;
+  if (delimited_ != Delimited::by_chunks) return;
   context_.to_client.text("0\r\n");
   http::write_trailers(trailers, context_.to_client);
 }
@@ -271,7 +265,7 @@ void ClientConnection::finish_tunnel() { stream_->finish(); }
 
 void ClientConnection::exchange_over(bool whole, bool request_ended) {
   context_.recycle(std::move(exchange_));
-  if (!whole) return bounded_ ? drain() : close(true);
+  if (!whole) return delimited_ == Delimited::by_close ? close(true) : drain();
   if (!keep_alive_ || !request_ended) return drain();
   become_idle();
   if (taking_) return;

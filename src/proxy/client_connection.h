@@ -62,6 +62,9 @@ class ClientConnection final : public net::Mortal, net::StreamOwner, net::Deadli
     closed,
   };
 
+  // How the end of the answer under way is told.
+  enum class Delimited : uint8_t { by_length, by_chunks, by_close };
+
   void on_bytes(std::string_view bytes) override;
   void on_end() override;
   void on_drained() override;
@@ -88,7 +91,7 @@ class ClientConnection final : public net::Mortal, net::StreamOwner, net::Deadli
   void take_waiting();
   void keep(std::string_view rest);
   bool has_said_all() const { return state_ >= State::draining; }
-  void begin_exchange(std::string_view head);
+  Exchange& new_exchange();
   void refuse(const http::Fault& fault);
   void settle();
   void become_idle();
@@ -110,9 +113,7 @@ class ClientConnection final : public net::Mortal, net::StreamOwner, net::Deadli
   bool taking_ = false;        // within take(): what an exchange asks for is about to happen anyway
   bool client_ended_ = false;  // the client has sent its last byte
   bool keep_alive_ = true;     // after the exchange under way
-  bool speaks_1_1_ = true;     // the client of the exchange under way
-  bool chunks_ = false;        // the answer under way is sent in chunks
-  bool bounded_ = true;        // its end is told by more than the connection's end
+  Delimited delimited_ = Delimited::by_length;
 };
 
 }  // namespace limpet::proxy

@@ -1,6 +1,6 @@
 // What the exchanges of one worker share: the plan in force, the pools, time, and the worker's own rooms
-// for scratch, log and connections. One worker, one thread: nothing in here is locked but what Router locks
-// itself.
+// for scratch, log and connections. One worker, one thread: nothing is locked in here; what the workers share
+// (routers, the access log) locks itself.
 #pragma once
 
 #include <memory>

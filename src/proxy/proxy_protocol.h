@@ -15,8 +15,8 @@ struct ProxyHeader {
   enum class Status : uint8_t { complete, partial, wrong };
   Status status = Status::partial;
   size_t size = 0;  // of the header, when complete
-  std::optional<conf::IpAddress>
-      source;  // none: the connection is the proxy's own (LOCAL, UNKNOWN), or not over IP
+  // None: the connection is the proxy's own (LOCAL, UNKNOWN), or not over IP.
+  std::optional<conf::IpAddress> source;
 };
 
 ProxyHeader parse_proxy_header(std::string_view bytes);

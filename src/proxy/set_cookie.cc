@@ -3,8 +3,7 @@
 namespace limpet::proxy {
 
 std::string set_cookie_attributes(const conf::CookieAffinity& cookie) {
-  std::string out;
-  if (!cookie.path.empty()) out.append("; Path=").append(cookie.path);
+  std::string out = "; Path=" + cookie.path;
   if (!cookie.domain.empty()) out.append("; Domain=").append(cookie.domain);
   if (cookie.secure) out.append("; Secure");
   if (cookie.http_only) out.append("; HttpOnly");

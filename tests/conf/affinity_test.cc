@@ -61,6 +61,21 @@ TEST_CASE("a table of an affinity that is not used is a fault") {
         "f:2:1: pool[0].session_id: has no effect, accepted: only where `affinity` has \"session-id\"");
 }
 
+TEST_CASE("a placement that nothing is placed by is a fault") {
+  const std::string ids = "\nsession_id.sources = [\"cookie:sid\"]";
+  const std::string told =
+      "f:3:13: pool[0].placement: has no effect, accepted: only where `affinity` has \"cookie\" or does not "
+      "end in \"ip\"";
+  const auto placed = [](const std::string& affinity, const std::string& rest = "") {
+    return faults(pool("affinity = " + affinity + "\nplacement = \"hash\"" + rest));
+  };
+  CHECK(placed("\"ip\"") == told);
+  CHECK(placed("[\"session-id\", \"ip\"]", ids) == told);
+  CHECK(placed("[\"cookie\", \"ip\"]") == "");
+  CHECK(placed("\"session-id\"", ids) == "");
+  CHECK(faults(pool("affinity = \"ip\"\nplacement = \"\"")).find("no effect") == std::string::npos);
+}
+
 TEST_CASE("session-id needs to know where the id is") {
   const std::string told =
       "session_id.sources: is missing, accepted: where the id is, for example [\"cookie:JSESSIONID\"]";

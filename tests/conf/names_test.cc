@@ -178,6 +178,8 @@ TEST_CASE("a route's path begins with a slash and ends without one") {
   CHECK(path("/") == "/");
   CHECK(path("/app") == "/app");
   CHECK(path("/app/") == "/app");
+  CHECK(path("/app//") == "/app");
+  CHECK(path("//") == "/");
   CHECK(path("/a/b;v=1/%20") == "/a/b;v=1/%20");
   const std::string accepted = ", accepted: a path that begins with \"/\"";
   CHECK(faults(kListener + route("path = \"app\"", "app") + pool("app")) ==

@@ -120,6 +120,13 @@ def test_an_answer_that_can_be_repaired_is_repaired_or_502(scene, name):
     assert limpet.get("/good").text == "good"
 
 
+def test_the_log_says_at_debug_what_was_wrong_with_an_answer(scene):
+    a = scene.backend("a", sending(NONSENSE["two lengths"]))
+    limpet = scene.limpet([a], log={"level": "debug"})
+    assert limpet.get("/odd").status == 502
+    assert f"backend 127.0.0.1:{a.port}: Content-Length is doubled" in limpet.stderr
+
+
 def test_a_backend_that_closes_without_an_answer_is_502(scene):
     a = scene.backend("a", lambda connection, request: connection.finish())
     limpet = scene.limpet([a])

@@ -26,7 +26,7 @@ def test_a_refused_connection_is_tried_at_the_next_backend(scene, affinity):
     a, b, c = scene.backends(3)
     a.refuse()
     b.refuse()
-    limpet = scene.limpet([a, b, c], pool={"affinity": [affinity], "placement": "round-robin"})
+    limpet = scene.limpet([a, b, c], pool={"affinity": [affinity]})
     for _ in range(6):
         response = limpet.get("/x")
         assert response.status == 200 and response.text == "c"

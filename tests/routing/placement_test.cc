@@ -31,7 +31,7 @@ struct Stage {
     }
   }
 
-  Slot pick() { return placement.pick({fleet, tried, table.homes()}); }
+  Slot pick(uint64_t client = 0) { return placement.pick({fleet, tried, table.homes()}, client); }
   Slot place() {
     const Slot slot = pick();
     if (slot != kNoSlot) table.open(++sessions, slot, kNow, Room::none, SessionTable::Begun::by_answer);
@@ -139,6 +139,19 @@ TEST_CASE("round_robin keeps its shares about right when threads take turns at o
   }
   for (std::thread& thread : threads) thread.join();
   CHECK(near(first, 15000));
+}
+
+TEST_CASE("hash places a client where it was placed before, and clients as the weights say") {
+  Stage stage(conf::Placement::hash, {100, 200, 300});
+  std::map<Slot, int> counts;
+  for (uint64_t client = 1; client <= 12000; ++client) {
+    const Slot slot = stage.pick(mixed(client));
+    CHECK(stage.pick(mixed(client)) == slot);
+    ++counts[slot];
+  }
+  CHECK(near(counts.at(0), 2000));
+  CHECK(near(counts.at(1), 4000));
+  CHECK(near(counts.at(2), 6000));
 }
 
 TEST_CASE("random_two prefers the less loaded, and never the most loaded of three") {

@@ -113,12 +113,13 @@ void World::attempt_fails() {
   depart(std::move(flight));
 }
 
-// The backend was to be the session's next home, but had not answered before the session was sent on from it.
-// Such an answer would be one more logout, of a session that the ledger does not know.
+// An answer that the ledger cannot place: its backend was to be the session's next home, but the session was
+// sent on before it answered; or it had been home once, and was to be again.
 bool World::overtaken(const Flight& flight) {
-  if (!flight.choice.unanswered || flight.session == kNone) return false;
-  const Slot home = table().find(flight.identity.key, now_).home;
-  return home != kNoSlot && home != flight.choice.slot;
+  if (flight.session == kNone) return false;
+  const Slot home = table().find(flight.identity.key, now_).home, server = flight.choice.slot;
+  if (home == kNoSlot || server == sessions_[flight.session].at) return false;
+  return flight.choice.unanswered ? home != server : home == server;
 }
 
 void World::answer() {
@@ -130,7 +131,9 @@ void World::answer() {
     ++seen_.overtaken;
     return drop(at);
   }
-  const Flight flight = take(at);
+  Flight flight = take(at);
+  if (flight.session != kNone && !is_live(flight.identity.key)) flight.session = kNone;  // a former id
+  see_endings();
   const Slot server = flight.choice.slot;
   const Words words = words_of(server, flight);
   Said said = flight.said;

@@ -129,18 +129,20 @@ TEST_CASE("an empty key file is a fault, not a reason to make another") {
   CHECK(std::filesystem::file_size(given.settings.secrets.key_file) == 0);
 }
 
-TEST_CASE("a key file without hash_secret is a fault unless the settings have one") {
-  Given given("key = " + kOnes + "\n");
+TEST_CASE("a key file without hash_secret is a fault") {
+  const Given given("key = " + kOnes + "\n");
   REQUIRE(given.faults().size() == 1);
   CHECK(given.faults()[0].key == "hash_secret");
-  given.settings.secrets.hash_secret = bytes('c');
-  CHECK(given.load().hash_secret == bytes('c'));
 }
 
-TEST_CASE("hash_secret of the settings goes before the key file's") {
-  Given given("key = " + kOnes + "\nhash_secret = " + kTwos + "\n");
-  given.settings.secrets.hash_secret = bytes('c');
-  CHECK(given.load().hash_secret == bytes('c'));
+TEST_CASE("a key file holds at most 8 keys, each once") {
+  std::string text = "hash_secret = " + kOnes + "\n";
+  for (char digit = '1'; digit <= '8'; ++digit) text += "key = " + std::string(64, digit) + "\n";
+  CHECK(Given(text).load().keys.size() == 8);
+  const conf::Faults faults = Given(text + "key = " + kTwos + "\nkey = " + std::string(64, '9')).faults();
+  REQUIRE(faults.size() == 2);
+  CHECK(faults[0].text().ends_with(":10:1: key: is the same as one before it, accepted: each key once"));
+  CHECK(faults[1].text().ends_with(":11:1: key: is one too many, accepted: at most 8"));
 }
 
 TEST_CASE("a key file that is a folder is a fault") {
@@ -170,22 +172,4 @@ TEST_CASE("checking makes no key file") {
   const Given given;
   CHECK(check_secrets(given.settings).empty());
   CHECK_FALSE(std::filesystem::exists(given.settings.secrets.key_file));
-}
-
-TEST_CASE("keys without hash_secret are warned of only where something is hashed") {
-  Given given;
-  given.settings.secrets.keys = {bytes('a')};
-  const auto warnings_of = [&](std::vector<conf::AffinityKind> affinity, conf::Placement placement) {
-    conf::Pool pool;
-    pool.affinity = std::move(affinity);
-    pool.placement = placement;
-    given.settings.pools = {conf::Pool{}, pool};
-    CHECK(given.load().hash_secret.size() == Secrets::kBytes);
-    return given.load().warnings.size();
-  };
-  using conf::AffinityKind, conf::Placement;
-  CHECK(warnings_of({AffinityKind::cookie}, Placement::least_sessions) == 0);
-  CHECK(warnings_of({AffinityKind::cookie}, Placement::hash) == 1);
-  CHECK(warnings_of({AffinityKind::cookie, AffinityKind::ip}, Placement::round_robin) == 1);
-  CHECK(warnings_of({AffinityKind::session_id}, Placement::random_two) == 1);
 }

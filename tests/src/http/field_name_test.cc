@@ -8,6 +8,7 @@
 
 #include "tests/routing/random_inputs.h"
 
+using limpet::equals_ignoring_case;
 using namespace limpet::http;
 
 namespace {

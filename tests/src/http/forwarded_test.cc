@@ -27,7 +27,7 @@ http::Fields fields_of(Lines lines) {
   http::Fields fields;
   for (const std::string_view line : lines) {
     const size_t colon = line.find(':');
-    fields.add(line.substr(0, colon), http::trimmed(line.substr(colon + 1)));
+    fields.add(line.substr(0, colon), trimmed(line.substr(colon + 1)));
   }
   return fields;
 }

@@ -1,21 +1,29 @@
-// Comparing and trimming bytes of a message as HTTP does: ASCII only, whatever the locale.
+// Comparing and trimming text as HTTP does: ASCII only, whatever the locale. For every room, so in none's
+// namespace.
 #pragma once
 
+#include <algorithm>
+#include <string>
 #include <string_view>
 
-namespace limpet::routing {
+namespace limpet {
 
 constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
+inline std::string lower_case(std::string_view text) {
+  std::string out(text);
+  std::transform(out.begin(), out.end(), out.begin(), lower);
+  return out;
+}
+
 constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
+constexpr bool is_letter(char c) { return lower(c) >= 'a' && lower(c) <= 'z'; }
 
 // Field names, cookie attributes and host names are compared without case (RFC 9110, section 5.1).
 constexpr bool equals_ignoring_case(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;
-  for (size_t i = 0; i < a.size(); ++i) {
-    if (lower(a[i]) != lower(b[i])) return false;
-  }
-  return true;
+  return a == b ||  // most come in the usual case
+         std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
 }
 
 // Without the optional white space around it (RFC 9110, section 5.6.3).
@@ -34,4 +42,4 @@ constexpr std::string_view take_until(std::string_view& rest, char separator) {
   return piece;
 }
 
-}  // namespace limpet::routing
+}  // namespace limpet

@@ -1,0 +1,96 @@
+#include "src/http/framing.h"
+
+#include <algorithm>
+
+namespace limpet::http {
+
+namespace {
+
+// Options in Connection: each is looked for among all fields.
+constexpr int kMostConnectionOptions = 64;
+
+bool is_decimal(std::string_view text) {
+  constexpr size_t kMostDigits = 18;  // which 64 bits hold
+  return !text.empty() && text.size() <= kMostDigits && std::all_of(text.begin(), text.end(), is_digit);
+}
+
+}  // namespace
+
+bool ConnectionOptions::too_many() const { return count > kMostConnectionOptions; }
+
+ConnectionOptions read_connection(Fields& fields) {
+  ConnectionOptions options;
+  if (!fields.has(FieldName::connection)) return options;
+  for (size_t i = 0; i < fields.size(); ++i) {
+    if (fields.names[i] != FieldName::connection) continue;
+    for_each_member(fields.list[i].value, [&](std::string_view member) {
+      if (++options.count > kMostConnectionOptions) return;
+      if (equals_ignoring_case(member, "close")) {
+        options.close = true;
+      } else if (equals_ignoring_case(member, "keep-alive")) {
+        options.keep_alive = true;
+      } else if (equals_ignoring_case(member, "upgrade")) {
+        options.upgrade = true;
+      } else {
+        for (size_t k = 0; k < fields.size(); ++k) {
+          const FieldName name = fields.names[k];
+          if (name == FieldName::host || name == FieldName::content_length ||
+              name == FieldName::transfer_encoding || name == FieldName::te) {
+            continue;
+          }
+          if (equals_ignoring_case(fields.list[k].name, member)) fields.names[k] = FieldName::hop_by_hop;
+        }
+      }
+    });
+  }
+  fields.seen = {};
+  for (const FieldName name : fields.names) fields.seen.add(name);
+  return options;
+}
+
+std::string_view offered_upgrade(const Fields& fields) {
+  if (!fields.has(FieldName::upgrade)) return {};
+  std::string_view offered;
+  int protocols = 0;
+  bool h2c = false;
+  for (size_t i = 0; i < fields.size(); ++i) {
+    if (fields.names[i] != FieldName::upgrade) continue;
+    for_each_member(fields.list[i].value, [&](std::string_view protocol) {
+      ++protocols;
+      h2c = h2c || equals_ignoring_case(protocol, "h2c");
+      offered = protocol;
+    });
+  }
+  return protocols == 1 && !h2c ? offered : std::string_view{};
+}
+
+Fault read_framing(const Fields& fields, uint8_t minor_version, Body& body) {
+  if (!fields.seen.intersects(FieldSet(FieldName::content_length, FieldName::transfer_encoding))) return {};
+  int lengths = 0;
+  int codings = 0;
+  bool chunked = false;
+  for (size_t i = 0; i < fields.size(); ++i) {
+    const std::string_view value = fields.list[i].value;
+    if (fields.names[i] == FieldName::content_length) {
+      if (!is_decimal(value)) return {400, "Content-Length is not one decimal number"};
+      ++lengths;
+      body.length = 0;
+      for (const char digit : value) body.length = body.length * 10 + static_cast<uint64_t>(digit - '0');
+    } else if (fields.names[i] == FieldName::transfer_encoding) {
+      if (value.empty()) return {400, "Transfer-Encoding is empty"};
+      for_each_member(value, [&](std::string_view coding) {
+        ++codings;
+        chunked = equals_ignoring_case(coding, "chunked");
+      });
+      if (codings == 0) return {400, "Transfer-Encoding is empty"};
+    }
+  }
+  if (lengths > 1) return {400, "more than one Content-Length"};
+  if (lengths != 0 && codings != 0) return {400, "both Content-Length and Transfer-Encoding"};
+  if (codings > 1 || (codings == 1 && !chunked)) return {400, "a transfer coding other than chunked"};
+  if (codings == 1 && minor_version == 0) return {400, "Transfer-Encoding in HTTP/1.0"};
+  body.kind = codings == 1 ? BodyKind::chunked : body.length != 0 ? BodyKind::length : BodyKind::none;
+  return {};
+}
+
+}  // namespace limpet::http
