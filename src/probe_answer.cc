@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "conf/ascii.h"
+
 namespace limpet {
 
 namespace {
@@ -19,8 +21,7 @@ bool contains(const std::vector<conf::StatusRange>& ranges, int status) {
 
 bool asks_for_drain(const http::Fields& fields) {
   return std::any_of(fields.list.begin(), fields.list.end(), [](const http::Field& field) {
-    return http::equals_ignoring_case(field.name, "X-Limpet-State") &&
-           http::equals_ignoring_case(field.value, "drain");
+    return equals_ignoring_case(field.name, "X-Limpet-State") && equals_ignoring_case(field.value, "drain");
   });
 }
 
