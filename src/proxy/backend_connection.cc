@@ -134,7 +134,7 @@ void BackendConnection::on_broken(int error) {
 
 // What came is no answer. Why, only the log says; the client is answered 502 in any case.
 void BackendConnection::refuse(const char* what) {
-  spdlog::debug("backend {}: {}", address_->text(), what);
+  spdlog::debug("backend {}: {}", address_.text(), what);
   fault(BackendFault::nonsense, 0);
 }
 

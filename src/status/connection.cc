@@ -62,7 +62,7 @@ bool Connection::take_head() {
     return false;
   }
   if (parser_.body_ended()) return true;
-  if (head_.expects_continue && in_.empty()) write("HTTP/1.1 100 Continue\r\n\r\n");
+  if (in_.empty() && head_.fields.has(http::FieldName::expect)) write("HTTP/1.1 100 Continue\r\n\r\n");
   state_ = State::body;
   return take_body();
 }
@@ -83,8 +83,8 @@ void Connection::on_body(std::string_view piece) { body_size_ += piece.size(); }
 void Connection::answer_request() {
   Ask ask{.method = head_.method, .target = head_.target, .host = head_.host, .peer = peer_};
   for (const http::Field& field : head_.fields.list) {
-    if (http::equals_ignoring_case(field.name, "Authorization")) ask.authorization = field.value;
-    if (http::equals_ignoring_case(field.name, "X-Limpet")) ask.on_behalf = field.value;
+    if (equals_ignoring_case(field.name, "Authorization")) ask.authorization = field.value;
+    if (equals_ignoring_case(field.name, "X-Limpet")) ask.on_behalf = field.value;
   }
   keep_alive_ = head_.keep_alive && head_.minor_version != 0;
   send(owner_.answer(ask));

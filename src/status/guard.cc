@@ -6,9 +6,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "conf/ascii.h"
 #include "conf/ip_address.h"
 #include "conf/spelling.h"
-#include "src/http/field_name.h"
 #include "src/status/json.h"
 
 namespace limpet::status {
@@ -43,9 +43,8 @@ Guard::Digest Guard::digest(std::string_view text) {
 
 // Digests are of one length and say nothing about where two tokens differ, so that the time tells neither.
 bool Guard::has_token(const Ask& ask) const {
-  if (!token_ || !http::equals_ignoring_case(ask.authorization.substr(0, kScheme.size()), kScheme))
-    return false;
-  const Digest given = digest(http::trimmed(ask.authorization.substr(kScheme.size())));
+  if (!token_ || !equals_ignoring_case(ask.authorization.substr(0, kScheme.size()), kScheme)) return false;
+  const Digest given = digest(trimmed(ask.authorization.substr(kScheme.size())));
   return CRYPTO_memcmp(given.data(), token_->data(), given.size()) == 0;
 }
 
@@ -56,7 +55,7 @@ bool Guard::is_ours(std::string_view host) const {
     return host.ends_with(']') && host.size() > 2 && conf::IpAddress::parse(host.substr(1, host.size() - 2));
   if (conf::IpAddress::parse(host)) return true;
   if (host.ends_with('.')) host.remove_suffix(1);
-  return host.find('.') == std::string_view::npos || http::equals_ignoring_case(host, machine_);
+  return host.find('.') == std::string_view::npos || equals_ignoring_case(host, machine_);
 }
 
 std::optional<Answer> Guard::refuse(const Ask& ask, bool changes_something) const {
