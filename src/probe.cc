@@ -98,6 +98,7 @@ void Probe::ask() {
   http::add_field(head, "User-Agent", "limpet-check");
   http::add_field(head, "Accept", "*/*");
   http::add_field(head, "Connection", "close");
+  if (check_.method == "POST") http::add_field(head, "Content-Length", "0");  // RFC 9110, section 8.6
   head.append("\r\n");
   answer_.emplace(check_);
   phase_ = Phase::answer;
