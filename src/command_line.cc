@@ -1,6 +1,7 @@
 #include "src/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <ostream>
 #include <string_view>
 #include <variant>
@@ -18,15 +19,87 @@ constexpr char kPurpose[] =
 constexpr char kFooter[] = R"(Signals:
   SIGTERM, SIGINT   stop accepting, let requests finish within shutdown_timeout, exit 0;
                     a second one exits at once
+  SIGHUP            read the file again; a faulty one changes nothing
   SIGUSR1           reopen the access log, after it was rotated
 
+Environment, for the commands that ask a running Limpet:
+  LIMPET_STATUS     where it is, unless --at says so: HOST:PORT
+  LIMPET_TOKEN      the token for what changes anything, unless --token-file names it
+
 Exit codes:
-  0    all is well                   1    the file is at fault, or Limpet could not start
-  2    the command line is at fault  130  a second signal cut what was under way
+  0  all is well
+  1  the file is at fault, Limpet could not start, does not answer or refuses, or a drain cut sessions
+  2  the command line is at fault
 
 Examples:
   limpet check /etc/limpet/limpet.toml    every fault at once, as file:line:column: key: what is wrong
-  limpet run /etc/limpet/limpet.toml      in the foreground; access log on stdout, what happens to Limpet on stderr)";
+  limpet run /etc/limpet/limpet.toml      in the foreground; access log on stdout, what happens to Limpet on stderr
+  limpet status --watch                   pools, backends and their sessions, again every second
+  limpet drain shop/app-2 --wait          until its sessions have ended, with a forecast of when that is)";
+
+constexpr char kDefaultPlace[] = "127.0.0.1:9180";  // as the settings have it
+
+using Command = CommandLine::Command;
+
+struct Verb {
+  Command command;
+  const char* name;
+  const char* help;
+  const char* group;
+};
+
+constexpr char kHere[] = "Commands";
+constexpr char kThere[] = "Commands that ask a running Limpet";
+constexpr Verb kVerbs[] = {
+    {Command::run, "run", "Balance as FILE says, in the foreground", kHere},
+    {Command::check, "check", "Say everything that is wrong with FILE; start nothing", kHere},
+    {Command::status, "status", "Show pools, backends and their sessions", kThere},
+    {Command::drain, "drain", "Let a backend's sessions end and give it no new ones", kThere},
+    {Command::undrain, "undrain", "End a drain: new sessions again", kThere},
+    {Command::maintenance, "maintenance", "Take a backend out of service at once", kThere},
+    {Command::up, "up", "End maintenance or a drain, and take the backend to work", kThere},
+    {Command::incidents, "incidents", "Show what failures, maintenance and drains cost, the newest last",
+     kThere},
+    {Command::session, "session", "Show where a session lives", kThere},
+    {Command::unbind, "unbind", "Forget a session", kThere},
+    {Command::pin, "pin", "Move a session to another backend", kThere},
+    {Command::reload, "reload", "Have the file read again; a faulty one changes nothing", kThere},
+};
+
+bool is_about_backend(Command command) {
+  return command == Command::drain || command == Command::undrain || command == Command::maintenance ||
+         command == Command::up;
+}
+
+// What each command takes. POOL/BACKEND is put into `both`.
+void add_arguments(CLI::App& app, Command command, CommandLine& asked, std::string& both) {
+  const auto argument = [&app](const char* name, std::string& into, const char* help) {
+    app.add_option(name, into, help)->required()->option_text(" ");
+  };
+  if (command == Command::run || command == Command::check)
+    return argument("FILE", asked.file, "The configuration, in TOML");
+  if (is_about_backend(command)) argument("POOL/BACKEND", both, "Both by their names");
+  if (command == Command::session)
+    argument("KEY", asked.session, "The session's id, its cookie's value, or an address");
+  if (command == Command::unbind || command == Command::pin) {
+    argument("POOL", asked.pool, "The pool's name");
+    argument("KEY", asked.session, "The session's id, its cookie's value, or an address");
+  }
+  if (command == Command::pin) argument("BACKEND", asked.backend, "Where to, by its name");
+  if (command == Command::status) app.add_flag("--watch", asked.watch, "Show it again every second");
+  if (command == Command::drain)
+    app.add_flag("--wait", asked.wait, "Show how it goes on, until it is over; exit 1 if sessions were cut");
+  app.add_flag("--json", asked.json, "As JSON");
+  app.add_option("--at", asked.at, std::string("Where its status endpoint is (") + kDefaultPlace + ")")
+      ->option_text("HOST:PORT");
+  app.add_option("--token-file", asked.token_file, "A file with the token, for what changes anything")
+      ->option_text("FILE");
+}
+
+std::string from_environment(const char* name, const char* otherwise) {
+  const char* const value = std::getenv(name);
+  return value != nullptr ? value : otherwise;
+}
 
 std::string counted(size_t count, std::string_view noun) {
   return std::to_string(count) + " " + std::string(noun) + (count == 1 ? "" : "s");
@@ -44,6 +117,8 @@ std::string summary(const conf::Settings& settings) {
 CommandLine parse_command_line(int argc, const char* const* argv, const std::string& version,
                                std::ostream& out, std::ostream& err) {
   CommandLine asked;
+  asked.at = from_environment("LIMPET_STATUS", kDefaultPlace);
+  asked.token = from_environment("LIMPET_TOKEN", "");
   CLI::App app(kPurpose, "limpet");
   app.footer(kFooter);
   app.set_version_flag("-V,--version", "limpet " + version, "Print the version and exit");
@@ -52,29 +127,44 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
   app.get_formatter()->column_width(24);
   app.get_formatter()->label("SUBCOMMAND", "COMMAND");
 
-  CLI::App* run = app.add_subcommand("run", "Balance as FILE says, in the foreground");
-  CLI::App* check = app.add_subcommand("check", "Say everything that is wrong with FILE; start nothing");
-  for (CLI::App* command : {run, check}) {
-    command->group("Commands");
+  std::string both;
+  for (const Verb& verb : kVerbs) {
+    CLI::App* const command = app.add_subcommand(verb.name, verb.help);
+    command->group(verb.group);
     command->footer("");
-    command->add_option("FILE", asked.file, "The configuration, in TOML")->required()->option_text(" ");
+    add_arguments(*command, verb.command, asked, both);
+    command->callback([&asked, &verb] {
+      asked.command = verb.command;
+      asked.name = verb.name;
+    });
   }
 
+  const auto misused = [&asked] {
+    asked.command = Command::none;
+    asked.exit_code = kExitMisused;
+    return asked;
+  };
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     const bool is_answer = error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success);
     app.exit(error, out, err);
-    asked.exit_code = is_answer ? kExitOk : kExitMisused;
+    misused();
+    if (is_answer) asked.exit_code = kExitOk;
     return asked;
   }
-  if (run->parsed()) {
-    asked.command = CommandLine::Command::run;
-  } else if (check->parsed()) {
-    asked.command = CommandLine::Command::check;
-  } else {
+  if (asked.command == Command::none) {
     err << app.help();
-    asked.exit_code = kExitMisused;
+    return misused();
+  }
+  if (is_about_backend(asked.command)) {
+    const size_t slash = both.find('/');
+    if (slash == std::string::npos || slash == 0 || slash + 1 == both.size()) {
+      err << "which backend of which pool? limpet " << asked.name << " POOL/BACKEND\n";
+      return misused();
+    }
+    asked.pool = both.substr(0, slash);
+    asked.backend = both.substr(slash + 1);
   }
   return asked;
 }

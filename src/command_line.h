@@ -8,15 +8,39 @@ namespace limpet {
 
 // Exit codes, as --help tells them.
 inline constexpr int kExitOk = 0;
-inline constexpr int kExitFault = 1;     // the file is at fault, or the process could not start
-inline constexpr int kExitMisused = 2;   // the command line is at fault
-inline constexpr int kExitForced = 130;  // a second signal: what was under way is cut
+inline constexpr int kExitFault = 1;  // the file is at fault, the process could not start, or it was refused
+inline constexpr int kExitMisused = 2;  // the command line is at fault
 
 struct CommandLine {
-  enum class Command : uint8_t { run, check, none };
-  Command command = Command::none;  // none: everything asked for was said already
-  std::string file;
+  enum class Command : uint8_t {
+    run,
+    check,
+    // These ask a Limpet that runs:
+    status,
+    incidents,
+    session,
+    drain,
+    undrain,
+    maintenance,
+    up,
+    unbind,
+    pin,
+    reload,
+    none,  // everything asked for was said already
+  };
+  Command command = Command::none;
+  std::string name;         // the command's own
+  std::string file;         // run, check
   int exit_code = kExitOk;  // for none
+
+  // Of those that ask.
+  std::string at;     // where its status endpoint is, as it was written
+  std::string token;  // of the environment
+  std::string token_file;
+  std::string pool, backend, session;
+  bool json = false;
+  bool watch = false;  // status: again and again
+  bool wait = false;   // drain: until it is over
 };
 
 // Help and the version go to `out`; what is wrong with the command line to `err`.

@@ -7,6 +7,7 @@
 #include "conf/load.h"
 #include "src/balancer.h"
 #include "src/command_line.h"
+#include "src/commands.h"
 #include "src/log.h"
 #include "src/secrets.h"
 
@@ -53,7 +54,8 @@ int main(int argc, char** argv) {
     case limpet::CommandLine::Command::check:
       return limpet::check_file(line.file, std::cout, std::cerr);
     case limpet::CommandLine::Command::none:
-      break;
+      return line.exit_code;
+    default:
+      return limpet::run_command(line, {std::cout, std::cerr, limpet::terminal_columns()});
   }
-  return line.exit_code;
 }

@@ -52,13 +52,51 @@ TEST_CASE("run and check take one file") {
   CHECK(say({"check", "b.toml"}).file == "b.toml");
 }
 
+TEST_CASE("commands for a running Limpet take a pool and a backend, a session, and where it is") {
+  const Said drain =
+      say({"drain", "shop/app-2", "--wait", "--json", "--at", "lb1:9180", "--token-file", "t"});
+  CHECK(drain.command == CommandLine::Command::drain);
+  CHECK(drain.name == "drain");
+  CHECK(drain.pool == "shop");
+  CHECK(drain.backend == "app-2");
+  CHECK(drain.wait);
+  CHECK(drain.json);
+  CHECK(drain.at == "lb1:9180");
+  CHECK(drain.token_file == "t");
+  CHECK(say({"undrain", "a/b/c"}).backend == "b/c");
+  CHECK(say({"maintenance", "a/b"}).command == CommandLine::Command::maintenance);
+  CHECK(say({"up", "a/b"}).command == CommandLine::Command::up);
+  CHECK(say({"incidents"}).command == CommandLine::Command::incidents);
+  CHECK(say({"reload"}).command == CommandLine::Command::reload);
+  CHECK(say({"session", "--", "-key"}).session == "-key");
+  const Said pin = say({"pin", "shop", "key", "app-1"});
+  CHECK(pin.command == CommandLine::Command::pin);
+  CHECK(pin.pool + "|" + pin.session + "|" + pin.backend == "shop|key|app-1");
+  const Said unbind = say({"unbind", "shop", "key"});
+  CHECK(unbind.pool + "|" + unbind.session == "shop|key");
+  CHECK(say({"status", "--watch"}).watch);
+}
+
+TEST_CASE("where it is and the token come from the environment unless they are said") {
+  unsetenv("LIMPET_STATUS");
+  CHECK(say({"status"}).at == "127.0.0.1:9180");
+  setenv("LIMPET_STATUS", "10.0.0.1:80", 1);
+  setenv("LIMPET_TOKEN", "secret", 1);
+  CHECK(say({"status"}).at == "10.0.0.1:80");
+  CHECK(say({"status", "--at", "b:1"}).at == "b:1");
+  CHECK(say({"status"}).token == "secret");
+  unsetenv("LIMPET_STATUS");
+  unsetenv("LIMPET_TOKEN");
+}
+
 TEST_CASE("help tells commands, signals, exit codes and examples") {
   for (const char* flag : {"--help", "-h"}) {
     const Said said = say({flag});
     CHECK(said.command == CommandLine::Command::none);
     CHECK(said.exit_code == limpet::kExitOk);
     for (const char* word :
-         {"limpet run", "limpet check", "--version", "SIGTERM", "SIGUSR1", "Exit codes", "Examples"}) {
+         {"limpet run", "limpet check", "--version", "SIGTERM", "SIGHUP", "SIGUSR1", "Exit codes", "Examples",
+          "limpet status", "limpet drain", "LIMPET_STATUS", "LIMPET_TOKEN"}) {
       CHECK_MESSAGE(said.out.find(word) != std::string::npos, word);
     }
     CHECK(said.err.empty());
@@ -85,7 +123,16 @@ TEST_CASE("a command line that makes no sense is a mistake and runs nothing") {
                                                           {"walk", "a.toml"},
                                                           {"run", "a.toml", "b.toml"},
                                                           {"run", "a.toml", "check", "b.toml"},
-                                                          {"run", "--fast", "a.toml"}};
+                                                          {"run", "--fast", "a.toml"},
+                                                          {"drain"},
+                                                          {"drain", "shop"},
+                                                          {"drain", "/app-1"},
+                                                          {"drain", "shop/"},
+                                                          {"up", "shop/app-1", "shop/app-2"},
+                                                          {"session"},
+                                                          {"pin", "shop", "key"},
+                                                          {"incidents", "--watch"},
+                                                          {"status", "--wait"}};
   for (const auto& words : mistakes) {
     const Said said = say(words);
     CHECK(said.command == CommandLine::Command::none);

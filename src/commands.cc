@@ -1,0 +1,267 @@
+#include "src/commands.h"
+
+#include <pwd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <ctime>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <ostream>
+#include <thread>
+
+#include "conf/spelling.h"
+#include "src/status/client.h"
+#include "src/status/json.h"
+#include "src/status/path.h"
+#include "src/status/tables.h"
+#include "src/status/words.h"
+
+namespace limpet {
+
+namespace {
+
+using status::Json;
+using status::percent_encoded;
+using Command = CommandLine::Command;
+
+// What keeps a command from being done, in words; caught at its door.
+struct Refused {
+  std::string why;
+};
+
+constexpr char kClearScreen[] = "\x1b[H\x1b[J";
+constexpr char kClearLine[] = "\r\x1b[K";
+constexpr int64_t kTick =
+    2;  // seconds that an incident may close before its backend's state changes, or after
+constexpr std::chrono::seconds kBetweenLines{10};  // of progress, where it is not drawn
+
+std::string login_name() {
+  const passwd* const user = getpwuid(geteuid());
+  return user != nullptr ? user->pw_name : "uid " + std::to_string(geteuid());
+}
+
+std::string token_of(const CommandLine& asked) {
+  std::string token = asked.token;
+  if (!asked.token_file.empty()) {
+    std::ifstream file(asked.token_file);
+    if (!std::getline(file, token)) throw Refused{"cannot read a token from " + asked.token_file};
+  }
+  while (!token.empty() && (token.back() == ' ' || token.back() == '\r' || token.back() == '\t'))
+    token.pop_back();
+  for (const char c : token) {
+    if (c < ' ' || c > '~')
+      throw Refused{"the token holds what no token can: only visible ASCII goes into a header"};
+  }
+  return token;
+}
+
+class Asker {
+ public:
+  Asker(const CommandLine& asked, const Terminal& terminal, std::chrono::milliseconds every)
+      : asked_(asked),
+        terminal_(terminal),
+        every_(every),
+        client_(address(), token_of(asked), login_name()) {}
+
+  int run();
+
+ private:
+  conf::Address address() const;
+  std::string body_of(const char* method, const std::string& path) const;
+  Json get(const std::string& path) const;
+  std::string backend_path() const;
+  std::string session_path() const;
+  void show(const std::string& path, std::string (*words)(const Json&)) const;
+  int watch() const;
+  int order(const std::string& path) const;
+  int wait_for_drain() const;
+  int drain_is_over(const Json& backend) const;
+  void say(const std::string& line) const { terminal_.out << line << std::endl; }
+
+  const CommandLine& asked_;
+  const Terminal& terminal_;
+  const std::chrono::milliseconds every_;
+  const status::Client client_;
+};
+
+conf::Address Asker::address() const {
+  const auto address = status::parse_where(asked_.at);
+  if (!address) throw Refused{conf::quoted(asked_.at) + " is no HOST:PORT"};
+  return *address;
+}
+
+// The answer's body, if it is what was asked for.
+std::string Asker::body_of(const char* method, const std::string& path) const {
+  auto sent = client_.send(method, path);
+  if (auto* wrong = std::get_if<std::string>(&sent)) throw Refused{std::move(*wrong)};
+  auto& reply = std::get<status::Client::Reply>(sent);
+  if (reply.status == 200) return std::move(reply.body);
+  const Json body = Json::parse(reply.body, nullptr, false);
+  const bool says_why = body.is_object() && body.contains("error") && body["error"].is_string();
+  std::string why = says_why ? conf::escaped(body["error"].get<std::string>())
+                             : "it answered " + std::to_string(reply.status);
+  if (reply.status == 401) why += " (--token-file or LIMPET_TOKEN gives it)";
+  throw Refused{std::move(why)};
+}
+
+Json Asker::get(const std::string& path) const { return Json::parse(body_of("GET", path)); }
+
+std::string Asker::backend_path() const {
+  return "/pools/" + percent_encoded(asked_.pool) + "/backends/" + percent_encoded(asked_.backend);
+}
+
+std::string Asker::session_path() const {
+  return "/pools/" + percent_encoded(asked_.pool) + "/sessions/" + percent_encoded(asked_.session);
+}
+
+int Asker::run() {
+  switch (asked_.command) {
+    case Command::status:
+      if (asked_.watch) return watch();
+      show("/status", status::status_table);
+      return kExitOk;
+    case Command::incidents:
+      show("/incidents", status::incidents_table);
+      return kExitOk;
+    case Command::session:
+      show("/sessions/" + percent_encoded(asked_.session),
+           [](const Json& found) { return status::session_lines(found, std::time(nullptr)); });
+      return kExitOk;
+    case Command::drain:
+      order(backend_path() + "/drain");
+      return asked_.wait ? wait_for_drain() : kExitOk;
+    case Command::undrain:
+    case Command::maintenance:
+    case Command::up:
+      return order(backend_path() + "/" + asked_.name);
+    case Command::unbind:
+      return order(session_path() + "/unbind");
+    case Command::pin:
+      return order(session_path() + "/pin?backend=" + percent_encoded(asked_.backend));
+    case Command::reload:
+      return order("/reload");
+    case Command::run:
+    case Command::check:
+    case Command::none:
+      break;
+  }
+  return kExitMisused;
+}
+
+void Asker::show(const std::string& path, std::string (*words)(const Json&)) const {
+  const std::string body = body_of("GET", path);
+  terminal_.out << (asked_.json ? body : words(Json::parse(body))) << std::flush;
+}
+
+// Until it is interrupted; what goes wrong meanwhile is shown, and tried again.
+int Asker::watch() const {
+  for (;;) {
+    std::string text;
+    try {
+      const std::string body = body_of("GET", "/status");
+      text = asked_.json ? body : status::status_table(Json::parse(body));
+    } catch (const Refused& refused) {
+      text = (asked_.json ? Json({{"error", refused.why}}).dump() : refused.why) + '\n';
+    }
+    if (terminal_.columns != 0 && !asked_.json) terminal_.out << kClearScreen;
+    terminal_.out << text << std::flush;
+    if (!terminal_.out) return kExitFault;
+    std::this_thread::sleep_for(every_);
+  }
+}
+
+int Asker::order(const std::string& path) const {
+  const std::string body = body_of("POST", path);
+  if (asked_.json) {
+    terminal_.out << body << std::flush;
+  } else {
+    say(conf::escaped(Json::parse(body).at("text").get<std::string>()));
+  }
+  return kExitOk;
+}
+
+// Shows how the drain goes on: drawn over on a terminal, a line from time to time otherwise.
+int Asker::wait_for_drain() const {
+  std::string last;
+  std::optional<std::chrono::steady_clock::time_point> said;
+  for (;;) {
+    const Json backend = get(backend_path());
+    if (asked_.json) say(backend.dump());
+    if (backend.at("state") != "draining" || backend.at("drain").is_null()) {
+      if (terminal_.columns != 0 && !asked_.json) terminal_.out << kClearLine;
+      return drain_is_over(backend);
+    }
+    const std::string line = status::drain_line(backend, std::time(nullptr),
+                                                terminal_.columns == 0 ? SIZE_MAX : terminal_.columns - 1);
+    const auto now = std::chrono::steady_clock::now();
+    if (asked_.json) {
+      // said already
+    } else if (terminal_.columns != 0) {
+      terminal_.out << kClearLine << line << std::flush;
+    } else if (line != last && (!said || now - *said >= kBetweenLines)) {
+      say(line);
+      said = now;
+      last = line;
+    }
+    std::this_thread::sleep_for(every_);
+  }
+}
+
+int Asker::drain_is_over(const Json& backend) const {
+  const std::string name = conf::escaped(asked_.pool + "/" + asked_.backend), cause = backend.at("cause");
+  if (backend.at("state") != "maintenance" || (cause != "drained" && cause != "drain_timeout"))
+    throw Refused{"the drain of " + name + " ended before its time: it is " +
+                  backend.at("state").get<std::string>() + ", " +
+                  conf::escaped(backend.at("why").get<std::string>())};
+  uint64_t cut = 0;
+  std::string story = name + " is drained";
+  const Json found = get("/incidents");
+  for (const Json& incident : found.at("incidents")) {
+    if (incident.at("pool") != asked_.pool || incident.at("backend") != asked_.backend ||
+        incident.at("kind") != "drain")
+      continue;
+    const bool is_this_one =
+        !incident.at("closed").is_null() &&
+        incident.at("closed").get<int64_t>() + kTick >= backend.at("since").get<int64_t>();
+    if (!is_this_one) break;  // there was nothing to drain
+    if (incident.at("end") == "deadline") cut = incident.at("left").get<uint64_t>();
+    story +=
+        " after " +
+        status::duration_words(incident.at("closed").get<int64_t>() - incident.at("opened").get<int64_t>()) +
+        ": it began with " + status::count_words(incident.at("at_risk").get<uint64_t>(), "session");
+    break;
+  }
+  if (cut > 0)
+    story += ", and " + std::to_string(cut) + (cut == 1 ? " was" : " were") + " cut at the deadline";
+  if (asked_.json) return cut > 0 ? kExitFault : kExitOk;
+  if (cut == 0) story += ", none was cut";
+  say(story);
+  return cut > 0 ? kExitFault : kExitOk;
+}
+
+}  // namespace
+
+int run_command(const CommandLine& asked, const Terminal& terminal, std::chrono::milliseconds every) {
+  std::string why;
+  try {
+    return Asker(asked, terminal, every).run();
+  } catch (const Refused& refused) {
+    why = refused.why;
+  } catch (const Json::exception&) {
+    why = "what answers at " + asked.at + " is not Limpet's status endpoint, or one of another version";
+  }
+  terminal.err << "limpet " << asked.name << ": " << why << '\n';
+  return kExitFault;
+}
+
+size_t terminal_columns() {
+  winsize size{};
+  if (isatty(STDOUT_FILENO) == 0) return 0;
+  constexpr size_t kUsual = 80;
+  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : kUsual;
+}
+
+}  // namespace limpet

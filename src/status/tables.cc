@@ -1,0 +1,176 @@
+#include "src/status/tables.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "conf/spelling.h"
+#include "src/status/words.h"
+
+namespace limpet::status {
+
+namespace {
+
+using Align = Table::Align;
+
+std::string text(const Json& json, const char* key) { return json.at(key).get<std::string>(); }
+uint64_t number(const Json& json, const char* key) { return json.at(key).get<uint64_t>(); }
+
+std::string returned(const Json& sessions) {
+  const uint64_t live = number(sessions, "live"), back = number(sessions.at("returned"), "live");
+  return live == 0 ? "-" : std::to_string((back * 100 + live / 2) / live) + " %";
+}
+
+std::vector<std::string> row(const std::string& name, const std::string& state, const Json& json,
+                             const std::string& why) {
+  const Json& sessions = json.at("sessions");
+  const Json& requests = json.at("requests");
+  const Json& latency = requests.at("latency");
+  return {name,
+          state,
+          std::to_string(number(sessions, "live")),
+          std::to_string(number(sessions, "at_risk")),
+          returned(sessions),
+          std::to_string(number(requests, "answered") + number(requests, "unanswered")),
+          std::to_string(number(requests, "failed")),
+          number(latency, "count") == 0 ? "-" : latency_words(latency.at("p99_ms").get<double>()),
+          why};
+}
+
+std::string why(const Json& backend, int64_t now) {
+  std::string why = text(backend, "why");
+  if (const Json& drain = backend.at("drain"); !drain.is_null())
+    why += "; " + text(drain.at("forecast"), "text") + ", cut in " +
+           duration_words(drain.at("deadline").get<int64_t>() - now);
+  if (const auto warmth = number(backend, "warmth_percent"); warmth < 100)
+    why += (why.empty() ? "" : "; ") + std::string("warming up, ") + std::to_string(warmth) + " %";
+  if (!why.empty()) why += " (" + duration_words(now - backend.at("since").get<int64_t>()) + ")";
+  return why;
+}
+
+std::string why_pool(const Json& pool) {
+  const auto imbalance = pool.at("books_imbalance").get<int64_t>();
+  return imbalance == 0 ? "" : "BOOKS OUT OF BALANCE BY " + std::to_string(imbalance);
+}
+
+bool is_open(const Json& incident) { return incident.at("closed").is_null(); }
+
+std::string where(const Json& incident) { return text(incident, "pool") + "/" + text(incident, "backend"); }
+
+std::string cause(const Json& incident) {
+  const std::string detail = text(incident, "detail");
+  return detail.empty() ? text(incident, "cause") : text(incident, "cause") + ": " + detail;
+}
+
+// One sentence for an incident that goes on.
+std::string going_on(const Json& incident, int64_t now) {
+  const std::string lasted = duration_words(now - incident.at("opened").get<int64_t>());
+  return "incident " + std::to_string(number(incident, "id")) + ": " + conf::escaped(where(incident)) + " " +
+         text(incident, "kind") + " (" + conf::escaped(cause(incident)) + ") for " + lasted + ": of " +
+         count_words(number(incident, "at_risk"), "session") + " " +
+         std::to_string(number(incident, "lost")) + " lost, " + std::to_string(number(incident, "carried")) +
+         " carried, " + std::to_string(number(incident, "left")) +
+         (text(incident, "kind") == "drain" ? " still there\n" : " still at risk\n");
+}
+
+uint64_t ended_by_themselves(const Json& incident) {
+  return number(incident, "expired") + number(incident, "logged_out") + number(incident, "unbound") +
+         number(incident, "evicted");
+}
+
+}  // namespace
+
+std::string status_table(const Json& status) {
+  const auto now = status.at("now").get<int64_t>();
+  std::string out = "limpet " + text(status, "limpet") + ", up " +
+                    duration_words(now - status.at("started").get<int64_t>()) + ", " +
+                    count_words(number(status, "workers"), "worker") + ", " +
+                    count_words(number(status, "connections"), "connection") + ", " +
+                    conf::escaped(text(status, "file")) + " loaded " +
+                    time_words(status.at("loaded").get<int64_t>()) +
+                    (status.at("shutting_down").get<bool>() ? ", SHUTTING DOWN\n\n" : "\n\n");
+  Table table({{"POOL"},
+               {"STATE"},
+               {"SESSIONS", Align::right},
+               {"AT RISK", Align::right},
+               {"RETURNED", Align::right},
+               {"REQUESTS", Align::right},
+               {"FAILED", Align::right},
+               {"P99", Align::right},
+               {"WHY"}});
+  for (const Json& pool : status.at("pools")) {
+    table.add(row(text(pool, "name"), "", pool, why_pool(pool)));
+    for (const Json& backend : pool.at("backends"))
+      table.add(row("  " + text(backend, "name"), text(backend, "state"), backend, why(backend, now)));
+  }
+  out += table.text();
+  std::string open;
+  for (const Json& incident : status.at("incidents")) {
+    if (is_open(incident)) open += going_on(incident, now);
+  }
+  return open.empty() ? out : out + '\n' + open;
+}
+
+std::string incidents_table(const Json& incidents) {
+  const Json& newest_first = incidents.at("incidents");
+  if (newest_first.empty()) return "no incidents since Limpet started\n";
+  Table table({{"ID", Align::right},
+               {"OPENED"},
+               {"LASTED", Align::right},
+               {"BACKEND"},
+               {"KIND"},
+               {"END"},
+               {"SESSIONS", Align::right},
+               {"LOST", Align::right},
+               {"CARRIED", Align::right},
+               {"RECOVERED", Align::right},
+               {"ABANDONED", Align::right},
+               {"ENDED", Align::right},
+               {"LEFT", Align::right},
+               {"FAILED", Align::right},
+               {"CAUSE"}});
+  for (auto it = newest_first.rbegin(); it != newest_first.rend(); ++it) {
+    const Json& incident = *it;
+    const auto opened = incident.at("opened").get<int64_t>();
+    std::vector<std::string> cells = {
+        std::to_string(number(incident, "id")),
+        time_words(opened),
+        is_open(incident) ? "-" : duration_words(incident.at("closed").get<int64_t>() - opened),
+        where(incident),
+        text(incident, "kind"),
+        text(incident, "end")};
+    for (const char* key : {"at_risk", "lost", "carried", "recovered", "abandoned"})
+      cells.push_back(std::to_string(number(incident, key)));
+    cells.push_back(std::to_string(ended_by_themselves(incident)));
+    cells.push_back(std::to_string(number(incident, "left")));
+    cells.push_back(std::to_string(number(incident, "requests_failed")));
+    cells.push_back(cause(incident));
+    table.add(std::move(cells));
+  }
+  return table.text();
+}
+
+std::string session_lines(const Json& found, int64_t now) {
+  std::string out;
+  for (const Json& session : found.at("sessions")) {
+    const auto first = session.at("first_seen").get<int64_t>(), last = session.at("last_seen").get<int64_t>();
+    out += conf::escaped(text(session, "pool") + "/" + text(session, "backend")) + " (" +
+           text(session, "backend_state") + "), there since " + time_words(first) + " (" +
+           duration_words(now - first) + "), last seen " + duration_words(now - last) + " ago, " +
+           (session.at("returned").get<bool>() ? "returned" : "not returned yet") +
+           (session.at("polls").get<bool>() ? ", polling\n" : "\n");
+  }
+  return out;
+}
+
+std::string drain_line(const Json& backend, int64_t now, size_t width) {
+  const Json& drain = backend.at("drain");
+  const uint64_t left = number(drain, "left");
+  const uint64_t began = std::max(number(drain, "began_with"), left);
+  const std::string words = text(drain.at("forecast"), "text") + ", cut in " +
+                            duration_words(drain.at("deadline").get<int64_t>() - now);
+  constexpr size_t kBar = 24;
+  const size_t done = began == 0 ? kBar : static_cast<size_t>((began - left) * kBar / began);
+  return cut_to("[" + std::string(done, '#') + std::string(kBar - done, '.') + "] " + words, width);
+}
+
+}  // namespace limpet::status
