@@ -102,11 +102,13 @@ std::optional<std::string> Accountant::begin_token(Answer& answer) {
 std::optional<std::string> Accountant::renew_token(const Answer& answer) {
   const Identity& identity = answer.identity;
   Slot home = answer.choice.slot;
-  if (home == identity.token_home && !identifier_.cookie()->is_due(identity.token_renewed, answer.now))
-    return std::nullopt;
+  // A session that has just come here has another token perhaps than the one that this request brought.
+  const bool is_named = home == identity.token_home && !answer.choice.unanswered;
+  if (is_named && !identifier_.cookie()->is_due(identity.token_renewed, answer.now)) return std::nullopt;
   if (tracked_ == Kind::cookie) {
-    // The session may have moved on since this request left.
-    if (const Slot found = table_.find(identity.key, answer.now).home; found != kNoSlot) home = found;
+    // The session may have moved on since this request left. On its way to a home that has not answered, its
+    // token names the one that has its data: a process that forgot all else would know what the move costs.
+    if (const Slot found = table_.find(identity.key, answer.now).data_home; found != kNoSlot) home = found;
     if (home >= answer.fleet.backends.size()) return std::nullopt;
   }
   return identifier_.cookie()->seal(

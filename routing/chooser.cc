@@ -131,14 +131,17 @@ Choice Chooser::go_home(const Request& request, SessionTable::Found found) {
 }
 
 // Where its first home serves again; where that has no room, or a concurrent request was faster, nowhere.
-Choice Chooser::fail_back(const Request& request, SessionTable::Found found) {
+Choice Chooser::fail_back(const Request& request, SessionTable::Found& found) {
   const Fleet& fleet = request.candidates.fleet;
-  if (!request.candidates.usable(found.first_home)) return {};
+  const bool is_there = found.first_home < fleet.backends.size();  // it may have left for good
+  if (!is_there || !request.candidates.usable(found.first_home)) return {};
   if (!table_.homes().reserve(found.first_home, fleet.backends[found.first_home].max_sessions)) return {};
   const SessionTable::Held held = table_.move(request.identity.key, found.home, found.first_home, request.now,
                                               cost(fleet, found, found.first_home));
   if (held.added) return {.slot = found.first_home, .reason = Reason::failed_back, .unanswered = true};
   table_.homes().release(found.first_home);
+  // It had not arrived elsewhere yet and is back at once, or a concurrent request was faster.
+  found = table_.find_and_touch(request.identity.key, request.now, SessionTable::Visit::retry);
   return {};
 }
 

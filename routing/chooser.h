@@ -37,7 +37,7 @@ class Chooser {
   Choice take_place(const Request& request, Slot home);
   Choice settle(const Request& request, Choice choice, SessionTable::Held held);
   Choice go_home(const Request& request, SessionTable::Found found);
-  Choice fail_back(const Request& request, SessionTable::Found found);
+  Choice fail_back(const Request& request, SessionTable::Found& found);
   Choice stay_or_move(const Request& request, SessionTable::Found found, Reason reason);
   Choice refuge(const Request& request, SessionTable::Found found);
   SessionTable::Cost cost(const Fleet& fleet, SessionTable::Found found, Slot to) const;

@@ -6,6 +6,7 @@
 
 #include "routing/accountant.h"
 #include "routing/chooser.h"
+#include "routing/hash.h"
 #include "routing/identifier.h"
 #include "routing/memory.h"
 #include "routing/seconds.h"
@@ -28,11 +29,11 @@ SessionTable::Timeouts timeouts_of(const conf::Pool& pool) {
 
 struct Router::Parts {
   Parts(const conf::Pool& pool, const std::vector<std::string>& keys, const std::string& hash_secret,
-        std::shared_ptr<Memory> its_memory)
+        std::shared_ptr<Memory> its_memory, uint64_t seed)
       : memory(std::move(its_memory)),
         identifier(pool, keys, hash_secret, memory->unverified_tokens),
-        chooser(pool, *memory, random_seed()),
-        accountant(pool, identifier, *memory, random_seed()) {}
+        chooser(pool, *memory, seed),
+        accountant(pool, identifier, *memory, mixed(seed)) {}
 
   const std::shared_ptr<Memory> memory;
   const Identifier identifier;
@@ -45,8 +46,9 @@ std::shared_ptr<Memory> Router::new_memory(const conf::Pool& pool) {
 }
 
 Router::Router(const conf::Pool& pool, const std::vector<std::string>& keys, const std::string& hash_secret,
-               std::shared_ptr<Memory> memory)
-    : parts_(std::make_unique<Parts>(pool, keys, hash_secret, std::move(memory))) {
+               std::shared_ptr<Memory> memory, std::optional<uint64_t> seed)
+    : parts_(std::make_unique<Parts>(pool, keys, hash_secret, std::move(memory),
+                                     seed ? *seed : random_seed())) {
   table().set_limits(pool.max_sessions, timeouts_of(pool));
   table().set_failback(pool.failback == conf::Failback::go_home);
 }

@@ -28,9 +28,9 @@ class Router {
 
   // `keys` seal and open tokens (the first seals), 32 bytes each, and are needed where the pool's affinity
   // has a cookie; `hash_secret` keys the affinity hash, 32 bytes. Throws std::invalid_argument for other
-  // keys.
+  // keys. `seed`: for placement's draws and the sessions' numbers; from the system where none is given.
   Router(const conf::Pool& pool, const std::vector<std::string>& keys, const std::string& hash_secret,
-         std::shared_ptr<Memory> memory);
+         std::shared_ptr<Memory> memory, std::optional<uint64_t> seed = std::nullopt);
   ~Router();
 
   // Finds the request's key: of the first kind in the pool's affinity that has one. A valid token is read

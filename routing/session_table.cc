@@ -37,7 +37,8 @@ SessionView view(const Entry& session) {
           .first_seen = session.origin.first_seen,
           .last_seen = session.last_seen,
           .returned = session.returned,
-          .polls = session.steady >= kSteadyPolling};
+          .polls = session.steady >= kSteadyPolling,
+          .data_home = session.booked_at()};
 }
 
 void note_pause(std::array<uint32_t, PauseCounts::kCodes>& counts, Entry& session, uint32_t pause) {

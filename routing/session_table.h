@@ -48,6 +48,7 @@ struct SessionView {
   uint32_t last_seen = 0;
   bool returned = false;
   bool polls = false;  // its requests come at regular times
+  Slot data_home = kNoSlot;  // has its data: `home`, or the one that it is leaving until `home` has answered
 };
 
 class SessionTable {

@@ -11,8 +11,11 @@ using Kind = conf::AffinityKind;
 
 namespace {
 
-const std::vector<std::vector<Kind>> kAffinities = {
-    {Kind::ip}, {Kind::cookie}, {Kind::session_id}, {Kind::session_id, Kind::cookie}, {Kind::cookie, Kind::ip}};
+const std::vector<std::vector<Kind>> kAffinities = {{Kind::ip},
+                                                    {Kind::cookie},
+                                                    {Kind::session_id},
+                                                    {Kind::session_id, Kind::cookie},
+                                                    {Kind::cookie, Kind::ip}};
 
 conf::Pool pool_for(uint64_t number) {
   conf::Pool pool = pool_of(4, kAffinities[number % 5]);
@@ -57,8 +60,8 @@ TEST_CASE("the books balance, and what is lost is what clients saw") {
     seen.logouts += world.seen().logouts;
     seen.moves += world.seen().moves;
   }
-  MESSAGE(kWorlds * kSteps << " events, " << seen.answers << " answers, " << seen.logouts << " logouts, "
-                           << seen.moves << " moves, overtaken " << seen.overtaken);
+  MESSAGE((kWorlds * kSteps) << " events, " << seen.answers << " answers, " << seen.logouts << " logouts, "
+                             << seen.moves << " moves, overtaken " << seen.overtaken);
   for (size_t event = 0; event < kEvents; ++event) {
     MESSAGE(std::string(text(static_cast<Event>(event))) << " " << sum.counts[event]);
     CHECK(sum.counts[event] > 100);

@@ -24,7 +24,8 @@ class SessionModel {
     return {.home = session->home,
             .first_seen = session->first_seen,
             .last_seen = session->seen,
-            .returned = session->returned};
+            .returned = session->returned,
+            .data_home = session->data_home()};
   }
 
   SessionTable::Found find_and_touch(uint64_t key, uint32_t now, bool first) {

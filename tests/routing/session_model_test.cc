@@ -35,6 +35,7 @@ struct Pair {
   void look(uint64_t key) {
     const SessionView is = table.find(key, now), should = model.find(key, now);
     REQUIRE(is.home == should.home);
+    REQUIRE(is.data_home == should.data_home);
     REQUIRE(is.first_seen == should.first_seen);
     REQUIRE(is.last_seen == should.last_seen);
     REQUIRE(is.returned == should.returned);

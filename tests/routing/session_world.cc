@@ -63,23 +63,35 @@ World::Flight World::take(size_t at) {
 
 void World::choose(Flight& flight) {
   SessionView before;
+  if (flight.identity.tracked) {
+    if (const size_t known = session_of(flight.identity.key); known != kNone) flight.session = known;
+  }
   if (flight.session != kNone) {
     before = table().find(flight.identity.key, now_);
     see_endings();
     // Under a former id, that leads nowhere any more, the session is not asked for.
-    if (before.home == kNoSlot && sessions_[flight.session].key != flight.identity.key) flight.session = kNone;
+    if (before.home == kNoSlot && sessions_[flight.session].key != flight.identity.key)
+      flight.session = kNone;
   }
   const uint64_t restored = table().census().books.all[Event::restored];
   flight.choice = router_->choose(flight.identity, fleet_, flight.tried, now_);
   if (flight.session == kNone) return;
   Session& session = sessions_[flight.session];
   if (flight.choice) session.sent[flight.choice.slot] = ++decisions_;
+  const Slot home = table().find(flight.identity.key, now_).home;
+  if (flight.choice && home != kNoSlot) REQUIRE(home == flight.choice.slot);
   if (before.home != kNoSlot && !before.returned && flight.tried.count == 0) ++seen_.returns;
   if (before.home == kNoSlot && is_live(session.key)) {
     session.live = true;
     live_.push_back(flight.session);
     const bool is_restored = table().census().books.all[Event::restored] != restored;
-    session.known = is_restored && session.version != 0 && flight.identity.token_home == session.at;
+    session.known = is_restored;
+    if (is_restored && session.at == kNoSlot) {
+      session.at = flight.identity.token_home;
+      session.version = ++last_version_;
+      write(session.at, flight.session, session.version);
+    }
+    REQUIRE((!is_restored || flight.identity.token_home == session.at));
   }
 }
 
@@ -113,13 +125,14 @@ void World::attempt_fails() {
   depart(std::move(flight));
 }
 
-// An answer that the ledger cannot place: its backend was to be the session's next home, but the session was
-// sent on before it answered; or it had been home once, and was to be again.
+// An answer that the ledger cannot place: the session's requests were sent to this backend after they went to
+// its home, but then on from there, or by somebody who took it for the home that it once was.
 bool World::overtaken(const Flight& flight) {
   if (flight.session == kNone) return false;
-  const Slot home = table().find(flight.identity.key, now_).home, server = flight.choice.slot;
-  if (home == kNoSlot || server == sessions_[flight.session].at) return false;
-  return flight.choice.unanswered ? home != server : home == server;
+  Session& session = sessions_[flight.session];
+  const Slot server = flight.choice.slot;
+  if (server == session.at || session.sent[server] < session.sent[session.at]) return false;
+  return !flight.choice.unanswered || table().find(flight.identity.key, now_).home != server;
 }
 
 void World::answer() {
@@ -127,13 +140,15 @@ void World::answer() {
   const size_t at = inputs_.below(flights_.size());
   if (!flights_[at].choice) return depart(take(at));  // it waited
   if (!servers_[flights_[at].choice.slot].alive) return attempt_fails();
-  if (!rules_.overlaps_first_requests && overtaken(flights_[at])) {
-    ++seen_.overtaken;
-    return drop(at);
-  }
   Flight flight = take(at);
-  if (flight.session != kNone && !is_live(flight.identity.key)) flight.session = kNone;  // a former id
-  see_endings();
+  if (flight.session != kNone) {
+    flight.session = is_live(flight.identity.key) ? session_of(flight.identity.key) : kNone;
+    see_endings();
+  }
+  if (!rules_.overlaps_first_requests && overtaken(flight)) {
+    ++seen_.overtaken;
+    return router_->release(flight.choice);
+  }
   const Slot server = flight.choice.slot;
   const Words words = words_of(server, flight);
   Said said = flight.said;
@@ -150,7 +165,8 @@ void World::answer() {
   learn_of_new_session(flight, server, words, renewed, outcome.token);
 }
 
-// The application knows a session by its id; where the affinity is another, by something that does not change.
+// The application knows a session by its id; where the affinity is another, by something that does not
+// change.
 World::Words World::words_of(Slot server, const Flight& flight) {
   if (!tracks(Kind::session_id) || flight.identity.stateless) return {};
   const auto set = [](const std::string& id) { return Words{"JSESSIONID=" + id, id}; };
@@ -158,8 +174,8 @@ World::Words World::words_of(Slot server, const Flight& flight) {
   if (flight.id.empty()) return flight.wish == Wish::login ? set_new() : Words{};
   const size_t session = flight.session;
   const bool is_current = session != kNone && sessions_[session].id == flight.id;
-  const bool knows = session != kNone && versions_found(server, session) != 0 &&
-                     (is_current || !rules_.forgets_former_ids);
+  const bool knows =
+      session != kNone && versions_found(server, session) != 0 && (is_current || !rules_.forgets_former_ids);
   if (knows && flight.wish == Wish::logout) return {"JSESSIONID=; Max-Age=0", ""};
   if (knows) return flight.wish == Wish::login ? set_new() : inputs_.one_in(10) ? set(flight.id) : Words{};
   return inputs_.one_in(2) ? set_new() : inputs_.one_in(2) ? set(flight.id) : Words{};
@@ -176,7 +192,8 @@ void World::learn(const Flight& flight, Slot server, const Words& words, bool) {
   Session& session = sessions_[flight.session];
   const uint64_t found = versions_found(server, flight.session);
   const bool is_change = session.known && server != session.at;
-  if (is_change && session.sent[server] < session.sent[session.at]) return;  // the client has been elsewhere since
+  if (is_change && session.sent[server] < session.sent[session.at])
+    return;  // the client has been elsewhere since
   if (is_change) {
     const bool logged_out = found != session.version;
     ++(logged_out ? seen_.logouts : seen_.moves);
@@ -208,11 +225,10 @@ void World::learn_of_new_session(const Flight& flight, Slot server, const Words&
     }
     client.id = words.new_id;
     const uint64_t key = key_of({.cookie = "JSESSIONID=" + client.id});
-    const bool is_kept = flight.session != kNone && sessions_[flight.session].key == key;
-    client.session = renewed || is_kept ? flight.session : add_session(key);
-    for (Flight& other : flights_) {  // the id that they came with may have been another session's before
-      if (other.session != kNone && other.identity.key == key) other.session = client.session;
-    }
+    const size_t known = live_session(key);
+    client.session = renewed ? flight.session : known != kNone ? known : add_session(key);
+    if (renewed) aliases_[flight.identity.key] = key;
+    aliases_.erase(key);
     sessions_[client.session].key = key;
     sessions_[client.session].id = client.id;
     if (sessions_[client.session].live) return;
@@ -236,11 +252,30 @@ size_t World::add_session(uint64_t key) {
   return sessions_.size() - 1;
 }
 
+size_t World::live_session(uint64_t key) const {
+  const auto at =
+      std::find_if(live_.begin(), live_.end(), [&](size_t number) { return sessions_[number].key == key; });
+  return at == live_.end() ? kNone : *at;
+}
+
+// Which a key leads to, or a former key.
+size_t World::session_of(uint64_t key) const {
+  for (size_t hops = 0; hops <= aliases_.size(); ++hops) {
+    if (const size_t session = live_session(key); session != kNone) return session;
+    const auto alias = aliases_.find(key);
+    if (alias == aliases_.end()) return kNone;
+    key = alias->second;
+  }
+  return kNone;
+}
+
 // Requests on their way are of the session that was: nobody waits for them any more.
 void World::forget(size_t number) {
   sessions_[number].known = false;
   for (size_t at = flights_.size(); at-- > 0;) {
-    if (flights_[at].session == number) drop(at);
+    const Flight& flight = flights_[at];
+    const bool leads_there = flight.identity.tracked && session_of(flight.identity.key) == number;
+    if (flight.session == number || leads_there) drop(at);
   }
 }
 
@@ -310,7 +345,10 @@ void World::operate() {
     const Slot to = any_slot();
     router_->pin(name, to, now_);
     const bool is_back = session.known && session.at == to;  // where its data is still
-    if (before.home != to && !is_back) forget(client.session);
+    if (before.home != to && !is_back) {
+      forget(client.session);
+      session.at = kNoSlot;
+    }
   }
 }
 
@@ -325,8 +363,8 @@ void World::add_backend() {
 }
 
 void World::reload() {
-  router_ = std::make_unique<Router>(pool_, std::vector<std::string>{std::string(32, 'k')}, std::string(32, 's'),
-                                     memory_);
+  const std::vector<std::string> keys{std::string(32, 'k')};
+  router_ = std::make_unique<Router>(pool_, keys, std::string(32, 's'), memory_, inputs_.number());
 }
 
 // ---- What holds
@@ -382,6 +420,7 @@ void World::check_fully() {
     ++going[found.home];
     if (found.leaving != kNoSlot) ++load[found.home];
     at_risk += !homes().in_service(home);
+    CAPTURE(number);
     if (session.known && !rules_.overlaps_first_requests) REQUIRE(home == session.at);
   }
   Books sum;

@@ -79,7 +79,7 @@ class World {
   };
   struct Session {
     uint64_t key = 0;
-    std::string id;  // session-id: by which the application knows it now
+    std::string id;      // session-id: by which the application knows it now
     bool known = false;  // to its client: it was answered, and goes on
     bool live = true;    // in the table, as far as was seen
     Slot at = kNoSlot;
@@ -134,6 +134,8 @@ class World {
 
   // Sessions.
   size_t add_session(uint64_t key);
+  size_t live_session(uint64_t key) const;
+  size_t session_of(uint64_t key) const;
   void forget(size_t session);  // its client begins anew
   void see_endings();
   uint64_t versions_found(Slot server, size_t session);
@@ -165,8 +167,9 @@ class World {
   std::vector<Server> servers_;
   std::map<size_t, uint64_t> store_;  // versions, where they are kept outside
   std::vector<Client> clients_;
-  std::vector<Session> sessions_;  // all that ever were
-  std::vector<size_t> live_;       // of these
+  std::vector<Session> sessions_;         // all that ever were
+  std::vector<size_t> live_;              // of these
+  std::map<uint64_t, uint64_t> aliases_;  // former keys of those that were renewed
   std::vector<Flight> flights_;
   uint32_t now_ = kNow;
   uint64_t decisions_ = 0, last_version_ = 0, last_id_ = 0, endings_ = 0;
