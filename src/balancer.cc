@@ -71,7 +71,7 @@ class Balancer {
   }
 
   int run() {
-    constexpr int kNumbers[] = {SIGTERM, SIGINT, SIGUSR1};
+    constexpr int kNumbers[] = {SIGTERM, SIGINT, SIGUSR1, SIGHUP};
     for (size_t i = 0; i < signals_.size(); ++i) {
       uv_signal_start(
           &signals_[i], [](uv_signal_t* handle, int number) { of(handle).on_signal(number); }, kNumbers[i]);
@@ -136,6 +136,10 @@ class Balancer {
       if (access_log_ != nullptr) access_log_->reopen();
       return;
     }
+    if (number == SIGHUP) {
+      spdlog::warn("SIGHUP: the file is read at the start only; a change takes a restart");
+      return;
+    }
     if (shutting_down_) _exit(kExitForced);
     shutting_down_ = true;
     spdlog::info("{}: accepting no more, {} ms for what is under way", strsignal(number),
@@ -170,7 +174,7 @@ class Balancer {
   uv_async_t worker_done_;
   uv_timer_t sweep_;
   uv_timer_t shutdown_;
-  std::array<uv_signal_t, 3> signals_;
+  std::array<uv_signal_t, 4> signals_;
   bool shutting_down_ = false;
 };
 
