@@ -14,7 +14,7 @@ namespace {
 
 constexpr char kPurpose[] =
     "Limpet is an HTTP load balancer that keeps every session at the server that holds it.\n"
-    "It knows its sessions one by one, so that it can say what a change of servers cost them.\n";
+    "It recognises clients by address, by a cookie of its own, or by the application's session id.\n";
 
 constexpr char kFooter[] = R"(Signals:
   SIGTERM, SIGINT   stop accepting, let requests finish within shutdown_timeout, exit 0;

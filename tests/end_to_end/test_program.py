@@ -318,3 +318,10 @@ def test_sigpipe_does_not_end_it(scene):
     limpet = scene.limpet(scene.backends(1))
     limpet.signal(signal.SIGPIPE)
     assert limpet.get().status == 200
+
+
+def test_sighup_does_not_end_it(scene):
+    limpet = scene.limpet(scene.backends(1))
+    limpet.signal(signal.SIGHUP)
+    eventually(lambda: "SIGHUP" in limpet.stderr)
+    assert limpet.get().status == 200
