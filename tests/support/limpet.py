@@ -88,6 +88,7 @@ def settings(backends=(), *, pool=None, pools=None, listener=None, listeners=Non
         "workers": 1,
         "shutdown_timeout": "1s",
         "secrets": {"keys": [KEY], "hash_secret": HASH_SECRET},
+        "status": {"address": "off"},
         **top,
         "listener": listeners,
         "route": routes,
