@@ -43,3 +43,30 @@ TEST_CASE("a backend's state says whom it serves") {
     CHECK(backend.serves_its_own() == expected.serves_its_own);
   }
 }
+
+TEST_CASE(
+    "a fleet finds its backends by name and knows who backs them up: the one that is named, or another") {
+  conf::Pool pool;
+  pool.backends.resize(3);
+  pool.backends[0].name = "a";
+  pool.backends[1].name = "b";
+  pool.backends[2].name = "c";
+  pool.backends[0].backup = "c";
+  const Fleet fleet = Fleet::from(pool);
+  CHECK(fleet.find("b") == 1);
+  CHECK(fleet.find("d") == kNoSlot);
+  CHECK(fleet.backends[0].backup == 2);
+  CHECK(fleet.backends[1].backup != 1);
+  CHECK(fleet.backends[1].backup < 3);
+  pool.backends.resize(1);
+  pool.backends[0].backup.clear();
+  CHECK(Fleet::from(pool).backends[0].backup == kNoSlot);
+}
+
+TEST_CASE("a backend that warms up has that much of its weight") {
+  Backend backend;
+  backend.weight = 7;
+  const uint32_t whole = backend.effective_weight();
+  backend.warmth = kWarm / 4;
+  CHECK(backend.effective_weight() * 4 == whole);
+}

@@ -105,6 +105,16 @@ TEST_CASE("whatever the placement, sessions spread as the weights say") {
   }
 }
 
+TEST_CASE("whatever the placement, a backend that warms up gets its part of its share") {
+  for (const conf::Placement how : kAll) {
+    Stage stage(how, {200, 200});
+    stage.fleet.backends[0].warmth = kWarm / 4;
+    const auto counts = stage.placed(5000);
+    CAPTURE(static_cast<int>(how));
+    CHECK(near(counts.at(0), 1000));
+  }
+}
+
 TEST_CASE("least_sessions picks the backend with the fewest sessions for its weight") {
   Stage stage(conf::Placement::least_sessions, {100, 200});
   for (int i = 0; i < 3; ++i) REQUIRE(stage.table.homes().reserve(0, 0));

@@ -1,0 +1,423 @@
+// Where requests go when a home does not serve, what that costs under each kind of storage, and how sessions
+// come home again.
+#include <doctest/doctest.h>
+
+#include <chrono>
+
+#include "routing/session_table.h"
+#include "tests/routing/clients.h"
+
+using namespace limpet;
+using namespace limpet::routing;
+using namespace limpet::routing::test;
+using Kind = conf::AffinityKind;
+using Storage = conf::Storage;
+
+namespace {
+
+conf::Pool pool_with(Kind kind, Storage storage) {
+  conf::Pool pool = pool_of(4, {kind});
+  pool.storage = storage;
+  return pool;
+}
+
+// A session that is known under `said`, at its home.
+struct Known {
+  explicit Known(const conf::Pool& pool) : stage(pool) {
+    const bool by_cookie = pool.affinity.front() == Kind::cookie;
+    const Result first = stage.send({.sets = "JSESSIONID=a"});
+    home = first.slot();
+    said.cookie = by_cookie ? Stage::cookie(first) : "JSESSIONID=a";
+  }
+  Result send() { return stage.send(said); }
+  Choice choose(const Tried& tried) { return stage.choose(said, tried); }
+  Slot other() const { return home == 0 ? Slot{1} : Slot{0}; }
+
+  Stage stage;
+  Said said;
+  Slot home = kNoSlot;
+};
+
+Tried tried_in_vain(Slot slot) {
+  Tried tried;
+  tried.add(slot);
+  return tried;
+}
+
+}  // namespace
+
+// --- What a failover costs ---
+
+TEST_CASE("where sessions are kept outside or everywhere a failover carries them, whatever the affinity") {
+  for (const Kind kind : {Kind::ip, Kind::cookie, Kind::session_id}) {
+    for (const Storage storage : {Storage::shared, Storage::replicated}) {
+      CAPTURE(static_cast<int>(kind));
+      Known known(pool_with(kind, storage));
+      known.stage.set(known.home, BackendState::down);
+      CHECK(known.send().reason() == Reason::failed_over);
+      CHECK(known.stage.count(Event::lost) == 0);
+      CHECK(known.stage.count(Event::carried) == 1);
+      CHECK(known.stage.count(Event::opened) == 1);
+      known.stage.check_books();
+    }
+  }
+}
+
+TEST_CASE("where sessions are kept locally a failover loses them, whatever the affinity") {
+  for (const Kind kind : {Kind::ip, Kind::cookie, Kind::session_id}) {
+    CAPTURE(static_cast<int>(kind));
+    Known known(pool_with(kind, Storage::local));
+    known.stage.set(known.home, BackendState::maintenance);
+    CHECK(known.send().reason() == Reason::failed_over);
+    CHECK(known.stage.count(Event::lost) == 1);
+    CHECK(known.stage.count(Event::carried) == 0);
+    CHECK(known.stage.homes().live(known.home) == 0);
+    known.stage.check_books();
+  }
+}
+
+TEST_CASE("a session goes to its home's backup, the named one, and is carried") {
+  for (const Kind kind : {Kind::ip, Kind::cookie, Kind::session_id}) {
+    CAPTURE(static_cast<int>(kind));
+    conf::Pool pool = pool_with(kind, Storage::backup);
+    for (size_t i = 0; i < 4; ++i) pool.backends[i].backup = pool.backends[(i + 1) % 4].name;
+    Known known(pool);
+    known.stage.set(known.home, BackendState::down);
+    CHECK(known.send().slot() == (known.home + 1) % 4);
+    CHECK(known.stage.count(Event::carried) == 1);
+    known.stage.check_books();
+  }
+}
+
+TEST_CASE("a backend without a named backup has one that every balancer and the application can work out") {
+  conf::Pool pool = pool_of(6, {Kind::cookie});
+  const Fleet fleet = Fleet::from(pool);
+  std::swap(pool.backends[1], pool.backends[4]);
+  const Fleet same = Fleet::from(pool);
+  for (const Backend& backend : fleet.backends) {
+    const Slot there = same.find(backend.name);
+    REQUIRE(backend.backup < 6);
+    CHECK(fleet.backends[backend.backup].name != backend.name);
+    CHECK(same.backends[same.backends[there].backup].name == fleet.backends[backend.backup].name);
+  }
+}
+
+TEST_CASE("a session whose home's backup is out of service too, or full, is lost elsewhere") {
+  for (const bool full : {false, true}) {
+    conf::Pool pool = pool_with(Kind::cookie, Storage::backup);
+    for (size_t i = 0; i < 4; ++i) pool.backends[i].backup = pool.backends[(i + 1) % 4].name;
+    Known known(pool);
+    const auto backup = static_cast<Slot>((known.home + 1) % 4);
+    if (full) {
+      known.stage.fleet.backends[backup].max_sessions = 1;
+      REQUIRE(known.stage.homes().reserve(backup, 1));
+    } else {
+      known.stage.set(backup, BackendState::draining);
+    }
+    known.stage.set(known.home, BackendState::down);
+    const Slot refuge = known.send().slot();
+    CHECK(refuge != backup);
+    CHECK(refuge != known.home);
+    CHECK(known.stage.count(Event::lost) == 1);
+    CHECK(known.stage.count(Event::carried) == 0);
+  }
+}
+
+TEST_CASE("a session that failed over is at home at its backup, and has that one's backup from then on") {
+  conf::Pool pool = pool_with(Kind::cookie, Storage::backup);
+  for (size_t i = 0; i < 4; ++i) pool.backends[i].backup = pool.backends[(i + 1) % 4].name;
+  Known known(pool);
+  for (uint32_t i = 1; i <= 3; ++i) {
+    known.stage.set(static_cast<Slot>((known.home + i - 1) % 4), BackendState::down);
+    CHECK(known.send().slot() == (known.home + i) % 4);
+    CHECK(known.stage.count(Event::carried) == i);
+  }
+  CHECK(known.stage.count(Event::lost) == 0);
+}
+
+// --- Going home ---
+
+TEST_CASE("a session stays where it failed over to when its first home is back") {
+  Known known(pool_with(Kind::cookie, Storage::shared));
+  known.stage.set(known.home, BackendState::down);
+  const Slot refuge = known.send().slot();
+  known.stage.set(known.home, BackendState::up);
+  CHECK(known.send().slot() == refuge);
+  CHECK(known.send().reason() == Reason::bound);
+}
+
+TEST_CASE("under failback = return a session goes back to its first home, once that takes sessions again") {
+  for (const Kind kind : {Kind::ip, Kind::cookie, Kind::session_id}) {
+    CAPTURE(static_cast<int>(kind));
+    conf::Pool pool = pool_with(kind, Storage::shared);
+    pool.failback = conf::Failback::go_home;
+    Known known(pool);
+    known.stage.set(known.home, BackendState::down);
+    const Slot refuge = known.send().slot();
+    known.stage.set(known.home, BackendState::draining);
+    CHECK(known.send().slot() == refuge);
+    known.stage.set(known.home, BackendState::up);
+    const Result back = known.send();
+    CHECK(back.slot() == known.home);
+    CHECK(back.reason() == Reason::failed_back);
+    CHECK(known.send().reason() == Reason::bound);
+    CHECK(known.stage.count(Event::carried) == 2);
+    CHECK(known.stage.homes().census(refuge).failed_back == 1);
+    known.stage.check_books();
+  }
+}
+
+TEST_CASE("a session goes back past a second refuge to its very first home") {
+  conf::Pool pool = pool_with(Kind::cookie, Storage::shared);
+  pool.failback = conf::Failback::go_home;
+  Known known(pool);
+  known.stage.set(known.home, BackendState::down);
+  const Slot first = known.send().slot();
+  known.stage.set(first, BackendState::down);
+  const Slot second = known.send().slot();
+  CHECK(second != first);
+  known.stage.set(first, BackendState::up);
+  CHECK(known.send().slot() == second);
+  known.stage.set(known.home, BackendState::up);
+  CHECK(known.send().slot() == known.home);
+}
+
+TEST_CASE(
+    "a session whose first home is back before its refuge has answered goes there, and has lost nothing") {
+  for (const conf::Failback failback : {conf::Failback::stay, conf::Failback::go_home}) {
+    conf::Pool pool = pool_with(Kind::cookie, Storage::local);
+    pool.failback = failback;
+    Known known(pool);
+    known.stage.set(known.home, BackendState::down);
+    const Choice refuge = known.choose({});
+    CHECK(refuge.reason == Reason::failed_over);
+    known.stage.set(known.home, BackendState::up);
+    const bool waits_there = failback == conf::Failback::stay;
+    const Choice next = known.choose({});
+    CHECK(next.slot == (waits_there ? refuge.slot : known.home));
+    CHECK(known.stage.router.table().homes().load(refuge.slot) == (waits_there ? 1 : 0));
+    CHECK(known.choose(tried_in_vain(refuge.slot)).slot == known.home);
+    CHECK(known.send().slot() == known.home);
+    CHECK(known.stage.count(Event::lost) == 0);
+    known.stage.check_books();
+  }
+}
+
+TEST_CASE("under failback = return a first home that is full keeps no session from its place") {
+  conf::Pool pool = pool_with(Kind::cookie, Storage::shared);
+  pool.failback = conf::Failback::go_home;
+  Known known(pool);
+  known.stage.set(known.home, BackendState::down);
+  const Slot refuge = known.send().slot();
+  known.stage.set(known.home, BackendState::up);
+  known.stage.fleet.backends[known.home].max_sessions = 1;
+  REQUIRE(known.stage.homes().reserve(known.home, 1));
+  CHECK(known.send().slot() == refuge);
+  known.stage.homes().release(known.home);
+  CHECK(known.send().slot() == known.home);
+  known.stage.check_books();
+}
+
+// --- Homes that left for good ---
+
+TEST_CASE("a token of a backend that is no more opens a session that is lost, and none comes back to it") {
+  for (const conf::Failback failback : {conf::Failback::stay, conf::Failback::go_home}) {
+    for (const Storage storage : {Storage::local, Storage::backup, Storage::shared}) {
+      conf::Pool pool = pool_with(Kind::cookie, storage);
+      pool.failback = failback;
+      Known known(pool);
+      pool.backends.erase(pool.backends.begin() + known.home);
+      Stage smaller(pool);
+      const Slot home = smaller.send(known.said).slot();
+      CHECK(smaller.count(Event::restored) == 1);
+      CHECK(smaller.count(Event::lost) == (storage == Storage::shared ? 0 : 1));
+      CHECK(smaller.count(Event::carried) == (storage == Storage::shared ? 1 : 0));
+      for (int i = 0; i < 3; ++i) CHECK(smaller.send(known.said).slot() == home);
+      CHECK(smaller.homes().live(kGoneSlot) == 0);
+      smaller.check_books();
+    }
+  }
+}
+
+TEST_CASE("a session of a backend that is no more waits for nobody") {
+  conf::Pool pool = pool_with(Kind::cookie, Storage::local);
+  Known known(pool);
+  pool.backends.erase(pool.backends.begin() + known.home);
+  Stage smaller(pool);
+  Tried patient;
+  patient.patient = true;
+  CHECK(smaller.choose(known.said, patient).reason == Reason::failed_over);
+}
+
+// --- Waiting ---
+
+TEST_CASE(
+    "a patient request is told to wait for its home while that is down, not while it is in maintenance") {
+  Known known(pool_with(Kind::cookie, Storage::local));
+  Tried patient;
+  patient.patient = true;
+  known.stage.set(known.home, BackendState::down);
+  const Choice away = known.choose(patient);
+  CHECK_FALSE(away);
+  CHECK(away.reason == Reason::away);
+  CHECK(away.home == known.home);
+  CHECK(known.stage.homes().live(known.home) == 1);
+  known.stage.check_books();  // nothing has moved
+  known.stage.set(known.home, BackendState::up);
+  CHECK(known.choose(patient).slot == known.home);
+  known.stage.set(known.home, BackendState::maintenance);
+  CHECK(known.choose(patient).reason == Reason::failed_over);
+}
+
+TEST_CASE("a patient request whose patience is over goes elsewhere, by its home in the tried ones") {
+  Known known(pool_with(Kind::cookie, Storage::local));
+  Tried patient;
+  patient.patient = true;
+  known.stage.set(known.home, BackendState::down);
+  patient.add(known.choose(patient).home);
+  CHECK(known.choose(patient).reason == Reason::failed_over);
+}
+
+TEST_CASE("under failover = refuse a patient request waits first") {
+  conf::Pool pool = pool_with(Kind::cookie, Storage::local);
+  pool.failover = conf::Failover::refuse;
+  Known known(pool);
+  known.stage.set(known.home, BackendState::down);
+  Tried patient;
+  patient.patient = true;
+  CHECK(known.choose(patient).reason == Reason::away);
+  CHECK(known.choose({}).reason == Reason::refused);
+}
+
+TEST_CASE("new sessions wait for nobody") {
+  Stage stage(pool_of(2, {Kind::cookie}));
+  stage.set(0, BackendState::down);
+  Tried patient;
+  patient.patient = true;
+  CHECK(stage.choose({}, patient).slot == 1);
+}
+
+// --- Paths that need no home ---
+
+TEST_CASE("a request whose path needs no home goes anywhere, and moves and touches no session") {
+  conf::Pool pool = pool_with(Kind::cookie, Storage::local);
+  pool.stateless_paths = {"/static", "/login"};
+  Known known(pool);
+  known.stage.set(known.home, BackendState::down);
+  Stage::Fields fields(known.said);
+  for (const char* target : {"/static", "/static/a.css", "/login?next=/"}) {
+    fields.request.target = target;
+    const Identity identity = known.stage.router.identify(fields.request, known.stage.fleet, kNow);
+    const Choice choice = known.stage.router.choose(identity, known.stage.fleet, {}, kNow);
+    CHECK(choice.reason == Reason::stateless);
+    CHECK(choice.slot != known.home);
+    const Outcome outcome = known.stage.router.account(identity, choice, known.stage.fleet, fields.request,
+                                                       fields.response, kNow);
+    CHECK_FALSE(outcome.token);
+  }
+  CHECK(known.stage.count(Event::opened) == 1);
+  CHECK(known.stage.router.table().census().live_returned == 0);
+  CHECK(known.stage.homes().live(known.home) == 1);
+  known.stage.check_books();
+  fields.request.target = "/statics";
+  CHECK(known.stage.router.identify(fields.request, known.stage.fleet, kNow).tracked);
+}
+
+TEST_CASE("requests to paths that need no home spread over all that take sessions") {
+  conf::Pool pool = pool_of(3, {Kind::cookie});
+  pool.placement = conf::Placement::round_robin;
+  pool.stateless_paths = {"/"};
+  Stage stage(pool);
+  std::array<int, 3> counts{};
+  for (int i = 0; i < 30; ++i) ++counts[stage.send({}).slot()];
+  for (const int count : counts) CHECK(count == 10);
+  CHECK(stage.live() == 0);
+  stage.check_books();
+}
+
+// --- What operators ask and order ---
+
+TEST_CASE("an operator finds a session by its address, its id or its token") {
+  for (const Kind kind : {Kind::ip, Kind::cookie, Kind::session_id}) {
+    CAPTURE(static_cast<int>(kind));
+    Known known(pool_of(3, {kind}));
+    const std::string name =
+        kind == Kind::ip ? known.said.client : known.said.cookie.substr(known.said.cookie.find('=') + 1);
+    const auto found = known.stage.router.find(name, kNow);
+    REQUIRE(found);
+    CHECK(found->home == known.home);
+    CHECK(found->first_seen == kNow);
+    CHECK_FALSE(found->returned);
+    CHECK(known.stage.router.find(name, kNow + 61)->home == kNoSlot);
+  }
+}
+
+TEST_CASE("what can be no session is told from one that is not there") {
+  Stage by_address(pool_of(2, {Kind::ip})), by_cookie(pool_of(2, {Kind::cookie})),
+      by_id(pool_of(2, {Kind::session_id}));
+  CHECK_FALSE(by_address.router.find("app-0", kNow));
+  CHECK(by_address.router.find("192.0.2.77", kNow)->home == kNoSlot);
+  CHECK_FALSE(by_cookie.router.find("no token", kNow));
+  CHECK_FALSE(by_id.router.find("", kNow));
+  CHECK(by_id.router.find("unknown", kNow)->home == kNoSlot);
+  CHECK_FALSE(by_cookie.router.unbind("no token", kNow));
+  CHECK_FALSE(by_cookie.router.pin("no token", 0, kNow));
+  CHECK_FALSE(by_id.router.unbind("unknown", kNow));
+}
+
+TEST_CASE("a session that an operator unbinds is over, and its client is placed anew") {
+  Known known(pool_of(3, {Kind::session_id}));
+  CHECK(known.stage.router.unbind("a", kNow));
+  CHECK_FALSE(known.stage.router.unbind("a", kNow));
+  CHECK(known.stage.count(Event::unbound) == 1);
+  CHECK(known.send().reason() == Reason::hash);
+  known.stage.check_books();
+}
+
+TEST_CASE("a session that an operator pins goes there, is moved and not lost, even if that backend drains") {
+  for (const Kind kind : {Kind::ip, Kind::cookie, Kind::session_id}) {
+    CAPTURE(static_cast<int>(kind));
+    conf::Pool pool = pool_of(3, {kind});
+    pool.failback = conf::Failback::go_home;
+    Known known(pool);
+    const std::string name =
+        kind == Kind::ip ? known.said.client : known.said.cookie.substr(known.said.cookie.find('=') + 1);
+    const Slot to = known.other();
+    known.stage.set(to, BackendState::draining);
+    CHECK(known.stage.router.pin(name, to, kNow));
+    CHECK(known.send().slot() == to);
+    CHECK(known.send().slot() == to);  // it is its first home now
+    CHECK(known.stage.count(Event::moved) == 1);
+    CHECK(known.stage.count(Event::lost) == 0);
+    CHECK(known.stage.router.pin(name, to, kNow));
+    CHECK(known.stage.count(Event::moved) == 1);
+    known.stage.check_books();
+  }
+}
+
+TEST_CASE("an address or id that is not known can be pinned before its first request") {
+  Stage by_address(pool_of(8, {Kind::ip})), by_id(pool_of(8, {Kind::session_id}));
+  for (Slot home = 0; home < 8; ++home) {
+    const std::string number = std::to_string(home);
+    CHECK(by_address.router.pin("192.0.2." + number, home, kNow));
+    CHECK(by_address.send({.client = "192.0.2." + number}).slot() == home);
+    CHECK(by_id.router.pin("id" + number, home, kNow));
+    CHECK(by_id.send({.cookie = "JSESSIONID=id" + number}).slot() == home);
+  }
+  by_address.check_books();
+  by_id.check_books();
+}
+
+// --- Reload ---
+
+TEST_CASE("a router that follows another knows what it knew, under its own settings") {
+  const conf::Pool pool = pool_of(3, {Kind::session_id});
+  Stage stage(pool);
+  const Result login = stage.send({.sets = "JSESSIONID=a"});
+  conf::Pool changed = pool;
+  changed.idle_timeout = std::chrono::seconds(10);
+  changed.unreturned_timeout = std::chrono::seconds(10);
+  Router next(changed, {std::string(32, 'k')}, std::string(32, 's'), stage.router.memory());
+  CHECK(next.find("a", kNow + 10)->home == login.slot());
+  CHECK(next.find("a", kNow + 11)->home == kNoSlot);
+}

@@ -1,0 +1,247 @@
+// What the session table counts, one thing at a time.
+#include <doctest/doctest.h>
+
+#include "routing/session_table.h"
+#include "tests/routing/balance.h"
+
+using namespace limpet::routing;
+using limpet::routing::test::is_balanced;
+using Room = SessionTable::Room;
+using Cost = SessionTable::Cost;
+using Begun = SessionTable::Begun;
+using Visit = SessionTable::Visit;
+
+namespace {
+
+constexpr uint32_t kNow = 1'700'000'000;
+constexpr uint64_t kKey = 42;
+
+// One session, at home 0 to begin with.
+struct Desk {
+  explicit Desk(Begun begun = Begun::by_answer) { table.open(kKey, 0, kNow, Room::none, begun); }
+
+  void move(Slot from, Slot to, Cost cost, uint32_t now = kNow) {
+    REQUIRE(table.homes().reserve(to, 0));
+    if (!table.move(kKey, from, to, now, cost).added) table.homes().release(to);
+  }
+  void check(uint64_t loads) {
+    CHECK(is_balanced(table.census()));
+    uint64_t load = 0;
+    for (Slot home = 0; home < 5; ++home) {
+      CHECK(is_balanced(table.homes().census(home)));
+      load += table.homes().load(home);
+    }
+    CHECK(load == loads);
+  }
+  uint64_t count(Event event) { return table.census().books.all[event]; }
+  uint64_t at(Slot home, Event event) { return table.homes().census(home).books.all[event]; }
+  uint64_t live(Slot home) { return table.homes().live(home); }
+
+  SessionTable table{1000, {.idle = 600, .unreturned = 60}};
+};
+
+}  // namespace
+
+TEST_CASE("a session that moves is its old home's until the new one answers, and has a place at both") {
+  Desk desk;
+  desk.move(0, 1, Cost::lost);
+  CHECK(desk.table.find(kKey, kNow).home == 1);
+  CHECK(desk.table.find(kKey, kNow).data_home == 0);
+  CHECK(desk.count(Event::lost) == 0);
+  CHECK(desk.live(0) == 1);
+  CHECK(desk.live(1) == 0);
+  desk.check(2);
+  desk.table.answered(kKey, 1, kNow, false);
+  CHECK(desk.table.find(kKey, kNow).data_home == 1);
+  CHECK(desk.live(0) == 0);
+  CHECK(desk.live(1) == 1);
+  desk.check(1);
+}
+
+TEST_CASE("a lost session ends at its old home, and its client's new one is opened at the new one") {
+  Desk desk;
+  desk.move(0, 1, Cost::lost, kNow + 10);
+  desk.table.answered(kKey, 1, kNow + 11, false);
+  CHECK(desk.at(0, Event::lost) == 1);
+  CHECK(desk.at(1, Event::opened) == 1);
+  CHECK(desk.table.homes().census(1).arrived == 0);
+  CHECK(desk.count(Event::opened) == 2);
+  CHECK(desk.count(Event::confirmed) == 0);
+  CHECK(desk.table.find(kKey, kNow + 11).first_seen == kNow + 11);
+  desk.check(1);
+}
+
+TEST_CASE("a loss is confirmed at the home that lost, by a new id alone") {
+  Desk desk;
+  desk.move(0, 1, Cost::lost);
+  desk.table.answered(kKey, 1, kNow, true);
+  CHECK(desk.count(Event::confirmed) == 1);
+  CHECK(desk.at(0, Event::confirmed) == 1);
+  desk.move(1, 2, Cost::carried);
+  desk.table.answered(kKey, 2, kNow, true);
+  CHECK(desk.count(Event::confirmed) == 1);
+}
+
+TEST_CASE("a carried session is the same one elsewhere") {
+  Desk desk;
+  desk.move(0, 1, Cost::carried, kNow + 10);
+  desk.table.answered(kKey, 1, kNow + 10, false);
+  CHECK(desk.at(0, Event::carried) == 1);
+  CHECK(desk.table.homes().census(1).arrived == 1);
+  CHECK(desk.count(Event::opened) == 1);
+  CHECK(desk.table.find(kKey, kNow + 10).first_seen == kNow);
+  desk.check(1);
+}
+
+TEST_CASE("a session that an operator moves is there at once, and has nothing to lose on the way") {
+  Desk desk;
+  desk.move(0, 1, Cost::moved);
+  CHECK(desk.at(0, Event::moved) == 1);
+  CHECK(desk.live(1) == 1);
+  desk.check(1);
+  desk.move(1, 2, Cost::lost);
+  CHECK(desk.at(1, Event::reassigned) == 1);
+  desk.table.answered(kKey, 2, kNow, true);
+  CHECK(desk.count(Event::lost) == 0);
+  desk.check(1);
+}
+
+TEST_CASE("a session that nobody has answered yet is reassigned, not lost") {
+  Desk desk(Begun::by_request);
+  desk.move(0, 1, Cost::lost);
+  CHECK(desk.at(0, Event::reassigned) == 1);
+  CHECK(desk.table.homes().census(1).arrived == 1);
+  CHECK(desk.live(1) == 1);
+  desk.check(1);
+  desk.table.answered(kKey, 1, kNow, false);
+  desk.move(1, 2, Cost::lost);
+  desk.table.answered(kKey, 2, kNow, false);
+  CHECK(desk.count(Event::lost) == 1);
+}
+
+TEST_CASE("a session that is sent on before it is answered is lost once, by the backend that had it") {
+  Desk desk;
+  desk.move(0, 1, Cost::lost);
+  desk.move(1, 2, Cost::lost);
+  desk.move(2, 3, Cost::lost);
+  desk.check(2);
+  desk.table.answered(kKey, 3, kNow, false);
+  CHECK(desk.count(Event::lost) == 1);
+  CHECK(desk.at(0, Event::lost) == 1);
+  CHECK(desk.live(3) == 1);
+  desk.check(1);
+}
+
+TEST_CASE("what the last move costs is what is counted") {
+  Desk desk;
+  desk.move(0, 1, Cost::lost);
+  desk.move(1, 2, Cost::carried);
+  desk.table.answered(kKey, 2, kNow, false);
+  CHECK(desk.count(Event::lost) == 0);
+  CHECK(desk.at(0, Event::carried) == 1);
+}
+
+TEST_CASE("a session that goes back to its data before anybody else answered has lost nothing") {
+  Desk desk;
+  desk.move(0, 1, Cost::lost);
+  desk.move(1, 0, Cost::lost);
+  CHECK(desk.table.find(kKey, kNow).home == 0);
+  desk.check(1);
+  desk.table.answered(kKey, 1, kNow, false);  // too late
+  desk.table.answered(kKey, 0, kNow, false);
+  CHECK(desk.count(Event::lost) == 0);
+  CHECK(desk.count(Event::opened) == 1);
+}
+
+TEST_CASE("only the first answer of the new home settles a move") {
+  Desk desk;
+  desk.move(0, 1, Cost::lost);
+  desk.table.answered(kKey, 0, kNow, false);  // a late one of the old home
+  CHECK(desk.count(Event::lost) == 0);
+  for (int i = 0; i < 3; ++i) desk.table.answered(kKey, 1, kNow, false);
+  CHECK(desk.count(Event::lost) == 1);
+}
+
+TEST_CASE(
+    "a session that idles out while its home is out of service is abandoned, by the backend that had it") {
+  Desk desk;
+  desk.table.homes().set_in_service(0, false);
+  desk.move(0, 1, Cost::lost);
+  CHECK(desk.table.find(kKey, kNow + 61).home == kNoSlot);
+  CHECK(desk.at(0, Event::abandoned) == 1);
+  CHECK(desk.count(Event::expired) == 0);
+  desk.check(0);
+}
+
+TEST_CASE("a session that idles out after its home came back has expired") {
+  Desk desk;
+  desk.table.homes().set_in_service(0, false);
+  CHECK(desk.table.census().at_risk == 1);
+  desk.table.homes().set_in_service(0, true);
+  CHECK(desk.table.census().at_risk == 0);
+  CHECK(desk.count(Event::recovered) == 1);
+  CHECK(desk.table.find(kKey, kNow + 61).home == kNoSlot);
+  CHECK(desk.count(Event::expired) == 1);
+}
+
+TEST_CASE("a session that ends on its way leaves no place behind") {
+  Desk desk;
+  desk.move(0, 1, Cost::lost);
+  CHECK(desk.table.end(kKey, SessionTable::End::logged_out, kNow));
+  CHECK(desk.at(0, Event::logged_out) == 1);
+  desk.check(0);
+}
+
+TEST_CASE("a session on its way is not renewed: it would take its loss along") {
+  Desk desk;
+  desk.move(0, 1, Cost::lost);
+  CHECK_FALSE(desk.table.renew(kKey, 43, 1, kNow));
+  desk.table.answered(kKey, 1, kNow, true);
+  CHECK(desk.table.renew(kKey, 43, 1, kNow));
+}
+
+TEST_CASE("a session has returned once its client came back, and from then on every count says so") {
+  Desk desk;
+  desk.table.find_and_touch(kKey, kNow, Visit::retry);
+  CHECK(desk.table.census().live_returned == 0);
+  desk.table.find_and_touch(kKey, kNow);
+  CHECK(desk.table.census().live_returned == 1);
+  desk.table.homes().set_in_service(0, false);
+  CHECK(desk.table.census().at_risk_returned == 1);
+  desk.move(0, 1, Cost::lost);
+  desk.table.answered(kKey, 1, kNow, true);
+  const Books books = desk.table.census().books;
+  CHECK(books.returned[Event::lost] == 1);
+  CHECK(books.returned[Event::confirmed] == 1);
+  CHECK(books.returned[Event::opened] == 1);  // the second: its client is back with it
+  CHECK(desk.table.homes().census(0).books.returned[Event::lost] == 1);
+  CHECK(desk.table.homes().census(1).live_returned == 1);
+}
+
+TEST_CASE("new limits hold from the next call on") {
+  Desk desk;
+  desk.table.set_limits(1, {.idle = 600, .unreturned = 5});
+  desk.table.open(43, 0, kNow, Room::none, Begun::by_answer);
+  CHECK(desk.count(Event::evicted) == 1);
+  CHECK(desk.table.find(43, kNow + 5).home == 0);
+  CHECK(desk.table.find(43, kNow + 6).home == kNoSlot);
+}
+
+TEST_CASE("the sessions at a home are those whose requests go there") {
+  Desk desk;
+  desk.table.open(43, 0, kNow, Room::none, Begun::by_answer);
+  desk.table.open(44, 1, kNow + 1, Room::none, Begun::by_answer);
+  CHECK(desk.table.sessions_at(0).size() == 2);
+  desk.move(0, 1, Cost::lost);
+  CHECK(desk.table.sessions_at(0).size() == 1);
+  CHECK(desk.table.sessions_at(1).size() == 2);
+  CHECK(desk.table.sessions_at(2).empty());
+}
+
+TEST_CASE("sessions of a backend that this process never had are at risk from the start") {
+  Desk desk;
+  desk.table.restore(43, kGoneSlot, kNow, Room::none);
+  CHECK(desk.table.census().at_risk == 1);
+  CHECK(desk.table.find(43, kNow + 601).home == kNoSlot);
+  CHECK(desk.count(Event::abandoned) == 1);
+}
