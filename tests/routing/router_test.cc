@@ -194,6 +194,39 @@ TEST_CASE("an answer that comes after its session moved on sends a token of the 
   CHECK(restarted.send({.cookie = "limpet_shop=" + *late.token, .at = 500}).slot() == moved.slot());
 }
 
+TEST_CASE("a token that is due while its session is on its way names the backend that has the data") {
+  Stage stage(pool_of(3, {Kind::cookie}));
+  const Result first = stage.send({});
+  const Said due{.cookie = stage.cookie(first), .at = 500};
+  stage.send({.cookie = stage.cookie(first), .at = 1});
+  const Choice slow = stage.choose(due, {});
+  stage.set(first.slot(), BackendState::down);
+  CHECK(stage.choose(due, {}).reason == Reason::failed_over);  // and is not answered
+  const Stage::Fields fields(due);
+  const Identity identity = stage.router.identify(fields.request, stage.fleet, kNow + 500);
+  const Outcome late =
+      stage.router.account(identity, slow, stage.fleet, fields.request, fields.response, kNow + 500);
+  REQUIRE(late.token);
+  Stage restarted(pool_of(3, {Kind::cookie}));
+  restarted.set(first.slot(), BackendState::down);
+  restarted.send({.cookie = "limpet_shop=" + *late.token, .at = 500});
+  CHECK(restarted.count(Event::lost) == 1);
+}
+
+TEST_CASE("a session that comes back to where an older token says it is gets a token of it all the same") {
+  Stage stage(pool_of(2, {Kind::cookie}));
+  const Result first = stage.send({});
+  const Said said{.cookie = stage.cookie(first)};
+  stage.set(first.slot(), BackendState::down);
+  const Result second = stage.send(said);
+  REQUIRE(second.token);
+  stage.set(first.slot(), BackendState::up);
+  stage.set(second.slot(), BackendState::down);
+  const Result third = stage.send(said);  // sent before the second's token arrived
+  CHECK(third.slot() == first.slot());
+  CHECK(third.token);
+}
+
 TEST_CASE("a draining backend keeps its own sessions and gets no new ones") {
   Stage stage(pool_of(2, {Kind::cookie}));
   const Result first = stage.send({});
