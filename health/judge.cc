@@ -52,8 +52,8 @@ Changed Judge::checked(const CheckResult& result, Millis now) {
   return settle(now, Cause::checks, "");
 }
 
-Changed Judge::failed(const std::string& error, bool may_go_down, Millis now) {
-  verdict_.failed(error, rules_.passive, may_go_down, now);
+Changed Judge::failed(const std::string& error, bool may_go_down, Millis now, bool refused) {
+  verdict_.failed(error, rules_.passive, may_go_down, now, refused);
   return settle(now, Cause::requests, "");
 }
 

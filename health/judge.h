@@ -70,7 +70,8 @@ class Judge {
 
   // Evidence. `may_go_down`: that the pool's limit allows it on requests alone.
   Changed checked(const CheckResult& result, Millis now);
-  Changed failed(const std::string& error, bool may_go_down, Millis now);
+  // `refused`: no connection could be made.
+  Changed failed(const std::string& error, bool may_go_down, Millis now, bool refused = false);
   void succeeded() { verdict_.succeeded(); }
 
   // An order that makes no sense now is refused, and the refusal says why: "it is up: there is no drain to

@@ -46,10 +46,10 @@ Changed PoolHealth::checked(Slot slot, const CheckResult& result, Millis now) {
   return judges_[slot].checked(result, now);
 }
 
-PoolHealth::Failed PoolHealth::failed(Slot slot, const std::string& error, Millis now) {
+PoolHealth::Failed PoolHealth::failed(Slot slot, const std::string& error, Millis now, bool refused) {
   Judge& judge = judges_[slot];
   const bool was_held = judge.is_held();
-  Changed change = judge.failed(error, may_go_down(slot), now);
+  Changed change = judge.failed(error, may_go_down(slot), now, refused);
   return {std::move(change), !was_held && judge.is_held()};
 }
 

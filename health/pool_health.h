@@ -40,7 +40,7 @@ class PoolHealth {
     bool held =
         false;  // the limit forbids to take it down, for the first time in this succession of failures
   };
-  Failed failed(Slot slot, const std::string& error, Millis now);
+  Failed failed(Slot slot, const std::string& error, Millis now, bool refused = false);
   void succeeded(Slot slot) { judges_[slot].succeeded(); }
   Judge::Answer order(Slot slot, Order order, const std::string& who, Millis now);
 

@@ -26,8 +26,8 @@ void Verdict::checked(bool passed, const std::string& error, const conf::HealthC
   condemn(Cause::checks, error);
 }
 
-void Verdict::failed(const std::string& error, const conf::PassiveHealth& rules, bool may_go_down,
-                     Millis now) {
+void Verdict::failed(const std::string& error, const conf::PassiveHealth& rules, bool may_go_down, Millis now,
+                     bool refused) {
   if (!up_ || rules.failures == 0) return;
   forget_failures(rules, now);
   failures_.push_back(now);
@@ -38,8 +38,8 @@ void Verdict::failed(const std::string& error, const conf::PassiveHealth& rules,
   }
   on_requests_alone_ = true;
   unchecked_ = false;
-  held_down_until_ = now + hold_;
-  hold_ = std::min(hold_ * 2, kLongestHold);
+  held_down_until_ = now + (refused ? 0 : hold_);
+  if (!refused) hold_ = std::min(hold_ * 2, kLongestHold);
   condemn(Cause::requests, error);
 }
 

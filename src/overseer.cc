@@ -146,7 +146,7 @@ void Overseer::judge_evidence(const std::string& name, routing::Slot slot, std::
   Pool* const pool = find_pool(name);
   if (pool == nullptr || slot >= pool->health->size()) return;
   if (!how) return pool->health->succeeded(slot);
-  const health::PoolHealth::Failed failed = pool->health->failed(slot, text(*how), now());
+  const health::PoolHealth::Failed failed = pool->health->failed(slot, text(*how), now(), *how == proxy::BackendFailure::connect);
   if (failed.held) {
     spdlog::warn("pool {}: backend {} fails requests ({}), but stays up: max_down_percent of the pool is down already",
                  name, pool->fleet.backends[slot].name, text(*how));
