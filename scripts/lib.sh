@@ -35,6 +35,12 @@ apps_needs='
   nodejs               node
   npm                  npm
 '
+status_needs='
+  chromium             chromium
+  fonts-dejavu-core    /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf
+  nodejs               node
+  npm                  npm
+'
 fuzz_needs='
   clang                clang++
   libclang-rt-dev      /usr/lib/llvm-14/lib/clang/14.0.6/include/fuzzer/FuzzedDataProvider.h
@@ -110,6 +116,18 @@ fuzz() {
   done
   ((found)) || { say "not ok fuzz_${1:-*}: there is no such target"; return 1; }
   return $broken
+}
+
+# have_promtool: Prometheus' checker, in $PROMTOOL. Where it is not installed it is taken out of Debian's package, which installed
+# would start a server as well. Tests do without where that fails.
+have_promtool() {
+  local dir=$PWD/build/prometheus
+  PROMTOOL=$(command -v promtool) || PROMTOOL=$dir/usr/bin/promtool
+  export PROMTOOL
+  [[ -x $PROMTOOL ]] && return
+  mkdir -p "$dir" && (cd "$dir" && apt-get -q download prometheus && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb) && return
+  unset PROMTOOL
+  say 'No promtool: what it would check is skipped.'
 }
 
 # listens PORT: does anything answer at this port of 127.0.0.1?

@@ -3,13 +3,12 @@
 import json
 import re
 import socket
-import subprocess
 
 import pytest
 
 from support.client import Client, request_bytes
 from support.session_app import session_servers
-from support.status import Status, promtool, status_table
+from support.status import Status, status_table
 from support.wire import eventually
 
 SESSION_POOL = {"affinity": ["session-id"], "session_id": {"sources": ["cookie:JSESSIONID"]}}
@@ -102,16 +101,6 @@ def test_the_metrics_tell_what_the_report_tells(scene):
     assert status.metric("limpet_backend_request_duration_seconds_count", pool="app") == 12
     assert status.metric("limpet_backend_request_duration_seconds_bucket", le="+Inf") == 12
     assert status.metric("limpet_pool_routing_decision_duration_seconds_count", pool="app") <= 12
-
-
-@pytest.mark.skipif(not promtool(), reason="promtool is not installed")
-def test_prometheus_own_checker_finds_nothing_to_mend(scene):
-    limpet, status = session_scene(scene)
-    log_in(limpet, 3)
-    answer = status.get("/metrics")
-    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
-    done = subprocess.run([promtool(), "check", "metrics"], input=answer.body, capture_output=True, timeout=30)
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
 def test_it_is_alive_and_ready_until_a_pool_has_nobody(scene):
