@@ -54,7 +54,7 @@ struct BackendMeter {
 };
 
 struct PoolMeter {
-  static constexpr size_t kReasons = 12;
+  static constexpr size_t kReasons = static_cast<size_t>(routing::Reason::no_backend) + 1;
 
   routing::PerSlot<BackendMeter> backends;
   std::array<Counter, kReasons> reasons;  // routing decisions

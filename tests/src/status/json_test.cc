@@ -49,6 +49,7 @@ TEST_CASE("every routing decision and every way to fail has its count under its 
   const status::PoolReport pool = test::made_up_report().pools[0];
   const json shown = plain(to_json(pool));
   CHECK(shown["decisions"].size() == pool.decisions.size());
+  CHECK_FALSE(shown["decisions"].contains(""));
   CHECK(shown["decisions"]["failed_over"] ==
         pool.decisions[static_cast<size_t>(routing::Reason::failed_over)]);
   CHECK(shown["decisions"]["no_backend"] == pool.decisions[static_cast<size_t>(routing::Reason::no_backend)]);
