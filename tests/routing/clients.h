@@ -109,4 +109,21 @@ struct Stage {
   Fleet fleet;
 };
 
+// A stage with one session, that is known under `said`, at its home.
+struct Known {
+  explicit Known(const conf::Pool& pool) : stage(pool) {
+    const bool by_cookie = pool.affinity.front() == conf::AffinityKind::cookie;
+    const Result first = stage.send({.sets = "JSESSIONID=a"});
+    home = first.slot();
+    said.cookie = by_cookie ? Stage::cookie(first) : "JSESSIONID=a";
+  }
+  Result send() { return stage.send(said); }
+  Choice choose(const Tried& tried) { return stage.choose(said, tried); }
+  Slot other() const { return home == 0 ? Slot{1} : Slot{0}; }
+
+  Stage stage;
+  Said said;
+  Slot home = kNoSlot;
+};
+
 }  // namespace limpet::routing::test

@@ -10,10 +10,9 @@
 // that an operator moved begin anew for their client too: nothing is held against the router for them.
 #pragma once
 
-#include <algorithm>
 #include <map>
 #include <memory>
-#include <set>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -128,7 +127,7 @@ class World {
   void drop(size_t at);
   bool overtaken(const Flight& flight);
   Words words_of(Slot server, const Flight& flight);
-  void learn(const Flight& flight, Slot server, const Words& words, bool renewed);
+  void learn(const Flight& flight, Slot server, const Words& words);
   void learn_of_new_session(const Flight& flight, Slot server, const Words& words, bool renewed,
                             const std::optional<std::string>& token);
 

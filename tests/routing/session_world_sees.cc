@@ -1,0 +1,220 @@
+// What the clients of a world see and conclude, and what the ledger has to say about it.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "tests/routing/session_world.h"
+
+namespace limpet::routing::test {
+
+using Kind = conf::AffinityKind;
+
+// ---- What clients see
+
+void World::learn(const Flight& flight, Slot server, const Words& words) {
+  const bool guessed = flight.identity.tracked && tracks(Kind::session_id) &&
+                       (flight.choice.reason == Reason::hash || flight.choice.reason == Reason::token);
+  const bool has_new_id = !words.new_id.empty() && words.new_id != flight.id;
+  if (guessed && has_new_id) ++seen_.guesses_missed;
+  if (flight.session == kNone || !sessions_[flight.session].live) return;
+  Session& session = sessions_[flight.session];
+  const uint64_t found = versions_found(server, flight.session);
+  const bool is_change = session.known && server != session.at;
+  if (is_change && session.sent[server] < session.sent[session.at])
+    return;  // the client has been elsewhere since
+  if (is_change) {
+    const bool logged_out = found != session.version;
+    ++(logged_out ? seen_.logouts : seen_.moves);
+    if (fleet_.backends[session.at].backup == server) ++seen_.to_backup;
+    if (logged_out && has_new_id) ++seen_.confirmed;
+  }
+  session.known = true;
+  session.at = server;
+  session.version = ++last_version_;
+  write(server, flight.session, session.version);
+}
+
+void World::learn_of_new_session(const Flight& flight, Slot server, const Words& words, bool renewed,
+                                 const std::optional<std::string>& token) {
+  Client& client = clients_[flight.client];
+  if (token) client.token = "limpet_shop=" + *token;
+  if (tracks(Kind::cookie)) {
+    if (!token) return;
+    const uint64_t key = key_of({.cookie = client.token});
+    if (flight.session != kNone && key == sessions_[flight.session].key) {
+      client.session = flight.session;
+      return;
+    }
+    client.session = add_session(key);
+  } else if (tracks(Kind::session_id) && !words.sets.empty()) {
+    if (words.new_id.empty()) {
+      if (client.id == flight.id) client.id.clear();
+      return;
+    }
+    client.id = words.new_id;
+    const uint64_t key = key_of({.cookie = "JSESSIONID=" + client.id});
+    const size_t known = live_session(key);
+    client.session = renewed ? flight.session : known != kNone ? known : add_session(key);
+    if (renewed) aliases_[flight.identity.key] = key;
+    aliases_.erase(key);
+    sessions_[client.session].key = key;
+    sessions_[client.session].id = client.id;
+    if (sessions_[client.session].live) return;
+  } else {
+    return;
+  }
+  Session& session = sessions_[client.session];
+  session.live = session.known = true;
+  live_.push_back(client.session);
+  session.at = server;
+  session.sent[server] = ++decisions_;
+  session.version = ++last_version_;
+  write(server, client.session, session.version);
+}
+
+size_t World::add_session(uint64_t key) {
+  Session session;
+  session.key = key;
+  session.live = false;
+  sessions_.push_back(session);
+  return sessions_.size() - 1;
+}
+
+size_t World::live_session(uint64_t key) const {
+  const auto at =
+      std::find_if(live_.begin(), live_.end(), [&](size_t number) { return sessions_[number].key == key; });
+  return at == live_.end() ? kNone : *at;
+}
+
+// Which a key leads to, or a former key.
+size_t World::session_of(uint64_t key) const {
+  for (size_t hops = 0; hops <= aliases_.size(); ++hops) {
+    if (const size_t session = live_session(key); session != kNone) return session;
+    const auto alias = aliases_.find(key);
+    if (alias == aliases_.end()) return kNone;
+    key = alias->second;
+  }
+  return kNone;
+}
+
+// Requests on their way are of the session that was: nobody waits for them any more.
+void World::forget(size_t number) {
+  sessions_[number].known = false;
+  for (size_t at = flights_.size(); at-- > 0;) {
+    const Flight& flight = flights_[at];
+    const bool leads_there = flight.identity.tracked && session_of(flight.identity.key) == number;
+    if (flight.session == number || leads_there) drop(at);
+  }
+}
+
+void World::see_endings() {
+  const uint64_t endings = ended_otherwise(table().census());
+  if (endings == endings_) return;
+  for (size_t i = live_.size(); i-- > 0;) {
+    const size_t number = live_[i];
+    if (is_live(sessions_[number].key)) continue;
+    sessions_[number].live = false;
+    live_.erase(live_.begin() + static_cast<std::ptrdiff_t>(i));
+    forget(number);
+  }
+  endings_ = ended_otherwise(table().census());
+}
+
+uint64_t World::versions_found(Slot server, size_t session) {
+  const auto& versions = data_moves() ? store_ : servers_[server].versions;
+  const auto at = versions.find(session);
+  return at == versions.end() ? 0 : at->second;
+}
+
+void World::write(Slot server, size_t session, uint64_t version) {
+  (data_moves() ? store_ : servers_[server].versions)[session] = version;
+}
+
+// ---- What holds
+
+void World::check() {
+  const Census census = table().census();
+  REQUIRE(is_balanced(census, seen_.returns));
+  REQUIRE(census.live == live_.size());
+  const Tally& all = census.books.all;
+  switch (pool_.storage) {
+    case conf::Storage::local:
+      REQUIRE(all[Event::carried] == 0);
+      break;
+    case conf::Storage::backup:
+      break;
+    case conf::Storage::replicated:
+    case conf::Storage::shared:
+      REQUIRE(all[Event::lost] == 0);
+      REQUIRE(all[Event::opened] + all[Event::restored] == all.begun());
+      break;
+  }
+  REQUIRE(memory_->guesses_missed == seen_.guesses_missed);
+  if (rules_.overlaps_first_requests) return;
+  const uint64_t changes = seen_.logouts + seen_.moves;
+  switch (pool_.storage) {
+    case conf::Storage::local:
+      REQUIRE(all[Event::lost] == seen_.logouts);
+      REQUIRE(all[Event::confirmed] == seen_.confirmed);
+      REQUIRE(seen_.moves == 0);
+      break;
+    case conf::Storage::backup:
+      REQUIRE(all[Event::carried] == seen_.to_backup);
+      REQUIRE(all[Event::lost] == changes - seen_.to_backup);
+      break;
+    case conf::Storage::replicated:
+    case conf::Storage::shared:
+      REQUIRE(all[Event::carried] == seen_.moves);
+      REQUIRE(seen_.logouts == 0);
+      break;
+  }
+}
+
+void World::check_fully() {
+  std::map<Slot, uint32_t> load, live, going;
+  for (const Flight& flight : flights_) load[flight.choice.slot] += flight.choice.reserved;
+  uint64_t at_risk = 0;
+  for (const size_t number : live_) {
+    const Session& session = sessions_[number];
+    const auto found = table().find_and_touch(session.key, now_, SessionTable::Visit::retry);
+    const Slot home = found.leaving != kNoSlot ? found.leaving : found.home;
+    ++live[home];
+    ++load[home];
+    ++going[found.home];
+    if (found.leaving != kNoSlot) ++load[found.home];
+    at_risk += !homes().in_service(home);
+    CAPTURE(number);
+    if (session.known && !rules_.overlaps_first_requests) REQUIRE(home == session.at);
+  }
+  Books sum;
+  for (size_t i = 0; i < fleet_.backends.size(); ++i) {
+    const auto slot = static_cast<Slot>(i);
+    const HomeCensus census = homes().census(slot);
+    CAPTURE(slot);
+    REQUIRE(is_balanced(census));
+    REQUIRE(census.live == live[slot]);
+    REQUIRE(homes().live(slot) == live[slot]);
+    REQUIRE(homes().load(slot) == load[slot]);
+    REQUIRE(table().sessions_at(slot).size() == going[slot]);
+    REQUIRE(census.in_service == fleet_.backends[slot].serves_its_own());
+    sum += census.books;
+  }
+  const Census census = table().census();
+  REQUIRE(census.at_risk == at_risk);
+  REQUIRE(census.books == sum);
+}
+
+void World::wind_up() {
+  while (!flights_.empty()) drop(flights_.size() - 1);
+  check();
+  check_fully();
+  now_ += 10'000;
+  for (size_t i = 0; i < SessionTable::kSweeps; ++i) router_->sweep(now_);
+  see_endings();
+  check();
+  check_fully();
+  REQUIRE(table().census().live == 0);
+  for (size_t i = 0; i < fleet_.backends.size(); ++i) REQUIRE(homes().load(static_cast<Slot>(i)) == 0);
+}
+
+}  // namespace limpet::routing::test
