@@ -1,5 +1,7 @@
 #include "tests/routing/session_world.h"
 
+#include <algorithm>
+
 namespace limpet::routing::test {
 
 using Kind = conf::AffinityKind;
