@@ -5,11 +5,8 @@
 
 namespace limpet::status {
 
-Connection::Connection(net::Loop& loop, ConnectionOwner& owner, std::string peer)
-    : owner_(owner),
-      peer_(std::move(peer)),
-      deadline_(loop.deadlines(), *this),
-      deadlines_(loop.deadlines()) {}
+Connection::Connection(net::Deadlines& deadlines, ConnectionOwner& owner, std::string peer)
+    : owner_(owner), peer_(std::move(peer)), deadline_(deadlines, *this), deadlines_(deadlines) {}
 
 void Connection::attach(net::StreamPtr stream) {
   stream_ = std::move(stream);

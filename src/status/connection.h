@@ -39,7 +39,7 @@ class Connection final : public net::Mortal, net::StreamOwner, net::DeadlineOwne
   static constexpr net::Millis kLinger = 2'000;
 
   // `owner` owns it, and buries it when it hears that it is closed.
-  Connection(net::Loop& loop, ConnectionOwner& owner, std::string peer);
+  Connection(net::Deadlines& deadlines, ConnectionOwner& owner, std::string peer);
 
   net::StreamOwner* as_owner() { return this; }
   void attach(net::StreamPtr stream);

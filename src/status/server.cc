@@ -82,7 +82,7 @@ class Server::Thread final : net::Acceptor, net::DeadlineOwner, public Connectio
   void on_accepted(net::UvStream* stream, const conf::IpAddress& peer) override {
     const size_t others = connections_.size();
     if (others >= 2 * kMostConnections) return stream->close();  // no room even for those that are told so
-    connections_.push_back(std::make_unique<Connection>(loop_, *this, peer.text()));
+    connections_.push_back(std::make_unique<Connection>(loop_.deadlines(), *this, peer.text()));
     Connection& connection = *connections_.back();
     connection.attach(net::StreamPtr(stream));
     stream->start(connection.as_owner());
