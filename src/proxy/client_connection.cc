@@ -6,12 +6,12 @@
 namespace limpet::proxy {
 
 namespace {
+
 // After the last answer: how long, and how many bytes, to go on reading before closing (RFC 9112,
 // section 9.6).
 constexpr net::Millis kLinger = 2000;
 constexpr size_t kMostLingered = 16 * 1024 * 1024;
 
-net::Millis millis(conf::Duration duration) { return static_cast<net::Millis>(duration.count()); }
 }  // namespace
 
 ClientConnection::ClientConnection(Context& context, const ServedListener& listener, http::Peer peer,

@@ -20,6 +20,8 @@ namespace limpet::proxy {
 
 class Exchange;
 
+inline net::Millis millis(conf::Duration duration) { return static_cast<net::Millis>(duration.count()); }
+
 // Hears what requests tell about backends' health.
 class Witness {
  public:
@@ -30,8 +32,8 @@ class Witness {
   ~Witness() = default;
 };
 
-// A pool as one worker serves it: by the plan in force, or, once that knows the pool no more, by the last that
-// did, for what is still under way.
+// A pool as one worker serves it: by the plan in force, or, once that knows the pool no more, by the last
+// that did, for what is still under way.
 class ServedPool {
  public:
   ServedPool(std::shared_ptr<const Plan> plan, size_t place, size_t worker, net::Deadlines& deadlines,
@@ -43,8 +45,10 @@ class ServedPool {
   routing::Router& router() const { return *now_->router; }
   const routing::Fleet& fleet() const { return now_->fleet; }
   PoolMeter& meter() const { return *meter_; }
-  const std::string& cookie_name() const { return cookie_name_; }              // empty: the pool sets none
-  const std::string& cookie_attributes() const { return cookie_attributes_; }  // what follows the token in Set-Cookie
+  const std::string& cookie_name() const { return cookie_name_; }  // empty: the pool sets none
+  const std::string& cookie_attributes() const {
+    return cookie_attributes_;
+  }  // what follows the token in Set-Cookie
 
   // Of requests that came to a backend.
   void failed(routing::Slot slot, BackendFailure how);
@@ -98,7 +102,9 @@ class Context final : net::DeadlineOwner {
   std::unique_ptr<Exchange> new_exchange();       // a used one where there is one, with its memory
   void recycle(std::unique_ptr<Exchange> ended);  // one that is over, from the last thing it calls
   std::string_view new_request_id(std::string& out);
-  bool times_this_decision() { return (++decisions_ & 15) == 0; }  // every 16th: reading the clock costs as much
+  bool times_this_decision() {
+    return (++decisions_ & 15) == 0;
+  }  // every 16th: reading the clock costs as much
   bool logs() const { return access_log_ != nullptr; }
   void log(const AccessRecord& record);
 

@@ -18,18 +18,12 @@
 #include "src/net/loop.h"
 #include "src/proxy/backend_connection.h"
 #include "src/proxy/client_side.h"
+#include "src/proxy/failures.h"
 
 namespace limpet::proxy {
 
 class Context;
 class ServedPool;
-
-// Why an exchange failed, and whose fault it was.
-struct Failure {
-  int status;        // for the client, while there is still something to answer
-  const char* what;  // for the client
-  const char* end;   // for the log: who is to blame, and for what
-};
 
 class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::DeadlineOwner {
  public:
@@ -51,12 +45,23 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   void on_client_drained();
   void on_client_gone();
   void on_backend_withdrawn(const ServedPool& pool, routing::Slot slot);  // what is under way there is cut
-  void on_stop();                                                          // the process ends now
+  void on_stop();                                                         // the process ends now
 
   bool is_idle() const { return phase_ == Phase::none; }
 
  private:
-  enum class Phase : uint8_t { none, identify, choose, connect, send, relay, tunnel, account, over };
+  enum class Phase : uint8_t {
+    none,
+    identify,
+    choose,
+    await_home,
+    connect,
+    send,
+    relay,
+    tunnel,
+    account,
+    over
+  };
   enum class Step : uint8_t { go, wait };
 
   // Facts.
@@ -84,7 +89,7 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   Step account();
 
   void fail(const Failure& failure);
-  void cut(const char* end);
+  void cut(const Failure& failure);
   void connect_failed(int error);
   bool wait_for_home();
   bool can_send_again() const;
@@ -131,13 +136,13 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   uint64_t head_us_ = 0;
   uint64_t bytes_in_ = 0;
   uint64_t bytes_out_ = 0;
-  const char* end_ = nullptr;
+  Failure end_ = failures::kNone;
   int status_ = 0;
-  uint32_t retries_ = 0;
-  net::Millis touch_at_ = 0;  // when a tunnel's session is to be kept alive next
+  uint32_t attempts_ = 0;                   // at backends
+  routing::Slot asked_ = routing::kNoSlot;  // the backend of the last of them
+  net::Millis touch_at_ = 0;                // when a tunnel's session is to be kept alive next
   Phase phase_ = Phase::none;
   bool advancing_ = false;
-  bool waiting_for_home_ = false;  // between two attempts at a home that does not answer
   bool connected_ = false;
   bool fresh_only_ = false;      // a used connection has failed this request already
   bool fresh_again_ = false;     // and so has a new one, after the request was sent

@@ -23,12 +23,14 @@ int64_t since(uint64_t from, uint64_t to) { return to == 0 ? -1 : static_cast<in
 }  // namespace
 
 void Exchange::measure() {
-  if (pool_ == nullptr || choice_.slot == routing::kNoSlot) return;
-  BackendMeter& meter = pool_->meter().backends[choice_.slot];
+  if (pool_ == nullptr || asked_ == routing::kNoSlot) return;
+  BackendMeter& meter = pool_->meter().backends[asked_];
+  if (end_.blame == Blame::backend) meter.failed.add();
+  if (!choice_) return;
   const int first_digit = status_ / 100;
-  meter.answers[first_digit >= 1 && first_digit <= 5 && head_us_ != 0 ? static_cast<size_t>(first_digit) : 0].add();
+  meter.answers[first_digit >= 1 && first_digit <= 5 && head_us_ != 0 ? static_cast<size_t>(first_digit) : 0]
+      .add();
   meter.ended.add();
-  if (std::string_view(end_) != "ok") meter.failed.add();
   meter.bytes_in.add(bytes_in_);
   meter.bytes_out.add(bytes_out_);
   if (whole_ && head_us_ != 0) meter.latency.add(context_.clock.monotonic_us() - started_us_);
@@ -38,8 +40,9 @@ void Exchange::log() {
   if (!context_.logs()) return;
   const std::string client =
       client_address_ == client_->peer().address ? std::string() : client_address_.text();
-  const bool chosen = pool_ != nullptr && choice_;
-  const bool routed = chosen || choice_.reason != routing::Reason::no_backend || tried_.count != 0;
+  // The backend that answered or was asked last; or the home, where nothing was.
+  const routing::Slot backend = choice_ ? choice_.slot : asked_ != routing::kNoSlot ? asked_ : choice_.home;
+  const bool routed = choice_ || choice_.reason != routing::Reason::no_backend || attempts_ != 0;
   const uint64_t now = context_.clock.monotonic_us();
   context_.log({
       .time_us = started_unix_us_,
@@ -60,12 +63,14 @@ void Exchange::log() {
       .head_us = since(started_us_, head_us_),
       .total_us = since(started_us_, now),
       .pool = pool_ == nullptr ? std::string_view{} : pool_->settings().name,
-      .backend = chosen ? std::string_view(pool_->fleet().backends[choice_.slot].name) : std::string_view{},
+      .backend = pool_ != nullptr && backend < pool_->fleet().backends.size()
+                     ? std::string_view(pool_->fleet().backends[backend].name)
+                     : std::string_view{},
       .affinity = pool_ == nullptr || !identity_.has_key ? std::string_view{} : name_of(identity_.kind),
       .reason = pool_ != nullptr && routed ? routing::text(choice_.reason) : std::string_view{},
-      .retries = retries_,
+      .retries = attempts_ == 0 ? 0 : attempts_ - 1,
       .request_id = request_id_,
-      .end = end_,
+      .end = end_.end,
   });
 }
 

@@ -73,7 +73,10 @@ TEST_CASE("an IP literal becomes a socket address and back; nothing else does") 
 
 TEST_CASE("a host name is found with its addresses one after the other; one that is not known is not") {
   const std::string unknown(64, 'x');  // longer than a label can be: no name server is asked
-  net::Resolver resolver({"localhost", unknown});
+  net::Resolver resolver;
+  uv_loop_t loop;
+  REQUIRE(uv_loop_init(&loop) == 0);
+  resolver.start(&loop, {"localhost", unknown});
   sockaddr_storage out;
   REQUIRE(resolver.find("localhost", 0, 8080, out));
   CHECK(ntohs(reinterpret_cast<sockaddr_in&>(out).sin_port) == 8080);
@@ -84,4 +87,7 @@ TEST_CASE("a host name is found with its addresses one after the other; one that
   CHECK(count < 100);
   CHECK_FALSE(resolver.find(unknown, 0, 1, out));
   CHECK_FALSE(resolver.find("never asked for", 0, 1, out));
+  resolver.close();
+  uv_run(&loop, UV_RUN_DEFAULT);
+  CHECK(uv_loop_close(&loop) == 0);
 }

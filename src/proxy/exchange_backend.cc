@@ -1,0 +1,125 @@
+// What an exchange does when its backend does something.
+#include <algorithm>
+
+#include "src/proxy/context.h"
+#include "src/proxy/exchange.h"
+
+namespace limpet::proxy {
+
+void Exchange::on_backend_connected() {
+  connected_ = true;
+  advance();
+}
+
+void Exchange::on_response_head(const http::ResponseHead& head) {
+  if (head.interim()) {
+    if (request_.minor_version >= 1) client_->send_interim(head);  // RFC 9110, section 15.2
+    return;
+  }
+  if (head.status == 101 && (request_.upgrade.empty() || !request_ended_)) {
+    fail(failures::kSwitchedUnasked);
+    return advance();  // no end of the batch will be told
+  }
+  begin_response(head);
+  if (head.status == 101) {
+    backend_->become_tunnel();
+    if (client_ended_) backend_->finish();
+    phase_ = Phase::tunnel;
+  }
+}
+
+void Exchange::begin_response(const http::ResponseHead& head) {
+  head_us_ = context_.clock.monotonic_us();
+  const uint64_t unix_us = started_unix_us_ + (head_us_ - started_us_);
+  const routing::Outcome outcome =
+      pool_->router().account(identity_, choice_, pool_->fleet(), view(), {head.status, head.fields.list},
+                              static_cast<uint32_t>(unix_us / 1'000'000));
+  choice_.reserved = false;
+  std::string set_cookie;
+  if (outcome.token) {
+    set_cookie.append(pool_->cookie_name())
+        .append("=")
+        .append(*outcome.token)
+        .append(pool_->cookie_attributes());
+  }
+  judge_answer(head.status);
+  client_->send_head(head, {.via = context_.settings().via,
+                            .date = context_.clock.http_date(unix_us),
+                            .set_cookie = set_cookie,
+                            .close = !request_ended_});
+  status_ = head.status;
+  response_begun_ = true;
+}
+
+void Exchange::judge_answer(int status) {
+  const auto& bad = pool_->settings().passive.status;
+  const bool is_bad =
+      std::any_of(bad.begin(), bad.end(), [&](const auto& range) { return range.contains(status); });
+  if (is_bad) {
+    pool_->failed(choice_.slot, BackendFailure::status);
+  } else {
+    pool_->worked(choice_.slot);
+  }
+}
+
+void Exchange::on_response_body(std::string_view piece) {
+  if (phase_ != Phase::relay) return;
+  bytes_out_ += piece.size();
+  client_->send_body(piece);
+}
+
+void Exchange::on_response_end(const http::Fields& trailers) {
+  if (phase_ != Phase::relay) return;
+  client_->send_end(trailers);
+  response_ended_ = true;
+}
+
+void Exchange::on_backend_batch_end() {
+  if (phase_ == Phase::relay || phase_ == Phase::tunnel) {
+    flush_client();
+    if (backend_ && client_->queued() != 0) backend_->pause();
+    // What leads up to an answer earns it no more time.
+    if (response_begun_ || !request_ended_) await_progress();
+    if (phase_ == Phase::tunnel) client_->pull();
+  }
+  advance();
+}
+
+void Exchange::on_backend_tunnel(std::string_view bytes) {
+  bytes_out_ += bytes.size();
+  client_->send_tunnel(bytes);
+}
+
+void Exchange::on_backend_tunnel_end() {
+  backend_ended_ = true;
+  client_->finish_tunnel();
+  advance();
+}
+
+void Exchange::on_backend_drained() {
+  await_progress();
+  client_->pull();
+}
+
+void Exchange::on_backend_fault(BackendFault fault, int error) {
+  if (phase_ == Phase::connect) {
+    connect_failed(error);
+  } else if (phase_ == Phase::tunnel || response_begun_) {
+    flush_client();
+    const bool nonsense = fault == BackendFault::nonsense;
+    if (phase_ != Phase::tunnel)
+      pool_->failed(choice_.slot, nonsense ? BackendFailure::nonsense : BackendFailure::closed);
+    cut(nonsense ? failures::kBackendNonsense : failures::kBackendCut);
+  } else if (fault == BackendFault::nonsense) {
+    pool_->failed(choice_.slot, BackendFailure::nonsense);
+    fail(failures::kBackendNonsense);
+  } else if (can_send_again()) {
+    send_again();
+  } else {
+    pool_->failed(choice_.slot, BackendFailure::closed);
+    fail(failures::kBackendClosed);
+  }
+  advance();
+}
+
+}  // namespace limpet::proxy

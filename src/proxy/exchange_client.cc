@@ -1,0 +1,90 @@
+// What an exchange does when its client does something.
+#include "src/http/chunk.h"
+#include "src/proxy/context.h"
+#include "src/proxy/exchange.h"
+
+namespace limpet::proxy {
+
+namespace {
+
+// How much of a request's body is kept so that it can be sent once more when a used connection turns out to
+// be stale.
+constexpr size_t kMostKept = 64 * 1024;
+
+}  // namespace
+
+bool Exchange::takes_body() const {
+  if (!backend_ || send_failed_ || backend_->queued() != 0) return false;
+  return phase_ == Phase::tunnel || (phase_ == Phase::relay && !request_ended_ && !response_ended_);
+}
+
+size_t Exchange::on_client_bytes(std::string_view bytes) {
+  if (phase_ == Phase::tunnel) {
+    bytes_in_ += bytes.size();
+    context_.to_backend.bytes(bytes);
+    return bytes.size();
+  }
+  http::Fault fault;
+  const size_t taken = parser_.feed(bytes, *this, fault);
+  if (fault) {
+    fail(failures::malformed(fault));
+    advance();
+  }
+  return taken;
+}
+
+void Exchange::on_body(std::string_view piece) {
+  if (phase_ != Phase::relay) return;
+  bytes_in_ += piece.size();
+  const uint64_t most = context_.settings().limits.body;
+  if (most != 0 && bytes_in_ > most) return fail(failures::kTooLarge);
+  const bool may_go_again = !sent_any_ || request_.idempotent();
+  keeps_body_ = keeps_body_ && may_go_again && bytes_in_ <= kMostKept;
+  if (keeps_body_) sent_body_.append(piece);
+  send_body_to_backend(piece);
+}
+
+void Exchange::on_body_end(const http::Fields& trailers) {
+  if (phase_ != Phase::relay) return;
+  request_ended_ = true;
+  if (request_.body.kind != http::BodyKind::chunked) return;
+  keeps_body_ = keeps_body_ && trailers.size() == 0;
+  context_.to_backend.text("0\r\n");
+  http::write_trailers(trailers, context_.to_backend);
+}
+
+void Exchange::send_body_to_backend(std::string_view piece) {
+  if (request_.body.kind == http::BodyKind::chunked) {
+    http::write_chunk(piece, context_.to_backend);
+  } else {
+    context_.to_backend.bytes(piece);
+  }
+}
+
+void Exchange::on_client_batch_end() {
+  if (phase_ == Phase::relay || phase_ == Phase::tunnel) flush_backend();
+  advance();
+}
+
+void Exchange::on_client_end() {
+  if (client_ended_) return;
+  client_ended_ = true;
+  if (phase_ == Phase::tunnel) {
+    backend_->finish();
+  } else if (!request_ended_) {
+    fail(failures::kBodyCut);
+  }
+  advance();
+}
+
+void Exchange::on_client_drained() {
+  if (backend_ && connected_) backend_->resume();
+  await_progress();
+}
+
+void Exchange::on_client_gone() {
+  cut(failures::kClientGone);
+  advance();
+}
+
+}  // namespace limpet::proxy
