@@ -2,6 +2,7 @@
 // routers of their own. Nothing here knows a socket or a thread.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -135,7 +136,11 @@ class Stage : proxy::ClientConnections, proxy::Witness {
     if (census.imbalance != 0) return "the sessions do not balance";
     for (size_t i = 0; i < settings.pools[0].backends.size(); ++i) {
       const auto slot = static_cast<routing::Slot>(i);
-      if (router().table().homes().load(slot) != router().table().homes().live(slot))
+      const auto going = router().table().sessions_at(slot);
+      const auto moving = std::count_if(going.begin(), going.end(), [&](const routing::SessionView& session) {
+        return session.data_home != slot && session.data_home != routing::kNoSlot;
+      });
+      if (router().table().homes().load(slot) != router().table().homes().live(slot) + moving)
         return "a reservation was not given back";
     }
     return {};
