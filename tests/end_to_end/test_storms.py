@@ -1,6 +1,5 @@
 """Whatever clients and backends do to each other, everybody else is served, and nothing is left behind."""
 
-import contextlib
 import os
 import random
 import threading
@@ -98,7 +97,8 @@ def test_a_storm_of_misbehaviour_leaves_the_well_behaved_unharmed_and_nothing_be
     if affinity == ["session-id"]:
         pool["session_id"] = {"sources": ["cookie:sid"]}
     limpet = scene.limpet(backends, pool=pool, timeouts={"idle": "1s", "head": "1s", "body": "1s"}, workers=2, log={"access": "off"})
-    resting = descriptors(limpet)
+    eventually(lambda: "serving with 2 workers" in limpet.stderr)  # before, the first may serve while the second is not there yet
+    resting = limpet.descriptors()
     stop, faults = time.monotonic() + 1.5, []
 
     def wild(number):
@@ -126,19 +126,9 @@ def test_a_storm_of_misbehaviour_leaves_the_well_behaved_unharmed_and_nothing_be
     assert limpet.get("/good").text == "good"
     for client in limpet.clients:
         client.close()
-    eventually(lambda: len(descriptors(limpet)) <= len(resting), patience=8, what=lambda: f"only these are left: {resting}, not {descriptors(limpet)}")
+    eventually(lambda: len(limpet.descriptors()) <= len(resting), patience=8, what=lambda: f"only these are left: {resting}, not {limpet.descriptors()}")
     for backend in backends:
         backend.errors.clear()  # what handlers ran into is the storm's own
-
-
-def descriptors(limpet):
-    """What the program has open. What it closes meanwhile is left out."""
-    folder = f"/proc/{limpet.process.pid}/fd"
-    found = []
-    for number in os.listdir(folder):
-        with contextlib.suppress(FileNotFoundError):
-            found.append(os.readlink(f"{folder}/{number}"))
-    return found
 
 
 def test_memory_does_not_grow_with_the_number_of_requests(scene):

@@ -4,6 +4,7 @@ $LIMPET_BIN is the binary. Every instance runs in a directory of its own with li
 stderr). stop() sends SIGTERM and holds the exit to what is promised: status 0, and nothing from a sanitizer.
 """
 
+import contextlib
 import functools
 import json
 import os
@@ -201,6 +202,16 @@ class Limpet:
             if line.startswith(key + ":"):
                 return int(line.split()[1])
         raise KeyError(key)
+
+    def descriptors(self):
+        """What it has open, by name. What it closes meanwhile is left out, and so is /dev/null: libuv keeps one in reserve for each
+        loop, from the loop's first stream on, which for the main thread's is the first check of a backend."""
+        folder = f"/proc/{self.process.pid}/fd"
+        found = []
+        for number in os.listdir(folder):
+            with contextlib.suppress(FileNotFoundError):
+                found.append(os.readlink(f"{folder}/{number}"))
+        return [name for name in found if name != "/dev/null"]
 
     @property
     def is_running(self):
