@@ -93,7 +93,7 @@ def books(status):
 def test_what_is_reported_lost_is_what_clients_lost(scene, affinity, storage):
     seed = int(os.environ.get("TRUTH_SEED", time.time_ns() % 1_000_000))
     folder = tempfile.TemporaryDirectory(prefix="limpet-truth-") if storage == "shared" else None
-    servers = [Server(f"s{number}", folder.name if folder else None) for number in range(SERVERS)]
+    servers = [Server(f"s{number}", folder=folder.name if folder else None) for number in range(SERVERS)]
     address = f"127.0.0.1:{free_port()}"
     try:
         for server in servers:

@@ -1,13 +1,15 @@
-"""A server whose sessions are nonces: `nonce_app.py PORT NAME [FOLDER]`.
+"""A server whose sessions are nonces: `nonce_app.py PORT NAME [--folder FOLDER] [--journal FILE] [--delay SECONDS]`.
 
-Every answer is "NAME NONCE", the nonce of the request's session; a request whose session it does not know begins one. Sessions are in
-this process's memory, and die with it; with a FOLDER they are files there, which other servers share.
+Every answer is "NAME NONCE", the nonce of the request's session; a request whose session it does not know begins one, and /logout ends
+its own. Sessions are in this process's memory, and die with it; with a FOLDER they are files there, which other servers share. The
+journal has the X-Request-Id of every request that arrived whole, written before anything else is done, so that it outlives a kill.
 """
 
+import argparse
 import asyncio
+import contextlib
 import os
 import secrets
-import sys
 
 
 class Sessions:
@@ -35,36 +37,67 @@ class Sessions:
         os.rename(draft, os.path.join(self.folder, sid))
         return sid, nonce
 
-
-async def serve(reader, writer, name, sessions):
-    try:
-        while True:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-            lines = head.split("\r\n")
-            fields = {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in lines[1:] if line)}
-            await reader.readexactly(int(fields.get("content-length", "0")))
-            if lines[0].split()[1] == "/healthz":
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-                continue
-            cookies = dict(pair.strip().split("=", 1) for pair in fields.get("cookie", "").split(";") if "=" in pair)
-            sid, extra = cookies.get("SID", ""), ""
-            nonce = sessions.nonce(sid) if sid.isalnum() else None
-            if nonce is None:
-                sid, nonce = sessions.begin()
-                extra = f"Set-Cookie: SID={sid}; Path=/\r\n"
-            body = f"{name} {nonce}"
-            writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n{extra}\r\n{body}".encode())
-            await writer.drain()
-    except (asyncio.IncompleteReadError, ConnectionError):
-        writer.close()
+    def end(self, sid):
+        if not self.folder:
+            return self.known.pop(sid, None)
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(self.folder, sid))
 
 
-async def main(port, name, folder=None):
-    sessions = Sessions(folder)
-    server = await asyncio.start_server(lambda reader, writer: serve(reader, writer, name, sessions), "127.0.0.1", int(port), backlog=1024)
+class Application:
+    def __init__(self, options):
+        self.name, self.delay = options.name, options.delay
+        self.sessions = Sessions(options.folder)
+        self.journal = os.open(options.journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT) if options.journal else None
+
+    def answer(self, path, sid):
+        """(body, Set-Cookie or nothing)"""
+        nonce = self.sessions.nonce(sid) if sid.isalnum() else None
+        if path == "/logout":
+            if nonce:
+                self.sessions.end(sid)
+            return f"{self.name} bye", "SID=; Path=/; Max-Age=0"
+        if nonce:
+            return f"{self.name} {nonce}", ""
+        sid, nonce = self.sessions.begin()
+        return f"{self.name} {nonce}", f"SID={sid}; Path=/"
+
+    async def serve(self, reader, writer):
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                lines = head.split("\r\n")
+                fields = {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in lines[1:] if line)}
+                await reader.readexactly(int(fields.get("content-length", "0")))
+                path = lines[0].split()[1]
+                if path == "/healthz":
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                    continue
+                if self.journal:
+                    os.write(self.journal, fields["x-request-id"].encode() + b"\n")
+                if self.delay:
+                    await asyncio.sleep(self.delay)
+                cookies = dict(pair.strip().split("=", 1) for pair in fields.get("cookie", "").split(";") if "=" in pair)
+                body, set_cookie = self.answer(path, cookies.get("SID", ""))
+                extra = f"Set-Cookie: {set_cookie}\r\n" if set_cookie else ""
+                writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n{extra}\r\n{body}".encode())
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+
+async def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("port", type=int)
+    parser.add_argument("name")
+    parser.add_argument("--folder")
+    parser.add_argument("--journal")
+    parser.add_argument("--delay", type=float, default=0)
+    options = parser.parse_args()
+    server = await asyncio.start_server(Application(options).serve, "127.0.0.1", options.port, backlog=1024)
     async with server:
         await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    asyncio.run(main())

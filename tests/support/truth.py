@@ -18,10 +18,11 @@ APP = os.path.join(os.path.dirname(__file__), "nonce_app.py")
 class Server:
     """A process with sessions in its memory."""
 
-    def __init__(self, name, folder=None):
+    def __init__(self, name, **options):
+        """`options` are nonce_app's: folder, journal, delay."""
         self.name = name
         self.port = free_port()
-        self.folder = folder
+        self.options = [f"--{key}={value}" for key, value in options.items() if value]
         self.process = None
         self.is_stopped = False
         self.start()
@@ -30,8 +31,7 @@ class Server:
         return {"name": self.name, "address": f"127.0.0.1:{self.port}", **keys}
 
     def start(self):
-        arguments = [str(self.port), self.name] + ([self.folder] if self.folder else [])
-        self.process = subprocess.Popen([sys.executable, APP, *arguments], stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen([sys.executable, APP, str(self.port), self.name, *self.options], stderr=subprocess.DEVNULL)
 
     def wait(self):
         end = time.monotonic() + 10
@@ -72,39 +72,53 @@ class Client:
         while time.monotonic() < until:
             await self.ask(random.choice(("GET", "GET", "GET", "POST")))
             await asyncio.sleep(random.uniform(0, 2 * pause))
-        if self.streams:
-            self.streams[1].close()
+        self.close()
 
-    async def ask(self, method):
+    async def ask(self, method, target="/", *more):
+        """One request; `more` are fields. Returns the answer's status, or None where the connection broke."""
         try:
-            if not self.streams:
-                self.streams = await asyncio.open_connection("127.0.0.1", self.port)
-                self.streams[1].write(self.preface)
-            reader, writer = self.streams
-            cookies = "; ".join(f"{name}={value}" for name, value in self.jar.items())
-            body = "Content-Length: 2\r\n\r\nhi" if method == "POST" else "\r\n"
-            writer.write(f"{method} / HTTP/1.1\r\nHost: app.test\r\nCookie: {cookies}\r\n{body}".encode())
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-            fields = [(line.partition(":")[0].lower(), line.partition(":")[2].strip()) for line in head[1:] if line]
-            length = int(dict(fields)["content-length"])
-            text = (await reader.readexactly(length)).decode()
+            status, fields, text = await self.exchange(method, target, more)
         except (OSError, asyncio.IncompleteReadError):
             self.seen["broken"] += 1
-            self.streams = None
-            return
-        if dict(fields).get("connection") == "close":
-            self.streams[1].close()
-            self.streams = None
-        status = int(head[0].split()[1])
-        if status != 200:
-            self.seen[f"answered {status}"] += 1
-            return
-        self.seen["answered 200"] += 1
+            self.close()
+            return None
+        if ("connection", "close") in fields:
+            self.close()
+        self.seen[f"answered {status}"] += 1
+        if status == 200:
+            self.take_cookies(fields)
+            if target != "/logout":
+                self.compare(*text.split())
+        return status
+
+    async def exchange(self, method, target, more):
+        if not self.streams:
+            self.streams = await asyncio.open_connection("127.0.0.1", self.port)
+            self.streams[1].write(self.preface)
+        reader, writer = self.streams
+        cookies = "; ".join(f"{name}={value}" for name, value in self.jar.items())
+        lines = [f"{method} {target} HTTP/1.1", "Host: app.test", f"Cookie: {cookies}", *more]
+        body = "hi" if method == "POST" else ""
+        if body:
+            lines.append(f"Content-Length: {len(body)}")
+        writer.write("\r\n".join([*lines, "", body]).encode())
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        fields = [(line.partition(":")[0].lower(), line.partition(":")[2].strip()) for line in head[1:] if line]
+        text = (await reader.readexactly(int(dict(fields)["content-length"]))).decode()
+        return int(head[0].split()[1]), fields, text
+
+    def take_cookies(self, fields):
         for name, value in fields:
             if name == "set-cookie":
                 key, _, rest = value.partition("=")
                 self.jar[key] = rest.partition(";")[0]
-        self.compare(*text.split())
+                if "Max-Age=0" in rest:
+                    del self.jar[key]
+
+    def close(self):
+        if self.streams:
+            self.streams[1].close()
+            self.streams = None
 
     def compare(self, server, nonce):
         if self.nonce is not None:
