@@ -276,6 +276,7 @@ const Keys<Pool>& pool_keys() {
       key("patience", &Pool::patience, Span{0s, 1h}),
       key("idle_timeout", &Pool::idle_timeout, kSessionLife),
       key("unreturned_timeout", &Pool::unreturned_timeout, kSessionLife),
+      key("renewal_grace", &Pool::renewal_grace, Span{0s, 1h}),
       key("max_sessions", &Pool::max_sessions, Integer{1, kMostSessions}),
       key("slow_start", &Pool::slow_start, Span{0s, 24h}),
       key("drain_timeout", &Pool::drain_timeout, Span{0s, kSessionLife.most}),

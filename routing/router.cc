@@ -22,7 +22,9 @@ uint64_t random_seed() {
 }
 
 SessionTable::Timeouts timeouts_of(const conf::Pool& pool) {
-  return {whole_seconds(pool.idle_timeout), whole_seconds(pool.unreturned_timeout)};
+  return {.idle = whole_seconds(pool.idle_timeout),
+          .unreturned = whole_seconds(pool.unreturned_timeout),
+          .renewal_grace = whole_seconds(pool.renewal_grace)};
 }
 
 }  // namespace

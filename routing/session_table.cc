@@ -67,6 +67,7 @@ SessionTable::SessionTable(uint64_t max_sessions, Timeouts timeouts)
     : max_entries_(std::max<uint64_t>(max_sessions, 1)),
       idle_timeout_(timeouts.idle),
       unreturned_timeout_(timeouts.unreturned),
+      renewal_grace_(timeouts.renewal_grace),
       shard_count_(shards_for(max_sessions)),
       shards_(std::make_unique<Shard[]>(shard_count_)) {
   homes_.set_in_service(kGoneSlot, false);
@@ -81,11 +82,16 @@ void SessionTable::set_limits(uint64_t max_sessions, Timeouts timeouts) {
   max_entries_.store(std::max<uint64_t>(max_sessions, 1), kRelaxed);
   idle_timeout_.store(timeouts.idle, kRelaxed);
   unreturned_timeout_.store(timeouts.unreturned, kRelaxed);
+  renewal_grace_.store(timeouts.renewal_grace, kRelaxed);
 }
 
 bool SessionTable::is_idle(const Entry& session, uint32_t now) const {
   const auto& timeout = session.returned ? idle_timeout_ : unreturned_timeout_;
   return elapsed(session.last_seen, now) > timeout.load(kRelaxed);
+}
+
+bool SessionTable::is_stale(const Entry& alias, uint32_t now) const {
+  return elapsed(alias.last_seen, now) > renewal_grace_.load(kRelaxed);
 }
 
 // --- Finding ---
@@ -99,7 +105,7 @@ auto SessionTable::with_session(uint64_t key, uint32_t now, Use&& use) {
     const std::lock_guard lock(shard.mutex);
     Entry* entry = shard.map.find(key);
     if (entry && entry->kind == Entry::Kind::alias) {
-      if (elapsed(entry->last_seen, now) > kRenewalGrace) {
+      if (is_stale(*entry, now)) {
         forget_alias(shard, entry);
       } else if (hop < kMostHops) {
         key = entry->target;
@@ -381,7 +387,7 @@ void SessionTable::sweep(Shard& shard, uint32_t now) {
     entry.last_seen = std::min(entry.last_seen, now);  // after the clock's jump back
     if (entry.kind == Entry::Kind::session && is_idle(entry, now)) {
       expire(shard, &entry);  // another entry may be in its place now
-    } else if (entry.kind == Entry::Kind::alias && elapsed(entry.last_seen, now) > kRenewalGrace) {
+    } else if (entry.kind == Entry::Kind::alias && is_stale(entry, now)) {
       forget_alias(shard, &entry);
     } else {
       ++place;

@@ -12,7 +12,7 @@
 // A session that moves is in its old home's books until the new one has answered: only then is it carried, or
 // lost and another one opened. Where the new home fails as well, nothing has happened yet.
 // A session is in one shard under one key. An alias is the former key of a renewed session: it leads there
-// for kRenewalGrace, counts as an entry against max_sessions, never as a session.
+// for renewal_grace, counts as an entry against max_sessions, never as a session.
 //
 // Thread-safe but sweep(), which is one thread's. A call locks one shard at a time; renew() locks two, in
 // order.
@@ -53,13 +53,11 @@ struct SessionView {
 
 class SessionTable {
  public:
-  // Seconds that a former key lasts, for requests already on their way.
-  static constexpr uint32_t kRenewalGrace = 30;
-
-  // Seconds that a session may go unseen.
+  // In seconds.
   struct Timeouts {
-    uint32_t idle = 0;
-    uint32_t unreturned = 0;  // until its client has come back once
+    uint32_t idle = 0;           // that a session may go unseen
+    uint32_t unreturned = 0;     // the same until its client has come back once
+    uint32_t renewal_grace = 0;  // that a former key lasts, for requests already on their way
   };
 
   SessionTable(uint64_t max_sessions, Timeouts timeouts);
@@ -140,6 +138,7 @@ class SessionTable {
   auto with_session(uint64_t key, uint32_t now, Use&& use);
 
   bool is_idle(const Entry& session, uint32_t now) const;
+  bool is_stale(const Entry& alias, uint32_t now) const;
   Held begin(uint64_t key, Slot home, uint32_t now, Room room, Event how, Begun begun);
   void count(Shard& shard, const Entry& session, Event event);
   void finish(Shard& shard, Entry* session, Event how);
@@ -152,7 +151,7 @@ class SessionTable {
   void sweep(Shard& shard, uint32_t now);
 
   std::atomic<uint64_t> max_entries_;
-  std::atomic<uint32_t> idle_timeout_, unreturned_timeout_;
+  std::atomic<uint32_t> idle_timeout_, unreturned_timeout_, renewal_grace_;
   std::atomic<bool> fails_back_{false};
   const size_t shard_count_;  // a power of two
   const std::unique_ptr<Shard[]> shards_;

@@ -150,6 +150,14 @@ TEST_CASE("sessions live from a second to a year") {
   CHECK(loaded(pool("idle_timeout = \"365d\"")).pools[0].idle_timeout == 365 * 24h);
 }
 
+TEST_CASE("a former id lasts half a minute where nobody says otherwise, and an hour at most") {
+  const std::string accepted = ": is out of range, accepted: " + kDurations + "0s to 1h";
+  CHECK(loaded(pool("")).pools[0].renewal_grace == 30s);
+  CHECK(loaded(pool("renewal_grace = \"0s\"")).pools[0].renewal_grace == 0s);
+  CHECK(loaded(pool("renewal_grace = \"1h\"")).pools[0].renewal_grace == 1h);
+  CHECK(faults(pool("renewal_grace = \"61m\"")) == "f:2:17: pool[0].renewal_grace" + accepted);
+}
+
 TEST_CASE("an unknown word is told the nearest, and all that are accepted") {
   CHECK(top("[log]\nlevel = \"warn\"") ==
         "f:2:9: log.level: unknown word \"warn\", accepted: \"debug\", \"info\", \"warning\", \"error\"");

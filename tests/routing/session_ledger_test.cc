@@ -227,6 +227,28 @@ TEST_CASE("new limits hold from the next call on") {
   CHECK(desk.table.find(43, kNow + 6).home == kNoSlot);
 }
 
+TEST_CASE("a former key lasts as long as renewal_grace says when it is used, not when it was left") {
+  SessionTable table(1000, {.idle = 600, .unreturned = 60, .renewal_grace = 10});
+  for (const uint64_t key : {1u, 3u}) {
+    table.open(key, 0, kNow, Room::none, Begun::by_answer);
+    table.renew(key, key + 1, 0, kNow);
+  }
+  CHECK(table.find(1, kNow + 10).home == 0);
+  CHECK(table.find(1, kNow + 11).home == kNoSlot);
+  table.set_limits(1000, {.idle = 600, .unreturned = 60, .renewal_grace = 20});
+  CHECK(table.find(3, kNow + 20).home == 0);
+  CHECK(table.find(3, kNow + 21).home == kNoSlot);
+}
+
+TEST_CASE("without a renewal_grace a former key leads nowhere from the next second on") {
+  SessionTable table(1000, {.idle = 600, .unreturned = 60, .renewal_grace = 0});
+  table.open(1, 0, kNow, Room::none, Begun::by_answer);
+  table.renew(1, 2, 0, kNow);
+  CHECK(table.find(1, kNow).home == 0);
+  CHECK(table.find(1, kNow + 1).home == kNoSlot);
+  CHECK(table.find(2, kNow + 1).home == 0);
+}
+
 TEST_CASE("the sessions at a home are those whose requests go there") {
   Desk desk;
   desk.table.open(43, 0, kNow, Room::none, Begun::by_answer);

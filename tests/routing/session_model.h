@@ -197,9 +197,7 @@ class SessionModel {
   bool is_idle(const Record& session, uint32_t now) const {
     return age(session, now) > (session.returned ? timeouts_.idle : timeouts_.unreturned);
   }
-  static bool is_stale(const Record& alias, uint32_t now) {
-    return age(alias, now) > SessionTable::kRenewalGrace;
-  }
+  bool is_stale(const Record& alias, uint32_t now) const { return age(alias, now) > timeouts_.renewal_grace; }
 
   template <class Is>
   uint64_t count_if(Is&& is) const {

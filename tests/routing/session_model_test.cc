@@ -20,7 +20,7 @@ using End = SessionTable::End;
 
 namespace {
 
-constexpr SessionTable::Timeouts kTimeouts{.idle = 600, .unreturned = 60};
+constexpr SessionTable::Timeouts kTimeouts{.idle = 600, .unreturned = 60, .renewal_grace = 30};
 
 // In more than one chunk of counters.
 constexpr std::array<Slot, 6> kHomes = {0, 1, 2, 63, 64, 200};

@@ -20,7 +20,7 @@ using End = SessionTable::End;
 namespace {
 
 constexpr uint32_t kNow = 1'700'000'000;
-constexpr SessionTable::Timeouts kTimeouts{.idle = 600, .unreturned = 60};
+constexpr SessionTable::Timeouts kTimeouts{.idle = 600, .unreturned = 60, .renewal_grace = 30};
 
 void sweep_all(SessionTable& table, uint32_t now) {
   for (size_t i = 0; i < SessionTable::kSweeps; ++i) table.sweep(now);
@@ -130,7 +130,7 @@ TEST_CASE("there is no moving a session that is not there") {
   CHECK(table.move(1, 0, 1, kNow, Cost::lost).home == kNoSlot);
 }
 
-TEST_CASE("a renewed session lives under its new key, and its old one leads there for 30 seconds") {
+TEST_CASE("a renewed session lives under its new key, and its old one leads there for renewal_grace") {
   SessionTable table(1000, kTimeouts);
   table.open(1, 5, kNow, Room::none, Begun::by_answer);
   table.find_and_touch(1, kNow);
