@@ -210,7 +210,7 @@ void Overseer::tell(const std::vector<health::Notice>& notices) {
 health::Standing Overseer::Pool::standing(routing::Slot slot) const {
   const routing::HomeCensus census = table().homes().census(slot);
   const status::RequestReport requests = status::requests_at(meters, slot);
-  return {census, census.failed_back, requests.failed, requests.retried};
+  return {census, census.failed_back, requests.answered(), requests.failed, requests.retried};
 }
 
 // What is under way at a backend out of service may finish within drain_timeout; then it is cut.
