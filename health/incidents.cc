@@ -77,12 +77,13 @@ std::vector<Notice> Incidents::tick(const Where& where, const Standing& standing
   Home& home = home_of(scene);
   if (home.state == BackendState::draining) follow_drain(scene);
   follow_trouble(scene);
+  home.last_tick = standing;
   return std::move(scene.notices);
 }
 
 Incidents::Home& Incidents::home_of(Scene& scene) {
   const auto [found, is_new] = homes_.try_emplace({std::string(scene.where.pool), scene.where.slot});
-  if (is_new) found->second.quiet = scene.standing;
+  if (is_new) found->second.quiet = found->second.last_tick = scene.standing;
   scene.home = &found->second;
   return found->second;
 }
@@ -149,8 +150,17 @@ void Incidents::follow_trouble(Scene& scene) {
   if (any_lost) {
     home.trouble = open(scene, Kind::lapse, home.quiet, true);
   } else {
-    home.quiet = scene.standing;
+    be_quiet(scene);
   }
+}
+
+void Incidents::be_quiet(Scene& scene) {
+  Home& home = *scene.home;
+  const bool answers = scene.standing.requests_answered != home.last_tick.requests_answered;
+  const Standing requests = answers ? home.last_tick : home.quiet;
+  home.quiet = scene.standing;
+  home.quiet.requests_failed = requests.requests_failed;
+  home.quiet.requests_retried = requests.requests_retried;
 }
 
 void Incidents::follow_in_service(Scene& scene, Case& trouble) {

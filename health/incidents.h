@@ -2,6 +2,9 @@
 // tables know of each backend as a home. Nothing is kept of a session: an incident is the difference of a
 // home's books between its beginning and now, so what it counts is what they count.
 //
+// Requests that fail tell of trouble before checks do, so they count from the last second in which the
+// backend still answered any.
+//
 // Each loss (lost or carried, but for those that a first home called back) of a backend that is watched
 // belongs to exactly one outage, maintenance or lapse. A drain tells its own story beside them: what it lost
 // is theirs as well.
@@ -27,7 +30,7 @@ struct Standing {
   routing::HomeCensus census;
   uint64_t failed_back =
       0;  // of the lost and carried: called back by their first home, for no fault of this one
-  uint64_t requests_failed = 0, requests_retried = 0;
+  uint64_t requests_answered = 0, requests_failed = 0, requests_retried = 0;
 };
 
 class Incidents {
@@ -69,6 +72,7 @@ class Incidents {
     Cause cause = Cause::start;
     std::string detail;
     Standing quiet;  // when nothing was amiss the last time
+    Standing last_tick;
     std::optional<Case> trouble, drain;
   };
   struct Scene;  // one call's arguments, and the notices that it returns
@@ -76,6 +80,7 @@ class Incidents {
   Home& home_of(Scene& scene);
   void leaves(Scene& scene);
   void comes_back(Scene& scene);
+  void be_quiet(Scene& scene);
   void follow_trouble(Scene& scene);
   void follow_in_service(Scene& scene, Case& trouble);
   void follow_drain(Scene& scene);

@@ -191,13 +191,19 @@ void Overseer::apply(Pool& pool, routing::Slot slot, const health::Changed& chan
               "pool {}: backend {} is {} ({}{}{}); it has {} sessions", pool.settings->name, name,
               routing::text(change->to), health::text(change->cause), change->detail.empty() ? "" : ": ",
               change->detail, sessions);
-  if (change->to == routing::BackendState::draining) backend.drain_began_with = sessions;
-  const bool out = !health::in_service(change->to);
+  if (change->to == routing::BackendState::draining) {
+    backend.drain_began_with = sessions;
+    backend.drain_deadline = (*pool.health)[slot].drain_deadline().value_or(now());
+  }
   const bool overdue = change->cause == health::Cause::drain_timeout;
-  if (!out) {
+  if (health::in_service(change->to)) {
     backend.cut_at.reset();
-  } else if (!backend.cut_at || overdue) {
-    backend.cut_at = now() + (overdue ? 0 : static_cast<uint64_t>(pool.settings->drain_timeout.count()));
+  } else if (overdue) {
+    backend.cut_at = now();
+  } else if (!backend.cut_at) {
+    const bool drained = change->cause == health::Cause::drained;  // tunnels outlive the sessions they belonged to
+    const auto given = static_cast<uint64_t>(pool.settings->drain_timeout.count());
+    backend.cut_at = drained ? backend.drain_deadline : now() + given;
   }
   withdraw_overdue(pool);
   tell(incidents_.changed(where, *change, pool.standing(slot), unix_seconds()));
@@ -210,7 +216,7 @@ void Overseer::tell(const std::vector<health::Notice>& notices) {
 health::Standing Overseer::Pool::standing(routing::Slot slot) const {
   const routing::HomeCensus census = table().homes().census(slot);
   const status::RequestReport requests = status::requests_at(meters, slot);
-  return {census, census.failed_back, requests.failed, requests.retried};
+  return {census, census.failed_back, requests.answered(), requests.failed, requests.retried};
 }
 
 // What is under way at a backend out of service may finish within drain_timeout; then it is cut.

@@ -20,6 +20,7 @@ struct Overseer::Pool {
     std::optional<status::CheckReport> last_check;
     std::optional<uint64_t> cut_at;  // when what is still under way there is cut
     uint64_t drain_began_with = 0;   // sessions
+    uint64_t drain_deadline = 0;     // of the last drain
   };
 
   size_t index = 0;  // in Overseer::pools_

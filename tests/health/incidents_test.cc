@@ -297,6 +297,37 @@ TEST_CASE("the last thousand are kept, and found by their numbers") {
   CHECK(it.incidents.find(0) == nullptr);
 }
 
+TEST_CASE(
+    "requests that failed since it answered the last time are the outage's, however late checks find it") {
+  Scene it;
+  it.open(0, 3, 0);
+  it.requests(0, 90, 5, 2);
+  it.tick();
+  it.requests(0, 100, 5, 2);
+  it.tick();
+  it.requests(0, 110, 6, 4);  // it dies within a second
+  for (int i = 0; i < 10; ++i) {
+    it.tick();
+    ++it.extra[0].requests_failed;
+  }
+  it.change(0, BackendState::down);
+  it.tick();
+  CHECK(it.last().requests_failed == 11);
+  CHECK(it.last().requests_retried == 2);
+}
+
+TEST_CASE("requests that failed while it went on answering others are not the outage's") {
+  Scene it;
+  it.open(0, 3, 0);
+  for (int i = 0; i < 10; ++i) {
+    it.extra[0].requests_answered += 10;
+    ++it.extra[0].requests_failed;
+    it.tick();
+  }
+  it.change(0, BackendState::down);
+  CHECK(it.last().requests_failed == 1);
+}
+
 TEST_CASE("an incident that is still open when it is no longer kept harms nobody") {
   Scene it;
   it.open(0, 1, 0);

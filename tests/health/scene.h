@@ -35,6 +35,11 @@ class Scene {
     depart(key, from, to, cost);
     table.answered(key, to, now, new_id);
   }
+  void requests(Slot slot, uint64_t answered, uint64_t failed, uint64_t retried) {
+    extra[slot].requests_answered = answered;
+    extra[slot].requests_failed = failed;
+    extra[slot].requests_retried = retried;
+  }
   void log_out(uint64_t key) { table.end(key, routing::SessionTable::End::logged_out, now); }
 
   void change(Slot slot, BackendState to, Cause cause = Cause::checks,
