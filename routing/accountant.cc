@@ -20,11 +20,14 @@ struct Accountant::Answer {
   const uint32_t now;
   Room room;  // what choose() reserved at choice.slot, until a session uses it
 
-  // The table knew the session, and the answer comes from its home.
+  // The table knew the session, and the answer comes from what was its home.
   bool is_from_home() const {
     const Reason reason = choice.reason;
-    return identity.tracked && (reason == Reason::bound || reason == Reason::failed_over || reason == Reason::failed_back);
+    return identity.tracked &&
+           (reason == Reason::bound || reason == Reason::failed_over || reason == Reason::failed_back);
   }
+  // The session's data was not there when the request left.
+  bool is_from_elsewhere() const { return identity.tracked && choice.data_home != choice.slot; }
   bool was_guess() const {
     return identity.tracked && identity.kind == Kind::session_id &&
            (choice.reason == Reason::hash || choice.reason == Reason::token);
@@ -33,6 +36,7 @@ struct Accountant::Answer {
 
 Accountant::Accountant(const conf::Pool& pool, const Identifier& identifier, Memory& memory, uint64_t seed)
     : tracked_(pool.affinity.front()),
+      storage_(pool.storage),
       session_id_(pool.session_id),
       identifier_(identifier),
       memory_(memory),
@@ -44,8 +48,8 @@ Outcome Accountant::account(const Identity& identity, const Choice& choice, cons
   Answer answer{identity, choice, fleet, now, choice.reserved ? Room::reserved : Room::none};
   if (tracked_ == Kind::session_id) {
     learn_ids(answer, request, response);
-  } else if (choice.unanswered) {
-    table_.answered(identity.key, choice.slot, now, false);
+  } else {
+    settle(answer, false);
   }
   Outcome outcome;
   if (identifier_.cookie() && !identity.stateless) outcome.token = token(answer);
@@ -53,8 +57,17 @@ Outcome Accountant::account(const Identity& identity, const Choice& choice, cons
   return outcome;
 }
 
+// What has been settled, which is nearly every answer, costs no look at the table.
+void Accountant::settle(const Answer& answer, bool set_new_id) {
+  const Choice& choice = answer.choice;
+  if (!answer.is_from_elsewhere()) return;
+  table_.answered(answer.identity.key, choice.slot, choice.data_home, answer.now, set_new_id,
+                  {storage_, answer.fleet});
+}
+
 void Accountant::open(Answer& answer, uint64_t key) {
-  const auto held = table_.open(key, answer.choice.slot, answer.now, answer.room, SessionTable::Begun::by_answer);
+  const auto held =
+      table_.open(key, answer.choice.slot, answer.now, answer.room, SessionTable::Begun::by_answer);
   if (held.added) answer.room = Room::none;
 }
 
@@ -70,7 +83,7 @@ void Accountant::learn_ids(Answer& answer, const RequestView& request, const Res
   const Identity& identity = answer.identity;
   const bool kept = identity.tracked && std::find(keys.begin(), end, identity.key) != end;
   const bool replaced = end != keys.begin() && !kept;
-  if (answer.choice.unanswered) table_.answered(identity.key, answer.choice.slot, answer.now, replaced);
+  settle(answer, replaced);
   // The home itself gave its session another id. One takes the old one's place; any other is a session beside
   // it.
   bool renewable = answer.is_from_home() && !kept;
@@ -103,12 +116,13 @@ std::optional<std::string> Accountant::renew_token(const Answer& answer) {
   const Identity& identity = answer.identity;
   Slot home = answer.choice.slot;
   // A session that has just come here has another token perhaps than the one that this request brought.
-  const bool is_named = home == identity.token_home && !answer.choice.unanswered;
+  const bool has_just_come = answer.is_from_home() && answer.is_from_elsewhere();
+  const bool is_named = home == identity.token_home && !has_just_come;
   if (is_named && !identifier_.cookie()->is_due(identity.token_renewed, answer.now)) return std::nullopt;
   if (tracked_ == Kind::cookie) {
     // The session may have moved on since this request left. On its way to a home that has not answered, its
     // token names the one that has its data: a process that forgot all else would know what the move costs.
-    if (const Slot found = table_.find(identity.key, answer.now).data_home; found != kNoSlot) home = found;
+    if (const Slot found = table_.find(identity.key, answer.now).booked_at; found != kNoSlot) home = found;
     if (home >= answer.fleet.backends.size()) return std::nullopt;
   }
   return identifier_.cookie()->seal(

@@ -29,6 +29,7 @@ class Accountant {
  private:
   struct Answer;  // the arguments of account(), and whether its room is still reserved
 
+  void settle(const Answer& answer, bool set_new_id);
   void open(Answer& answer, uint64_t key);
   void learn_ids(Answer& answer, const RequestView& request, const ResponseView& response);
   std::optional<std::string> begin_token(Answer& answer);
@@ -36,6 +37,7 @@ class Accountant {
   std::optional<std::string> token(Answer& answer);
 
   const conf::AffinityKind tracked_;
+  const conf::Storage storage_;
   const conf::SessionIdAffinity session_id_;
   const Identifier& identifier_;
   Memory& memory_;

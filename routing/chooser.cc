@@ -9,13 +9,17 @@ namespace {
 using Kind = conf::AffinityKind;
 using Room = SessionTable::Room;
 using Begun = SessionTable::Begun;
-using Cost = SessionTable::Cost;
 
 // A pick whose last room a concurrent request took is repeated. Each time somebody else got on, so only a
 // storm reaches this.
 constexpr int kMostPicks = 64;
 
-Slot data_home(SessionTable::Found found) { return found.leaving != kNoSlot ? found.leaving : found.home; }
+// The choice of the home that the session has in the table.
+Choice at_home(Choice choice, const SessionTable::Found& session) {
+  choice.reserved = false;
+  choice.data_home = session.data_home;
+  return choice;
+}
 
 }  // namespace
 
@@ -81,14 +85,15 @@ Choice Chooser::choose_unknown_cookie(const Request& request) {
   const Slot named = request.identity.token_home;
   const Slot home = named == kNoSlot ? kGoneSlot : named;
   const SessionTable::Held held = table_.restore(request.identity.key, home, request.now, Room::none);
-  return stay_or_move(request, {.home = held.home, .first_home = held.home}, Reason::token);
+  return stay_or_move(request, held, Reason::token);
 }
 
 // Had the client been here since its token was sent, the table would know: the quarter of idle_timeout that a
 // token lasts longer is for those of a process before this one.
 bool Chooser::has_idled_out(const Request& request) const {
   const uint32_t renewed = request.identity.token_renewed;
-  return elapsed(renewed, request.now) > idle_timeout_ && renewed >= memory_.began.load(std::memory_order_relaxed);
+  return elapsed(renewed, request.now) > idle_timeout_ &&
+         renewed >= memory_.began.load(std::memory_order_relaxed);
 }
 
 // A guess, and it opens nothing: only the application knows whether the id is one of its own. The room is for
@@ -115,11 +120,9 @@ Choice Chooser::take_place(const Request& request, Slot home) {
 // After a session was begun at a choice with room reserved: there, or where a concurrent request had begun
 // it.
 Choice Chooser::settle(const Request& request, Choice choice, SessionTable::Held held) {
-  choice.reserved = false;
-  choice.unanswered = true;
-  if (held.added) return choice;
+  if (held.added) return at_home(choice, held);
   table_.homes().release(choice.slot);
-  return stay_or_move(request, {.home = held.home, .first_home = held.home, .unanswered = true}, Reason::bound);
+  return stay_or_move(request, held, Reason::bound);
 }
 
 // For a session that the table holds.
@@ -136,74 +139,55 @@ Choice Chooser::fail_back(const Request& request, SessionTable::Found& found) {
   const bool is_there = found.first_home < fleet.backends.size();  // it may have left for good
   if (!is_there || !request.candidates.usable(found.first_home)) return {};
   if (!table_.homes().reserve(found.first_home, fleet.backends[found.first_home].max_sessions)) return {};
-  const SessionTable::Held held = table_.move(request.identity.key, found.home, found.first_home, request.now,
-                                              cost(fleet, found, found.first_home));
-  if (held.added) return {.slot = found.first_home, .reason = Reason::failed_back, .unanswered = true};
+  const SessionTable::Held held =
+      table_.move(request.identity.key, found.home, found.first_home, request.now);
+  if (held.added) return at_home({.slot = held.home, .reason = Reason::failed_back}, held);
   table_.homes().release(found.first_home);
   // It had not arrived elsewhere yet and is back at once, or a concurrent request was faster.
-  found = table_.find_and_touch(request.identity.key, request.now, SessionTable::Visit::retry);
+  found = held;
   return {};
 }
 
 Choice Chooser::stay_or_move(const Request& request, SessionTable::Found found, Reason reason) {
   for (size_t moves = 0; moves <= Tried::kMost; ++moves) {
     const Slot home = found.home;
-    if (request.can_be_served_by(home))
-      return {.slot = home, .reason = reason, .unanswered = found.unanswered};
+    if (request.can_be_served_by(home)) return at_home({.slot = home, .reason = reason}, found);
     if (request.may_wait_for(home)) return {.reason = Reason::away, .home = home};
     // There is no waiting for what has left the pool.
-    if (failover_ == conf::Failover::refuse && home != kGoneSlot) return {.reason = Reason::refused, .home = home};
-    Choice next = refuge(request, found);
+    if (failover_ == conf::Failover::refuse && home != kGoneSlot)
+      return {.reason = Reason::refused, .home = home};
+    const Choice next = refuge(request, found);
     if (!next) return next;
-    const SessionTable::Held held = table_.move(request.identity.key, home, next.slot, request.now,
-                                                cost(request.candidates.fleet, found, next.slot));
+    const SessionTable::Held held = table_.move(request.identity.key, home, next.slot, request.now);
     if (held.home == kNoSlot) return next;  // it ended just now
-    if (held.added) {
-      next.reserved = false;
-      next.unanswered = true;
-      return next;
-    }
+    if (held.added) return at_home(next, held);
     table_.homes().release(next.slot);
     // A concurrent request was faster: follow it. Or the session is back where its data is.
-    found = table_.find_and_touch(request.identity.key, request.now, SessionTable::Visit::retry);
+    found = held;
     reason = Reason::failed_over;
   }
   return {};
 }
 
-// Where a session goes whose home is gone: back to its data, if it had only just left; to its backup, where there
-// is one. Else addresses and ids go where
-// every balancer sends them; a token tells the others where its session went.
+// Where a session goes whose home is gone: back to its data, if nobody else has answered it yet; to the
+// backup of that, where there is one. Else addresses and ids go where every balancer sends them; a token
+// tells the others where its session went.
 Choice Chooser::refuge(const Request& request, SessionTable::Found found) {
-  const Slot home = data_home(found);
+  const Slot data_home = found.data_home != kNoSlot ? found.data_home : found.home;  // where it may be soon
   const Candidates& candidates = request.candidates;
   const auto& backends = candidates.fleet.backends;
-  if (found.leaving != kNoSlot && request.can_be_served_by(home)) {
-    table_.homes().reserve(home, 0);
-    return {.slot = home, .reason = Reason::failed_over, .reserved = true};
+  if (data_home != found.home && request.can_be_served_by(data_home)) {
+    table_.homes().reserve(data_home, 0);
+    return {.slot = data_home, .reason = Reason::failed_over, .reserved = true};
   }
-  if (storage_ == conf::Storage::backup && home < backends.size()) {
-    const Slot backup = backends[home].backup;
+  if (storage_ == conf::Storage::backup && data_home < backends.size()) {
+    const Slot backup = backends[data_home].backup;
     const bool serves = backup != kNoSlot && candidates.usable(backup);
     if (serves && table_.homes().reserve(backup, backends[backup].max_sessions))
       return {.slot = backup, .reason = Reason::failed_over, .reserved = true};
   }
   const bool by_place = request.identity.kind == Kind::cookie;
   return by_place ? place(request, Reason::failed_over) : place_by_hash(request, Reason::failed_over);
-}
-
-SessionTable::Cost Chooser::cost(const Fleet& fleet, SessionTable::Found found, Slot to) const {
-  const Slot from = data_home(found);
-  switch (storage_) {
-    case conf::Storage::local:
-      return Cost::lost;
-    case conf::Storage::backup:
-      return from < fleet.backends.size() && fleet.backends[from].backup == to ? Cost::carried : Cost::lost;
-    case conf::Storage::replicated:
-    case conf::Storage::shared:
-      return Cost::carried;
-  }
-  return Cost::lost;
 }
 
 Choice Chooser::place(const Request& request, Reason reason) {

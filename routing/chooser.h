@@ -40,7 +40,6 @@ class Chooser {
   Choice fail_back(const Request& request, SessionTable::Found& found);
   Choice stay_or_move(const Request& request, SessionTable::Found found, Reason reason);
   Choice refuge(const Request& request, SessionTable::Found found);
-  SessionTable::Cost cost(const Fleet& fleet, SessionTable::Found found, Slot to) const;
   Choice place(const Request& request, Reason reason);
   Choice place_by_hash(const Request& request, Reason reason);
   template <class Pick>
@@ -49,7 +48,7 @@ class Chooser {
   const conf::Failover failover_;
   const conf::Failback failback_;
   const conf::Storage storage_;
-  const uint32_t idle_timeout_;     // seconds
+  const uint32_t idle_timeout_;  // seconds
   Memory& memory_;
   SessionTable& table_;
   Placement placement_;

@@ -19,9 +19,9 @@ enum class Reason : uint8_t {
   placed,       // no key: the pool's placement
   failed_over,  // its home could not serve it, so it moved
   failed_back,  // its first home is back, so it moved there again
-  stateless,    // its path needs no home
+  stateless,    // its path needs no home: any backend serves it
   // No backend:
-  away,         // its home is down, and the request may wait for it
+  away,        // its home is down, and the request may wait for it
   refused,     // its home cannot serve it and failover = "refuse"
   full,        // every usable backend is at max_sessions
   no_backend,  // nothing usable is left to try
@@ -32,7 +32,7 @@ const char* text(Reason);
 struct Identity {
   conf::AffinityKind kind{};  // of the key that was found; the pool's first kind when there is none
   bool has_key = false;
-  bool stateless = false;      // its path needs no home, and opens nothing
+  bool stateless = false;      // its path needs no home: it is of no session, though its answer may begin one
   bool tracked = false;        // the key is of the pool's first kind, the one whose sessions are in the table
   uint64_t key = 0;            // keyed hash; the table's key
   uint64_t client = 0;         // placement hash: the client's address, hashed; 0: it has none
@@ -45,9 +45,9 @@ struct Identity {
 struct Choice {
   Slot slot = kNoSlot;
   Reason reason = Reason::no_backend;
-  bool reserved = false;    // room for a session is held on `slot` until account() or release()
-  bool unanswered = false;  // the session has had no answer from `slot` yet
-  Slot home = kNoSlot;      // away: the backend to wait for, or to add to the tried ones
+  bool reserved = false;     // room for a session is held on `slot` until account() or release()
+  Slot data_home = kNoSlot;  // where the session's data was, as far as the table knew
+  Slot home = kNoSlot;       // away: the backend to wait for, or to add to the tried ones
   explicit operator bool() const { return slot != kNoSlot; }
 };
 

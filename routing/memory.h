@@ -13,8 +13,9 @@ struct Memory {
 
   SessionTable table;
   std::atomic<uint64_t> unverified_tokens{0};  // cookies of the pool's name that its keys did not seal
-  std::atomic<uint64_t> guesses_missed{0};     // an unknown id was routed by hash or token, and the answer set another
-  std::atomic<uint32_t> began{0};              // when the first request came, Unix seconds; 0: none has
+  std::atomic<uint64_t> guesses_missed{
+      0};                          // an unknown id was routed by hash or token, and the answer set another
+  std::atomic<uint32_t> began{0};  // when the first request came, Unix seconds; 0: none has
 };
 
 }  // namespace limpet::routing

@@ -49,8 +49,8 @@ std::shared_ptr<Memory> Router::new_memory(const conf::Pool& pool) {
 
 Router::Router(const conf::Pool& pool, const std::vector<std::string>& keys, const std::string& hash_secret,
                std::shared_ptr<Memory> memory, std::optional<uint64_t> seed)
-    : parts_(std::make_unique<Parts>(pool, keys, hash_secret, std::move(memory),
-                                     seed ? *seed : random_seed())) {
+    : parts_(
+          std::make_unique<Parts>(pool, keys, hash_secret, std::move(memory), seed ? *seed : random_seed())) {
   table().set_limits(pool.max_sessions, timeouts_of(pool));
   table().set_failback(pool.failback == conf::Failback::go_home);
 }
@@ -93,9 +93,12 @@ bool Router::pin(std::string_view session, Slot home, uint32_t now) {
   const auto key = parts_->identifier.key_of(session);
   if (!key) return false;
   table().homes().reserve(home, 0);
-  auto held = table().open(*key, home, now, SessionTable::Room::reserved, SessionTable::Begun::by_request);
-  while (!held.added && held.home != home && held.home != kNoSlot)
-    held = table().move(*key, held.home, home, now, SessionTable::Cost::moved);
+  SessionTable::Held held;
+  do {  // again where a concurrent request had it begin elsewhere
+    held = table().rehome(*key, home, now);
+    if (held.home == kNoSlot)
+      held = table().open(*key, home, now, SessionTable::Room::reserved, SessionTable::Begun::by_request);
+  } while (held.home != home);
   if (!held.added) table().homes().release(home);
   return true;
 }

@@ -20,7 +20,7 @@ struct Entry {
   struct Origin {
     uint32_t first_seen;  // seconds of Unix time
     Slot first_home;      // where it would fail back to
-    Slot leaving;         // its home until another one, where its requests go already, has answered; or kNoSlot
+    Slot leaving;         // has its data until `home`, where its requests go, has answered; or kNoSlot
   };
 
   uint64_t key = 0;
@@ -33,10 +33,11 @@ struct Entry {
   uint8_t pause = 0;       // session: the last one between two of its requests (pauses.h); 0: none yet
   Kind kind : 2 = Kind::none;
   bool returned : 1 = false;    // session: its client has come back at least once
-  bool unanswered : 1 = false;  // session: its home has answered none of its requests yet
-  bool loses : 1 = false;       // session: its data stays at the home that it is leaving
+  bool unanswered : 1 = false;  // session: its home has not answered it yet, or another one has since
   uint8_t steady : 3 = 0;       // session: how many pauses in succession were alike, at most 7
 
+  // session: where its data is; kNoSlot while nobody has answered its client yet.
+  Slot data_home() const { return unanswered ? origin.leaving : home; }
   // session: the home whose session it is in the books.
   Slot booked_at() const { return origin.leaving != kNoSlot ? origin.leaving : home; }
 };

@@ -38,7 +38,11 @@ SessionView view(const Entry& session) {
           .last_seen = session.last_seen,
           .returned = session.returned,
           .polls = session.steady >= kSteadyPolling,
-          .data_home = session.booked_at()};
+          .booked_at = session.booked_at()};
+}
+
+SessionTable::Found found(const Entry& session) {
+  return {session.home, session.data_home(), session.origin.first_home};
 }
 
 void note_pause(std::array<uint32_t, PauseCounts::kCodes>& counts, Entry& session, uint32_t pause) {
@@ -56,8 +60,8 @@ void note_pause(std::array<uint32_t, PauseCounts::kCodes>& counts, Entry& sessio
 struct alignas(64) SessionTable::Shard {
   mutable std::mutex mutex;
   SessionMap map;
-  uint64_t sessions = 0;  // entries that are no aliases
-  uint64_t returned = 0;  // of these
+  uint64_t sessions = 0;          // entries that are no aliases
+  uint64_t returned = 0;          // of these
   int64_t renewed_into_here = 0;  // sessions that renew() brought from other shards, less those it took away
   Books books;
   std::array<uint32_t, PauseCounts::kCodes> pauses{};
@@ -122,7 +126,8 @@ auto SessionTable::with_session(uint64_t key, uint32_t now, Use&& use) {
 }
 
 SessionView SessionTable::find(uint64_t key, uint32_t now) {
-  return with_session(key, now, [](Shard&, Entry* session) { return session ? view(*session) : SessionView{}; });
+  return with_session(key, now,
+                      [](Shard&, Entry* session) { return session ? view(*session) : SessionView{}; });
 }
 
 SessionTable::Found SessionTable::find_and_touch(uint64_t key, uint32_t now, Visit visit) {
@@ -137,7 +142,7 @@ SessionTable::Found SessionTable::find_and_touch(uint64_t key, uint32_t now, Vis
       }
     }
     session->last_seen = now;
-    return {session->home, session->origin.leaving, session->origin.first_home, session->unanswered};
+    return found(*session);
   });
 }
 
@@ -151,7 +156,8 @@ SessionTable::Held SessionTable::restore(uint64_t key, Slot home, uint32_t now, 
   return begin(key, home, now, room, Event::restored, Begun::by_answer);
 }
 
-SessionTable::Held SessionTable::begin(uint64_t key, Slot home, uint32_t now, Room room, Event how, Begun begun) {
+SessionTable::Held SessionTable::begin(uint64_t key, Slot home, uint32_t now, Room room, Event how,
+                                       Begun begun) {
   Shard& shard = shard_of(key);
   const std::lock_guard lock(shard.mutex);
   if (Entry* known = shard.map.find(key)) {
@@ -161,7 +167,7 @@ SessionTable::Held SessionTable::begin(uint64_t key, Slot home, uint32_t now, Ro
       expire(shard, known);
     } else {
       known->last_seen = now;
-      return {known->home, false};
+      return {found(*known), false};
     }
   }
   make_room(shard, key, now);
@@ -178,46 +184,69 @@ SessionTable::Held SessionTable::begin(uint64_t key, Slot home, uint32_t now, Ro
   if (session.returned) ++shard.returned;
   homes_.add(home, session.returned, room == Room::reserved);
   count(shard, session, how);
-  return {home, true};
+  return {found(session), true};
 }
 
 // --- Living on ---
 
-SessionTable::Held SessionTable::move(uint64_t key, Slot from, Slot to, uint32_t now, Cost cost) {
+SessionTable::Held SessionTable::move(uint64_t key, Slot from, Slot to, uint32_t now) {
   return with_session(key, now, [&](Shard& shard, Entry* session) -> Held {
     if (!session) return {};
-    if (session->home != from) return {session->home, false};
+    if (session->home != from) return {found(*session), false};
     Origin& origin = session->origin;
-    const bool settled = origin.leaving == kNoSlot;
-    if (!settled) homes_.release(from);  // it never arrived there
+    const bool back_to_data = to == origin.leaving;
     session->home = to;
-    if (to == origin.leaving) {
-      origin.leaving = kNoSlot;
-      session->unanswered = false;
-      return {to, false};
-    }
-    if (settled) origin.leaving = from;
-    if (cost == Cost::moved) {
-      origin.first_home = to;
-      settle(shard, *session, Event::moved);
-    } else if (settled && session->unanswered) {
-      settle(shard, *session, Event::reassigned);
+    if (origin.leaving != kNoSlot) {
+      homes_.release(from);  // it never arrived there
+      if (back_to_data) origin.leaving = kNoSlot;
+    } else if (session->unanswered) {
+      arrive(shard, *session, from, to, Event::reassigned);
     } else {
-      session->loses = cost == Cost::lost;
+      origin.leaving = from;
     }
-    session->unanswered = true;
-    return {to, true};
+    session->unanswered = !back_to_data;
+    return {found(*session), !back_to_data};
   });
 }
 
-void SessionTable::answered(uint64_t key, Slot home, uint32_t now, bool set_new_id) {
+SessionTable::Held SessionTable::rehome(uint64_t key, Slot to, uint32_t now) {
+  return with_session(key, now, [&](Shard& shard, Entry* session) -> Held {
+    if (!session) return {};
+    session->origin.first_home = to;
+    const Slot left = session->booked_at();
+    const Slot home = std::exchange(session->home, to);
+    session->origin.leaving = kNoSlot;
+    if (left != home && home != to) homes_.release(home);  // it never arrived there
+    if (left == to) {
+      if (home != to) session->unanswered = false;
+      return {found(*session), false};
+    }
+    session->unanswered = true;
+    arrive(shard, *session, left, to, Event::moved);
+    return {found(*session), home != to};
+  });
+}
+
+void SessionTable::answered(uint64_t key, Slot slot, Slot from, uint32_t now, bool set_new_id,
+                            const Cost& cost) {
   with_session(key, now, [&](Shard& shard, Entry* session) {
-    if (!session || session->home != home || !session->unanswered) return;
-    session->unanswered = false;
-    const Slot left = session->origin.leaving;
-    if (left == kNoSlot) return;
-    if (!session->loses) return settle(shard, *session, Event::carried);
-    settle(shard, *session, Event::lost);
+    if (!session) return;
+    const Slot data_home = session->data_home();
+    const bool is_home = slot == session->home;
+    if (slot == data_home || (data_home != from && !is_home)) return;
+    const Slot left = session->booked_at();
+    session->unanswered = !is_home;
+    session->origin.leaving = is_home ? kNoSlot : slot;
+    if (is_home) {
+      if (left == slot) return;  // the first answer of all
+    } else {
+      homes_.reserve(slot, 0);
+      if (left == session->home) homes_.reserve(left, 0);  // it is on its way there now
+    }
+    if (data_home == kNoSlot) return arrive(shard, *session, left, slot, Event::reassigned);
+    const Event what = cost.of(left, slot);
+    arrive(shard, *session, left, slot, what);
+    if (what != Event::lost) return;
     session->origin.first_seen = now;
     count(shard, *session, Event::opened);
     if (!set_new_id) return;
@@ -226,20 +255,20 @@ void SessionTable::answered(uint64_t key, Slot home, uint32_t now, bool set_new_
   });
 }
 
-// Takes the session from the books of the home that it is leaving into those of its home.
-void SessionTable::settle(Shard& shard, Entry& session, Event how) {
-  const Slot left = std::exchange(session.origin.leaving, kNoSlot);
+// Takes the session from the books of the home that it left into those of another, where its place is
+// reserved.
+void SessionTable::arrive(Shard& shard, Entry& session, Slot left, Slot at, Event how) {
   shard.books.count(how, session.returned);
   homes_.count(left, how, session.returned);
   if (fails_back_.load(kRelaxed)) {
-    const bool is_back = session.home == session.origin.first_home;
+    const bool is_back = at == session.origin.first_home;
     const bool for_cause = how == Event::lost || how == Event::carried;
     if (is_back && for_cause && homes_.in_service(left)) homes_.count_failed_back(left);
   } else {
-    session.origin.first_home = session.home;
+    session.origin.first_home = at;
   }
   homes_.remove(left, session.returned);
-  homes_.arrive(session.home, session.returned, how != Event::lost);
+  homes_.arrive(at, session.returned, how != Event::lost);
 }
 
 bool SessionTable::renew(uint64_t from, uint64_t to, Slot home, uint32_t now) {
@@ -253,7 +282,8 @@ bool SessionTable::renew(uint64_t from, uint64_t to, Slot home, uint32_t now) {
   Entry* known = new_shard.map.find(to);
   if (known && known->kind == Entry::Kind::session && !is_idle(*known, now)) return false;
   Entry* old = old_shard.map.find(from);
-  if (!old || old->kind != Entry::Kind::session || old->home != home || old->origin.leaving != kNoSlot || is_idle(*old, now))
+  if (!old || old->kind != Entry::Kind::session || old->home != home || old->origin.leaving != kNoSlot ||
+      is_idle(*old, now))
     return false;
 
   Entry session = *old;

@@ -9,8 +9,9 @@
 //     the books of ledger.h balance
 //     the sum of live(home) over all homes = live
 //     load(home) = live(home) + reservations held + sessions that are moving there
-// A session that moves is in its old home's books until the new one has answered: only then is it carried, or
-// lost and another one opened. Where the new home fails as well, nothing has happened yet.
+// A session that moves is in its old home's books until another one has answered: only then is it carried, or
+// lost and another one opened. Where the new home fails as well, nothing has happened yet. It is not always
+// the home that answers first: one that it was sent to before, and that took its time, may have the data now.
 // A session is in one shard under one key. An alias is the former key of a renewed session: it leads there
 // for renewal_grace, counts as an entry against max_sessions, never as a session.
 //
@@ -23,6 +24,7 @@
 #include <mutex>
 #include <vector>
 
+#include "routing/cost.h"
 #include "routing/homes.h"
 #include "routing/ledger.h"
 #include "routing/pauses.h"
@@ -47,8 +49,8 @@ struct SessionView {
   uint32_t first_seen = 0;  // seconds of Unix time
   uint32_t last_seen = 0;
   bool returned = false;
-  bool polls = false;  // its requests come at regular times
-  Slot data_home = kNoSlot;  // has its data: `home`, or the one that it is leaving until `home` has answered
+  bool polls = false;        // its requests come at regular times
+  Slot booked_at = kNoSlot;  // whose session it is: `home`, or the one that it is leaving
 };
 
 class SessionTable {
@@ -71,17 +73,17 @@ class SessionTable {
   // Whether sessions remember their first home when they are moved.
   void set_failback(bool fails_back) { fails_back_.store(fails_back, std::memory_order_relaxed); }
 
-  // The session that the key, or the alias, leads to; its home is kNoSlot when there is none, or it idled out.
+  // The session that the key, or the alias, leads to; its home is kNoSlot when there is none, or it idled
+  // out.
   SessionView find(uint64_t key, uint32_t now);
 
   // The same for a request: keeps the session alive. Only a request's first look shows that its client came
   // back.
   enum class Visit : uint8_t { first, retry };
   struct Found {
-    Slot home = kNoSlot;
-    Slot leaving = kNoSlot;     // the home that has its data, while `home` has not answered yet
+    Slot home = kNoSlot;        // where its requests go
+    Slot data_home = kNoSlot;   // where its data is: another one until `home` has answered, or none yet
     Slot first_home = kNoSlot;  // where it was before it failed over, or `home`
-    bool unanswered = false;    // its home has answered none of its requests yet
   };
   Found find_and_touch(uint64_t key, uint32_t now, Visit visit = Visit::first);
 
@@ -89,9 +91,9 @@ class SessionTable {
   enum class Room : uint8_t { none, reserved };
   // Whether its home has answered already when a session begins.
   enum class Begun : uint8_t { by_request, by_answer };
-  // `added`: this call put the session at `home` and used the reservation; otherwise the caller still has it.
-  struct Held {
-    Slot home = kNoSlot;  // where the session is now
+  // The session as it is now; its home is kNoSlot when there is none. `added`: this call put it at `home` and
+  // used the reservation; otherwise the caller still has it.
+  struct Held : Found {
     bool added = false;
   };
   // Begins a session at `home`. One that is known is touched and stays where it is, so that concurrent
@@ -100,17 +102,19 @@ class SessionTable {
   Held open(uint64_t key, Slot home, uint32_t now, Room room, Begun begun);
   Held restore(uint64_t key, Slot home, uint32_t now, Room room);  // the same for one that existed before
 
-  // What becomes of a session's data when its home changes.
-  enum class Cost : uint8_t { lost, carried, moved };
   // Sends the session's requests from one home to another, at which the caller holds a reservation, unless a
-  // concurrent request did so first. Held.home is where they go now, kNoSlot when there is no such session.
-  // What an operator moves is moved at once; else the first answer of the new home settles it, at the cost of the
-  // last move, which is counted from the home that the session is leaving.
-  Held move(uint64_t key, Slot from, Slot to, uint32_t now, Cost cost);
+  // concurrent request did so first. What it costs is settled by the first answer; a session that nobody has
+  // answered yet is reassigned at once.
+  Held move(uint64_t key, Slot from, Slot to, uint32_t now);
+  // The same by an operator's order, from wherever it is: it is moved at once, and begins anew there. Not so
+  // where its data is there already.
+  Held rehome(uint64_t key, Slot to, uint32_t now);
 
-  // `home` has answered a request of the session, the first perhaps. A session that was lost has ended now, and
-  // its client has begun another one; that the answer set a new id confirms the loss.
-  void answered(uint64_t key, Slot home, uint32_t now, bool set_new_id);
+  // `slot` has answered a request of the session, whose data was at another home (or at none), `from`, when
+  // that request left. It counts when the data is there still, or when `slot` is the session's home; an
+  // answer that others have overtaken tells nothing. A session that was lost has ended now, and its client
+  // has begun another one at `slot`; that the answer set a new id confirms the loss.
+  void answered(uint64_t key, Slot slot, Slot from, uint32_t now, bool set_new_id, const Cost& cost);
 
   // The session goes on under `to`; `from` becomes its alias (unless the table is full: then `from` is
   // forgotten). False, and nothing happens, when `from` is no session at `home` or `to` is one already.
@@ -142,7 +146,7 @@ class SessionTable {
   Held begin(uint64_t key, Slot home, uint32_t now, Room room, Event how, Begun begun);
   void count(Shard& shard, const Entry& session, Event event);
   void finish(Shard& shard, Entry* session, Event how);
-  void settle(Shard& shard, Entry& session, Event how);
+  void arrive(Shard& shard, Entry& session, Slot left, Slot at, Event how);
   void expire(Shard& shard, Entry* session);
   void forget_alias(Shard& shard, Entry* alias);
   bool claim_entry();

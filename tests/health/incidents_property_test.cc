@@ -28,16 +28,20 @@ void request(Scene& it, Inputs& inputs) {
   }
   const bool fails = !in_service(it.states[found.home]) || inputs.one_in(50);
   if (fails && other != found.home && in_service(it.states[other])) {
-    it.depart(key, found.home, other, inputs.one_in(3) ? Scene::Cost::carried : Scene::Cost::lost);
+    it.depart(key, found.home, other);
   }
   if (inputs.one_in(20)) it.log_out(key);
-  if (inputs.one_in(20) && other != found.home) it.depart(key, found.home, other, Scene::Cost::moved);
+  if (inputs.one_in(20)) it.pin(key, other);
 }
 
 void answer(Scene& it, Inputs& inputs) {
   const uint64_t key = inputs.below(60);
-  const Slot home = it.table.find(key, it.now).home;
-  if (home != limpet::routing::kNoSlot) it.table.answered(key, home, it.now, inputs.one_in(2));
+  const auto session = it.table.find(key, it.now);
+  if (session.home == limpet::routing::kNoSlot) return;
+  const bool late = inputs.one_in(10);
+  const Slot slot = late ? static_cast<Slot>(inputs.below(Scene::kBackends)) : session.home;
+  const auto cost = inputs.one_in(3) ? Scene::Cost::carried : Scene::Cost::lost;
+  it.answer(key, slot, session.booked_at, cost, inputs.one_in(2));
 }
 
 void turn(Scene& it, Inputs& inputs) {

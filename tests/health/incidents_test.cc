@@ -73,12 +73,12 @@ TEST_CASE(
   Scene it;
   it.open(0, 10, 0);
   it.change(0, BackendState::down);
-  it.depart(0, 0, 1, Cost::lost);
+  it.depart(0, 0, 1);
   it.tick();
   it.change(0, BackendState::up);
   const uint32_t closed = it.now;
   it.tick();
-  it.table.answered(0, 1, it.now, false);
+  it.answer(0, 1, 0);
   it.tick(5);
   it.tick(5);
   it.tick(5);

@@ -15,7 +15,7 @@ class Scene {
  public:
   static constexpr Slot kBackends = 3;
   static constexpr uint32_t kStart = 1'700'000'000;
-  using Cost = routing::SessionTable::Cost;
+  enum class Cost : uint8_t { lost, carried, moved };
 
   Scene() { tick(); }
 
@@ -26,14 +26,23 @@ class Scene {
       if (returned) table.find_and_touch(key, now);
     }
   }
-  void depart(uint64_t key, Slot from, Slot to, Cost cost) {
+  void depart(uint64_t key, Slot from, Slot to) {
     table.homes().reserve(to, 0);
-    const auto held = table.move(key, from, to, now, cost);
-    if (!held.added) table.homes().release(to);
+    if (!table.move(key, from, to, now).added) table.homes().release(to);
+  }
+  void pin(uint64_t key, Slot to) {
+    table.homes().reserve(to, 0);
+    if (!table.rehome(key, to, now).added) table.homes().release(to);
+  }
+  // To a request that left when the session's data was at `from`.
+  void answer(uint64_t key, Slot slot, Slot from, Cost cost = Cost::lost, bool new_id = false) {
+    const auto storage = cost == Cost::lost ? conf::Storage::local : conf::Storage::shared;
+    table.answered(key, slot, from, now, new_id, {storage, routing::Fleet{}});
   }
   void move(uint64_t key, Slot from, Slot to, Cost cost = Cost::lost, bool new_id = false) {
-    depart(key, from, to, cost);
-    table.answered(key, to, now, new_id);
+    if (cost == Cost::moved) return pin(key, to);
+    depart(key, from, to);
+    answer(key, to, from, cost, new_id);
   }
   void requests(Slot slot, uint64_t answered, uint64_t failed, uint64_t retried) {
     extra[slot].requests_answered = answered;

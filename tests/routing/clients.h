@@ -50,22 +50,20 @@ struct Stage {
 
   // One exchange from request to answer; an answer comes where a backend was chosen.
   Result send(const Said& said) {
-    const Fields fields(said);
-    const uint32_t now = kNow + said.at;
-    const Identity identity = router.identify(fields.request, fleet, now);
-    const Choice choice = router.choose(identity, fleet, {}, now);
-    if (!choice) return {choice, {}};
-    return {choice, router.account(identity, choice, fleet, fields.request, fields.response, now).token};
+    const Identity identity = identify(said);
+    const Choice choice = router.choose(identity, fleet, {}, kNow + said.at);
+    return choice ? answer(said, identity, choice) : Result{choice, {}};
   }
 
+  // The same in two halves.
   Choice choose(const Said& said, const Tried& tried) {
-    const Fields fields(said);
-    return router.choose(router.identify(fields.request, fleet, kNow + said.at), fleet, tried,
-                         kNow + said.at);
+    return router.choose(identify(said), fleet, tried, kNow + said.at);
   }
+  Result answer(const Said& said, const Choice& choice) { return answer(said, identify(said), choice); }
 
   static std::string cookie(const Result& result) { return "limpet_shop=" + result.token.value(); }
   uint64_t count(Event event) { return router.table().census().books.all[event]; }
+  uint64_t count(Slot slot, Event event) { return homes().census(slot).books.all[event]; }
   uint64_t live() { return router.table().census().live; }
 
   // A backend's state changes, and with it whether it is in service as a home.
@@ -83,6 +81,13 @@ struct Stage {
       CHECK(is_balanced(homes().census(slot)));
     }
     CHECK(is_balanced(homes().census(kGoneSlot)));
+  }
+
+  Identity identify(const Said& said) { return router.identify(Fields(said).request, fleet, kNow + said.at); }
+  Result answer(const Said& said, const Identity& identity, const Choice& choice) {
+    const Fields fields(said);
+    const uint32_t now = kNow + said.at;
+    return {choice, router.account(identity, choice, fleet, fields.request, fields.response, now).token};
   }
 
   Homes& homes() { return router.table().homes(); }
@@ -116,6 +121,8 @@ struct Known {
     const Result first = stage.send({.sets = "JSESSIONID=a"});
     home = first.slot();
     said.cookie = by_cookie ? Stage::cookie(first) : "JSESSIONID=a";
+    const bool by_address = pool.affinity.front() == conf::AffinityKind::ip;
+    name = by_address ? said.client : said.cookie.substr(said.cookie.find('=') + 1);
   }
   Result send() { return stage.send(said); }
   Choice choose(const Tried& tried) { return stage.choose(said, tried); }
@@ -123,6 +130,7 @@ struct Known {
 
   Stage stage;
   Said said;
+  std::string name;  // what operators call it
   Slot home = kNoSlot;
 };
 

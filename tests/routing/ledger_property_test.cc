@@ -47,34 +47,27 @@ void run(World& world, uint64_t steps) {
 TEST_CASE("the books balance after every event, and what is lost and carried is what clients saw") {
   constexpr uint64_t kWorlds = 160, kSteps = 7000;
   Tally sum;
-  uint64_t answers = 0, logouts = 0, moves = 0, overtaken = 0;
+  World::Seen seen;
   for (uint64_t number = 0; number < kWorlds; ++number) {
     const uint64_t seed = 7000 + number;
     INFO("seed " << seed);
     World world(pool_for(number), {.forgets_former_ids = number % 2 == 0, .waits = number % 7 == 0}, seed);
     run(world, kSteps);
     sum += world.census().books.all;
-    answers += world.seen().answers;
-    logouts += world.seen().logouts;
-    moves += world.seen().moves;
-    overtaken += world.seen().overtaken;
+    seen.answers += world.seen().answers;
+    seen.logouts += world.seen().logouts;
+    seen.moves += world.seen().moves;
+    seen.late += world.seen().late;
+    seen.ignored += world.seen().ignored;
   }
-  MESSAGE((kWorlds * kSteps) << " events, " << answers << " answers; clients saw " << logouts
-                             << " logouts and " << moves << " moves; " << overtaken
-                             << " answers were overtaken");
+  MESSAGE((kWorlds * kSteps) << " events, " << seen.answers << " answers; clients saw " << seen.logouts
+                             << " logouts and " << seen.moves << " moves; of the answers " << seen.late
+                             << " were late, and " << seen.ignored << " overtaken");
   // Everything that can happen did, or the test shows less than it says.
   for (size_t event = 0; event < kEvents; ++event) {
     INFO(text(static_cast<Event>(event)));
     CHECK(sum.counts[event] > 500);
   }
-}
-
-TEST_CASE("the books balance also where clients send their first requests all at once") {
-  for (uint64_t number = 0; number < 80; ++number) {
-    const uint64_t seed = 8000 + number;
-    INFO("seed " << seed);
-    World world(pool_for(number), {.overlaps_first_requests = true, .waits = number % 7 == 0}, seed);
-    run(world, 3000);
-    CHECK(world.seen().answers > 100);
-  }
+  CHECK(seen.late > 500);
+  CHECK(seen.ignored > 500);
 }

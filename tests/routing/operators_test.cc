@@ -15,14 +15,12 @@ TEST_CASE("an operator finds a session by its address, its id or its token") {
   for (const Kind kind : {Kind::ip, Kind::cookie, Kind::session_id}) {
     CAPTURE(static_cast<int>(kind));
     Known known(pool_of(3, {kind}));
-    const std::string name =
-        kind == Kind::ip ? known.said.client : known.said.cookie.substr(known.said.cookie.find('=') + 1);
-    const auto found = known.stage.router.find(name, kNow);
+    const auto found = known.stage.router.find(known.name, kNow);
     REQUIRE(found);
     CHECK(found->home == known.home);
     CHECK(found->first_seen == kNow);
     CHECK_FALSE(found->returned);
-    CHECK(known.stage.router.find(name, kNow + 61)->home == kNoSlot);
+    CHECK(known.stage.router.find(known.name, kNow + 61)->home == kNoSlot);
   }
 }
 
@@ -54,19 +52,27 @@ TEST_CASE("a session that an operator pins goes there, is moved and not lost, ev
     conf::Pool pool = pool_of(3, {kind});
     pool.failback = conf::Failback::go_home;
     Known known(pool);
-    const std::string name =
-        kind == Kind::ip ? known.said.client : known.said.cookie.substr(known.said.cookie.find('=') + 1);
     const Slot to = known.other();
     known.stage.set(to, BackendState::draining);
-    CHECK(known.stage.router.pin(name, to, kNow));
+    CHECK(known.stage.router.pin(known.name, to, kNow));
     CHECK(known.send().slot() == to);
     CHECK(known.send().slot() == to);  // it is its first home now
     CHECK(known.stage.count(Event::moved) == 1);
     CHECK(known.stage.count(Event::lost) == 0);
-    CHECK(known.stage.router.pin(name, to, kNow));
+    CHECK(known.stage.router.pin(known.name, to, kNow));
     CHECK(known.stage.count(Event::moved) == 1);
     known.stage.check_books();
   }
+}
+
+TEST_CASE("a session that an operator pins by its former id is moved under its new one") {
+  Known known(pool_of(3, {Kind::session_id}));
+  known.stage.send({.cookie = "JSESSIONID=a", .sets = "JSESSIONID=b"});
+  CHECK(known.stage.router.pin("a", known.other(), kNow));
+  CHECK(known.stage.router.find("b", kNow)->home == known.other());
+  CHECK(known.stage.count(Event::moved) == 1);
+  CHECK(known.stage.live() == 1);
+  known.stage.check_books();
 }
 
 TEST_CASE("an address or id that is not known can be pinned before its first request") {

@@ -185,10 +185,7 @@ TEST_CASE("an answer that comes after its session moved on sends a token of the 
   const Choice slow = stage.choose(due, {});
   stage.set(first.slot(), BackendState::down);
   const Result moved = stage.send(due);
-  const Stage::Fields fields(due);
-  const Identity identity = stage.router.identify(fields.request, stage.fleet, kNow + 500);
-  const Outcome late =
-      stage.router.account(identity, slow, stage.fleet, fields.request, fields.response, kNow + 500);
+  const Result late = stage.answer(due, slow);
   REQUIRE(late.token);
   Stage restarted(pool_of(3, {Kind::cookie}));
   CHECK(restarted.send({.cookie = "limpet_shop=" + *late.token, .at = 500}).slot() == moved.slot());
@@ -202,10 +199,7 @@ TEST_CASE("a token that is due while its session is on its way names the backend
   const Choice slow = stage.choose(due, {});
   stage.set(first.slot(), BackendState::down);
   CHECK(stage.choose(due, {}).reason == Reason::failed_over);  // and is not answered
-  const Stage::Fields fields(due);
-  const Identity identity = stage.router.identify(fields.request, stage.fleet, kNow + 500);
-  const Outcome late =
-      stage.router.account(identity, slow, stage.fleet, fields.request, fields.response, kNow + 500);
+  const Result late = stage.answer(due, slow);
   REQUIRE(late.token);
   Stage restarted(pool_of(3, {Kind::cookie}));
   restarted.set(first.slot(), BackendState::down);
@@ -514,6 +508,7 @@ TEST_CASE("with cookies behind ids, a token finds the home of an id that a resta
     const Result next = restarted.send({.cookie = id + "; " + stage.cookie(login)});
     CHECK(next.slot() == login.slot());
     CHECK(next.reason() == Reason::token);
+    CHECK_FALSE(next.token);  // it has it
     CHECK(restarted.router.table().census().books.all.begun() == 0);
     restarted.check_books();
   }

@@ -4,10 +4,10 @@
 #include "routing/session_table.h"
 #include "tests/routing/balance.h"
 
+using namespace limpet;
 using namespace limpet::routing;
 using limpet::routing::test::is_balanced;
 using Room = SessionTable::Room;
-using Cost = SessionTable::Cost;
 using Begun = SessionTable::Begun;
 using Visit = SessionTable::Visit;
 
@@ -20,10 +20,19 @@ constexpr uint64_t kKey = 42;
 struct Desk {
   explicit Desk(Begun begun = Begun::by_answer) { table.open(kKey, 0, kNow, Room::none, begun); }
 
-  void move(Slot from, Slot to, Cost cost, uint32_t now = kNow) {
+  void move(Slot from, Slot to, uint32_t now = kNow) {
     REQUIRE(table.homes().reserve(to, 0));
-    if (!table.move(kKey, from, to, now, cost).added) table.homes().release(to);
+    if (!table.move(kKey, from, to, now).added) table.homes().release(to);
   }
+  void pin(Slot to) {
+    REQUIRE(table.homes().reserve(to, 0));
+    if (!table.rehome(kKey, to, kNow).added) table.homes().release(to);
+  }
+  // To a request that left when the data was at `from`; it is lost, unless the storage says otherwise.
+  void answer(Slot slot, Slot from, bool new_id = false, uint32_t now = kNow) {
+    table.answered(kKey, slot, from, now, new_id, {storage, fleet});
+  }
+  Slot data_home() { return table.find_and_touch(kKey, kNow, Visit::retry).data_home; }
   void check(uint64_t loads) {
     CHECK(is_balanced(table.census()));
     uint64_t load = 0;
@@ -38,21 +47,23 @@ struct Desk {
   uint64_t live(Slot home) { return table.homes().live(home); }
 
   SessionTable table{1000, {.idle = 600, .unreturned = 60}};
+  conf::Storage storage = conf::Storage::local;
+  Fleet fleet;
 };
 
 }  // namespace
 
 TEST_CASE("a session that moves is its old home's until the new one answers, and has a place at both") {
   Desk desk;
-  desk.move(0, 1, Cost::lost);
+  desk.move(0, 1);
   CHECK(desk.table.find(kKey, kNow).home == 1);
-  CHECK(desk.table.find(kKey, kNow).data_home == 0);
+  CHECK(desk.data_home() == 0);
   CHECK(desk.count(Event::lost) == 0);
   CHECK(desk.live(0) == 1);
   CHECK(desk.live(1) == 0);
   desk.check(2);
-  desk.table.answered(kKey, 1, kNow, false);
-  CHECK(desk.table.find(kKey, kNow).data_home == 1);
+  desk.answer(1, 0);
+  CHECK(desk.data_home() == 1);
   CHECK(desk.live(0) == 0);
   CHECK(desk.live(1) == 1);
   desk.check(1);
@@ -60,8 +71,8 @@ TEST_CASE("a session that moves is its old home's until the new one answers, and
 
 TEST_CASE("a lost session ends at its old home, and its client's new one is opened at the new one") {
   Desk desk;
-  desk.move(0, 1, Cost::lost, kNow + 10);
-  desk.table.answered(kKey, 1, kNow + 11, false);
+  desk.move(0, 1, kNow + 10);
+  desk.answer(1, 0, false, kNow + 11);
   CHECK(desk.at(0, Event::lost) == 1);
   CHECK(desk.at(1, Event::opened) == 1);
   CHECK(desk.table.homes().census(1).arrived == 0);
@@ -73,19 +84,21 @@ TEST_CASE("a lost session ends at its old home, and its client's new one is open
 
 TEST_CASE("a loss is confirmed at the home that lost, by a new id alone") {
   Desk desk;
-  desk.move(0, 1, Cost::lost);
-  desk.table.answered(kKey, 1, kNow, true);
+  desk.move(0, 1);
+  desk.answer(1, 0, true);
   CHECK(desk.count(Event::confirmed) == 1);
   CHECK(desk.at(0, Event::confirmed) == 1);
-  desk.move(1, 2, Cost::carried);
-  desk.table.answered(kKey, 2, kNow, true);
+  desk.storage = conf::Storage::shared;
+  desk.move(1, 2);
+  desk.answer(2, 1, true);
   CHECK(desk.count(Event::confirmed) == 1);
 }
 
 TEST_CASE("a carried session is the same one elsewhere") {
   Desk desk;
-  desk.move(0, 1, Cost::carried, kNow + 10);
-  desk.table.answered(kKey, 1, kNow + 10, false);
+  desk.storage = conf::Storage::shared;
+  desk.move(0, 1, kNow + 10);
+  desk.answer(1, 0, false, kNow + 10);
   CHECK(desk.at(0, Event::carried) == 1);
   CHECK(desk.table.homes().census(1).arrived == 1);
   CHECK(desk.count(Event::opened) == 1);
@@ -95,78 +108,249 @@ TEST_CASE("a carried session is the same one elsewhere") {
 
 TEST_CASE("a session that an operator moves is there at once, and has nothing to lose on the way") {
   Desk desk;
-  desk.move(0, 1, Cost::moved);
+  desk.pin(1);
   CHECK(desk.at(0, Event::moved) == 1);
   CHECK(desk.live(1) == 1);
+  CHECK(desk.data_home() == kNoSlot);
   desk.check(1);
-  desk.move(1, 2, Cost::lost);
+  desk.move(1, 2);
   CHECK(desk.at(1, Event::reassigned) == 1);
-  desk.table.answered(kKey, 2, kNow, true);
+  desk.answer(2, kNoSlot, true);
   CHECK(desk.count(Event::lost) == 0);
   desk.check(1);
 }
 
 TEST_CASE("a session that nobody has answered yet is reassigned, not lost") {
   Desk desk(Begun::by_request);
-  desk.move(0, 1, Cost::lost);
+  desk.move(0, 1);
   CHECK(desk.at(0, Event::reassigned) == 1);
   CHECK(desk.table.homes().census(1).arrived == 1);
   CHECK(desk.live(1) == 1);
   desk.check(1);
-  desk.table.answered(kKey, 1, kNow, false);
-  desk.move(1, 2, Cost::lost);
-  desk.table.answered(kKey, 2, kNow, false);
+  desk.answer(1, kNoSlot);
+  desk.move(1, 2);
+  desk.answer(2, 1);
   CHECK(desk.count(Event::lost) == 1);
 }
 
 TEST_CASE("a session that is sent on before it is answered is lost once, by the backend that had it") {
   Desk desk;
-  desk.move(0, 1, Cost::lost);
-  desk.move(1, 2, Cost::lost);
-  desk.move(2, 3, Cost::lost);
+  desk.move(0, 1);
+  desk.move(1, 2);
+  desk.move(2, 3);
   desk.check(2);
-  desk.table.answered(kKey, 3, kNow, false);
+  desk.answer(3, 0);
   CHECK(desk.count(Event::lost) == 1);
   CHECK(desk.at(0, Event::lost) == 1);
   CHECK(desk.live(3) == 1);
   desk.check(1);
 }
 
-TEST_CASE("what the last move costs is what is counted") {
+TEST_CASE("a move costs what it costs where it is answered, whatever lay on the way") {
   Desk desk;
-  desk.move(0, 1, Cost::lost);
-  desk.move(1, 2, Cost::carried);
-  desk.table.answered(kKey, 2, kNow, false);
+  desk.storage = conf::Storage::backup;
+  desk.fleet.backends.resize(3);
+  desk.fleet.backends[0].backup = 2;
+  desk.move(0, 1);
+  desk.move(1, 2);
+  desk.answer(2, 0);
   CHECK(desk.count(Event::lost) == 0);
   CHECK(desk.at(0, Event::carried) == 1);
+  desk.move(2, 0);
+  desk.answer(0, 2);
+  CHECK(desk.at(2, Event::lost) == 1);
 }
 
 TEST_CASE("a session that goes back to its data before anybody else answered has lost nothing") {
   Desk desk;
-  desk.move(0, 1, Cost::lost);
-  desk.move(1, 0, Cost::lost);
+  desk.move(0, 1);
+  desk.move(1, 0);
   CHECK(desk.table.find(kKey, kNow).home == 0);
+  CHECK(desk.data_home() == 0);
   desk.check(1);
-  desk.table.answered(kKey, 1, kNow, false);  // too late
-  desk.table.answered(kKey, 0, kNow, false);
+  desk.answer(0, kNoSlot);
   CHECK(desk.count(Event::lost) == 0);
   CHECK(desk.count(Event::opened) == 1);
 }
 
 TEST_CASE("only the first answer of the new home settles a move") {
   Desk desk;
-  desk.move(0, 1, Cost::lost);
-  desk.table.answered(kKey, 0, kNow, false);  // a late one of the old home
+  desk.move(0, 1);
+  desk.answer(0, 0);  // a late one of the old home
   CHECK(desk.count(Event::lost) == 0);
-  for (int i = 0; i < 3; ++i) desk.table.answered(kKey, 1, kNow, false);
+  for (int i = 0; i < 3; ++i) desk.answer(1, 0);
   CHECK(desk.count(Event::lost) == 1);
 }
+
+// --- Late answers ---
+
+TEST_CASE(
+    "a backend that a session was sent on from, and that answers late, has it in the books until its home "
+    "does") {
+  Desk desk;
+  desk.move(0, 1);
+  desk.move(1, 2);
+  desk.answer(1, 0, true);
+  CHECK(desk.at(0, Event::lost) == 1);
+  CHECK(desk.at(0, Event::confirmed) == 1);
+  CHECK(desk.at(1, Event::opened) == 1);
+  CHECK(desk.live(1) == 1);
+  CHECK(desk.data_home() == 1);
+  CHECK(desk.table.find(kKey, kNow).home == 2);
+  desk.check(2);  // there, and on its way to its home
+  desk.answer(2, 0);
+  CHECK(desk.at(1, Event::lost) == 1);
+  CHECK(desk.at(2, Event::opened) == 1);
+  CHECK(desk.count(Event::lost) == 2);
+  CHECK(desk.live(2) == 1);
+  desk.check(1);
+}
+
+TEST_CASE(
+    "a late answer tells nothing once the session's home has answered, or another late one came first") {
+  Desk desk;
+  desk.move(0, 1);
+  desk.move(1, 2);
+  desk.move(2, 3);
+  desk.answer(1, 0);
+  desk.answer(2, 0);  // its client has been at 1 since
+  CHECK(desk.data_home() == 1);
+  CHECK(desk.count(Event::lost) == 1);
+  desk.answer(3, 0);
+  desk.answer(2, 0);
+  CHECK(desk.data_home() == 3);
+  CHECK(desk.count(Event::lost) == 2);
+  desk.check(1);
+}
+
+TEST_CASE("a session that a late answer carried is the same one all the way") {
+  Desk desk;
+  desk.storage = conf::Storage::shared;
+  desk.move(0, 1);
+  desk.move(1, 2);
+  desk.answer(1, 0);
+  desk.answer(2, 1);
+  CHECK(desk.at(0, Event::carried) == 1);
+  CHECK(desk.at(1, Event::carried) == 1);
+  CHECK(desk.count(Event::opened) == 1);
+  CHECK(desk.table.find(kKey, kNow).first_seen == kNow);
+  desk.check(1);
+}
+
+TEST_CASE("a session whose data a late answer has goes back there as one that never left") {
+  Desk desk;
+  desk.move(0, 1);
+  desk.move(1, 2);
+  desk.answer(1, 0);
+  desk.move(2, 1);
+  CHECK(desk.data_home() == 1);
+  CHECK(desk.count(Event::lost) == 1);
+  desk.check(1);
+}
+
+TEST_CASE(
+    "a session that is reassigned, and that the first home answers after all, is that one's until its home "
+    "answers") {
+  Desk desk(Begun::by_request);
+  desk.move(0, 1);
+  desk.answer(0, kNoSlot);
+  CHECK(desk.at(1, Event::reassigned) == 1);
+  CHECK(desk.data_home() == 0);
+  CHECK(desk.table.find(kKey, kNow).home == 1);
+  CHECK(desk.live(0) == 1);
+  desk.check(2);
+  desk.answer(1, kNoSlot);
+  CHECK(desk.at(0, Event::lost) == 1);
+  CHECK(desk.at(1, Event::opened) == 1);
+  CHECK(desk.live(1) == 1);
+  desk.check(1);
+}
+
+TEST_CASE("a session that is reassigned has nothing to lose by an answer that comes after its home's") {
+  Desk desk(Begun::by_request);
+  desk.move(0, 1);
+  desk.answer(1, kNoSlot);
+  desk.answer(0, kNoSlot);
+  CHECK(desk.data_home() == 1);
+  CHECK(desk.count(Event::reassigned) == 1);
+  CHECK(desk.count(Event::lost) == 0);
+  desk.check(1);
+}
+
+TEST_CASE(
+    "a late answer counts also where the session is back at its data, to which it is on its way again then") {
+  Desk desk;
+  desk.move(0, 1);
+  desk.move(1, 0);
+  desk.answer(1, 0);
+  CHECK(desk.at(0, Event::lost) == 1);
+  CHECK(desk.data_home() == 1);
+  CHECK(desk.table.find(kKey, kNow).home == 0);
+  desk.check(2);
+  desk.answer(0, 1);
+  CHECK(desk.at(1, Event::lost) == 1);
+  CHECK(desk.data_home() == 0);
+  desk.check(1);
+}
+
+// --- Orders ---
+
+TEST_CASE(
+    "a session that an operator pins to where it heads already is moved, and has nothing to lose there") {
+  Desk desk;
+  desk.move(0, 1);
+  desk.pin(1);
+  CHECK(desk.at(0, Event::moved) == 1);
+  CHECK(desk.table.homes().census(1).arrived == 1);
+  CHECK(desk.live(1) == 1);
+  CHECK(desk.data_home() == kNoSlot);
+  desk.check(1);
+  desk.answer(1, 0);
+  CHECK(desk.count(Event::lost) == 0);
+  CHECK(desk.data_home() == 1);
+  desk.pin(1);
+  CHECK(desk.count(Event::moved) == 1);
+  desk.check(1);
+}
+
+TEST_CASE(
+    "a session that an operator pins on its way elsewhere is moved from its old home, and leaves no place "
+    "behind") {
+  Desk desk;
+  desk.move(0, 1);
+  desk.pin(2);
+  CHECK(desk.at(0, Event::moved) == 1);
+  CHECK(desk.live(2) == 1);
+  desk.check(1);
+}
+
+TEST_CASE("a session that an operator pins to where its data still is has not moved") {
+  Desk desk;
+  desk.move(0, 1);
+  desk.pin(0);
+  CHECK(desk.count(Event::moved) == 0);
+  CHECK(desk.data_home() == 0);
+  desk.check(1);
+}
+
+TEST_CASE("where sessions fail back, one that an operator pins to where it is belongs there") {
+  Desk desk;
+  desk.table.set_failback(true);
+  desk.move(0, 1);
+  desk.answer(1, 0);
+  CHECK(desk.table.find_and_touch(kKey, kNow).first_home == 0);
+  desk.pin(1);
+  CHECK(desk.table.find_and_touch(kKey, kNow).first_home == 1);
+  CHECK(desk.count(Event::moved) == 0);
+}
+
+// --- Endings and counts ---
 
 TEST_CASE(
     "a session that idles out while its home is out of service is abandoned, by the backend that had it") {
   Desk desk;
   desk.table.homes().set_in_service(0, false);
-  desk.move(0, 1, Cost::lost);
+  desk.move(0, 1);
   CHECK(desk.table.find(kKey, kNow + 61).home == kNoSlot);
   CHECK(desk.at(0, Event::abandoned) == 1);
   CHECK(desk.count(Event::expired) == 0);
@@ -186,7 +370,7 @@ TEST_CASE("a session that idles out after its home came back has expired") {
 
 TEST_CASE("a session that ends on its way leaves no place behind") {
   Desk desk;
-  desk.move(0, 1, Cost::lost);
+  desk.move(0, 1);
   CHECK(desk.table.end(kKey, SessionTable::End::logged_out, kNow));
   CHECK(desk.at(0, Event::logged_out) == 1);
   desk.check(0);
@@ -194,9 +378,9 @@ TEST_CASE("a session that ends on its way leaves no place behind") {
 
 TEST_CASE("a session on its way is not renewed: it would take its loss along") {
   Desk desk;
-  desk.move(0, 1, Cost::lost);
+  desk.move(0, 1);
   CHECK_FALSE(desk.table.renew(kKey, 43, 1, kNow));
-  desk.table.answered(kKey, 1, kNow, true);
+  desk.answer(1, 0, true);
   CHECK(desk.table.renew(kKey, 43, 1, kNow));
 }
 
@@ -208,8 +392,8 @@ TEST_CASE("a session has returned once its client came back, and from then on ev
   CHECK(desk.table.census().live_returned == 1);
   desk.table.homes().set_in_service(0, false);
   CHECK(desk.table.census().at_risk_returned == 1);
-  desk.move(0, 1, Cost::lost);
-  desk.table.answered(kKey, 1, kNow, true);
+  desk.move(0, 1);
+  desk.answer(1, 0, true);
   const Books books = desk.table.census().books;
   CHECK(books.returned[Event::lost] == 1);
   CHECK(books.returned[Event::confirmed] == 1);
@@ -254,7 +438,7 @@ TEST_CASE("the sessions at a home are those whose requests go there") {
   desk.table.open(43, 0, kNow, Room::none, Begun::by_answer);
   desk.table.open(44, 1, kNow + 1, Room::none, Begun::by_answer);
   CHECK(desk.table.sessions_at(0).size() == 2);
-  desk.move(0, 1, Cost::lost);
+  desk.move(0, 1);
   CHECK(desk.table.sessions_at(0).size() == 1);
   CHECK(desk.table.sessions_at(1).size() == 2);
   CHECK(desk.table.sessions_at(2).empty());

@@ -25,7 +25,7 @@ class SessionModel {
             .first_seen = session->first_seen,
             .last_seen = session->seen,
             .returned = session->returned,
-            .data_home = session->data_home()};
+            .booked_at = session->booked_at()};
   }
 
   SessionTable::Found find_and_touch(uint64_t key, uint32_t now, bool first) {
@@ -33,64 +33,67 @@ class SessionModel {
     if (!session) return {};
     session->seen = now;
     if (first) session->returned = true;
-    return {session->home, session->leaving, session->first_home, session->unanswered};
+    return found(*session);
   }
 
   SessionTable::Held begin(uint64_t key, Slot home, uint32_t now, Event how, bool by_request) {
-    const auto found = records_.find(key);
-    if (found != records_.end() && !found->second.alias) {
-      if (!is_idle(found->second, now)) {
-        found->second.seen = now;
-        return {found->second.home, false};
+    const auto known = records_.find(key);
+    if (known != records_.end() && !known->second.alias) {
+      if (!is_idle(known->second, now)) {
+        known->second.seen = now;
+        return {found(known->second), false};
       }
-      expire(found->second);
+      expire(known->second);
     }
     Record session;
     session.home = session.first_home = home;
     session.seen = session.first_seen = now;
     session.returned = how == Event::restored;
-    session.unanswered = by_request;
+    session.data_home = by_request ? kNoSlot : home;
     records_[key] = session;
     count(session, how);
-    return {home, true};
+    return {found(session), true};
   }
 
-  SessionTable::Held move(uint64_t key, Slot from, Slot to, uint32_t now, SessionTable::Cost cost) {
+  SessionTable::Held move(uint64_t key, Slot from, Slot to, uint32_t now) {
     Record* const session = resolve(key, now);
     if (!session) return {};
-    if (session->home != from) return {session->home, false};
-    if (session->leaving == to) {  // back to its data
-      session->home = to;
-      session->leaving = kNoSlot;
-      session->unanswered = false;
-      return {to, false};
+    if (session->home != from) return {found(*session), false};
+    if (session->data_home == kNoSlot) {
+      leave(*session, to, Event::reassigned);
+      ++homes_[to].arrived;
     }
-    const Slot data_home = session->data_home();
-    const bool has_nothing = session->leaving == kNoSlot && session->unanswered;
     session->home = to;
-    session->leaving = data_home;
-    session->unanswered = true;
-    session->loses = cost == SessionTable::Cost::lost;
-    if (cost == SessionTable::Cost::moved) {
-      session->first_home = to;
-      arrive(*session, Event::moved);
-    } else if (has_nothing) {
-      arrive(*session, Event::reassigned);
-    }
-    return {to, true};
+    return {found(*session), session->data_home != to};
   }
 
-  void answered(uint64_t key, Slot home, uint32_t now, bool set_new_id) {
+  SessionTable::Held rehome(uint64_t key, Slot to, uint32_t now) {
     Record* const session = resolve(key, now);
-    if (!session || session->home != home || !session->unanswered) return;
-    session->unanswered = false;
-    if (session->leaving == kNoSlot) return;
-    if (!session->loses) {
-      arrive(*session, Event::carried);
-      return;
+    if (!session) return {};
+    session->first_home = to;
+    const bool takes_place = session->booked_at() != to && session->home != to;
+    if (session->booked_at() != to) {
+      leave(*session, to, Event::moved);
+      ++homes_[to].arrived;
+      session->data_home = kNoSlot;
     }
-    if (set_new_id) count(*session, Event::confirmed);
-    arrive(*session, Event::lost);
+    session->home = to;
+    return {found(*session), takes_place};
+  }
+
+  void answered(uint64_t key, Slot slot, Slot from, uint32_t now, bool set_new_id, Event cost) {
+    Record* const session = resolve(key, now);
+    if (!session || session->data_home == slot) return;
+    if (session->data_home != from && session->home != slot) return;
+    const bool had_nothing = session->data_home == kNoSlot;
+    const bool is_lost = !had_nothing && cost == Event::lost;
+    if (session->booked_at() != slot) {
+      if (is_lost && set_new_id) count(*session, Event::confirmed);
+      leave(*session, slot, had_nothing ? Event::reassigned : cost);
+      if (!is_lost) ++homes_[slot].arrived;
+    }
+    session->data_home = slot;
+    if (!is_lost) return;
     session->first_seen = now;
     count(*session, Event::opened);
   }
@@ -100,7 +103,7 @@ class SessionModel {
     if (known != records_.end() && !known->second.alias && !is_idle(known->second, now)) return false;
     const auto old = records_.find(from);
     if (old == records_.end() || old->second.alias || is_idle(old->second, now)) return false;
-    if (old->second.home != home || old->second.leaving != kNoSlot) return false;
+    if (old->second.home != home || old->second.booked_at() != home) return false;
     if (known != records_.end() && !known->second.alias) expire(known->second);
     Record session = old->second;
     session.seen = now;
@@ -127,7 +130,7 @@ class SessionModel {
       out_.insert(home);
     } else if (out_.erase(home)) {
       for (const auto& [key, record] : records_) {
-        if (!record.alias && record.data_home() == home) count(record, Event::recovered);
+        if (!record.alias && record.booked_at() == home) count(record, Event::recovered);
       }
     }
   }
@@ -148,7 +151,7 @@ class SessionModel {
     HomeCensus census;
     if (const auto at = homes_.find(home); at != homes_.end()) census = at->second;
     for (const auto& [key, record] : records_) {
-      if (record.alias || record.data_home() != home) continue;
+      if (record.alias || record.booked_at() != home) continue;
       ++census.live;
       census.live_returned += record.returned;
     }
@@ -156,7 +159,7 @@ class SessionModel {
     return census;
   }
   uint64_t moving_to(Slot home) const {
-    return count_if([&](const Record& record) { return record.leaving != kNoSlot && record.home == home; });
+    return count_if([&](const Record& record) { return record.home == home && record.booked_at() != home; });
   }
   uint64_t going_to(Slot home) const {
     return count_if([&](const Record& record) { return record.home == home; });
@@ -168,11 +171,11 @@ class SessionModel {
     return count_if([](const Record& record) { return record.returned; });
   }
   uint64_t at_risk() const {
-    return count_if([&](const Record& record) { return out_.contains(record.data_home()); });
+    return count_if([&](const Record& record) { return out_.contains(record.booked_at()); });
   }
   uint64_t at_risk_returned() const {
     return count_if(
-        [&](const Record& record) { return record.returned && out_.contains(record.data_home()); });
+        [&](const Record& record) { return record.returned && out_.contains(record.booked_at()); });
   }
   uint64_t entries() const { return records_.size(); }
 
@@ -181,16 +184,17 @@ class SessionModel {
     bool alias = false;
     uint64_t target = 0;
     Slot home = kNoSlot;
-    Slot leaving = kNoSlot;
+    Slot data_home = kNoSlot;
     Slot first_home = kNoSlot;
     uint32_t seen = 0;
     uint32_t first_seen = 0;
     bool returned = false;
-    bool unanswered = false;
-    bool loses = false;
-    Slot data_home() const { return leaving != kNoSlot ? leaving : home; }
+    Slot booked_at() const { return data_home != kNoSlot ? data_home : home; }
   };
 
+  static SessionTable::Found found(const Record& session) {
+    return {session.home, session.data_home, session.first_home};
+  }
   static uint32_t age(const Record& record, uint32_t now) {
     return now < record.seen ? 0 : now - record.seen;
   }
@@ -208,22 +212,20 @@ class SessionModel {
 
   void count(const Record& session, Event event) {
     books_.count(event, session.returned);
-    homes_[session.data_home()].books.count(event, session.returned);
+    homes_[session.booked_at()].books.count(event, session.returned);
   }
 
   void expire(const Record& session) {
-    count(session, out_.contains(session.data_home()) ? Event::abandoned : Event::expired);
+    count(session, out_.contains(session.booked_at()) ? Event::abandoned : Event::expired);
   }
 
-  // The session that was leaving belongs to the books of its home now.
-  void arrive(Record& session, Event how) {
+  // From the books of one home to those of another, where it is first at home unless sessions fail back.
+  void leave(Record& session, Slot to, Event how) {
     count(session, how);
-    const Slot left = session.leaving;
-    session.leaving = kNoSlot;
-    if (how != Event::lost) ++homes_[session.home].arrived;
-    const bool is_back = session.home == session.first_home && (how == Event::lost || how == Event::carried);
-    if (fails_back_ && is_back && !out_.contains(left)) ++homes_[left].failed_back;
-    if (!fails_back_) session.first_home = session.home;
+    const bool is_back = to == session.first_home && (how == Event::lost || how == Event::carried);
+    if (fails_back_ && is_back && !out_.contains(session.booked_at()))
+      ++homes_[session.booked_at()].failed_back;
+    if (!fails_back_) session.first_home = to;
   }
 
   Record* resolve(uint64_t key, uint32_t now) {

@@ -14,7 +14,6 @@ using limpet::routing::test::Inputs;
 using limpet::routing::test::is_balanced;
 using limpet::routing::test::SessionModel;
 using Room = SessionTable::Room;
-using Cost = SessionTable::Cost;
 using Begun = SessionTable::Begun;
 using End = SessionTable::End;
 
@@ -30,12 +29,15 @@ struct Pair {
   Pair(uint64_t max_sessions, bool fails_back)
       : table(max_sessions, kTimeouts), model(kTimeouts, fails_back) {
     table.set_failback(fails_back);
+    fleet.backends.resize(kHomes.back() + 1);
+    for (size_t i = 0; i < kHomes.size(); ++i)
+      fleet.backends[kHomes[i]].backup = kHomes[(i + 1) % kHomes.size()];
   }
 
   void look(uint64_t key) {
     const SessionView is = table.find(key, now), should = model.find(key, now);
     REQUIRE(is.home == should.home);
-    REQUIRE(is.data_home == should.data_home);
+    REQUIRE(is.booked_at == should.booked_at);
     REQUIRE(is.first_seen == should.first_seen);
     REQUIRE(is.last_seen == should.last_seen);
     REQUIRE(is.returned == should.returned);
@@ -44,11 +46,7 @@ struct Pair {
   void visit(uint64_t key, bool first) {
     const auto is =
         table.find_and_touch(key, now, first ? SessionTable::Visit::first : SessionTable::Visit::retry);
-    const auto should = model.find_and_touch(key, now, first);
-    REQUIRE(is.home == should.home);
-    REQUIRE(is.leaving == should.leaving);
-    REQUIRE(is.first_home == should.first_home);
-    REQUIRE(is.unanswered == should.unanswered);
+    check(is, model.find_and_touch(key, now, first));
   }
 
   void begin(uint64_t key, Slot home, Event how, bool by_request) {
@@ -63,17 +61,26 @@ struct Pair {
     }
   }
 
-  void move(uint64_t key, Slot from, Slot to, Cost cost) {
+  void move(uint64_t key, Slot from, Slot to) {
     if (from == to) return;  // nobody moves a session to where it is
     REQUIRE(table.homes().reserve(to, 0));
-    const auto is = table.move(key, from, to, now, cost);
+    const auto is = table.move(key, from, to, now);
     if (!is.added) table.homes().release(to);
-    check(is, model.move(key, from, to, now, cost));
+    check(is, model.move(key, from, to, now));
   }
 
-  void answer(uint64_t key, Slot home, bool set_new_id) {
-    table.answered(key, home, now, set_new_id);
-    model.answered(key, home, now, set_new_id);
+  void rehome(uint64_t key, Slot to) {
+    REQUIRE(table.homes().reserve(to, 0));
+    const auto is = table.rehome(key, to, now);
+    if (!is.added) table.homes().release(to);
+    check(is, model.rehome(key, to, now));
+  }
+
+  void answer(uint64_t key, Slot slot, Slot from, bool set_new_id) {
+    const Slot left = model.find(key, now).booked_at;
+    const bool carried = left < fleet.backends.size() && fleet.backends[left].backup == slot;
+    table.answered(key, slot, from, now, set_new_id, {limpet::conf::Storage::backup, fleet});
+    model.answered(key, slot, from, now, set_new_id, carried ? Event::carried : Event::lost);
   }
 
   void renew(uint64_t from, uint64_t to, Slot home) {
@@ -100,9 +107,14 @@ struct Pair {
     return model.find(key, now).home;
   }
 
-  static void check(SessionTable::Held is, SessionTable::Held should) {
+  static void check(SessionTable::Found is, SessionTable::Found should) {
     REQUIRE(is.home == should.home);
+    REQUIRE(is.data_home == should.data_home);
+    REQUIRE(is.first_home == should.first_home);
+  }
+  static void check(SessionTable::Held is, SessionTable::Held should) {
     REQUIRE(is.added == should.added);
+    check(static_cast<SessionTable::Found>(is), static_cast<SessionTable::Found>(should));
   }
 
   void check_counts() {
@@ -131,6 +143,7 @@ struct Pair {
 
   SessionTable table;
   SessionModel model;
+  Fleet fleet;
   uint32_t now = 1'700'000'000;
 };
 
@@ -150,9 +163,13 @@ void do_anything(Pair& pair, Inputs& inputs) {
       return pair.begin(key, home, Event::restored, false);
     case 4:
     case 5:
-      return pair.move(key, supposed_home(), to, static_cast<Cost>(inputs.below(3)));
-    case 6:
-      return pair.answer(key, supposed_home(), inputs.one_in(2));
+      return inputs.one_in(3) ? pair.rehome(key, to) : pair.move(key, supposed_home(), to);
+    case 6: {
+      const Slot from = inputs.one_in(3)   ? to
+                        : inputs.one_in(3) ? kNoSlot
+                                           : pair.model.find(key, pair.now).booked_at;
+      return pair.answer(key, inputs.one_in(3) ? home : pair.home_of(key), from, inputs.one_in(2));
+    }
     case 7:
       return pair.renew(key, other, supposed_home());
     case 8:

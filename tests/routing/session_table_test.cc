@@ -14,10 +14,13 @@ using namespace limpet::routing;
 using limpet::routing::test::is_balanced;
 using Room = SessionTable::Room;
 using Begun = SessionTable::Begun;
-using Cost = SessionTable::Cost;
 using End = SessionTable::End;
 
 namespace {
+
+const Fleet kNoBackups;
+constexpr Cost kLost{limpet::conf::Storage::local, kNoBackups},
+    kCarried{limpet::conf::Storage::shared, kNoBackups};
 
 constexpr uint32_t kNow = 1'700'000'000;
 constexpr SessionTable::Timeouts kTimeouts{.idle = 600, .unreturned = 60, .renewal_grace = 30};
@@ -114,20 +117,20 @@ TEST_CASE("a session moves once, and whoever comes late is told where it is") {
   table.open(1, 0, kNow, Room::none, Begun::by_answer);
   REQUIRE(table.homes().reserve(1, 0));
   REQUIRE(table.homes().reserve(2, 0));
-  CHECK(table.move(1, 0, 1, kNow, Cost::carried).added);
-  const auto late = table.move(1, 0, 2, kNow, Cost::carried);
+  CHECK(table.move(1, 0, 1, kNow).added);
+  const auto late = table.move(1, 0, 2, kNow);
   CHECK(late.home == 1);
   CHECK_FALSE(late.added);
   table.homes().release(2);
   CHECK(table.find(1, kNow).home == 1);
-  table.answered(1, 1, kNow, false);
+  table.answered(1, 1, 0, kNow, false, kCarried);
   CHECK(table.census().books.all[Event::carried] == 1);
   check_books(table, 3);
 }
 
 TEST_CASE("there is no moving a session that is not there") {
   SessionTable table(1000, kTimeouts);
-  CHECK(table.move(1, 0, 1, kNow, Cost::lost).home == kNoSlot);
+  CHECK(table.move(1, 0, 1, kNow).home == kNoSlot);
 }
 
 TEST_CASE("a renewed session lives under its new key, and its old one leads there for renewal_grace") {
@@ -151,7 +154,7 @@ TEST_CASE("what happens to a renewed session under its old key happens to the se
   table.open(1, 0, kNow, Room::none, Begun::by_answer);
   table.renew(1, 2, 0, kNow);
   REQUIRE(table.homes().reserve(7, 0));
-  CHECK(table.move(1, 0, 7, kNow, Cost::moved).added);
+  CHECK(table.rehome(1, 7, kNow).added);
   CHECK(table.find(2, kNow).home == 7);
   CHECK(table.end(1, End::logged_out, kNow));
   CHECK(table.find(2, kNow).home == kNoSlot);
@@ -336,7 +339,9 @@ TEST_CASE(
             table.find_and_touch(key, now);
             break;
           case 8:
-            table.answered(key, table.find(key, now).home, now, inputs.one_in(2));
+            table.answered(key, inputs.one_in(3) ? home : table.find(key, now).home,
+                           table.find(key, now).booked_at, now, inputs.one_in(2),
+                           inputs.one_in(2) ? kLost : kCarried);
             break;
           case 9:
             if (inputs.one_in(10)) table.homes().set_in_service(home, inputs.one_in(2));
@@ -352,8 +357,11 @@ TEST_CASE(
           case 4: {
             if (!table.homes().reserve(to, 60)) break;
             const Slot from = inputs.one_in(2) ? table.find(key, now).home : home;
-            const auto cost = static_cast<Cost>(inputs.below(3));
-            if (from == to || !table.move(key, from, to, now, cost).added) table.homes().release(to);
+            const bool ordered = inputs.one_in(3);
+            const auto held = ordered      ? table.rehome(key, to, now)
+                              : from == to ? SessionTable::Held{}
+                                           : table.move(key, from, to, now);
+            if (!held.added) table.homes().release(to);
             break;
           }
           case 5:
@@ -382,7 +390,8 @@ TEST_CASE(
   CHECK(table.census().entries <= 300 + threads.size());
   const uint32_t now = clock;
   for (uint64_t i = 0; i < 500; ++i) {
-    table.answered(mixed(i), table.find(mixed(i), now).home, now, false);  // all that are moving arrive
+    table.answered(mixed(i), table.find(mixed(i), now).home, kNoSlot, now, false,
+                   kLost);  // all that move arrive
   }
   check_books(table, kHomes);
   const Tally tally = table.census().books.all;
@@ -406,14 +415,14 @@ TEST_CASE("threads that move one session at once agree on where it went") {
       threads.emplace_back([&, t] {
         const auto to = static_cast<Slot>(t + 1);
         table.homes().reserve(to, 0);
-        const auto held = table.move(key, 0, to, kNow, Cost::lost);
+        const auto held = table.move(key, 0, to, kNow);
         if (!held.added) table.homes().release(to);
         seen[t] = held.home;
       });
     }
     for (std::thread& thread : threads) thread.join();
     for (const Slot home : seen) REQUIRE(home == table.find(key, kNow).home);
-    table.answered(key, seen[0], kNow, false);
+    table.answered(key, seen[0], 0, kNow, false, kLost);
     REQUIRE(table.census().books.all[Event::lost] == 1);
     check_books(table, kThreads + 1);
   }

@@ -38,10 +38,6 @@ void World::send() {
   if (flights_.size() == kMostFlights) return;
   const size_t number = inputs_.below(clients_.size());
   const Client& client = clients_[number];
-  const bool has_session = client.session != kNone && sessions_[client.session].known;
-  const bool alone = std::none_of(flights_.begin(), flights_.end(),
-                                  [&](const Flight& flight) { return flight.client == number; });
-  if (!has_session && !alone && !rules_.overlaps_first_requests) return;
   Flight flight;
   flight.client = number;
   flight.said = {.cookie = client.token, .client = client.address};
@@ -77,9 +73,9 @@ void World::choose(Flight& flight) {
   }
   const uint64_t restored = table().census().books.all[Event::restored];
   flight.choice = router_->choose(flight.identity, fleet_, flight.tried, now_);
+  flight.from = kNoSlot;
   if (flight.session == kNone) return;
   Session& session = sessions_[flight.session];
-  if (flight.choice) session.sent[flight.choice.slot] = ++decisions_;
   const Slot home = table().find(flight.identity.key, now_).home;
   if (flight.choice && home != kNoSlot) REQUIRE(home == flight.choice.slot);
   if (before.home != kNoSlot && !before.returned && flight.tried.count == 0) ++seen_.returns;
@@ -93,8 +89,9 @@ void World::choose(Flight& flight) {
       session.version = ++last_version_;
       write(session.at, flight.session, session.version);
     }
-    if (is_restored && !rules_.overlaps_first_requests) REQUIRE(flight.identity.token_home == session.at);
+    if (is_restored) REQUIRE(flight.identity.token_home == session.at);
   }
+  flight.from = session.data_home();
 }
 
 // To the backend that is chosen, or to wait for one; or it is over.
@@ -127,29 +124,15 @@ void World::attempt_fails() {
   depart(std::move(flight));
 }
 
-// An answer that the ledger cannot place: the session's requests were sent to this backend after they went to
-// its home, but then on from there, or by somebody who took it for the home that it once was.
-bool World::overtaken(const Flight& flight) {
-  if (flight.session == kNone) return false;
-  Session& session = sessions_[flight.session];
-  const Slot server = flight.choice.slot;
-  if (server == session.at || session.sent[server] < session.sent[session.at]) return false;
-  return !flight.choice.unanswered || table().find(flight.identity.key, now_).home != server;
-}
-
 void World::answer() {
   if (flights_.empty()) return;
   const size_t at = inputs_.below(flights_.size());
   if (!flights_[at].choice) return depart(take(at));  // it waited
   if (!servers_[flights_[at].choice.slot].alive) return attempt_fails();
   Flight flight = take(at);
-  if (flight.session != kNone) {
+  if (flight.identity.tracked) {
     flight.session = is_live(flight.identity.key) ? session_of(flight.identity.key) : kNone;
     see_endings();
-  }
-  if (!rules_.overlaps_first_requests && overtaken(flight)) {
-    ++seen_.overtaken;
-    return router_->release(flight.choice);
   }
   const Slot server = flight.choice.slot;
   const Words words = words_of(server, flight);
@@ -157,13 +140,14 @@ void World::answer() {
   said.sets = words.sets;
   Stage::Fields fields(said);
   fields.request.target = flight.target;
+  const Slot home = flight.session == kNone ? kNoSlot : table().find(flight.identity.key, now_).home;
   const Tally before = table().census().books.all;
   const Outcome outcome =
       router_->account(flight.identity, flight.choice, fleet_, fields.request, fields.response, now_);
   const bool renewed = table().census().books.all[Event::renewed] != before[Event::renewed];
   ++seen_.answers;
   see_endings();
-  learn(flight, server, words);
+  learn(flight, server, words, home);
   learn_of_new_session(flight, server, words, renewed, outcome.token);
 }
 
@@ -225,8 +209,7 @@ void World::operate() {
     const SessionView before = router_->find(name, now_).value_or(SessionView{});
     const Slot to = any_slot();
     router_->pin(name, to, now_);
-    const bool is_back = session.known && session.at == to;  // where its data is still
-    if (before.home != to && !is_back) {
+    if (before.booked_at != to) {
       forget(client.session);
       session.at = kNoSlot;
     }

@@ -4,7 +4,9 @@
 //
 // What a client knows of a session is where it was answered last, and the version of its data there: a
 // server gives the data a new version with each answer, and tells which one it found. A client is logged out
-// by a change of backend when another backend than the last one answers, and has not got that version.
+// by a change of backend when another backend than the last one answers, and has not got that version. An
+// answer to a request that left before the client was answered elsewhere tells it nothing, unless it is from
+// where its requests go by now.
 //
 // A session that the ledger ended for another reason (it idled out, was evicted, deleted or unbound) and one
 // that an operator moved begin anew for their client too: nothing is held against the router for them.
@@ -26,9 +28,8 @@ namespace limpet::routing::test {
 
 // What the world may do, beside what the pool says.
 struct Rules {
-  bool overlaps_first_requests = false;  // before a session was answered for the first time
-  bool forgets_former_ids = false;       // the application, once it has changed an id
-  bool waits = false;                    // requests are patient
+  bool forgets_former_ids = false;  // the application, once it has changed an id
+  bool waits = false;               // requests are patient
 };
 
 class World {
@@ -64,7 +65,8 @@ class World {
     uint64_t guesses_missed = 0;
     uint64_t returns = 0;  // a client came back to its session for the first time
     uint64_t answers = 0;
-    uint64_t overtaken = 0;  // answers that never came; see overtaken()
+    uint64_t late = 0;     // answers that counted, from where the session's requests no longer went
+    uint64_t ignored = 0;  // answers that others had overtaken
   };
   const Seen& seen() const { return seen_; }
   Census census() { return table().census(); }
@@ -81,9 +83,9 @@ class World {
     std::string id;      // session-id: by which the application knows it now
     bool known = false;  // to its client: it was answered, and goes on
     bool live = true;    // in the table, as far as was seen
-    Slot at = kNoSlot;
+    Slot at = kNoSlot;   // where it was answered last
     uint64_t version = 0;
-    std::map<Slot, uint64_t> sent{};  // when one of its requests went to a backend last
+    Slot data_home() const { return known ? at : kNoSlot; }
   };
   struct Client {
     std::string address;
@@ -102,6 +104,7 @@ class World {
     Identity identity;
     Tried tried;
     Choice choice;
+    Slot from = kNoSlot;  // the session's data home when the choice was made
   };
   struct Words {  // what the application answers
     std::string sets;
@@ -125,9 +128,8 @@ class World {
   void choose(Flight& flight);
   void depart(Flight flight);
   void drop(size_t at);
-  bool overtaken(const Flight& flight);
   Words words_of(Slot server, const Flight& flight);
-  void learn(const Flight& flight, Slot server, const Words& words);
+  void learn(const Flight& flight, Slot server, const Words& words, Slot home);
   void learn_of_new_session(const Flight& flight, Slot server, const Words& words, bool renewed,
                             const std::optional<std::string>& token);
 
@@ -171,7 +173,7 @@ class World {
   std::map<uint64_t, uint64_t> aliases_;  // former keys of those that were renewed
   std::vector<Flight> flights_;
   uint32_t now_ = kNow;
-  uint64_t decisions_ = 0, last_version_ = 0, last_id_ = 0, endings_ = 0;
+  uint64_t last_version_ = 0, last_id_ = 0, endings_ = 0;
   Seen seen_;
 };
 

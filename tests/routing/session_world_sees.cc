@@ -11,7 +11,7 @@ using Kind = conf::AffinityKind;
 
 // ---- What clients see
 
-void World::learn(const Flight& flight, Slot server, const Words& words) {
+void World::learn(const Flight& flight, Slot server, const Words& words, Slot home) {
   const bool guessed = flight.identity.tracked && tracks(Kind::session_id) &&
                        (flight.choice.reason == Reason::hash || flight.choice.reason == Reason::token);
   const bool has_new_id = !words.new_id.empty() && words.new_id != flight.id;
@@ -19,10 +19,15 @@ void World::learn(const Flight& flight, Slot server, const Words& words) {
   if (flight.session == kNone || !sessions_[flight.session].live) return;
   Session& session = sessions_[flight.session];
   const uint64_t found = versions_found(server, flight.session);
-  const bool is_change = session.known && server != session.at;
-  if (is_change && session.sent[server] < session.sent[session.at])
-    return;  // the client has been elsewhere since
-  if (is_change) {
+  const Slot data_home = session.data_home();
+  const bool knows = server == data_home;
+  const bool counts = flight.from != server && (flight.from == data_home || server == home);
+  if (!knows && !counts) {
+    ++seen_.ignored;
+    return;
+  }
+  if (!knows && server != home) ++seen_.late;
+  if (session.known && !knows) {
     const bool logged_out = found != session.version;
     ++(logged_out ? seen_.logouts : seen_.moves);
     if (fleet_.backends[session.at].backup == server) ++seen_.to_backup;
@@ -67,7 +72,6 @@ void World::learn_of_new_session(const Flight& flight, Slot server, const Words&
   session.live = session.known = true;
   live_.push_back(client.session);
   session.at = server;
-  session.sent[server] = ++decisions_;
   session.version = ++last_version_;
   write(server, client.session, session.version);
 }
@@ -150,7 +154,6 @@ void World::check() {
       break;
   }
   REQUIRE(memory_->guesses_missed == seen_.guesses_missed);
-  if (rules_.overlaps_first_requests) return;
   const uint64_t changes = seen_.logouts + seen_.moves;
   switch (pool_.storage) {
     case conf::Storage::local:
@@ -177,14 +180,14 @@ void World::check_fully() {
   for (const size_t number : live_) {
     const Session& session = sessions_[number];
     const auto found = table().find_and_touch(session.key, now_, SessionTable::Visit::retry);
-    const Slot home = found.leaving != kNoSlot ? found.leaving : found.home;
-    ++live[home];
-    ++load[home];
+    const Slot booked_at = found.data_home != kNoSlot ? found.data_home : found.home;
+    ++live[booked_at];
+    ++load[booked_at];
     ++going[found.home];
-    if (found.leaving != kNoSlot) ++load[found.home];
-    at_risk += !homes().in_service(home);
+    if (booked_at != found.home) ++load[found.home];
+    at_risk += !homes().in_service(booked_at);
     CAPTURE(number);
-    if (session.known && !rules_.overlaps_first_requests) REQUIRE(home == session.at);
+    REQUIRE(found.data_home == session.data_home());
   }
   Books sum;
   for (size_t i = 0; i < fleet_.backends.size(); ++i) {

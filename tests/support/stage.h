@@ -138,7 +138,7 @@ class Stage : proxy::ClientConnections, proxy::Witness {
       const auto slot = static_cast<routing::Slot>(i);
       const auto going = router().table().sessions_at(slot);
       const auto moving = std::count_if(going.begin(), going.end(), [&](const routing::SessionView& session) {
-        return session.data_home != slot && session.data_home != routing::kNoSlot;
+        return session.booked_at != slot;
       });
       if (router().table().homes().load(slot) != router().table().homes().live(slot) + moving)
         return "a reservation was not given back";

@@ -1,0 +1,30 @@
+// What it costs a session when another backend than the one that has its data answers its client.
+#pragma once
+
+#include "conf/settings.h"
+#include "routing/fleet.h"
+#include "routing/ledger.h"
+
+namespace limpet::routing {
+
+struct Cost {
+  conf::Storage storage;
+  const Fleet& fleet;  // for the backups, where the storage is `backup`
+
+  // Event::lost, or Event::carried where `to` has the data that `from` had.
+  Event of(Slot from, Slot to) const {
+    switch (storage) {
+      case conf::Storage::local:
+        return Event::lost;
+      case conf::Storage::backup:
+        return from < fleet.backends.size() && fleet.backends[from].backup == to ? Event::carried
+                                                                                 : Event::lost;
+      case conf::Storage::replicated:
+      case conf::Storage::shared:
+        return Event::carried;
+    }
+    return Event::lost;
+  }
+};
+
+}  // namespace limpet::routing
