@@ -180,6 +180,7 @@ void Probe::hang_up() {
   if (tls_ && stream_) {
     tls_->close();
     flush_tls();
+    stream_->finish();
   }
   stream_.reset();
   tls_.reset();

@@ -7,16 +7,20 @@ Loop::Loop() : scratch_(new char[kReadSize]) {
   uv_.data = this;
   uv_timer_init(&uv_, &timer_);
   uv_check_init(&uv_, &after_events_);
-  after_events_.data = timer_.data = this;
+  uv_prepare_init(&uv_, &before_waiting_);
+  after_events_.data = before_waiting_.data = timer_.data = this;
   uv_check_start(&after_events_, [](uv_check_t* check) {
     Loop& self = *static_cast<Loop*>(check->data);
     self.graveyard_.clear();
   });
+  uv_prepare_start(&before_waiting_,
+                   [](uv_prepare_t* prepare) { static_cast<Loop*>(prepare->data)->outbox_.send(); });
 }
 
 Loop::~Loop() {
   uv_close(reinterpret_cast<uv_handle_t*>(&timer_), nullptr);
   uv_close(reinterpret_cast<uv_handle_t*>(&after_events_), nullptr);
+  uv_close(reinterpret_cast<uv_handle_t*>(&before_waiting_), nullptr);
   uv_run(&uv_, UV_RUN_DEFAULT);
   graveyard_.clear();
   uv_loop_close(&uv_);

@@ -1,5 +1,6 @@
-// One worker's event loop: libuv's loop, the scratch that every read goes into, the deadlines and the timer
-// that drives them, and what is to be freed once nobody stands inside it any more.
+// One worker's event loop: libuv's loop, the scratch that every read goes into, what is sent when a turn
+// ends, the deadlines and the timer that drives them, and what is to be freed once nobody stands inside it
+// any more.
 #pragma once
 
 #include <uv.h>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "src/net/deadlines.h"
+#include "src/net/outbox.h"
 
 namespace limpet::net {
 
@@ -47,6 +49,7 @@ class Loop final : Deadlines::Alarm {
   uv_loop_t* uv() { return &uv_; }
   Deadlines& deadlines() { return deadlines_; }
   Graveyard& graveyard() { return graveyard_; }
+  Outbox& outbox() { return outbox_; }
   char* scratch() { return scratch_.get(); }
 
  private:
@@ -56,8 +59,10 @@ class Loop final : Deadlines::Alarm {
   uv_loop_t uv_;
   uv_timer_t timer_;
   uv_check_t after_events_;
+  uv_prepare_t before_waiting_;
   Deadlines deadlines_{*this};
   Graveyard graveyard_;
+  Outbox outbox_;
   std::unique_ptr<char[]> scratch_;
 };
 

@@ -26,19 +26,22 @@ class StreamOwner {
 
 class Stream {
  public:
-  // Takes everything: what the peer does not accept at once is copied and queued, and on_drained() follows.
-  // False: the peer takes no more and nothing of this was sent. What it has sent is still read: on_bytes(),
-  // then on_end() or on_broken(), go on.
+  // Takes everything. It is sent before the loop waits again; what the peer does not accept then is queued,
+  // and on_drained() follows. False: the peer takes no more and nothing of this was sent. What it has sent is
+  // still read: on_bytes(), then on_end() or on_broken(), go on.
   virtual bool write(std::span<const iovec> parts) = 0;
-  virtual size_t queued() const = 0;  // bytes accepted and not yet written
+  virtual size_t queued() const = 0;  // bytes that the peer lags behind
+  // How many of the last bytes that write() took have not been sent for certain. Once the peer takes no more,
+  // they never are.
+  virtual size_t unsent() const = 0;
 
   // Backpressure. A stream reads from the start; pausing and resuming costs system calls, so only while a
   // peer really lags.
   virtual void pause() = 0;
   virtual void resume() = 0;
 
-  virtual void finish() = 0;  // after what is queued: no more bytes from this side
-  virtual void close() = 0;   // what is queued is dropped; no more events; frees itself when it can
+  virtual void finish() = 0;  // after what was written: no more bytes from this side
+  virtual void close() = 0;   // what is not sent is dropped; no more events; frees itself when it can
   virtual void reset() = 0;   // close() so that the peer sees a reset, not an end
 
  protected:

@@ -96,6 +96,29 @@ void UvStream::on_read(uv_stream_t* handle, ssize_t size, const uv_buf_t* buffer
 
 bool UvStream::write(std::span<const iovec> parts) {
   if (write_broken_ || owner_ == nullptr) return false;
+  size_t size = outbox_ == Outbox::kNowhere ? 0 : loop_.outbox().waiting(outbox_).size();
+  for (const iovec& part : parts) size += part.iov_len;
+  if (size <= Outbox::kMostBytes && queued() == 0) {
+    loop_.outbox().add(*this, outbox_, parts);
+    return true;
+  }
+  post();
+  return !write_broken_ && send(parts);
+}
+
+void UvStream::post() {
+  if (outbox_ == Outbox::kNowhere) return;
+  const std::string_view waiting = loop_.outbox().waiting(outbox_);
+  const iovec part{const_cast<char*>(waiting.data()), waiting.size()};
+  if (!send({&part, 1})) never_sent_ = static_cast<uint32_t>(waiting.size());
+  loop_.outbox().give_up(outbox_);
+}
+
+size_t UvStream::unsent() const {
+  return outbox_ == Outbox::kNowhere ? never_sent_ : loop_.outbox().waiting(outbox_).size();
+}
+
+bool UvStream::send(std::span<const iovec> parts) {
   size_t sent = 0;
   if (queued() == 0) {
     const auto count = static_cast<unsigned>(std::min<size_t>(parts.size(), kMostParts));
@@ -154,21 +177,27 @@ void UvStream::resume() {
 }
 
 void UvStream::finish() {
+  post();
   finishing_ = true;
   if (queued() != 0 || write_broken_ || owner_ == nullptr) return;
   uv_os_fd_t fd;
   if (uv_fileno(reinterpret_cast<uv_handle_t*>(stream()), &fd) == 0) ::shutdown(fd, SHUT_WR);
 }
 
+void UvStream::abandon() {
+  if (outbox_ != Outbox::kNowhere) loop_.outbox().give_up(outbox_);
+  owner_ = nullptr;
+}
+
 void UvStream::close() {
   if (uv_is_closing(reinterpret_cast<uv_handle_t*>(stream()))) return;
-  owner_ = nullptr;
+  abandon();
   uv_close(reinterpret_cast<uv_handle_t*>(stream()), on_closed);
 }
 
 void UvStream::reset() {
   if (uv_is_closing(reinterpret_cast<uv_handle_t*>(stream()))) return;
-  owner_ = nullptr;
+  abandon();
   if (handle_.tcp.type != UV_TCP || uv_tcp_close_reset(&handle_.tcp, on_closed) != 0) {
     uv_close(reinterpret_cast<uv_handle_t*>(stream()), on_closed);
   }

@@ -1,14 +1,15 @@
 // A TCP or unix-domain stream on libuv.
 //
 // A warm request costs one read and one write on each side: reads go into the loop's one scratch buffer and
-// are handed on in place, writes are tried at once, and only what did not fit is copied and waits for the
-// socket.
+// are handed on in place, small writes go by the loop's outbox, large ones at once, and only what did not fit
+// waits for the socket.
 #pragma once
 
 #include <uv.h>
 
 #include <string>
 
+#include "src/net/outbox.h"
 #include "src/net/stream.h"
 
 namespace limpet::net {
@@ -29,6 +30,8 @@ class UvStream final : public Stream {
 
   bool write(std::span<const iovec> parts) override;
   size_t queued() const override { return writing_.size() + waiting_.size(); }
+  size_t unsent() const override;
+  void post();  // sends what waits in the outbox
   void pause() override;
   void resume() override;
   void finish() override;
@@ -42,7 +45,9 @@ class UvStream final : public Stream {
 
   uv_stream_t* stream() { return reinterpret_cast<uv_stream_t*>(&handle_); }
   void begin_connect();
+  bool send(std::span<const iovec> parts);
   void write_waiting();
+  void abandon();
   static UvStream& of(void* handle) {
     return *static_cast<UvStream*>(static_cast<uv_handle_t*>(handle)->data);
   }
@@ -63,6 +68,8 @@ class UvStream final : public Stream {
   std::string waiting_;           // what comes after it
   struct Requests;                // made when first needed, most streams never queue
   std::unique_ptr<Requests> requests_;
+  Outbox::Place outbox_ = Outbox::kNowhere;
+  uint32_t never_sent_ = 0;    // bytes that were in the outbox when the peer took no more
   bool write_broken_ = false;  // the peer takes no more; reading goes on
   bool reading_ = false;
   bool read_ended_ = false;  // on_end() has been told

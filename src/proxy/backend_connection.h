@@ -57,6 +57,7 @@ class BackendConnection final : public net::Mortal, net::StreamOwner, net::Deadl
 
   bool write(std::span<const iovec> parts);  // as Stream::write
   size_t queued() const { return stream_->queued(); }
+  size_t unsent() const { return stream_->unsent(); }
   void pause() { stream_->pause(); }
   void resume() { stream_->resume(); }
   void finish() { stream_->finish(); }

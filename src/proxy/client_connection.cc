@@ -299,8 +299,12 @@ void ClientConnection::close(bool reset) {
   state_ = State::closed;
   deadline_.clear();
   waiting_ = {};
-  if (reset || stream_->queued() != 0) stream_.release()->reset();  // what is dropped has to be missed
-  stream_.reset();
+  if (reset || stream_->queued() != 0) {
+    stream_.release()->reset();  // what is dropped has to be missed
+  } else {
+    stream_->finish();
+    stream_.reset();
+  }
   home_.on_client_closed(*this);
   context_.graveyard.bury(std::unique_ptr<net::Mortal>(this));
 }

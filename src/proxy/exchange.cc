@@ -62,13 +62,13 @@ void Exchange::start(ClientSide& client) {
   patience_ = {};
   started_unix_us_ = context_.clock.unix_us();
   started_us_ = context_.clock.monotonic_us();
-  connect_us_ = connected_us_ = head_us_ = bytes_in_ = bytes_out_ = 0;
+  written_ = connect_us_ = connected_us_ = head_us_ = bytes_in_ = bytes_out_ = 0;
   end_ = failures::kNone;
   asked_ = routing::kNoSlot;
   status_ = 0;
   attempts_ = 0;
   touch_at_ = 0;
-  connected_ = fresh_only_ = fresh_again_ = sent_any_ = send_failed_ = keeps_body_ = false;
+  connected_ = fresh_only_ = fresh_again_ = send_failed_ = keeps_body_ = false;
   request_ended_ = client_ended_ = backend_ended_ = response_begun_ = response_ended_ = whole_ = false;
   client_address_ = client.peer().address;
   phase_ = Phase::identify;
@@ -218,7 +218,8 @@ Exchange::Step Exchange::connect() {
 }
 
 Exchange::Step Exchange::send() {
-  sent_any_ = send_failed_ = false;
+  written_ = 0;
+  send_failed_ = false;
   keeps_body_ = keeps_body_ || bytes_in_ == 0;
   backend_->expect_response(this, request_.is_head());
 
@@ -238,7 +239,7 @@ Exchange::Step Exchange::send() {
 }
 
 Exchange::Step Exchange::relay() {
-  if (send_failed_ && !sent_any_ && !response_begun_) {
+  if (send_failed_ && !response_begun_ && sent_nothing()) {
     if (bytes_in_ != 0 && !keeps_body_) {
       fail(failures::kBackendClosed);
     } else if (backend_->reused()) {
@@ -275,7 +276,7 @@ Exchange::Step Exchange::account() {
 void Exchange::flush_backend() {
   if (context_.to_backend.empty() || !backend_) return;
   if (backend_->write(context_.to_backend.parts())) {
-    sent_any_ = true;
+    written_ += context_.to_backend.size();
   } else {
     send_failed_ = true;
   }

@@ -93,6 +93,7 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   void connect_failed(int error);
   bool wait_for_home();
   bool can_send_again() const;
+  bool sent_nothing() const { return written_ == backend_->unsent(); }
   void send_again();
 
   void start(ClientSide& client);
@@ -134,6 +135,7 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   uint64_t connect_us_ = 0;    // monotonic; 0: did not happen. A used connection takes no time:
   uint64_t connected_us_ = 0;  // then both are the request's start
   uint64_t head_us_ = 0;
+  uint64_t written_ = 0;  // bytes to this connection
   uint64_t bytes_in_ = 0;
   uint64_t bytes_out_ = 0;
   Failure end_ = failures::kNone;
@@ -146,7 +148,6 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   bool connected_ = false;
   bool fresh_only_ = false;      // a used connection has failed this request already
   bool fresh_again_ = false;     // and so has a new one, after the request was sent
-  bool sent_any_ = false;        // something of the request went out on this connection
   bool send_failed_ = false;     // the connection takes no more
   bool keeps_body_ = false;      // sent_body_ holds all of the body so far
   bool request_ended_ = false;   // all of the request came in

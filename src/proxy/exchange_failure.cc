@@ -71,10 +71,12 @@ bool Exchange::wait_for_home() {
 
 // A used connection that ended before it said anything was most likely closed by a backend that had not seen
 // the request (RFC 9112, section 9.3.1); a new one, by a backend that died. Only a request that may be
-// repeated is, and on a new connection once at most: it may be what the backend dies of.
+// repeated is, or of which nothing was sent yet, and on a new connection once at most: it may be what the
+// backend dies of.
 bool Exchange::can_send_again() const {
   const bool has_a_chance = backend_->reused() || !fresh_again_;
-  return has_a_chance && !backend_->has_answered() && request_.idempotent() && keeps_body_;
+  return has_a_chance && !backend_->has_answered() && keeps_body_ &&
+         (request_.idempotent() || sent_nothing());
 }
 
 // To the same backend: whether that is out of service shows when it is connected to.

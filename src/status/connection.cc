@@ -140,10 +140,8 @@ void Connection::settle() {
     deadline_.clear();
   } else if (state_ != State::answering) {
     return;
-  } else if (!keep_alive_) {
+  } else if (!keep_alive_ || ended_) {
     linger();
-  } else if (ended_) {
-    close();
   } else {
     wait(State::idle, kIdle);
     stream_->resume();
@@ -151,8 +149,8 @@ void Connection::settle() {
 }
 
 void Connection::linger() {
-  if (ended_) return close();
   stream_->finish();
+  if (ended_) return close();
   in_.clear();
   wait(State::lingering, kLinger);
   stream_->resume();

@@ -89,6 +89,7 @@ class ExchangeScript {
   ExchangeScript(std::span<const uint8_t> moves, std::string* trace)
       : choices_(moves), trace_(trace), stage_(make_settings(choices_)) {
     stage_.net.after_event = [this] { check(); };
+    if (choices_.flip()) stage_.net.events_in_turn = 2 + static_cast<unsigned>(choices_.below(4));
   }
 
   static conf::Settings make_settings(Choices& choices) {
@@ -121,6 +122,8 @@ class ExchangeScript {
   void play_all() {
     const bool stuck_at_the_end = choices_.one_in(4);
     while (ok() && !choices_.none_left() && events_++ < kMostEvents) move();
+    stage_.net.events_in_turn = 1;
+    stage_.net.end_turn();
     if (ok() && !stuck_at_the_end) answer_all();
     if (ok()) time_out();
   }

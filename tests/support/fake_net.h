@@ -2,7 +2,8 @@
 //
 // FakeStream is one connection seen from its peer: what the peer sends reaches the code under test only when
 // the test lets the loop read, what the code writes reaches the peer as far as there is room. Time stands
-// still until pass(). Whatever the code under test may not do with a stream is noted in FakeNet::fault.
+// still until pass(). Whatever the code under test may not do with a stream is noted in FakeNet::fault. What
+// it writes goes out at once, or at the end of a turn of several events.
 #pragma once
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "src/net/deadlines.h"
@@ -77,6 +79,7 @@ class FakeStream final : public net::Stream {
   // ---- the code under test's
   bool write(std::span<const iovec> parts) override;
   size_t queued() const override;
+  size_t unsent() const override { return is_live("unsent") ? gathered_.size() + never_sent_ : 0; }
   void pause() override;
   void resume() override;
   void finish() override;
@@ -84,17 +87,21 @@ class FakeStream final : public net::Stream {
   void reset() override;
 
   void attach(net::StreamOwner* owner) { owner_ = owner; }
+  bool post();  // what is gathered; false: the peer takes no more
 
  private:
   bool is_live(const char* call) const;
   void deliver(const char* bytes, size_t size);
   void finish_if_drained();
+  bool send(const char* bytes, size_t size);
 
   FakeNet& net_;
   const conf::Address* address_;
   net::StreamOwner* owner_;
   std::string unread_;  // said and not yet read
   std::string queued_;
+  std::string gathered_;  // for the turn's end
+  size_t never_sent_ = 0;
   size_t read_bytes_ = 0;
   bool connecting_;
   bool paused_ = false;
@@ -118,6 +125,7 @@ class FakeNet final : public net::Deadlines::Alarm, public proxy::Dialer, public
   unsigned addresses = 1;             // of every backend
   bool can_dial = true;               // otherwise a dial fails before it begins
   int dial_error = 0;                 // and says so
+  unsigned events_in_turn = 1;        // with more, writes wait for the turn's end
 
   FakeStream& accept() {
     streams.push_back(std::make_unique<FakeStream>(*this, nullptr, nullptr));
@@ -150,7 +158,12 @@ class FakeNet final : public net::Deadlines::Alarm, public proxy::Dialer, public
 
   void event_over() {
     graveyard.clear();
+    if (++events_ >= events_in_turn) end_turn();
     if (after_event) after_event();
+  }
+  void end_turn() {
+    events_ = 0;
+    for (size_t i = 0; i < streams.size(); ++i) streams[i]->post();
   }
   void note(std::string what) {
     if (fault.empty()) fault = std::move(what);
@@ -169,6 +182,7 @@ class FakeNet final : public net::Deadlines::Alarm, public proxy::Dialer, public
   }
 
  private:
+  unsigned events_ = 0;
   net::Millis now_ = 1'000'000;
   net::Millis alarm_ = net::kNever;
 };
@@ -247,19 +261,31 @@ inline bool FakeStream::write(std::span<const iovec> parts) {
   if (connecting_) net_.note("write on a stream that is not connected");
   if (finished_) net_.note("write on a stream that was finished");
   if (parts.empty()) net_.note("write of nothing");
-  if (write_broken_ || (aborted_ && queued_.empty())) {
+  if (write_broken_) return false;
+  const bool waits = net_.events_in_turn > 1 && queued_.empty();
+  for (const iovec& part : parts) gathered_.append(static_cast<const char*>(part.iov_base), part.iov_len);
+  if (waits || post()) return true;
+  never_sent_ = 0;
+  return false;
+}
+
+inline bool FakeStream::send(const char* bytes, size_t size) {
+  if (aborted_ && queued_.empty()) {
     write_broken_ = true;
     return false;
   }
-  size_t left = queued_.empty() ? room : 0;
-  for (const iovec& part : parts) {
-    const char* const base = static_cast<const char*>(part.iov_base);
-    const size_t size = std::min(left, part.iov_len);
-    deliver(base, size);
-    if (left != kAll) left -= size;
-    queued_.append(base + size, part.iov_len - size);
-  }
+  const size_t sent = queued_.empty() ? std::min(room, size) : 0;
+  deliver(bytes, sent);
+  queued_.append(bytes + sent, size - sent);
   return true;
+}
+
+inline bool FakeStream::post() {
+  if (gathered_.empty() || !open()) return true;
+  const bool sent = send(gathered_.data(), gathered_.size());
+  if (!sent) never_sent_ = gathered_.size();
+  gathered_.clear();
+  return sent;
 }
 
 inline size_t FakeStream::queued() const { return is_live("queued") ? queued_.size() : 0; }
@@ -276,6 +302,7 @@ inline void FakeStream::resume() {
 
 inline void FakeStream::finish() {
   if (!is_live("finish")) return;
+  post();
   finished_ = true;
   finish_if_drained();
 }
@@ -287,12 +314,14 @@ inline void FakeStream::finish_if_drained() {
 // A kernel that closes a socket whose peer's bytes were not all read tells the peer by a reset.
 inline void FakeStream::close() {
   if (!is_live("close")) return;
+  gathered_.clear();
   owner_ = nullptr;
   if (end_seen == End::open) end_seen = unread_.empty() ? End::orderly : End::reset;
 }
 
 inline void FakeStream::reset() {
   if (!is_live("reset")) return;
+  gathered_.clear();
   owner_ = nullptr;
   end_seen = End::reset;
 }

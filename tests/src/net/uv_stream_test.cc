@@ -150,7 +150,7 @@ TEST_CASE("a connection in the making takes bytes, and connects") {
   char text[] = "early";
   const iovec part{text, 5};
   CHECK(stream->write({&part, 1}));
-  CHECK(stream->queued() == 5);
+  CHECK(stream->unsent() == 5);
   Owner accepted;
   CHECK(here.until([&] { return owner.connected == 1 && !here.accepted.empty(); }));
   here.accepted[0]->start(&accepted);

@@ -65,6 +65,41 @@ TEST_CASE("a request whose used connection takes no bytes goes out again on a ne
   CHECK(client.received.ends_with("ok"));
 }
 
+TEST_CASE(
+    "a request that had not left yet when its used connection ended goes out on a new one, whatever its "
+    "method") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  FakeStream& stale = warm_up(proxy, client);
+  proxy.net.events_in_turn = 100;
+  client.sends(request("POST", "hello"));
+  CHECK(stale.received == "");
+  SUBCASE("and ended in the same turn") { stale.sends_end(); }
+  SUBCASE("and was reset when the turn ended") {
+    stale.abort();
+    proxy.net.end_turn();
+    stale.read_all();
+  }
+  FakeStream& fresh = proxy.backend(1);
+  proxy.net.end_turn();
+  CHECK(body_of(fresh.received) == "hello");
+  CHECK(stale.received == "");
+}
+
+TEST_CASE("a POST of which an earlier turn sent the head is not sent again") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  FakeStream& stale = warm_up(proxy, client);
+  proxy.net.events_in_turn = 100;
+  client.sends("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n");
+  proxy.net.end_turn();
+  CHECK(contains(stale.received, "POST /x "));
+  client.sends("hello");
+  stale.sends_end();
+  proxy.net.end_turn();
+  CHECK(contains(client.received, " 502 "));
+}
+
 TEST_CASE("a request that went out on new connections is sent again once, not for ever") {
   Proxy proxy;
   FakeStream& client = proxy.client();
