@@ -63,6 +63,8 @@ class Bench:
         self.kinds = [Kind("relay", proxies.relay, str(programs / "relay"))]
         if self.limpet:
             self.kinds.append(Kind("limpet", proxies.limpet, self.limpet))
+        if before := os.environ.get("LIMPET_BEFORE"):
+            self.kinds.append(Kind("before", proxies.older_limpet, str(Path(before).resolve())))
         self.kinds.append(Kind("haproxy", proxies.haproxy, shutil.which("haproxy")))
         self.kinds.append(Kind("nginx", proxies.nginx, shutil.which("nginx"), has_master=True))
         self.stack = ExitStack()

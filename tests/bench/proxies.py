@@ -20,6 +20,11 @@ class Task:
 
 
 def limpet(program, folder, port, backends, task):
+    return older_limpet(program, folder, port, backends, task, f'[status]\naddress = "127.0.0.1:{machine.free_ports(1)[0]}"')
+
+
+def older_limpet(program, folder, port, backends, task, status=""):
+    """One that may not know `status` yet."""
     session_id = '[pool.session_id]\nsources = ["cookie:JSESSIONID"]\n' if task.affinity == "session-id" else ""
     servers = "".join(f'[[pool.backend]]\nname = "b{each}"\naddress = "127.0.0.1:{each}"\n' for each in backends)
     config = folder / "limpet.toml"
@@ -27,6 +32,7 @@ def limpet(program, folder, port, backends, task):
 workers = 1
 log.access = "access.log"
 timeouts.idle = "{KEEP_SECONDS}s"
+{status}
 [[listener]]
 address = "127.0.0.1:{port}"
 [[pool]]
