@@ -240,13 +240,7 @@ Exchange::Step Exchange::send() {
 
 Exchange::Step Exchange::relay() {
   if (send_failed_ && !response_begun_ && sent_nothing()) {
-    if (bytes_in_ != 0 && !keeps_body_) {
-      fail(failures::kBackendClosed);
-    } else if (backend_->reused()) {
-      send_again();
-    } else {
-      connect_failed(0);
-    }
+    backend_lost();
     return Step::go;
   }
   const bool ended =

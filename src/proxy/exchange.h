@@ -91,6 +91,8 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   void fail(const Failure& failure);
   void cut(const Failure& failure);
   void connect_failed(int error);
+  void backend_lost();
+  void choose_again();
   bool wait_for_home();
   bool can_send_again() const;
   bool sent_nothing() const { return written_ == backend_->unsent(); }

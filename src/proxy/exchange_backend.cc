@@ -113,11 +113,8 @@ void Exchange::on_backend_fault(BackendFault fault, int error) {
   } else if (fault == BackendFault::nonsense) {
     pool_->failed(choice_.slot, BackendFailure::nonsense);
     fail(failures::kBackendNonsense);
-  } else if (can_send_again()) {
-    send_again();
   } else {
-    pool_->failed(choice_.slot, BackendFailure::closed);
-    fail(failures::kBackendClosed);
+    backend_lost();
   }
   advance();
 }

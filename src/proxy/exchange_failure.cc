@@ -44,14 +44,28 @@ void Exchange::on_deadline() {
   advance();
 }
 
-// The attempt to reach choice_ failed and nothing of the request was sent: its home again within patience,
-// else another one. For what this process lacks no backend is to blame, and no session is moved.
+// For what this process lacks no backend is to blame, and no session is moved.
 void Exchange::connect_failed(int error) {
   drop_backend();
   if (error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM) {
     return fail(failures::kNoDescriptors);
   }
   pool_->failed(choice_.slot, BackendFailure::connect);
+  choose_again();
+}
+
+// The connection ended before anything of an answer came.
+void Exchange::backend_lost() {
+  if (can_send_again()) return send_again();
+  const bool is_safe = keeps_body_ && sent_nothing();
+  pool_->failed(choice_.slot, BackendFailure::closed);
+  if (!is_safe) return fail(failures::kBackendClosed);
+  drop_backend();
+  choose_again();
+}
+
+// Nothing of the request was sent to choice_: its home again within patience, else another one.
+void Exchange::choose_again() {
   pool_->meter().backends[choice_.slot].ended.add();
   pool_->router().release(choice_);
   const routing::Choice failed = std::exchange(choice_, {});

@@ -1,4 +1,4 @@
-// The line that an exchange leaves in the access log.
+// What an exchange leaves behind: its counts, and its line in the access log.
 #include "src/proxy/context.h"
 #include "src/proxy/exchange.h"
 
