@@ -152,10 +152,12 @@ std::vector<status::SessionReport> Overseer::find(const std::string& session) co
     if (!view || view->home == routing::kNoSlot) continue;
     status::SessionReport& out = found.emplace_back();
     out.pool = pool->settings->name;
+    out.state = routing::BackendState::down;  // of a backend that was never in this process
     if (view->home < pool->fleet.backends.size()) {
       out.backend = pool->fleet.backends[view->home].name;
       out.state = (*pool->health)[view->home].state();
     }
+    out.why = status::why_there(*view, pool->fleet, out.state);
     out.first_seen = view->first_seen;
     out.last_seen = view->last_seen;
     out.returned = view->returned;

@@ -221,6 +221,7 @@ Json to_json(const SessionReport& session) {
   return {{"pool", session.pool},
           {"backend", session.backend},
           {"backend_state", routing::text(session.state)},
+          {"why", session.why},
           {"first_seen", session.first_seen},
           {"last_seen", session.last_seen},
           {"returned", session.returned},

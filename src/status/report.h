@@ -113,9 +113,9 @@ struct Report {
   std::vector<health::Incident> incidents;  // newest first
 };
 
-// Where a session lives.
+// Where a session lives, and why there.
 struct SessionReport {
-  std::string pool, backend;
+  std::string pool, backend, why;
   routing::BackendState state = routing::BackendState::up;
   int64_t first_seen = 0, last_seen = 0;
   bool returned = false, polls = false;

@@ -154,8 +154,9 @@ std::string session_lines(const Json& found, int64_t now) {
   for (const Json& session : found.at("sessions")) {
     const auto first = session.at("first_seen").get<int64_t>(), last = session.at("last_seen").get<int64_t>();
     out += conf::escaped(text(session, "pool") + "/" + text(session, "backend")) + " (" +
-           text(session, "backend_state") + "), there since " + time_words(first) + " (" +
-           duration_words(now - first) + "), last seen " + duration_words(now - last) + " ago, " +
+           text(session, "backend_state") + "): " + conf::escaped(text(session, "why")) + "; first seen " +
+           time_words(first) + " (" + duration_words(now - first) + " ago), last seen " +
+           duration_words(now - last) + " ago, " +
            (session.at("returned").get<bool>() ? "returned" : "not returned yet") +
            (session.at("polls").get<bool>() ? ", polling\n" : "\n");
   }

@@ -211,6 +211,7 @@ class FakeControl final : public status::Control {
     if (session != "known key/\xff") return {};
     return {{.pool = "shop",
              .backend = "app-2",
+             .why = "moved from app-1",
              .state = BackendState::draining,
              .first_seen = 1'700'000'003,
              .last_seen = 1'700'000'004,
