@@ -66,7 +66,8 @@ std::string going_on(const Json& incident, int64_t now) {
   const std::string lasted = duration_words(now - incident.at("opened").get<int64_t>());
   return "incident " + std::to_string(number(incident, "id")) + ": " + conf::escaped(where(incident)) + " " +
          text(incident, "kind") + " (" + conf::escaped(cause(incident)) + ") for " + lasted + ": of " +
-         count_words(number(incident, "at_risk"), "session") + " " +
+         count_words(number(incident, "at_risk"), "session") + " (" +
+         std::to_string(number(incident.at("returned"), "at_risk")) + " returned) " +
          std::to_string(number(incident, "lost")) + " lost, " + std::to_string(number(incident, "carried")) +
          " carried, " + std::to_string(number(incident, "left")) +
          (text(incident, "kind") == "drain" ? " still there\n" : " still at risk\n");
@@ -120,6 +121,7 @@ std::string incidents_table(const Json& incidents) {
                {"KIND"},
                {"END"},
                {"SESSIONS", Align::right},
+               {"RETURNED", Align::right},
                {"LOST", Align::right},
                {"CARRIED", Align::right},
                {"RECOVERED", Align::right},
@@ -138,7 +140,9 @@ std::string incidents_table(const Json& incidents) {
         where(incident),
         text(incident, "kind"),
         text(incident, "end")};
-    for (const char* key : {"at_risk", "lost", "carried", "recovered", "abandoned"})
+    cells.push_back(std::to_string(number(incident, "at_risk")));
+    cells.push_back(std::to_string(number(incident.at("returned"), "at_risk")));
+    for (const char* key : {"lost", "carried", "recovered", "abandoned"})
       cells.push_back(std::to_string(number(incident, key)));
     cells.push_back(std::to_string(ended_by_themselves(incident)));
     cells.push_back(std::to_string(number(incident, "left")));

@@ -97,7 +97,7 @@ def test_incidents_tell_what_was_lost(scene):
     assert [user.get("/who").status for user in users] == [401] * 3
     eventually(lambda: status.incidents("maintenance")[0]["lost"] == 3)
     code, out, err = status.command("incidents")
-    assert code == 0 and re.search(r"app/a +maintenance .*\b3 +3 +0 +0 ", out), out
+    assert code == 0 and re.search(r"app/a +maintenance .*\b3 +3 +3 +0 +0 ", out), out
     assert json.loads(status.command("incidents", "--json")[1])["incidents"][0]["lost"] == 3
 
 
