@@ -133,7 +133,9 @@ Json outcome(const routing::Tally& tally) {
           {"unbound", tally[unbound]},
           {"evicted", tally[evicted]},
           {"moved", tally[moved]},
-          {"reassigned", tally[reassigned]}};
+          {"reassigned", tally[reassigned]},
+          {"ended_by_themselves", health::ended_by_themselves(tally)},
+          {"gone_otherwise", health::gone_otherwise(tally)}};
 }
 
 template <class T>

@@ -73,11 +73,6 @@ std::string going_on(const Json& incident, int64_t now) {
          (text(incident, "kind") == "drain" ? " still there\n" : " still at risk\n");
 }
 
-uint64_t ended_by_themselves(const Json& incident) {
-  return number(incident, "expired") + number(incident, "logged_out") + number(incident, "unbound") +
-         number(incident, "evicted");
-}
-
 }  // namespace
 
 std::string status_table(const Json& status) {
@@ -127,6 +122,7 @@ std::string incidents_table(const Json& incidents) {
                {"RECOVERED", Align::right},
                {"ABANDONED", Align::right},
                {"ENDED", Align::right},
+               {"OTHERWISE", Align::right},
                {"LEFT", Align::right},
                {"FAILED", Align::right},
                {"CAUSE"}});
@@ -142,11 +138,9 @@ std::string incidents_table(const Json& incidents) {
         text(incident, "end")};
     cells.push_back(std::to_string(number(incident, "at_risk")));
     cells.push_back(std::to_string(number(incident.at("returned"), "at_risk")));
-    for (const char* key : {"lost", "carried", "recovered", "abandoned"})
+    for (const char* key : {"lost", "carried", "recovered", "abandoned", "ended_by_themselves",
+                            "gone_otherwise", "left", "requests_failed"})
       cells.push_back(std::to_string(number(incident, key)));
-    cells.push_back(std::to_string(ended_by_themselves(incident)));
-    cells.push_back(std::to_string(number(incident, "left")));
-    cells.push_back(std::to_string(number(incident, "requests_failed")));
     cells.push_back(cause(incident));
     table.add(std::move(cells));
   }

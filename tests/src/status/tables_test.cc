@@ -51,6 +51,8 @@ TEST_CASE("an incident's row has each count under its own title") {
   has("CARRIED", it[Event::carried]);
   has("RECOVERED", it[Event::recovered]);
   has("ABANDONED", it[Event::abandoned]);
+  has("ENDED", it[Event::expired] + it[Event::logged_out]);
+  has("OTHERWISE", it[Event::unbound] + it[Event::evicted] + it[Event::moved] + it[Event::reassigned]);
   has("LEFT", it.left);
   has("FAILED", it.requests_failed);
 }
