@@ -34,6 +34,12 @@ RequestReport requests_at(const Meters& meters, routing::Slot slot) {
   return sum;
 }
 
+RequestReport requests_of_all(const Meters& meters, size_t backends) {
+  RequestReport sum;
+  for (size_t i = 0; i < backends; ++i) sum += requests_at(meters, static_cast<routing::Slot>(i));
+  return sum;
+}
+
 void add_decisions(const Meters& meters, PoolReport& pool) {
   for (const auto& meter : meters) {
     for (size_t i = 0; i < meter->reasons.size(); ++i) pool.decisions[i] += meter->reasons[i].value();

@@ -15,6 +15,7 @@ namespace limpet::status {
 using Meters = std::vector<std::shared_ptr<proxy::PoolMeter>>;  // by worker
 
 RequestReport requests_at(const Meters& meters, routing::Slot slot);
+RequestReport requests_of_all(const Meters& meters, size_t backends);  // at as many slots
 void add_decisions(const Meters& meters, PoolReport& pool);
 
 // Why a session lives at its home, which is in that state, for people.

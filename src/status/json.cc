@@ -190,7 +190,7 @@ Json to_json(const PoolReport& pool) {
           {"table", {{"entries", pool.sessions.entries}, {"bytes", pool.sessions.bytes}}},
           {"unverified_tokens", pool.unverified_tokens},
           {"guesses_missed", pool.guesses_missed},
-          {"requests", requests(pool.requests())},
+          {"requests", requests(pool.requests)},
           {"decisions", std::move(decisions)},
           {"decision_latency", latency(pool.decision_latency)},
           {"backends", list(pool.backends)},

@@ -22,6 +22,18 @@ std::string why(routing::Slot home, routing::Slot booked_at, routing::Slot first
 
 }  // namespace
 
+TEST_CASE("a pool's requests are those of all its backends and workers") {
+  const status::Meters meters = {std::make_shared<proxy::PoolMeter>(), std::make_shared<proxy::PoolMeter>()};
+  meters[0]->backends[0].answers[2].add(3);
+  meters[1]->backends[0].answers[2].add(20);
+  meters[1]->backends[2].answers[5].add(100);
+  meters[1]->backends[2].failed.add(7);
+  const status::RequestReport all = status::requests_of_all(meters, 3);
+  CHECK(all.answers[2] == 23);
+  CHECK(all.answered() == 123);
+  CHECK(all.failed == 7);
+}
+
 TEST_CASE("a session that never moved is at its home") {
   CHECK(why(1, 1, 1, BackendState::up) == "its home");
   CHECK(why(1, 1, 1, BackendState::draining) == "its home");
