@@ -52,8 +52,8 @@ std::string outcome(const Incident& it) {
   add(it[Event::carried], "carried");
   add(it[Event::recovered], "recovered");
   add(it[Event::abandoned], "abandoned");
-  add(it.ended_by_themselves(), "ended by themselves");
-  add(it.rehomed(), "rehomed");
+  add(ended_by_themselves(it.books.all), "ended by themselves");
+  add(gone_otherwise(it.books.all), "gone otherwise");
   if (it.kind == Incident::Kind::drain)
     add(it.left, it.end == Incident::End::deadline ? "cut at the deadline" : "still there");
   return line;
@@ -63,6 +63,7 @@ std::string closing(const Incident& it) {
   std::string line = "incident " + std::to_string(it.id) + " closes after " +
                      std::to_string(it.closed - it.opened) + " s (" + text(it.kind) + ", " + text(it.end) +
                      "): of " + sessions(it.at_risk);
+  if (it.at_risk > 0) line += " (" + std::to_string(it.at_risk_returned) + " returned)";
   if (it.joined > 0) line += " and " + std::to_string(it.joined) + " that joined";
   line += " of " + it.pool + "/" + it.backend + " " + outcome(it);
   return line + "; requests: " + std::to_string(it.requests_failed) + " failed, " +
@@ -71,12 +72,13 @@ std::string closing(const Incident& it) {
 
 }  // namespace
 
-uint64_t Incident::ended_by_themselves() const {
-  return (*this)[Event::expired] + (*this)[Event::logged_out] + (*this)[Event::unbound] +
-         (*this)[Event::evicted];
+uint64_t ended_by_themselves(const routing::Tally& tally) {
+  return tally[Event::expired] + tally[Event::logged_out];
 }
 
-uint64_t Incident::rehomed() const { return (*this)[Event::moved] + (*this)[Event::reassigned]; }
+uint64_t gone_otherwise(const routing::Tally& tally) {
+  return tally[Event::unbound] + tally[Event::evicted] + tally[Event::moved] + tally[Event::reassigned];
+}
 
 const char* text(Incident::Kind kind) {
   constexpr const char* kNames[] = {"outage", "maintenance", "drain", "lapse"};

@@ -9,8 +9,8 @@
 
 namespace limpet::health {
 
-// Times are seconds of Unix time. Every count comes with how many of its sessions' clients had come back at
-// least once: those in `books` in Books::returned.
+// Times are seconds of Unix time. Counts of sessions at its beginning, and those in `books`, come with how many
+// of these sessions' clients had come back at least once.
 struct Incident {
   enum class Kind : uint8_t {
     outage,       // the backend went down with sessions on it
@@ -42,10 +42,10 @@ struct Incident {
   uint64_t requests_failed = 0, requests_retried = 0;  // at this backend, meanwhile
 
   uint64_t operator[](routing::Event event) const { return books.all[event]; }
-  // expired, logged_out, unbound, evicted: what would have ended them anyway; the success of a drain.
-  uint64_t ended_by_themselves() const;
-  uint64_t rehomed() const;  // moved by an operator, or reassigned before there was anything to lose
 };
+// Of sessions at a home, those that are not there any more for another reason than a failure:
+uint64_t ended_by_themselves(const routing::Tally&);  // expired, logged_out: the success of a drain
+uint64_t gone_otherwise(const routing::Tally&);       // unbound, evicted, moved, reassigned
 const char* text(Incident::Kind);
 const char* text(Incident::End);
 

@@ -24,7 +24,7 @@ enum class Event : uint8_t {
   // Lives on:
   carried,     // at another backend, data and all
   moved,       // at another backend, where an operator put it
-  reassigned,  // at another backend, before the first had answered anything: there was nothing to lose
+  reassigned,  // at another backend, before its home had answered anything: there was nothing to lose
   renewed,     // under another key
   recovered,   // its home came back before its client did
   // Of the lost:
@@ -46,8 +46,8 @@ struct Tally {
   bool operator==(const Tally&) const = default;
 };
 
-// A tally, and how much of it was sessions whose clients had come back at least once: crawlers and probes that
-// keep no cookies never do.
+// A tally, and how much of it was sessions whose clients had come back at least once: crawlers and probes
+// that keep no cookies never do.
 struct Books {
   Tally all, returned;
 

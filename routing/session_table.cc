@@ -38,7 +38,8 @@ SessionView view(const Entry& session) {
           .last_seen = session.last_seen,
           .returned = session.returned,
           .polls = session.steady >= kSteadyPolling,
-          .booked_at = session.booked_at()};
+          .booked_at = session.booked_at(),
+          .first_home = session.origin.first_home};
 }
 
 SessionTable::Found found(const Entry& session) {

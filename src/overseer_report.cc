@@ -16,8 +16,6 @@ using Done = status::Control::Done;
 
 constexpr int kUnknown = 404, kConflict = 409;
 
-uint32_t unix_seconds() { return static_cast<uint32_t>(std::time(nullptr)); }
-
 Done no_pool(const std::string& name) { return {false, kUnknown, "there is no pool " + name}; }
 Done no_backend(const std::string& pool, const std::string& name) {
   return {false, kUnknown, "pool " + pool + " has no backend " + name};
@@ -63,10 +61,6 @@ int64_t Overseer::unix_at(uint64_t then) const {
   return std::time(nullptr) + (static_cast<int64_t>(then) - static_cast<int64_t>(now())) / 1000;
 }
 
-routing::Slot Overseer::find_backend(const Pool& pool, const std::string& name) const {
-  return pool.fleet.find(std::string_view(name));
-}
-
 // ---- what is told
 
 void Overseer::report_pools(status::Report& report) const {
@@ -83,6 +77,7 @@ void Overseer::report_pools(status::Report& report) const {
     out.max_sessions = settings.max_sessions;
     out.unverified_tokens = pool->memory->unverified_tokens;
     out.guesses_missed = pool->memory->guesses_missed;
+    out.requests = status::requests_of_all(pool->meters, pool->fleet.backends.size());
     status::add_decisions(pool->meters, out);
     for (size_t i = 0; i < pool->fleet.backends.size(); ++i) {
       const auto slot = static_cast<routing::Slot>(i);
@@ -152,10 +147,12 @@ std::vector<status::SessionReport> Overseer::find(const std::string& session) co
     if (!view || view->home == routing::kNoSlot) continue;
     status::SessionReport& out = found.emplace_back();
     out.pool = pool->settings->name;
+    out.state = routing::BackendState::down;  // of a backend that was never in this process
     if (view->home < pool->fleet.backends.size()) {
       out.backend = pool->fleet.backends[view->home].name;
       out.state = (*pool->health)[view->home].state();
     }
+    out.why = status::why_there(*view, pool->fleet, out.state);
     out.first_seen = view->first_seen;
     out.last_seen = view->last_seen;
     out.returned = view->returned;
@@ -165,9 +162,7 @@ std::vector<status::SessionReport> Overseer::find(const std::string& session) co
 }
 
 void Overseer::Pool::take_sample(int64_t at) {
-  status::RequestReport requests;
-  for (size_t i = 0; i < fleet.backends.size(); ++i)
-    requests += status::requests_at(meters, static_cast<routing::Slot>(i));
+  const status::RequestReport requests = status::requests_of_all(meters, fleet.backends.size());
   const routing::Census census = table().census();
   const routing::Tally since = census.books.all - sampled.books.all;
   const status::HistogramReport latency = status::since(sampled_requests.latency, requests.latency);
@@ -197,7 +192,7 @@ Done Overseer::order(const std::string& pool_name, const std::string& backend, s
                      const std::string& who) {
   Pool* const pool = find_pool(pool_name);
   if (pool == nullptr || !pool->listed) return no_pool(pool_name);
-  const routing::Slot slot = find_backend(*pool, backend);
+  const routing::Slot slot = pool->fleet.find(std::string_view(backend));
   if (slot == routing::kNoSlot) return no_backend(pool_name, backend);
   const health::Order what = order_of(order);
   const health::Judge::Answer answer = pool->health->order(slot, what, who, now());
@@ -223,7 +218,7 @@ Done Overseer::pin(const std::string& pool_name, const std::string& session, con
                    const std::string& who) {
   Pool* const pool = find_pool(pool_name);
   if (pool == nullptr || !pool->listed) return no_pool(pool_name);
-  const routing::Slot slot = find_backend(*pool, backend);
+  const routing::Slot slot = pool->fleet.find(std::string_view(backend));
   if (slot == routing::kNoSlot) return no_backend(pool_name, backend);
   if (!health::in_service((*pool->health)[slot].state()))
     return {false, kConflict, backend + " is " + routing::text((*pool->health)[slot].state())};

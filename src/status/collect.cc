@@ -8,6 +8,11 @@ void add(const proxy::Histogram& histogram, HistogramReport& sum) {
   sum.sum_us += histogram.sum_us.value();
 }
 
+std::string name_of(routing::Slot slot, const routing::Fleet& fleet) {
+  return slot < fleet.backends.size() ? fleet.backends[slot].name
+                                      : "a backend that the file has not named since Limpet started";
+}
+
 }  // namespace
 
 RequestReport requests_at(const Meters& meters, routing::Slot slot) {
@@ -29,11 +34,28 @@ RequestReport requests_at(const Meters& meters, routing::Slot slot) {
   return sum;
 }
 
+RequestReport requests_of_all(const Meters& meters, size_t backends) {
+  RequestReport sum;
+  for (size_t i = 0; i < backends; ++i) sum += requests_at(meters, static_cast<routing::Slot>(i));
+  return sum;
+}
+
 void add_decisions(const Meters& meters, PoolReport& pool) {
   for (const auto& meter : meters) {
     for (size_t i = 0; i < meter->reasons.size(); ++i) pool.decisions[i] += meter->reasons[i].value();
     add(meter->decision, pool.decision_latency);
   }
+}
+
+std::string why_there(const routing::SessionView& session, const routing::Fleet& fleet,
+                      routing::BackendState state) {
+  using enum routing::BackendState;
+  if (session.booked_at != session.home)
+    return "on its way from " + name_of(session.booked_at, fleet) + ", which has its data";
+  if (state == down || state == maintenance)
+    return "at risk: " + name_of(session.home, fleet) + " is " + (state == down ? "down" : "in maintenance");
+  if (session.first_home != session.home) return "moved from " + name_of(session.first_home, fleet);
+  return "its home";
 }
 
 HistogramReport since(const HistogramReport& earlier, const HistogramReport& now) {

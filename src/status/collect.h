@@ -2,8 +2,11 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
+#include "routing/fleet.h"
+#include "routing/session_table.h"
 #include "src/proxy/meters.h"
 #include "src/status/report.h"
 
@@ -12,7 +15,12 @@ namespace limpet::status {
 using Meters = std::vector<std::shared_ptr<proxy::PoolMeter>>;  // by worker
 
 RequestReport requests_at(const Meters& meters, routing::Slot slot);
+RequestReport requests_of_all(const Meters& meters, size_t backends);  // at as many slots
 void add_decisions(const Meters& meters, PoolReport& pool);
+
+// Why a session lives at its home, which is in that state, for people.
+std::string why_there(const routing::SessionView& session, const routing::Fleet& fleet,
+                      routing::BackendState state);
 
 HistogramReport since(const HistogramReport& earlier, const HistogramReport& now);
 

@@ -133,7 +133,9 @@ Json outcome(const routing::Tally& tally) {
           {"unbound", tally[unbound]},
           {"evicted", tally[evicted]},
           {"moved", tally[moved]},
-          {"reassigned", tally[reassigned]}};
+          {"reassigned", tally[reassigned]},
+          {"ended_by_themselves", health::ended_by_themselves(tally)},
+          {"gone_otherwise", health::gone_otherwise(tally)}};
 }
 
 template <class T>
@@ -188,7 +190,7 @@ Json to_json(const PoolReport& pool) {
           {"table", {{"entries", pool.sessions.entries}, {"bytes", pool.sessions.bytes}}},
           {"unverified_tokens", pool.unverified_tokens},
           {"guesses_missed", pool.guesses_missed},
-          {"requests", requests(pool.requests())},
+          {"requests", requests(pool.requests)},
           {"decisions", std::move(decisions)},
           {"decision_latency", latency(pool.decision_latency)},
           {"backends", list(pool.backends)},
@@ -221,6 +223,7 @@ Json to_json(const SessionReport& session) {
   return {{"pool", session.pool},
           {"backend", session.backend},
           {"backend_state", routing::text(session.state)},
+          {"why", session.why},
           {"first_seen", session.first_seen},
           {"last_seen", session.last_seen},
           {"returned", session.returned},

@@ -45,12 +45,6 @@ double HistogramReport::quantile_us(double share) const {
   return 0;
 }
 
-RequestReport PoolReport::requests() const {
-  RequestReport sum;
-  for (const BackendReport& backend : backends) sum += backend.requests;
-  return sum;
-}
-
 // By weight: with weights alike it is the most sessions over the mean.
 double PoolReport::imbalance() const {
   double live_in_all = 0, weights = 0, most = 0;

@@ -90,10 +90,10 @@ struct PoolReport {
   uint64_t unverified_tokens = 0, guesses_missed = 0;
   std::array<uint64_t, proxy::PoolMeter::kReasons> decisions{};  // by routing::Reason
   HistogramReport decision_latency;                              // of every 16th
+  RequestReport requests;  // to all of its backends, also those that are gone
   std::vector<BackendReport> backends;
   std::vector<Sample> history;  // oldest first
 
-  RequestReport requests() const;  // to all of its backends
   bool takes_new_sessions() const;
   // The most loaded backend's sessions over the mean of those that take new ones, each by its weight; 0
   // without sessions.
@@ -113,9 +113,9 @@ struct Report {
   std::vector<health::Incident> incidents;  // newest first
 };
 
-// Where a session lives.
+// Where a session lives, and why there.
 struct SessionReport {
-  std::string pool, backend;
+  std::string pool, backend, why;
   routing::BackendState state = routing::BackendState::up;
   int64_t first_seen = 0, last_seen = 0;
   bool returned = false, polls = false;

@@ -66,15 +66,11 @@ std::string going_on(const Json& incident, int64_t now) {
   const std::string lasted = duration_words(now - incident.at("opened").get<int64_t>());
   return "incident " + std::to_string(number(incident, "id")) + ": " + conf::escaped(where(incident)) + " " +
          text(incident, "kind") + " (" + conf::escaped(cause(incident)) + ") for " + lasted + ": of " +
-         count_words(number(incident, "at_risk"), "session") + " " +
+         count_words(number(incident, "at_risk"), "session") + " (" +
+         std::to_string(number(incident.at("returned"), "at_risk")) + " returned) " +
          std::to_string(number(incident, "lost")) + " lost, " + std::to_string(number(incident, "carried")) +
          " carried, " + std::to_string(number(incident, "left")) +
          (text(incident, "kind") == "drain" ? " still there\n" : " still at risk\n");
-}
-
-uint64_t ended_by_themselves(const Json& incident) {
-  return number(incident, "expired") + number(incident, "logged_out") + number(incident, "unbound") +
-         number(incident, "evicted");
 }
 
 }  // namespace
@@ -120,11 +116,13 @@ std::string incidents_table(const Json& incidents) {
                {"KIND"},
                {"END"},
                {"SESSIONS", Align::right},
+               {"RETURNED", Align::right},
                {"LOST", Align::right},
                {"CARRIED", Align::right},
                {"RECOVERED", Align::right},
                {"ABANDONED", Align::right},
                {"ENDED", Align::right},
+               {"OTHERWISE", Align::right},
                {"LEFT", Align::right},
                {"FAILED", Align::right},
                {"CAUSE"}});
@@ -138,11 +136,11 @@ std::string incidents_table(const Json& incidents) {
         where(incident),
         text(incident, "kind"),
         text(incident, "end")};
-    for (const char* key : {"at_risk", "lost", "carried", "recovered", "abandoned"})
+    cells.push_back(std::to_string(number(incident, "at_risk")));
+    cells.push_back(std::to_string(number(incident.at("returned"), "at_risk")));
+    for (const char* key : {"lost", "carried", "recovered", "abandoned", "ended_by_themselves",
+                            "gone_otherwise", "left", "requests_failed"})
       cells.push_back(std::to_string(number(incident, key)));
-    cells.push_back(std::to_string(ended_by_themselves(incident)));
-    cells.push_back(std::to_string(number(incident, "left")));
-    cells.push_back(std::to_string(number(incident, "requests_failed")));
     cells.push_back(cause(incident));
     table.add(std::move(cells));
   }
@@ -154,8 +152,9 @@ std::string session_lines(const Json& found, int64_t now) {
   for (const Json& session : found.at("sessions")) {
     const auto first = session.at("first_seen").get<int64_t>(), last = session.at("last_seen").get<int64_t>();
     out += conf::escaped(text(session, "pool") + "/" + text(session, "backend")) + " (" +
-           text(session, "backend_state") + "), there since " + time_words(first) + " (" +
-           duration_words(now - first) + "), last seen " + duration_words(now - last) + " ago, " +
+           text(session, "backend_state") + "): " + conf::escaped(text(session, "why")) + "; first seen " +
+           time_words(first) + " (" + duration_words(now - first) + " ago), last seen " +
+           duration_words(now - last) + " ago, " +
            (session.at("returned").get<bool>() ? "returned" : "not returned yet") +
            (session.at("polls").get<bool>() ? ", polling\n" : "\n");
   }

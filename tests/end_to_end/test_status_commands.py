@@ -97,7 +97,7 @@ def test_incidents_tell_what_was_lost(scene):
     assert [user.get("/who").status for user in users] == [401] * 3
     eventually(lambda: status.incidents("maintenance")[0]["lost"] == 3)
     code, out, err = status.command("incidents")
-    assert code == 0 and re.search(r"app/a +maintenance .*\b3 +3 +0 +0 ", out), out
+    assert code == 0 and re.search(r"app/a +maintenance .*\b3 +3 +3 +0 +0 ", out), out
     assert json.loads(status.command("incidents", "--json")[1])["incidents"][0]["lost"] == 3
 
 
@@ -106,7 +106,9 @@ def test_a_session_is_looked_up_moved_and_forgotten(scene):
     user = logged_in(limpet, 1)[0]
     key, other = user.jar["JSESSIONID"], "b" if user.home == "a" else "a"
     code, out, err = status.command("session", key)
-    assert code == 0 and out.startswith(f"app/{user.home} (up), there since ") and "returned" in out
+    assert code == 0 and out.startswith(f"app/{user.home} (up): its home; first seen ") and "returned" in out
+    assert status.command("maintenance", f"app/{user.home}")[0] == 0
+    assert status.command("session", key)[1].startswith(f"app/{user.home} (maintenance): at risk: {user.home} is in maintenance; ")
     assert status.command("pin", "app", key, other)[0] == 0
     assert status.command("session", key)[1].startswith(f"app/{other} ")
     assert status.command("unbind", "app", key)[0] == 0

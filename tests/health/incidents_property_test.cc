@@ -81,7 +81,8 @@ void check_balance(const Incident& it) {
     return;
   }
   const uint64_t outcome = it[Event::lost] + it[Event::carried] + it[Event::recovered] +
-                           it[Event::abandoned] + it.ended_by_themselves() + it.rehomed() + it.left;
+                           it[Event::abandoned] + ended_by_themselves(it.books.all) +
+                           gone_otherwise(it.books.all) + it.left;
   if (it.end == Incident::End::back && it.kind != Kind::drain) {
     CHECK(outcome >= it.at_risk + it.joined);
     CHECK(outcome - it[Event::lost] - it[Event::carried] <= it.at_risk + it.joined);

@@ -37,7 +37,7 @@ TEST_CASE(
   CHECK(it.last()[Event::lost] == 2);
   CHECK(it.last()[Event::confirmed] == 1);
   CHECK(it.last()[Event::carried] == 1);
-  CHECK(it.last().ended_by_themselves() == 1);
+  CHECK(ended_by_themselves(it.last().books.all) == 1);
   CHECK(it.last().left == 6);
   CHECK(it.last().requests_failed == 2);
   CHECK(it.last().requests_retried == 9);
@@ -97,7 +97,7 @@ TEST_CASE("what happens after a backend is back is no longer the outage's") {
   it.log_out(3);
   for (int i = 0; i < 3; ++i) it.tick();
   CHECK(it.last().joined == 0);
-  CHECK(it.last().ended_by_themselves() == 0);
+  CHECK(ended_by_themselves(it.last().books.all) == 0);
   it.move(4, 0, 1);
   it.tick();
   CHECK(it.incidents.recent()[0][Event::lost] == 0);
@@ -211,7 +211,7 @@ TEST_CASE("sessions that an operator moves, or their first home calls back, are 
   it.tick();
   it.move(0, 0, 1, Cost::moved);
   it.move(1, 0, 1, Cost::carried);
-  it.extra[0].failed_back = 1;
+  it.table.homes().count_failed_back(0);
   it.tick();
   CHECK(it.count() == 0);
 }
@@ -228,7 +228,7 @@ TEST_CASE("a drain says how many it began with, how many ended by themselves, an
   it.tick();
   CHECK(it.last().left == 2);
   it.tick(700);
-  CHECK(it.last().ended_by_themselves() == 3);
+  CHECK(ended_by_themselves(it.last().books.all) == 3);
   CHECK(it.last().end == End::settled);
   it.change(0, BackendState::maintenance, Cause::drained, "ada");
   CHECK(it.count() == 1);
@@ -246,7 +246,7 @@ TEST_CASE("a drain at its deadline says how many it cut, and these are followed 
   const Incident& drain = it.incidents.recent()[0];
   CHECK(drain.end == End::deadline);
   CHECK(drain.left == 4);
-  CHECK(drain.ended_by_themselves() == 1);
+  CHECK(ended_by_themselves(drain.books.all) == 1);
   CHECK(it.last().kind == Kind::maintenance);
   CHECK(it.last().cause == Cause::drain_timeout);
   CHECK(it.last().at_risk == 4);
@@ -279,6 +279,55 @@ TEST_CASE("a new failure within the quiet ticks after a return is a new incident
   CHECK(it.incidents.recent()[0][Event::lost] == 1);
   CHECK(it.last()[Event::lost] == 1);
   CHECK(it.last().at_risk == 4);
+}
+
+TEST_CASE("losses are told by kind and cause, a drain's not twice, an open lapse's not yet") {
+  Scene it;
+  it.open(0, 20, 0);
+  it.open(20, 2, 1, false);
+  it.tick();
+  it.move(0, 0, 1);
+  it.tick();
+  REQUIRE(it.last().kind == Kind::lapse);
+  CHECK(it.lost() == 0);
+  for (int i = 0; i < 3; ++i) it.tick();
+  CHECK(it.lost(Kind::lapse, Cause::start) == 1);
+  it.change(0, BackendState::draining, Cause::order);
+  it.change(0, BackendState::maintenance, Cause::drain_timeout);
+  it.move(1, 0, 1);
+  it.move(2, 0, 1);
+  it.change(1, BackendState::down, Cause::checks);
+  it.move(20, 1, 2);
+  it.tick();
+  CHECK(it.lost(Kind::maintenance, Cause::drain_timeout) == 2);
+  CHECK(it.lost(Kind::outage, Cause::checks) == 1);
+  CHECK(it.lost() == 4);
+  CHECK(it.incidents.losses().size() == 3);
+}
+
+TEST_CASE("losses never fall, however many incidents come after them") {
+  Scene it;
+  it.open(0, 4000, 0);
+  it.open(4000, 2, 1);
+  it.tick();
+  it.change(1, BackendState::maintenance, Cause::order);
+  it.move(4000, 1, 2);
+  const int times = static_cast<int>(Incidents::kKept) + 1;
+  for (int i = 0; i < times; ++i) {
+    it.change(0, BackendState::down);
+    it.move(static_cast<uint64_t>(i), 0, 2);
+    it.change(0, BackendState::up);
+    it.tick();
+    REQUIRE(it.lost(Kind::outage, Cause::checks) == static_cast<uint64_t>(i + 1));
+    REQUIRE(it.lost(Kind::maintenance, Cause::order) == 1);
+  }
+  CHECK(it.incidents.find(2) == nullptr);
+  REQUIRE(it.incidents.find(1));  // it is still followed
+  CHECK(it.incidents.find(1)->left == 1);
+  it.move(4001, 1, 2);
+  it.tick();
+  CHECK(it.lost(Kind::maintenance, Cause::order) == 2);
+  CHECK(it.count() == Incidents::kKept);
 }
 
 TEST_CASE("the last thousand are kept, and found by their numbers") {
@@ -363,11 +412,13 @@ TEST_CASE("the lines for the log say what happened, why, and what it cost") {
       "incident 1 opens: shop/a loses sessions though it is in service: 1 lost, 0 carried",
       "incident 1 widens: shop/a is down (checks: connection refused) with 6 sessions at risk after 1 lost, "
       "0 carried",
-      "incident 1 closes after 40 s (outage, back): of 7 sessions of shop/a 2 lost (1 confirmed), 5 "
+      "incident 1 closes after 40 s (outage, back): of 7 sessions (6 returned) of shop/a 2 lost (1 "
+      "confirmed), 5 "
       "recovered; "
       "requests: 1 failed, 0 retried",
       "incident 2 opens: shop/a drains (reload) with 5 sessions, 4 of them returned",
-      "incident 2 closes after 60 s (drain, deadline): of 5 sessions of shop/a 0 lost, 1 ended by "
+      "incident 2 closes after 60 s (drain, deadline): of 5 sessions (4 returned) of shop/a 0 lost, 1 ended "
+      "by "
       "themselves, 4 cut at "
       "the deadline; requests: 0 failed, 0 retried",
       "incident 3 opens: shop/a is in maintenance (drain_timeout) with 4 sessions at risk, 4 of them "

@@ -210,7 +210,7 @@ void World::operate() {
     const Slot to = any_slot();
     router_->pin(name, to, now_);
     if (before.booked_at != to) {
-      forget(client.session);
+      session.known = false;
       session.at = kNoSlot;
     }
   }

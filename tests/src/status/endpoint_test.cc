@@ -180,6 +180,7 @@ TEST_CASE("a session is told where it lives, and one that nobody knows is not") 
   REQUIRE(found["sessions"].size() == 1);
   CHECK(found["sessions"][0]["backend"] == "app-2");
   CHECK(found["sessions"][0]["backend_state"] == "draining");
+  CHECK(found["sessions"][0]["why"] == "moved from app-1");
   CHECK(found["sessions"][0]["returned"] == true);
   CHECK(scene.get("/sessions/other").status == 404);
 }

@@ -35,6 +35,19 @@ struct Counting {
   }
 };
 
+inline status::RequestReport request_report(Counting& count) {
+  status::RequestReport made;
+  for (uint64_t& answers : made.answers) answers = count();
+  for (uint64_t& failures : made.failures) failures = count();
+  made.failed = count();
+  made.retried = count();
+  made.bytes_in = count();
+  made.bytes_out = count();
+  made.in_flight = count();
+  made.latency = count.histogram();
+  return made;
+}
+
 inline status::BackendReport backend_report(Counting& count, const std::string& name, BackendState state) {
   status::BackendReport made;
   made.name = name;
@@ -48,14 +61,7 @@ inline status::BackendReport backend_report(Counting& count, const std::string& 
                    .live = 1000 + count(),
                    .live_returned = 500 + count(),
                    .in_service = state == BackendState::up || state == BackendState::draining};
-  for (uint64_t& answers : made.requests.answers) answers = count();
-  for (uint64_t& failures : made.requests.failures) failures = count();
-  made.requests.failed = count();
-  made.requests.retried = count();
-  made.requests.bytes_in = count();
-  made.requests.bytes_out = count();
-  made.requests.in_flight = count();
-  made.requests.latency = count.histogram();
+  made.requests = request_report(count);
   made.last_check = status::CheckReport{.passed = state != BackendState::down,
                                         .detail = state == BackendState::down ? "connection refused" : "",
                                         .at = 1'700'000'000,
@@ -82,6 +88,7 @@ inline status::PoolReport pool_report(Counting& count, const std::string& name) 
   made.max_sessions = 1'000'000;
   made.unverified_tokens = count();
   made.guesses_missed = count();
+  made.requests = request_report(count);
   for (uint64_t& decisions : made.decisions) decisions = count();
   made.decision_latency = count.histogram();
   for (int i = 0; i < 3; ++i) {
@@ -211,6 +218,7 @@ class FakeControl final : public status::Control {
     if (session != "known key/\xff") return {};
     return {{.pool = "shop",
              .backend = "app-2",
+             .why = "moved from app-1",
              .state = BackendState::draining,
              .first_seen = 1'700'000'003,
              .last_seen = 1'700'000'004,

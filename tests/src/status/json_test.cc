@@ -59,15 +59,11 @@ TEST_CASE("every routing decision and every way to fail has its count under its 
         pool.backends[0].requests.failures[static_cast<size_t>(proxy::BackendFailure::timeout)]);
 }
 
-TEST_CASE("a pool's requests are those of its backends") {
+TEST_CASE("a pool's requests are a count of their own, for backends that are gone took part in it") {
   const status::PoolReport pool = test::made_up_report().pools[0];
   const json shown = plain(to_json(pool));
-  for (const char* key :
-       {"answered", "unanswered", "failed", "retried", "in_flight", "bytes_in", "bytes_out"}) {
-    uint64_t sum = 0;
-    for (const json& backend : shown["backends"]) sum += backend["requests"][key].get<uint64_t>();
-    CHECK_MESSAGE(shown["requests"][key] == sum, std::string(key));
-  }
+  CHECK(shown["requests"]["answered"] == pool.requests.answered());
+  CHECK(shown["requests"]["failed"] == pool.requests.failed);
   CHECK(shown["backends"][0]["requests"]["answered"] == pool.backends[0].requests.answered());
 }
 

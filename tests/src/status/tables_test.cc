@@ -1,0 +1,66 @@
+#include "src/status/tables.h"
+
+#include <doctest/doctest.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "tests/src/status/fake_control.h"
+
+using namespace limpet;
+using routing::Event;
+using status::Json;
+
+namespace {
+
+// A line's cells: what two spaces or more are between.
+std::vector<std::string> cells(std::string_view line) {
+  std::vector<std::string> out;
+  while (!line.empty()) {
+    line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+    const size_t end = std::min(line.find("  "), line.size());
+    if (end > 0) out.emplace_back(line.substr(0, end));
+    line.remove_prefix(end);
+  }
+  return out;
+}
+
+// The only row of the table, by its columns' titles.
+std::map<std::string, std::string> only_row(const std::string& table) {
+  const size_t end = table.find('\n');
+  const auto titles = cells(table.substr(0, end)),
+             values = cells(table.substr(end + 1, table.size() - end - 2));
+  REQUIRE(titles.size() == values.size());
+  std::map<std::string, std::string> row;
+  for (size_t i = 0; i < titles.size(); ++i) row[titles[i]] = values[i];
+  return row;
+}
+
+}  // namespace
+
+TEST_CASE("an incident's row has each count under its own title") {
+  const health::Incident it = test::made_up_report().incidents[2];
+  const auto row = only_row(status::incidents_table({{"incidents", Json::array({status::to_json(it)})}}));
+  const auto has = [&](const char* title, uint64_t count) {
+    CHECK_MESSAGE(row.at(title) == std::to_string(count), std::string(title));
+  };
+  has("ID", it.id);
+  has("SESSIONS", it.at_risk);
+  has("RETURNED", it.at_risk_returned);
+  has("LOST", it[Event::lost]);
+  has("CARRIED", it[Event::carried]);
+  has("RECOVERED", it[Event::recovered]);
+  has("ABANDONED", it[Event::abandoned]);
+  has("ENDED", it[Event::expired] + it[Event::logged_out]);
+  has("OTHERWISE", it[Event::unbound] + it[Event::evicted] + it[Event::moved] + it[Event::reassigned]);
+  has("LEFT", it.left);
+  has("FAILED", it.requests_failed);
+}
+
+TEST_CASE("an incident that goes on says how many of its sessions had returned") {
+  status::Report report = test::made_up_report();
+  const health::Incident& it = report.incidents[0];
+  const std::string text = status::status_table(status::to_json(report));
+  CHECK(text.find(": of " + std::to_string(it.at_risk) + " sessions (" + std::to_string(it.at_risk_returned) +
+                  " returned) " + std::to_string(it[Event::lost]) + " lost") != std::string::npos);
+}
