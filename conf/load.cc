@@ -1,13 +1,11 @@
 #include "conf/load.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 
 #include "conf/checks.h"
 #include "conf/load_document.h"
+#include "conf/read_file.h"
 #include "conf/schema.h"
 
 namespace limpet::conf {
@@ -79,15 +77,10 @@ std::variant<Settings, Faults> fail(const std::string& name, std::string message
 }  // namespace
 
 std::variant<Settings, Faults> load_file(const std::string& path) {
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error)) return fail(path, "is a folder, accepted: a TOML file");
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return fail(path, std::string("cannot be opened: ") + std::strerror(errno));
-  std::string text(kMostBytes + 1, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (in.bad()) return fail(path, std::string("cannot be read: ") + std::strerror(errno));
-  text.resize(static_cast<size_t>(in.gcount()));
-  return load_text(text, path);
+  const FileText file = read_file(path, kMostBytes + 1);
+  if (file.error != 0) return fail(path, file.wrong);
+  if (!file.wrong.empty()) return fail(path, file.wrong + ", accepted: a TOML file");
+  return load_text(file.text, path);
 }
 
 std::variant<Settings, Faults> load_text(std::string_view text, const std::string& name) {

@@ -15,6 +15,7 @@
 
 #include "conf/ascii.h"
 #include "conf/grammar.h"
+#include "conf/read_file.h"
 
 namespace limpet {
 namespace {
@@ -115,31 +116,20 @@ class KeyFileReader {
 
 KeyFile unreadable(const std::string& path, std::string why) {
   KeyFile file;
-  file.faults.push_back({.file = path, .key = "", .message = "cannot be read: " + std::move(why)});
+  file.faults.push_back({.file = path, .key = "", .message = std::move(why)});
   return file;
 }
 
 // Null when there is no such file.
 std::optional<KeyFile> read_key_file(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) return std::nullopt;
-  if (fd < 0) return unreadable(path, std::strerror(errno));
-  struct stat status {};
-  fstat(fd, &status);
-  std::string text(kMostFileBytes, '\0');
-  size_t size = 0;
-  ssize_t got = 0;
-  while (size < text.size() && (got = ::read(fd, text.data() + size, text.size() - size)) > 0) {
-    size += static_cast<size_t>(got);
-  }
-  const int error = got < 0 ? errno : 0;
-  ::close(fd);
-  if (error != 0) return unreadable(path, std::strerror(error));
-  if (size == kMostFileBytes)
-    return unreadable(path, "it is larger than a key file, which has less than 64 KiB");
+  const conf::FileText read = conf::read_file(path, kMostFileBytes);
+  if (read.error == ENOENT || read.error == ENOTDIR) return std::nullopt;
+  if (!read.wrong.empty()) return unreadable(path, read.wrong);
+  if (read.text.size() == kMostFileBytes)
+    return unreadable(path, "is larger than a key file, which has less than 64 KiB");
 
-  KeyFile file = KeyFileReader(path).read(std::string_view(text).substr(0, size));
-  if ((status.st_mode & S_IRWXO) != 0) {
+  KeyFile file = KeyFileReader(path).read(read.text);
+  if ((read.mode & S_IRWXO) != 0) {
     file.secrets.warnings.push_back(
         "the key file " + path +
         " is open to every user of this machine, who could forge tokens: chmod 600 it");

@@ -86,12 +86,24 @@ void UvStream::on_read(uv_stream_t* handle, ssize_t size, const uv_buf_t* buffer
   if (self.owner_ == nullptr || size == 0) return;
   if (size > 0) {
     self.owner_->on_bytes({buffer->base, static_cast<size_t>(size)});
-  } else if (size == UV_EOF) {
+  } else if (const int error = size == UV_EOF ? self.hidden_error() : static_cast<int>(size); error != 0) {
+    self.owner_->on_broken(error);
+  } else {
     self.read_ended_ = true;
     self.owner_->on_end();
-  } else {
-    self.owner_->on_broken(static_cast<int>(size));
   }
+}
+
+// libuv takes a hang-up after a short read for an orderly end, and a write that fails takes the socket's
+// error along.
+int UvStream::hidden_error() {
+  if (write_broken_) return UV_ECONNRESET;
+  int error = 0;
+  socklen_t size = sizeof error;
+  uv_os_fd_t fd;
+  if (uv_fileno(reinterpret_cast<uv_handle_t*>(stream()), &fd) != 0) return 0;
+  if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) return 0;
+  return -error;
 }
 
 bool UvStream::write(std::span<const iovec> parts) {

@@ -48,6 +48,7 @@ class UvStream final : public Stream {
   bool send(std::span<const iovec> parts);
   void write_waiting();
   void abandon();
+  int hidden_error();
   static UvStream& of(void* handle) {
     return *static_cast<UvStream*>(static_cast<uv_handle_t*>(handle)->data);
   }

@@ -155,8 +155,8 @@ void ClientConnection::settle() {
   if (!client_ended_ || has_said_all()) return;
   if (state_ == State::exchange) {
     if (waiting_.empty()) exchange_->on_client_end();
-  } else if (stream_->queued() == 0) {
-    close(false);
+  } else {
+    drain();
   }
 }
 
@@ -190,7 +190,10 @@ void ClientConnection::on_deadline() {
 }
 
 void ClientConnection::shut_down() {
-  if (state_ == State::idle && waiting_.empty()) return stream_->queued() == 0 ? close(false) : drain();
+  if (state_ == State::idle && waiting_.empty()) {
+    stream_->finish();
+    return stream_->queued() == 0 ? close(false) : drain();
+  }
   keep_alive_ = false;
 }
 
@@ -283,13 +286,13 @@ void ClientConnection::drain() {
   state_ = State::draining;
   waiting_ = {};
   deadline_.set(context_.deadlines.now() + millis(context_.settings().timeouts.body));
+  stream_->finish();
   if (stream_->queued() == 0) linger();
 }
 
 void ClientConnection::linger() {
   state_ = State::lingering;
   if (client_ended_) return close(false);
-  stream_->finish();
   stream_->resume();
   deadline_.set(context_.deadlines.now() + kLinger);
 }
@@ -299,12 +302,9 @@ void ClientConnection::close(bool reset) {
   state_ = State::closed;
   deadline_.clear();
   waiting_ = {};
-  if (reset || stream_->queued() != 0) {
-    stream_.release()->reset();  // what is dropped has to be missed
-  } else {
-    stream_->finish();
-    stream_.reset();
-  }
+  if (!reset) stream_->finish();
+  if (reset || stream_->queued() != 0) stream_.release()->reset();  // what is dropped has to be missed
+  stream_.reset();
   home_.on_client_closed(*this);
   context_.graveyard.bury(std::unique_ptr<net::Mortal>(this));
 }

@@ -125,8 +125,7 @@ bool Connection::write(std::string_view bytes) {
 void Connection::send_event(const std::string& event) {
   if (stream_->queued() != 0) return;
   deadline_.set(deadlines_.now() + kSending);
-  if (!write(event)) return close();
-  if (stream_->queued() == 0) settle();
+  if (!write(event)) close();
 }
 
 void Connection::on_drained() {
@@ -150,6 +149,7 @@ void Connection::settle() {
 
 void Connection::linger() {
   stream_->finish();
+  if (stream_->queued() != 0) return;
   if (ended_) return close();
   in_.clear();
   wait(State::lingering, kLinger);

@@ -1,4 +1,5 @@
 // Files that are not TOML, or not files.
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -91,7 +92,13 @@ TEST_CASE("a file that cannot be read is a fault of the file") {
   CHECK(fault("/nonexistent/limpet.toml") ==
         "/nonexistent/limpet.toml: cannot be opened: No such file or directory");
   CHECK(fault("/") == "/: is a folder, accepted: a TOML file");
-  CHECK(fault("/dev/zero") == "/dev/zero: is larger than 1MiB, accepted: a TOML file");
+  CHECK(fault("/dev/zero") == "/dev/zero: is no regular file, accepted: a TOML file");
+  const std::string pipe =
+      std::filesystem::temp_directory_path() / ("limpet-pipe-" + std::to_string(::getpid()));
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  CHECK(fault(pipe) ==
+        pipe + ": is no regular file, accepted: a TOML file");  // and nobody waits for a writer
+  ::unlink(pipe.c_str());
 }
 
 TEST_CASE("a file's faults carry the path that was asked for") {

@@ -151,6 +151,12 @@ TEST_CASE("a key file that is a folder is a fault") {
   CHECK(given.faults().size() == 1);
 }
 
+TEST_CASE("a key file that is a pipe is a fault, and nobody waits for its writer") {
+  const Given given;
+  REQUIRE(mkfifo(given.settings.secrets.key_file.c_str(), 0600) == 0);
+  CHECK(given.faults().at(0).text().ends_with(": is no regular file"));
+}
+
 TEST_CASE("a key file open to everybody is used with a warning") {
   const Given given("key = " + kOnes + "\nhash_secret = " + kTwos + "\n");
   chmod(given.settings.secrets.key_file.c_str(), 0644);
