@@ -223,8 +223,8 @@ int Asker::drain_is_over(const Json& backend) const {
     if (incident.at("end") == "deadline") cut = incident.at("left").get<uint64_t>();
     story +=
         " after " +
-        status::duration_words(incident.at("closed").get<int64_t>() - incident.at("opened").get<int64_t>()) +
-        ": it began with " + status::count_words(incident.at("at_risk").get<uint64_t>(), "session");
+        conf::duration_words(incident.at("closed").get<int64_t>() - incident.at("opened").get<int64_t>()) +
+        ": it began with " + conf::counted(incident.at("at_risk").get<uint64_t>(), "session");
     break;
   }
   if (cut > 0)
