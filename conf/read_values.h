@@ -9,6 +9,7 @@
 
 #include "conf/reader.h"
 #include "conf/settings.h"
+#include "conf/words.h"
 
 namespace limpet::conf {
 
@@ -50,21 +51,17 @@ struct Span {
 // One word of several.
 template <class E>
 struct Word {
-  struct Named {
-    std::string_view word;
-    E value;
-  };
-  std::vector<Named> named;
+  std::vector<Named<E>> named;
 
   std::string accepted() const {
     std::string out;
-    for (const Named& each : named) out += (out.empty() ? "" : ", ") + quoted(each.word);
+    for (const Named<E>& each : named) out += (out.empty() ? "" : ", ") + quoted(each.word);
     return out;
   }
   void operator()(const At& at, E& out) const {
     if (at.value.kind != Value::Kind::string) return at.wrong_type(accepted());
     std::vector<std::string> words;
-    for (const Named& each : named) {
+    for (const Named<E>& each : named) {
       if (each.word == at.value.string) return void(out = each.value);
       words.emplace_back(each.word);
     }
@@ -73,6 +70,12 @@ struct Word {
              accepted());
   }
 };
+
+// One of the type's own.
+template <class E>
+Word<E> word() {
+  return {{kWords<E>.begin(), kWords<E>.end()}};
+}
 
 // A text that `parse` understands.
 template <class T>

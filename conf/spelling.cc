@@ -1,6 +1,7 @@
 #include "conf/spelling.h"
 
 #include <algorithm>
+#include <array>
 
 #include "conf/ascii.h"
 
@@ -78,6 +79,28 @@ std::string hint(std::string_view word, const std::vector<std::string>& candidat
     out += (quote + candidate) + quote;
   }
   return out;
+}
+
+std::string counted(uint64_t count, std::string_view noun) {
+  return std::to_string(count) + " " + std::string(noun) + (count == 1 ? "" : "s");
+}
+
+std::string duration_words(int64_t seconds) {
+  struct Unit {
+    int64_t seconds;
+    const char* name;
+  };
+  constexpr std::array<Unit, 4> kUnits = {{{86400, " d"}, {3600, " h"}, {60, " min"}, {1, " s"}}};
+  seconds = std::max<int64_t>(seconds, 0);
+  for (size_t i = 0; i + 1 < kUnits.size(); ++i) {
+    const auto [unit, name] = kUnits[i];
+    if (seconds < unit) continue;
+    const auto [next_unit, next_name] = kUnits[i + 1];
+    const int64_t rest = seconds % unit / next_unit;
+    const std::string whole = std::to_string(seconds / unit) + name;
+    return rest == 0 ? whole : whole + " " + std::to_string(rest) + next_name;
+  }
+  return std::to_string(seconds) + " s";
 }
 
 }  // namespace limpet::conf

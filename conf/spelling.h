@@ -1,6 +1,8 @@
-// How faults show what an operator wrote, and what was probably meant.
+// How what an operator wrote is shown, and what was probably meant; and how counts and spans of time are
+// written.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,5 +24,8 @@ std::optional<std::string> nearest(std::string_view word, const std::vector<std:
 
 // "did you mean X?", or, when nothing is near, "accepted: X, Y, Z"; each between two `quote`s.
 std::string hint(std::string_view word, const std::vector<std::string>& candidates, char quote);
+
+std::string counted(uint64_t count, std::string_view noun);  // "1 session", "2 sessions"
+std::string duration_words(int64_t seconds);  // "3 d 4 h", "14 min", "5 s": its two largest units at most
 
 }  // namespace limpet::conf

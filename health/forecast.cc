@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "conf/spelling.h"
 #include "routing/random.h"
 #include "routing/seconds.h"
 
@@ -79,13 +80,11 @@ std::optional<uint32_t> at_percent(const std::vector<double>& gone, size_t perce
   return static_cast<uint32_t>(std::ceil(at));
 }
 
-// As people say it, to two or three digits.
-std::string span_text(uint32_t seconds) {
+// To two or three digits: it is a forecast.
+std::string about(uint32_t seconds) {
   constexpr uint32_t kMinute = 60, kHour = 3600;
-  if (seconds < 2 * kMinute) return std::to_string(seconds) + " s";
-  const uint32_t minutes = (seconds + kMinute / 2) / kMinute;
-  if (seconds < 2 * kHour) return std::to_string(minutes) + " min";
-  return std::to_string((seconds + kHour / 2) / kHour) + " h";
+  const uint32_t unit = seconds < 2 * kMinute ? 1 : seconds < 2 * kHour ? kMinute : kHour;
+  return conf::duration_words((seconds + unit / 2) / unit * unit);
 }
 
 }  // namespace
@@ -116,14 +115,14 @@ Forecast forecast(const History& history, std::span<const SessionView> sessions,
 
 std::string text(const Forecast& it) {
   if (it.sessions == 0) return "no sessions left";
-  std::string line = std::to_string(it.sessions) + (it.sessions == 1 ? " session left" : " sessions left");
+  std::string line = conf::counted(it.sessions, "session") + " left";
   if (it.is_known) {
     if (it.gone_90) {
-      line += ", 90 % gone in " + span_text(*it.gone_90);
+      line += ", 90 % gone in " + about(*it.gone_90);
     } else {
-      if (it.gone_50) line += ", 50 % gone in " + span_text(*it.gone_50);
+      if (it.gone_50) line += ", 50 % gone in " + about(*it.gone_50);
       line += ", about " + std::to_string(it.left_at_deadline) + " still there at the deadline in " +
-              span_text(it.deadline);
+              about(it.deadline);
     }
   }
   if (it.polling > 0) line += ", " + std::to_string(it.polling) + " kept alive only by polling";

@@ -1,13 +1,13 @@
 #include "health/incident.h"
 
+#include "conf/spelling.h"
+
 namespace limpet::health {
 namespace {
 
 using routing::Event;
 
-std::string sessions(uint64_t count) {
-  return std::to_string(count) + (count == 1 ? " session" : " sessions");
-}
+std::string sessions(uint64_t count) { return conf::counted(count, "session"); }
 
 std::string why(const Incident& it) {
   std::string why = std::string(" (") + text(it.cause);

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "conf/load.h"
+#include "conf/spelling.h"
 #include "src/secrets.h"
 
 namespace limpet {
@@ -101,15 +102,11 @@ std::string from_environment(const char* name, const char* otherwise) {
   return value != nullptr ? value : otherwise;
 }
 
-std::string counted(size_t count, std::string_view noun) {
-  return std::to_string(count) + " " + std::string(noun) + (count == 1 ? "" : "s");
-}
-
 std::string summary(const conf::Settings& settings) {
   size_t backends = 0;
   for (const conf::Pool& pool : settings.pools) backends += pool.backends.size();
-  return counted(settings.listeners.size(), "listener") + ", " + counted(settings.pools.size(), "pool") +
-         ", " + counted(backends, "backend");
+  return conf::counted(settings.listeners.size(), "listener") + ", " +
+         conf::counted(settings.pools.size(), "pool") + ", " + conf::counted(backends, "backend");
 }
 
 }  // namespace

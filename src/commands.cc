@@ -6,7 +6,6 @@
 
 #include <cstdlib>
 #include <ctime>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <ostream>
@@ -17,6 +16,7 @@
 #include "src/status/json.h"
 #include "src/status/path.h"
 #include "src/status/tables.h"
+#include "src/status/token.h"
 #include "src/status/words.h"
 
 namespace limpet {
@@ -44,18 +44,11 @@ std::string login_name() {
 }
 
 std::string token_of(const CommandLine& asked) {
-  std::string token = asked.token;
-  if (!asked.token_file.empty()) {
-    std::ifstream file(asked.token_file);
-    if (!std::getline(file, token)) throw Refused{"cannot read a token from " + asked.token_file};
-  }
-  while (!token.empty() && (token.back() == ' ' || token.back() == '\r' || token.back() == '\t'))
-    token.pop_back();
-  for (const char c : token) {
-    if (c < ' ' || c > '~')
-      throw Refused{"the token holds what no token can: only visible ASCII goes into a header"};
-  }
-  return token;
+  if (asked.token_file.empty() && asked.token.empty()) return "";
+  status::LoadedToken loaded = asked.token_file.empty() ? status::check_token(asked.token, "LIMPET_TOKEN")
+                                                        : status::read_token_file(asked.token_file);
+  if (!loaded.wrong.empty()) throw Refused{loaded.wrong};
+  return std::move(loaded.text);
 }
 
 class Asker {
@@ -230,8 +223,8 @@ int Asker::drain_is_over(const Json& backend) const {
     if (incident.at("end") == "deadline") cut = incident.at("left").get<uint64_t>();
     story +=
         " after " +
-        status::duration_words(incident.at("closed").get<int64_t>() - incident.at("opened").get<int64_t>()) +
-        ": it began with " + status::count_words(incident.at("at_risk").get<uint64_t>(), "session");
+        conf::duration_words(incident.at("closed").get<int64_t>() - incident.at("opened").get<int64_t>()) +
+        ": it began with " + conf::counted(incident.at("at_risk").get<uint64_t>(), "session");
     break;
   }
   if (cut > 0)

@@ -1,22 +1,11 @@
 // What an exchange leaves behind: its counts, and its line in the access log.
+#include "conf/words.h"
 #include "src/proxy/context.h"
 #include "src/proxy/exchange.h"
 
 namespace limpet::proxy {
 
 namespace {
-
-std::string_view name_of(conf::AffinityKind kind) {
-  switch (kind) {
-    case conf::AffinityKind::ip:
-      return "ip";
-    case conf::AffinityKind::cookie:
-      return "cookie";
-    case conf::AffinityKind::session_id:
-      return "session-id";
-  }
-  return {};
-}
 
 int64_t since(uint64_t from, uint64_t to) { return to == 0 ? -1 : static_cast<int64_t>(to - from); }
 
@@ -66,7 +55,7 @@ void Exchange::log() {
       .backend = pool_ != nullptr && backend < pool_->fleet().backends.size()
                      ? std::string_view(pool_->fleet().backends[backend].name)
                      : std::string_view{},
-      .affinity = pool_ == nullptr || !identity_.has_key ? std::string_view{} : name_of(identity_.kind),
+      .affinity = pool_ == nullptr || !identity_.has_key ? std::string_view{} : conf::text(identity_.kind),
       .reason = pool_ != nullptr && routed ? routing::text(choice_.reason) : std::string_view{},
       .retries = attempts_ == 0 ? 0 : attempts_ - 1,
       .request_id = request_id_,

@@ -40,10 +40,10 @@ std::string why(const Json& backend, int64_t now) {
   std::string why = text(backend, "why");
   if (const Json& drain = backend.at("drain"); !drain.is_null())
     why += "; " + text(drain.at("forecast"), "text") + ", cut in " +
-           duration_words(drain.at("deadline").get<int64_t>() - now);
+           conf::duration_words(drain.at("deadline").get<int64_t>() - now);
   if (const auto warmth = number(backend, "warmth_percent"); warmth < 100)
     why += (why.empty() ? "" : "; ") + std::string("warming up, ") + std::to_string(warmth) + " %";
-  if (!why.empty()) why += " (" + duration_words(now - backend.at("since").get<int64_t>()) + ")";
+  if (!why.empty()) why += " (" + conf::duration_words(now - backend.at("since").get<int64_t>()) + ")";
   return why;
 }
 
@@ -63,10 +63,10 @@ std::string cause(const Json& incident) {
 
 // One sentence for an incident that goes on.
 std::string going_on(const Json& incident, int64_t now) {
-  const std::string lasted = duration_words(now - incident.at("opened").get<int64_t>());
+  const std::string lasted = conf::duration_words(now - incident.at("opened").get<int64_t>());
   return "incident " + std::to_string(number(incident, "id")) + ": " + conf::escaped(where(incident)) + " " +
          text(incident, "kind") + " (" + conf::escaped(cause(incident)) + ") for " + lasted + ": of " +
-         count_words(number(incident, "at_risk"), "session") + " (" +
+         conf::counted(number(incident, "at_risk"), "session") + " (" +
          std::to_string(number(incident.at("returned"), "at_risk")) + " returned) " +
          std::to_string(number(incident, "lost")) + " lost, " + std::to_string(number(incident, "carried")) +
          " carried, " + std::to_string(number(incident, "left")) +
@@ -78,9 +78,9 @@ std::string going_on(const Json& incident, int64_t now) {
 std::string status_table(const Json& status) {
   const auto now = status.at("now").get<int64_t>();
   std::string out = "limpet " + text(status, "limpet") + ", up " +
-                    duration_words(now - status.at("started").get<int64_t>()) + ", " +
-                    count_words(number(status, "workers"), "worker") + ", " +
-                    count_words(number(status, "connections"), "connection") + ", " +
+                    conf::duration_words(now - status.at("started").get<int64_t>()) + ", " +
+                    conf::counted(number(status, "workers"), "worker") + ", " +
+                    conf::counted(number(status, "connections"), "connection") + ", " +
                     conf::escaped(text(status, "file")) + " loaded " +
                     time_words(status.at("loaded").get<int64_t>()) +
                     (status.at("shutting_down").get<bool>() ? ", SHUTTING DOWN\n\n" : "\n\n");
@@ -132,7 +132,7 @@ std::string incidents_table(const Json& incidents) {
     std::vector<std::string> cells = {
         std::to_string(number(incident, "id")),
         time_words(opened),
-        is_open(incident) ? "-" : duration_words(incident.at("closed").get<int64_t>() - opened),
+        is_open(incident) ? "-" : conf::duration_words(incident.at("closed").get<int64_t>() - opened),
         where(incident),
         text(incident, "kind"),
         text(incident, "end")};
@@ -153,8 +153,8 @@ std::string session_lines(const Json& found, int64_t now) {
     const auto first = session.at("first_seen").get<int64_t>(), last = session.at("last_seen").get<int64_t>();
     out += conf::escaped(text(session, "pool") + "/" + text(session, "backend")) + " (" +
            text(session, "backend_state") + "): " + conf::escaped(text(session, "why")) + "; first seen " +
-           time_words(first) + " (" + duration_words(now - first) + " ago), last seen " +
-           duration_words(now - last) + " ago, " +
+           time_words(first) + " (" + conf::duration_words(now - first) + " ago), last seen " +
+           conf::duration_words(now - last) + " ago, " +
            (session.at("returned").get<bool>() ? "returned" : "not returned yet") +
            (session.at("polls").get<bool>() ? ", polling\n" : "\n");
   }
@@ -166,7 +166,7 @@ std::string drain_line(const Json& backend, int64_t now, size_t width) {
   const uint64_t left = number(drain, "left");
   const uint64_t began = std::max(number(drain, "began_with"), left);
   const std::string words = text(drain.at("forecast"), "text") + ", cut in " +
-                            duration_words(drain.at("deadline").get<int64_t>() - now);
+                            conf::duration_words(drain.at("deadline").get<int64_t>() - now);
   constexpr size_t kBar = 24;
   const size_t done = began == 0 ? kBar : static_cast<size_t>((began - left) * kBar / began);
   return cut_to("[" + std::string(done, '#') + std::string(kBar - done, '.') + "] " + words, width);

@@ -4,20 +4,32 @@
 #include <cstring>
 #include <fstream>
 
+#include "conf/grammar.h"
+
 namespace limpet::status {
+
+LoadedToken check_token(std::string_view text, const std::string& whence) {
+  text = text.substr(0, text.find_last_not_of(" \t\r") + 1);
+  conf::Parsed<std::string> parsed = conf::parse_status_token(text);
+  if (std::string* const token = parsed.value()) return {std::move(*token), ""};
+  return {"", whence + " " + parsed.what() + ", accepted: at least " +
+                  std::to_string(conf::Status::kLeastToken) +
+                  " characters of printable ASCII without spaces"};
+}
+
+LoadedToken read_token_file(const std::string& path) {
+  std::ifstream in(path);
+  std::string line;
+  if (in) std::getline(in, line);
+  if (!in.is_open() || in.bad()) return {"", path + " cannot be read: " + std::strerror(errno)};
+  return check_token(line, "the first line of " + path);
+}
 
 LoadedToken load_token(const conf::Status& settings) {
   if (settings.token_file.empty()) return {settings.token, ""};
-  std::ifstream in(settings.token_file);
-  std::string line;
-  if (!std::getline(in, line))
-    return {"", "status.token_file: " + settings.token_file + " cannot be read: " + std::strerror(errno)};
-  while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
-  if (line.size() < conf::Status::kLeastToken)
-    return {"", "status.token_file: the first line of " + settings.token_file +
-                    " is too short, accepted: at least " + std::to_string(conf::Status::kLeastToken) +
-                    " characters"};
-  return {line, ""};
+  LoadedToken loaded = read_token_file(settings.token_file);
+  if (!loaded.wrong.empty()) loaded.wrong.insert(0, "status.token_file: ");
+  return loaded;
 }
 
 }  // namespace limpet::status

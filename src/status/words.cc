@@ -21,24 +21,6 @@ std::string decimal(double value, int digits) {
 
 }  // namespace
 
-std::string duration_words(int64_t seconds) {
-  struct Unit {
-    int64_t seconds;
-    const char* name;
-  };
-  constexpr std::array<Unit, 4> kUnits = {{{86400, " d"}, {3600, " h"}, {60, " min"}, {1, " s"}}};
-  seconds = std::max<int64_t>(seconds, 0);
-  for (size_t i = 0; i + 1 < kUnits.size(); ++i) {
-    const auto [unit, name] = kUnits[i];
-    if (seconds < unit) continue;
-    const auto [next_unit, next_name] = kUnits[i + 1];
-    const int64_t rest = seconds % unit / next_unit;
-    const std::string whole = std::to_string(seconds / unit) + name;
-    return rest == 0 ? whole : whole + " " + std::to_string(rest) + next_name;
-  }
-  return std::to_string(seconds) + " s";
-}
-
 std::string latency_words(double milliseconds) {
   if (milliseconds >= 10'000) return decimal(milliseconds / 1000, 0) + " s";
   if (milliseconds >= 1000) return decimal(milliseconds / 1000, 1) + " s";
@@ -51,10 +33,6 @@ std::string time_words(int64_t unix_seconds) {
   std::array<char, 64> out;
   if (localtime_r(&time, &parts) == nullptr) return std::to_string(unix_seconds);
   return {out.data(), std::strftime(out.data(), out.size(), "%Y-%m-%d %H:%M:%S", &parts)};
-}
-
-std::string count_words(uint64_t count, std::string_view noun) {
-  return std::to_string(count) + " " + std::string(noun) + (count == 1 ? "" : "s");
 }
 
 size_t width(std::string_view utf8) {

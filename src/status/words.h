@@ -1,4 +1,4 @@
-// Numbers, times and tables as people read them on a terminal.
+// Latencies, times and tables as people read them on a terminal; spelling.h has the rest.
 #pragma once
 
 #include <cstdint>
@@ -8,10 +8,8 @@
 
 namespace limpet::status {
 
-std::string duration_words(int64_t seconds);     // "3 d 4 h", "14 min", "5 s": its two largest units at most
 std::string latency_words(double milliseconds);  // "0.4 ms", "12 ms", "1.3 s"
 std::string time_words(int64_t unix_seconds);    // "2026-01-31 14:05:09", of this machine's time zone
-std::string count_words(uint64_t count, std::string_view noun);  // "1 session", "2 sessions"
 
 // Cells in columns that are as wide as their widest. Names are shown so that no terminal obeys them.
 class Table {

@@ -68,5 +68,23 @@ TEST_CASE("what an operator wrote is shown in one line and cut short") {
   CHECK(shown(std::string(39, 'x') + "ü") == std::string(39, 'x') + "...");  // no half character
 }
 
+TEST_CASE("a duration is its two largest units") {
+  CHECK(duration_words(0) == "0 s");
+  CHECK(duration_words(-5) == "0 s");
+  CHECK(duration_words(59) == "59 s");
+  CHECK(duration_words(60) == "1 min");
+  CHECK(duration_words(184) == "3 min 4 s");
+  CHECK(duration_words(3600) == "1 h");
+  CHECK(duration_words(3600 + 59) == "1 h");
+  CHECK(duration_words(7260) == "2 h 1 min");
+  CHECK(duration_words(3 * 86400 + 4 * 3600 + 300) == "3 d 4 h");
+}
+
+TEST_CASE("one is counted as one") {
+  CHECK(counted(0, "session") == "0 sessions");
+  CHECK(counted(1, "session") == "1 session");
+  CHECK(counted(2, "session") == "2 sessions");
+}
+
 }  // namespace
 }  // namespace limpet::conf

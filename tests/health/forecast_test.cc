@@ -81,7 +81,7 @@ TEST_CASE("sessions that poll do not end before the deadline") {
   CHECK_FALSE(it.gone_90);
   CHECK(it.left_at_deadline == 30);
   CHECK(text(it) ==
-        "100 sessions left, 50 % gone in 5 min, about 30 still there at the deadline in 60 min, 30 kept "
+        "100 sessions left, 50 % gone in 5 min, about 30 still there at the deadline in 1 h, 30 kept "
         "alive only by polling");
 }
 
@@ -155,6 +155,10 @@ TEST_CASE("one sentence says it") {
   CHECK(text(it) == "1 session left, 90 % gone in 7 s");
   it.gone_90 = 5 * 3600;
   CHECK(text(it) == "1 session left, 90 % gone in 5 h");
+  it.gone_90 = 26 * 3600 + 1000;
+  CHECK(text(it) == "1 session left, 90 % gone in 1 d 2 h");
+  it.gone_90 = 90 * 60;
+  CHECK(text(it) == "1 session left, 90 % gone in 1 h 30 min");
 }
 
 // --- The model ---

@@ -4,30 +4,12 @@
 
 using namespace limpet::status;
 
-TEST_CASE("a duration is its two largest units") {
-  CHECK(duration_words(0) == "0 s");
-  CHECK(duration_words(-5) == "0 s");
-  CHECK(duration_words(59) == "59 s");
-  CHECK(duration_words(60) == "1 min");
-  CHECK(duration_words(184) == "3 min 4 s");
-  CHECK(duration_words(3600) == "1 h");
-  CHECK(duration_words(3600 + 59) == "1 h");
-  CHECK(duration_words(7260) == "2 h 1 min");
-  CHECK(duration_words(3 * 86400 + 4 * 3600 + 300) == "3 d 4 h");
-}
-
 TEST_CASE("a latency has as many digits as it deserves") {
   CHECK(latency_words(0.064) == "0.06 ms");
   CHECK(latency_words(3.14159) == "3.1 ms");
   CHECK(latency_words(12.3) == "12 ms");
   CHECK(latency_words(1340) == "1.3 s");
   CHECK(latency_words(67109) == "67 s");
-}
-
-TEST_CASE("one is counted as one") {
-  CHECK(count_words(0, "session") == "0 sessions");
-  CHECK(count_words(1, "session") == "1 session");
-  CHECK(count_words(2, "session") == "2 sessions");
 }
 
 TEST_CASE("columns are as wide as their widest cell, in characters") {
