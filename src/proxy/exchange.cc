@@ -200,7 +200,7 @@ Exchange::Step Exchange::connect() {
     const net::Millis most_idle = request_.idempotent() ? net::kNever : kFreshlyUsed;
     if (!fresh_only_) backend_ = pool_->connections.take(choice_.slot, most_idle);
     connected_ = backend_ != nullptr;
-    connect_us_ = connected_ ? started_us_ : context_.clock.monotonic_us();
+    connect_us_ = connected_ && attempts_ == 1 ? started_us_ : context_.clock.monotonic_us();
     if (!connected_) {
       int error = 0;
       backend_ = pool_->connections.dial(pool_->fleet().backends[choice_.slot], choice_.slot, this, error);

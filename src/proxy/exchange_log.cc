@@ -12,7 +12,11 @@ int64_t since(uint64_t from, uint64_t to) { return to == 0 ? -1 : static_cast<in
 }  // namespace
 
 void Exchange::measure() {
-  if (pool_ == nullptr || asked_ == routing::kNoSlot) return;
+  if (pool_ == nullptr) return;
+  if (asked_ == routing::kNoSlot) {
+    if (end_.blame == Blame::backend || end_.blame == Blame::balancer) pool_->meter().unserved.add();
+    return;
+  }
   BackendMeter& meter = pool_->meter().backends[asked_];
   if (end_.blame == Blame::backend) meter.failed.add();
   if (!choice_) return;
@@ -22,7 +26,7 @@ void Exchange::measure() {
   meter.ended.add();
   meter.bytes_in.add(bytes_in_);
   meter.bytes_out.add(bytes_out_);
-  if (whole_ && head_us_ != 0) meter.latency.add(context_.clock.monotonic_us() - started_us_);
+  if (whole_ && head_us_ != 0) meter.latency.add(context_.clock.monotonic_us() - connect_us_);
 }
 
 void Exchange::log() {

@@ -50,13 +50,14 @@ struct BackendMeter {
   Counter retried;  // attempts that were made again, here or elsewhere
   Counter bytes_in, bytes_out;
   Counter begun, ended;  // exchanges
-  Histogram latency;     // from the whole head to the answer's last byte
+  Histogram latency;     // from when it was turned to until the answer's last byte
 };
 
 struct PoolMeter {
   static constexpr size_t kReasons = static_cast<size_t>(routing::Reason::no_backend) + 1;
 
   routing::PerSlot<BackendMeter> backends;
+  Counter unserved;  // requests that failed before any backend was asked: none was there, or none had room
   std::array<Counter, kReasons> reasons;  // routing decisions
   Histogram decision;                     // how long one took, of every 16th
 };

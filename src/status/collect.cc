@@ -37,6 +37,10 @@ RequestReport requests_at(const Meters& meters, routing::Slot slot) {
 RequestReport requests_of_all(const Meters& meters, size_t backends) {
   RequestReport sum;
   for (size_t i = 0; i < backends; ++i) sum += requests_at(meters, static_cast<routing::Slot>(i));
+  for (const auto& meter : meters) {
+    sum.answers[0] += meter->unserved.value();
+    sum.failed += meter->unserved.value();
+  }
   return sum;
 }
 
