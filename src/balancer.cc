@@ -250,10 +250,10 @@ class Balancer final : status::Control {
     return calls_.call(std::move(work)).value_or(shutting_down());
   }
 
-  status::Report report() override {
+  status::Report report(size_t most_incidents) override {
     status::Report ended;
     ended.shutting_down = true;
-    return calls_.call([this] { return make_report(); }).value_or(std::move(ended));
+    return calls_.call([&] { return make_report(most_incidents); }).value_or(std::move(ended));
   }
   Done order(const std::string& pool, const std::string& backend, status::BackendOrder order,
              const std::string& who) override {
@@ -276,7 +276,7 @@ class Balancer final : status::Control {
     return calls_.call([this] { return !shutting_down_ && overseer_.ready(); }).value_or(false);
   }
 
-  status::Report make_report() const {
+  status::Report make_report(size_t most_incidents) const {
     status::Report report;
     report.version = LIMPET_VERSION;
     report.now = std::time(nullptr);
@@ -289,7 +289,7 @@ class Balancer final : status::Control {
     report.failed_reloads = failed_reloads_;
     report.dropped_log_lines = access_log_ != nullptr ? access_log_->dropped_lines() : 0;
     report.shutting_down = shutting_down_;
-    overseer_.report_pools(report);
+    overseer_.report_pools(report, most_incidents);
     return report;
   }
 

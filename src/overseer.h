@@ -44,7 +44,7 @@ class Overseer final : public proxy::Witness, ProbeEvents {
   void on_backend_worked(const std::string& pool, routing::Slot slot) override;
 
   // For the status endpoint.
-  void report_pools(status::Report& report) const;
+  void report_pools(status::Report& report, size_t most_incidents) const;
   bool ready() const;
   status::Control::Done order(const std::string& pool, const std::string& backend, status::BackendOrder order,
                               const std::string& who);
@@ -69,6 +69,9 @@ class Overseer final : public proxy::Witness, ProbeEvents {
   std::shared_ptr<const proxy::Plan> make_plan() const;
   Pool* find_pool(const std::string& name) const;
   routing::Slot find_backend(const Pool& pool, const std::string& name) const;
+  bool is_gone(const Pool& pool, routing::Slot slot) const;
+  status::Control::Done no_pool(const std::string& name) const;
+  status::Control::Done no_backend(const Pool& pool, const std::string& name) const;
   status::BackendReport report_backend(const Pool& pool, routing::Slot slot) const;
   status::DrainReport report_drain(const Pool& pool, routing::Slot slot) const;
   uint64_t now() const;  // milliseconds of the loop's clock

@@ -85,6 +85,13 @@ TEST_CASE("a drain is told with its forecast, and where nothing is known nothing
   CHECK(plain(to_json(backend))["drain"] == nullptr);
 }
 
+TEST_CASE("a pool's history says how far apart its points are, and how far back they can go") {
+  const json history = plain(to_json(test::made_up_report().pools[0]))["history"];
+  CHECK(history["interval_s"] == status::kSampleSeconds);
+  CHECK(history["window_s"] == status::kSampleSeconds * status::kSamples);
+  CHECK(history["at"].size() == 3);
+}
+
 TEST_CASE("an incident that is open has no time of closing") {
   const status::Report report = test::made_up_report();
   CHECK(plain(status::to_json(report.incidents[0]))["closed"] == nullptr);
