@@ -110,7 +110,7 @@ void routing_decisions(Exposition& out, const Report& report) {
   const auto decided = [](const PoolReport& pool, routing::Reason reason) {
     return pool.decisions[static_cast<size_t>(reason)];
   };
-  out.counter("limpet_pool_routing_decisions_total", "Where requests were sent, or were not, by the reason.");
+  out.counter("limpet_pool_routing_decisions_total", "Where requests were to go, or why nowhere: one for each attempt.");
   each_pool(report, [&](const PoolReport& pool, const Labels& labels) {
     for (size_t i = 0; i < pool.decisions.size(); ++i)
       out.sample(labels + Labels{{"reason", routing::text(static_cast<routing::Reason>(i))}},
@@ -189,7 +189,7 @@ void backend_sessions(Exposition& out, const Report& report) {
 
 void backend_requests(Exposition& out, const Report& report) {
   out.counter("limpet_backend_requests_total",
-              "Requests sent to it, by the class of its answer; none: it gave none.");
+              "Requests that were to go to it, by the class of its answer; none: there was none.");
   each_backend(report, [&](const BackendReport& backend, const Labels& labels) {
     constexpr const char* kClasses[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
     for (size_t digit = 0; digit < backend.requests.answers.size(); ++digit)
