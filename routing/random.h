@@ -9,6 +9,8 @@
 
 namespace limpet::routing {
 
+uint64_t random_seed();  // from the system; throws std::runtime_error where that has none
+
 // SplitMix64's step: 2^64 / the golden ratio, made odd.
 inline constexpr uint64_t kGolden = 0x9e3779b97f4a7c15;
 

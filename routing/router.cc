@@ -1,25 +1,15 @@
 #include "routing/router.h"
 
-#include <openssl/rand.h>
-
-#include <stdexcept>
-
 #include "routing/accountant.h"
 #include "routing/chooser.h"
 #include "routing/hash.h"
 #include "routing/identifier.h"
 #include "routing/memory.h"
+#include "routing/random.h"
 #include "routing/seconds.h"
 
 namespace limpet::routing {
 namespace {
-
-uint64_t random_seed() {
-  uint64_t seed = 0;
-  if (RAND_bytes(reinterpret_cast<unsigned char*>(&seed), sizeof seed) != 1)
-    throw std::runtime_error("no random bytes");
-  return seed;
-}
 
 SessionTable::Timeouts timeouts_of(const conf::Pool& pool) {
   return {.idle = whole_seconds(pool.idle_timeout),

@@ -38,8 +38,6 @@ Examples:
   limpet status --watch                   pools, backends and their sessions, again every second
   limpet drain shop/app-2 --wait          until its sessions have ended, with a forecast of when that is)";
 
-constexpr char kDefaultPlace[] = "127.0.0.1:9180";  // as the settings have it
-
 using Command = CommandLine::Command;
 
 struct Verb {
@@ -72,6 +70,8 @@ bool is_about_backend(Command command) {
          command == Command::up;
 }
 
+std::string default_place() { return conf::Status{}.address->text(); }
+
 // What each command takes. POOL/BACKEND is put into `both`.
 void add_arguments(CLI::App& app, Command command, CommandLine& asked, std::string& both) {
   const auto argument = [&app](const char* name, std::string& into, const char* help) {
@@ -91,13 +91,13 @@ void add_arguments(CLI::App& app, Command command, CommandLine& asked, std::stri
   if (command == Command::drain)
     app.add_flag("--wait", asked.wait, "Show how it goes on, until it is over; exit 1 if sessions were cut");
   app.add_flag("--json", asked.json, "As JSON");
-  app.add_option("--at", asked.at, std::string("Where its status endpoint is (") + kDefaultPlace + ")")
+  app.add_option("--at", asked.at, "Where its status endpoint is (" + default_place() + ")")
       ->option_text("HOST:PORT");
   app.add_option("--token-file", asked.token_file, "A file with the token, for what changes anything")
       ->option_text("FILE");
 }
 
-std::string from_environment(const char* name, const char* otherwise) {
+std::string from_environment(const char* name, const std::string& otherwise) {
   const char* const value = std::getenv(name);
   return value != nullptr ? value : otherwise;
 }
@@ -114,7 +114,7 @@ std::string summary(const conf::Settings& settings) {
 CommandLine parse_command_line(int argc, const char* const* argv, const std::string& version,
                                std::ostream& out, std::ostream& err) {
   CommandLine asked;
-  asked.at = from_environment("LIMPET_STATUS", kDefaultPlace);
+  asked.at = from_environment("LIMPET_STATUS", default_place());
   asked.token = from_environment("LIMPET_TOKEN", "");
   CLI::App app(kPurpose, "limpet");
   app.footer(kFooter);

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <ctime>
 
+#include "conf/spelling.h"
+#include "conf/words.h"
 #include "health/forecast.h"
 #include "routing/seconds.h"
 #include "src/overseer_pool.h"
@@ -16,37 +18,8 @@ using Done = status::Control::Done;
 
 constexpr int kUnknown = 404, kConflict = 409;
 
-Done no_pool(const std::string& name) { return {false, kUnknown, "there is no pool " + name}; }
-Done no_backend(const std::string& pool, const std::string& name) {
-  return {false, kUnknown, "pool " + pool + " has no backend " + name};
-}
-Done no_session(const std::string& pool) { return {false, kUnknown, "pool " + pool + " knows no such session"}; }
-
-health::Order order_of(status::BackendOrder order) {
-  switch (order) {
-    case status::BackendOrder::drain:
-      return health::Order::drain;
-    case status::BackendOrder::undrain:
-      return health::Order::undrain;
-    case status::BackendOrder::maintenance:
-      return health::Order::maintenance;
-    case status::BackendOrder::up:
-      break;
-  }
-  return health::Order::up;
-}
-
-const char* text(conf::AffinityKind kind) {
-  constexpr const char* kTexts[] = {"ip", "cookie", "session-id"};
-  return kTexts[static_cast<size_t>(kind)];
-}
-const char* text(conf::Storage storage) {
-  constexpr const char* kTexts[] = {"local", "backup", "replicated", "shared"};
-  return kTexts[static_cast<size_t>(storage)];
-}
-const char* text(conf::Placement placement) {
-  constexpr const char* kTexts[] = {"least-sessions", "round-robin", "hash", "random-two"};
-  return kTexts[static_cast<size_t>(placement)];
+Done no_session(const std::string& pool) {
+  return {false, kUnknown, "pool " + pool + " knows no such session"};
 }
 
 uint64_t count(const status::RequestReport& requests) {
@@ -61,18 +34,24 @@ int64_t Overseer::unix_at(uint64_t then) const {
   return std::time(nullptr) + (static_cast<int64_t>(then) - static_cast<int64_t>(now())) / 1000;
 }
 
+// One that left the file is told of, and takes orders, while anything of it is left.
+bool Overseer::is_gone(const Pool& pool, routing::Slot slot) const {
+  return !pool.fleet.backends[slot].listed && pool.table().homes().live(slot) == 0 &&
+         !health::in_service((*pool.health)[slot].state());
+}
+
 // ---- what is told
 
-void Overseer::report_pools(status::Report& report) const {
+void Overseer::report_pools(status::Report& report, size_t most_incidents) const {
   for (const Pool* pool : listed_) {
     status::PoolReport& out = report.pools.emplace_back();
     const conf::Pool& settings = *pool->settings;
     out.name = settings.name;
-    for (const conf::AffinityKind kind : settings.affinity) out.affinity.push_back(text(kind));
-    out.storage = text(settings.storage);
-    out.placement = text(settings.placement);
-    out.failover = settings.failover == conf::Failover::move ? "move" : "refuse";
-    out.failback = settings.failback == conf::Failback::stay ? "stay" : "return";
+    for (const conf::AffinityKind kind : settings.affinity) out.affinity.emplace_back(conf::text(kind));
+    out.storage = conf::text(settings.storage);
+    out.placement = conf::text(settings.placement);
+    out.failover = conf::text(settings.failover);
+    out.failback = conf::text(settings.failback);
     out.sessions = pool->table().census();
     out.max_sessions = settings.max_sessions;
     out.unverified_tokens = pool->memory->unverified_tokens;
@@ -81,16 +60,18 @@ void Overseer::report_pools(status::Report& report) const {
     status::add_decisions(pool->meters, out);
     for (size_t i = 0; i < pool->fleet.backends.size(); ++i) {
       const auto slot = static_cast<routing::Slot>(i);
-      // One that left the file is told of while anything of it is left.
-      const bool gone = !pool->fleet.backends[i].listed && pool->table().homes().live(slot) == 0 &&
-                        !health::in_service((*pool->health)[slot].state());
-      if (!gone) out.backends.push_back(report_backend(*pool, slot));
+      if (!is_gone(*pool, slot)) out.backends.push_back(report_backend(*pool, slot));
     }
     for (size_t i = 0; i < pool->history.size(); ++i)
       out.history.push_back(pool->history[(pool->next_sample + i) % pool->history.size()]);
   }
   const auto& recent = incidents_.recent();
-  report.incidents.assign(recent.rbegin(), recent.rend());
+  const size_t told = std::min(most_incidents, recent.size());
+  report.incidents.assign(recent.rbegin(), recent.rbegin() + static_cast<ptrdiff_t>(told));
+  report.kept_incidents = recent.size();
+  report.open_incidents = static_cast<uint64_t>(
+      std::count_if(recent.begin(), recent.end(), [](const auto& incident) { return incident.closed == 0; }));
+  report.losses = incidents_.losses();
 }
 
 status::BackendReport Overseer::report_backend(const Pool& pool, routing::Slot slot) const {
@@ -106,7 +87,7 @@ status::BackendReport Overseer::report_backend(const Pool& pool, routing::Slot s
   out.since = unix_at(judge.since());
   out.held = judge.is_held();
   out.weight = backend.weight;
-  out.warmth = judge.warmth(now());
+  out.warmth = backend.warmth;
   out.max_sessions = backend.max_sessions;
   out.sessions = pool.table().homes().census(slot);
   out.requests = status::requests_at(pool.meters, slot);
@@ -120,10 +101,11 @@ status::DrainReport Overseer::report_drain(const Pool& pool, routing::Slot slot)
   status::DrainReport out;
   out.began_with = pool.backends[slot].drain_began_with;
   out.deadline = unix_at(judge.drain_deadline().value_or(now()));
-  const health::Horizon horizon{.now = unix_seconds(),
-                                .deadline = static_cast<uint32_t>(out.deadline),
-                                .idle_timeout = routing::whole_seconds(pool.settings->idle_timeout),
-                                .unreturned_timeout = routing::whole_seconds(pool.settings->unreturned_timeout)};
+  const health::Horizon horizon{
+      .now = unix_seconds(),
+      .deadline = static_cast<uint32_t>(out.deadline),
+      .idle_timeout = routing::whole_seconds(pool.settings->idle_timeout),
+      .unreturned_timeout = routing::whole_seconds(pool.settings->unreturned_timeout)};
   const auto history = health::History::from(pool.table().census(), pool.table().pauses());
   out.forecast = health::forecast(history, pool.table().sessions_at(slot), horizon);
   return out;
@@ -131,12 +113,8 @@ status::DrainReport Overseer::report_drain(const Pool& pool, routing::Slot slot)
 
 bool Overseer::ready() const {
   return std::all_of(listed_.begin(), listed_.end(), [&](const Pool* pool) {
-    for (size_t i = 0; i < pool->fleet.backends.size(); ++i) {
-      const routing::Backend& backend = pool->fleet.backends[i];
-      const bool up = (*pool->health)[static_cast<routing::Slot>(i)].state() == routing::BackendState::up;
-      if (up && backend.listed && backend.weight > 0) return true;
-    }
-    return false;
+    return std::any_of(pool->fleet.backends.begin(), pool->fleet.backends.end(),
+                       [](const routing::Backend& backend) { return backend.takes_new_sessions(); });
   });
 }
 
@@ -188,13 +166,25 @@ void Overseer::Pool::take_sample(int64_t at) {
 
 // ---- what is ordered
 
-Done Overseer::order(const std::string& pool_name, const std::string& backend, status::BackendOrder order,
+Done Overseer::no_pool(const std::string& name) const {
+  std::vector<std::string> names;
+  for (const Pool* pool : listed_) names.push_back(pool->settings->name);
+  return status::unknown("pool", name, names);
+}
+
+Done Overseer::no_backend(const Pool& pool, const std::string& name) const {
+  std::vector<std::string> names;
+  for (size_t i = 0; i < pool.fleet.backends.size(); ++i)
+    if (!is_gone(pool, static_cast<routing::Slot>(i))) names.push_back(pool.fleet.backends[i].name);
+  return status::unknown("backend", name, names);
+}
+
+Done Overseer::order(const std::string& pool_name, const std::string& backend, health::Order what,
                      const std::string& who) {
   Pool* const pool = find_pool(pool_name);
   if (pool == nullptr || !pool->listed) return no_pool(pool_name);
   const routing::Slot slot = pool->fleet.find(std::string_view(backend));
-  if (slot == routing::kNoSlot) return no_backend(pool_name, backend);
-  const health::Order what = order_of(order);
+  if (slot == routing::kNoSlot || is_gone(*pool, slot)) return no_backend(*pool, backend);
   const health::Judge::Answer answer = pool->health->order(slot, what, who, now());
   if (!answer.refusal.empty()) return {false, kConflict, answer.refusal};
   spdlog::info("pool {}: backend {}: {} ordered by {}", pool_name, backend, health::text(what), who);
@@ -203,7 +193,7 @@ Done Overseer::order(const std::string& pool_name, const std::string& backend, s
   const uint32_t sessions = pool->table().homes().live(slot);
   return {true, 200,
           backend + " of " + pool_name + " is " + routing::text((*pool->health)[slot].state()) + ": " +
-              std::to_string(sessions) + (sessions == 1 ? " session" : " sessions")};
+              conf::counted(sessions, "session")};
 }
 
 Done Overseer::unbind(const std::string& pool_name, const std::string& session, const std::string& who) {
@@ -219,7 +209,7 @@ Done Overseer::pin(const std::string& pool_name, const std::string& session, con
   Pool* const pool = find_pool(pool_name);
   if (pool == nullptr || !pool->listed) return no_pool(pool_name);
   const routing::Slot slot = pool->fleet.find(std::string_view(backend));
-  if (slot == routing::kNoSlot) return no_backend(pool_name, backend);
+  if (slot == routing::kNoSlot || is_gone(*pool, slot)) return no_backend(*pool, backend);
   if (!health::in_service((*pool->health)[slot].state()))
     return {false, kConflict, backend + " is " + routing::text((*pool->health)[slot].state())};
   if (!pool->router->pin(session, slot, unix_seconds())) return no_session(pool_name);

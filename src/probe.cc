@@ -35,13 +35,13 @@ Probe::Probe(net::Loop& loop, const net::Resolver& resolver)
 Probe::~Probe() { cancel(); }
 
 void Probe::start(const conf::Address& address, const conf::HealthCheck& check, ProbeEvents* done,
-                  uint64_t token) {
+                  uint64_t tag) {
   cancel();
   address_ = address;
   if (check.port != 0) address_.port = check.port;
   check_ = check;
   done_ = done;
-  token_ = token;
+  tag_ = tag;
   began_ = std::chrono::steady_clock::now();
   overdue_ = false;
   attempt_ = 0;
@@ -204,7 +204,7 @@ void Probe::report(health::CheckResult result) {
   const auto taken = std::chrono::steady_clock::now() - began_;
   ProbeEvents* const done = std::exchange(done_, nullptr);
   done->on_probed(
-      token_, result,
+      tag_, result,
       static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(taken).count()));
 }
 

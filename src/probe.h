@@ -34,7 +34,7 @@ class Resolver;
 // Hears how a check went. The probe may be started again, or destroyed, from in here.
 class ProbeEvents {
  public:
-  virtual void on_probed(uint64_t token, const health::CheckResult& result, uint64_t microseconds) = 0;
+  virtual void on_probed(uint64_t tag, const health::CheckResult& result, uint64_t microseconds) = 0;
 
  protected:
   ~ProbeEvents() = default;
@@ -50,7 +50,7 @@ class Probe final : net::StreamOwner, net::DeadlineOwner {
 
   // One on_probed() follows, never from within this call. What is under way is cancelled first. `check.port`
   // that is not 0 takes the place of the address', except a unix socket's.
-  void start(const conf::Address& address, const conf::HealthCheck& check, ProbeEvents* done, uint64_t token);
+  void start(const conf::Address& address, const conf::HealthCheck& check, ProbeEvents* done, uint64_t tag);
   void cancel();  // no on_probed() follows
 
  private:
@@ -85,7 +85,7 @@ class Probe final : net::StreamOwner, net::DeadlineOwner {
   conf::Address address_;
   conf::HealthCheck check_;
   ProbeEvents* done_ = nullptr;  // nullptr: told already, or nobody asks
-  uint64_t token_ = 0;
+  uint64_t tag_ = 0;
   std::chrono::steady_clock::time_point began_;
   Phase phase_ = Phase::idle;
   bool overdue_ = false;

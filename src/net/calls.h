@@ -23,12 +23,13 @@ class Calls {
   auto call(Work work) -> std::optional<decltype(work())> {
     std::promise<std::optional<decltype(work())>> promise;
     auto answer = promise.get_future();
-    if (!post([&](bool open) { promise.set_value(open ? std::optional(work()) : std::nullopt); })) return std::nullopt;
+    if (!post([&](bool open) { promise.set_value(open ? std::optional(work()) : std::nullopt); }))
+      return std::nullopt;
     return answer.get();
   }
 
-  // From any thread, without waiting: `work(true)` on the loop's thread, or work(false) where close() came first.
-  // False: the loop takes no calls any more, and `work` is not called.
+  // From any thread, without waiting: `work(true)` on the loop's thread, or work(false) where close() came
+  // first. False: the loop takes no calls any more, and `work` is not called.
   bool post(std::function<void(bool open)> work);
 
   // On the loop's thread: takes no more, answers those that wait, and closes.

@@ -27,8 +27,8 @@ class Resolver {
   // there is none.
   bool find(const std::string& name, unsigned index, uint16_t port, sockaddr_storage& out) const;
 
-  // Looks every name up once, waiting for the answers. One that fails is said in the log and tried again. Lookups
-  // end with the loop, so that has to be destroyed first.
+  // Looks every name up once, waiting for the answers. One that fails is said in the log and tried again.
+  // Lookups end with the loop, so that has to be destroyed first.
   void start(uv_loop_t* loop, const std::vector<std::string>& names);
   // These names from now on; of those that are new the answers come later.
   void watch(const std::vector<std::string>& names);

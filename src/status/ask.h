@@ -26,4 +26,7 @@ struct Answer {
   bool events = false;                                             // the body is what comes from now on
 };
 
+// {"error": text}
+Answer failure(int status, std::string_view text);
+
 }  // namespace limpet::status

@@ -1,7 +1,6 @@
 #include "src/status/connection.h"
 
 #include "src/http/error_reply.h"
-#include "src/status/guard.h"
 
 namespace limpet::status {
 

@@ -1,7 +1,6 @@
 #include "src/status/endpoint.h"
 
 #include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
 
 #include "conf/spelling.h"
@@ -13,7 +12,13 @@ namespace limpet::status {
 
 namespace {
 
-constexpr std::array kOrders = {"drain", "undrain", "maintenance", "up"};  // by BackendOrder
+std::vector<std::string> order_names() {
+  using enum health::Order;
+  return {health::text(drain), health::text(undrain), health::text(maintenance), health::text(up)};
+}
+
+// Incidents in a report; what is streamed every second has those that the dashboard shows.
+constexpr size_t kAll = SIZE_MAX, kStreamed = 100;
 
 Answer ok(const Json& json) { return {200, "application/json", written(json)}; }
 
@@ -23,11 +28,10 @@ Answer from(const Control::Done& done) {
 }
 
 template <class Named>
-Answer unknown(const char* what, const std::string& name, const std::vector<Named>& known) {
+std::vector<std::string> names_of(const std::vector<Named>& all) {
   std::vector<std::string> names;
-  for (const Named& one : known) names.push_back(one.name);
-  return failure(404,
-                 "no " + std::string(what) + " " + conf::quoted(name) + "; " + conf::hint(name, names, '"'));
+  for (const Named& one : all) names.push_back(one.name);
+  return names;
 }
 
 template <class Named>
@@ -45,7 +49,7 @@ struct Found {
 
 Found find(const Report& report, const std::string& pool) {
   const PoolReport* const found = by_name(report.pools, pool);
-  if (found == nullptr) return {.wrong = unknown("pool", pool, report.pools)};
+  if (found == nullptr) return {.wrong = from(unknown("pool", pool, names_of(report.pools)))};
   return {.pool = found};
 }
 
@@ -53,7 +57,8 @@ Found find(const Report& report, const std::string& pool, const std::string& bac
   Found found = find(report, pool);
   if (found.wrong) return found;
   found.backend = by_name(found.pool->backends, backend);
-  if (found.backend == nullptr) found.wrong = unknown("backend", backend, found.pool->backends);
+  if (found.backend == nullptr)
+    found.wrong = from(unknown("backend", backend, names_of(found.pool->backends)));
   return found;
 }
 
@@ -142,25 +147,27 @@ Answer Endpoint::page(const Given&) {
           {{"Content-Security-Policy", page_policy_}, {"Referrer-Policy", "no-referrer"}}};
 }
 
-Answer Endpoint::status(const Given&) { return ok(to_json(control_.report())); }
+Answer Endpoint::status(const Given&) { return ok(to_json(control_.report(kAll))); }
 
 Answer Endpoint::pools(const Given&) {
-  return ok({{"pools", std::move(to_json(control_.report())["pools"])}});
+  return ok({{"pools", std::move(to_json(control_.report(0))["pools"])}});
 }
 
 Answer Endpoint::pool(const Given& given) {
-  const Report report = control_.report();
+  const Report report = control_.report(0);
   Found found = find(report, given.values[0]);
   return found.wrong ? std::move(*found.wrong) : ok(to_json(*found.pool));
 }
 
 Answer Endpoint::backend(const Given& given) {
-  const Report report = control_.report();
+  const Report report = control_.report(0);
   Found found = find(report, given.values[0], given.values[1]);
   return found.wrong ? std::move(*found.wrong) : ok(to_json(*found.backend));
 }
 
-Answer Endpoint::incidents(const Given&) { return ok({{"incidents", to_json(control_.report().incidents)}}); }
+Answer Endpoint::incidents(const Given&) {
+  return ok({{"incidents", to_json(control_.report(kAll).incidents)}});
+}
 
 Answer Endpoint::session(const Given& given) {
   const std::vector<SessionReport> found = control_.find(given.values[0]);
@@ -172,7 +179,7 @@ Answer Endpoint::session(const Given& given) {
 }
 
 Answer Endpoint::metrics(const Given&) {
-  return {200, "text/plain; version=0.0.4; charset=utf-8", status::metrics(control_.report())};
+  return {200, "text/plain; version=0.0.4; charset=utf-8", status::metrics(control_.report(kAll))};
 }
 
 Answer Endpoint::events(const Given&) {
@@ -181,13 +188,13 @@ Answer Endpoint::events(const Given&) {
   return answer;
 }
 
-std::string Endpoint::event() { return "data: " + written(to_json(control_.report())) + '\n'; }
+std::string Endpoint::event() { return "data: " + written(to_json(control_.report(kStreamed))) + '\n'; }
 
 Answer Endpoint::health(const Given&) { return ok({{"alive", true}}); }
 
 Answer Endpoint::readiness(const Given&) {
   if (control_.ready()) return ok({{"ready", true}});
-  const Report report = control_.report();
+  const Report report = control_.report(0);
   std::string why = report.shutting_down ? "shutting down" : "";
   for (const PoolReport& pool : report.pools) {
     if (pool.takes_new_sessions()) continue;
@@ -198,24 +205,22 @@ Answer Endpoint::readiness(const Given&) {
 }
 
 Answer Endpoint::order(const Given& given) {
-  const auto order = std::find(kOrders.begin(), kOrders.end(), given.values[2]);
-  if (order == kOrders.end())
-    return failure(404, "no order " + conf::quoted(given.values[2]) + "; " +
-                            conf::hint(given.values[2], {kOrders.begin(), kOrders.end()}, '"'));
-  if (auto wrong = find(control_.report(), given.values[0], given.values[1]).wrong) return std::move(*wrong);
+  const std::vector<std::string> names = order_names();
+  const auto order = std::find(names.begin(), names.end(), given.values[2]);
+  if (order == names.end())
+    return failure(
+        404, "no order " + conf::quoted(given.values[2]) + "; " + conf::hint(given.values[2], names, '"'));
   return from(control_.order(given.values[0], given.values[1],
-                             static_cast<BackendOrder>(order - kOrders.begin()), Guard::who(given.ask)));
+                             static_cast<health::Order>(order - names.begin()), Guard::who(given.ask)));
 }
 
 Answer Endpoint::unbind(const Given& given) {
-  if (auto wrong = find(control_.report(), given.values[0]).wrong) return std::move(*wrong);
   return from(control_.unbind(given.values[0], given.values[1], Guard::who(given.ask)));
 }
 
 Answer Endpoint::pin(const Given& given) {
   const std::string* const backend = given.path.find("backend");
   if (backend == nullptr) return failure(400, "to which backend? ?backend=NAME says so");
-  if (auto wrong = find(control_.report(), given.values[0], *backend).wrong) return std::move(*wrong);
   return from(control_.pin(given.values[0], given.values[1], *backend, Guard::who(given.ask)));
 }
 

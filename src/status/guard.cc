@@ -4,12 +4,9 @@
 #include <openssl/sha.h>
 #include <unistd.h>
 
-#include <nlohmann/json.hpp>
-
 #include "conf/ascii.h"
 #include "conf/ip_address.h"
 #include "conf/spelling.h"
-#include "src/status/json.h"
 
 namespace limpet::status {
 
@@ -83,12 +80,6 @@ std::optional<Answer> Guard::refuse(const Ask& ask, bool changes_something) cons
 std::string Guard::who(const Ask& ask) {
   if (ask.on_behalf.empty()) return ask.peer;
   return conf::escaped(ask.on_behalf.substr(0, kLongestName)) + " from " + ask.peer;
-}
-
-Answer failure(int status, std::string_view text) {
-  Json body;
-  body["error"] = text;
-  return {status, "application/json", written(body)};
 }
 
 }  // namespace limpet::status

@@ -41,7 +41,4 @@ class Guard {
   std::string machine_;  // its name
 };
 
-// {"error": text}
-Answer failure(int status, std::string_view text);
-
 }  // namespace limpet::status

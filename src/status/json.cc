@@ -102,7 +102,7 @@ Json drain(const DrainReport& report) {
 
 // Columns: a quarter of the bytes that an object for each point would take.
 Json history(const std::vector<Sample>& samples) {
-  Json out = {{"interval_s", kSampleSeconds}};
+  Json out = {{"interval_s", kSampleSeconds}, {"window_s", kSampleSeconds * kSamples}};
   const auto column = [&](const char* name, auto member) {
     Json& values = out[name] = Json::array();
     for (const Sample& sample : samples) values.push_back(sample.*member);
@@ -245,7 +245,9 @@ Json to_json(const Report& report) {
           {"reloads", {{"done", report.reloads}, {"refused", report.failed_reloads}}},
           {"dropped_log_lines", report.dropped_log_lines},
           {"pools", list(report.pools)},
-          {"incidents", list(report.incidents)}};
+          {"incidents", list(report.incidents)},
+          {"kept_incidents", report.kept_incidents},
+          {"open_incidents", report.open_incidents}};
 }
 
 std::string written(const Json& json) {

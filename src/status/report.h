@@ -61,7 +61,7 @@ struct BackendReport {
   std::string cause, detail;
   int64_t since = 0;  // Unix seconds
   bool held = false;  // would be down on passive evidence, but for max_down_percent
-  uint32_t weight = 0, warmth = 100, max_sessions = 0;
+  uint32_t weight = 0, warmth = routing::kWarm, max_sessions = 0;
   routing::HomeCensus sessions;
   RequestReport requests;
   std::optional<DrainReport> drain;
@@ -79,7 +79,7 @@ struct Sample {
   uint64_t p50_us = 0, p99_us = 0;
 };
 inline constexpr int kSampleSeconds = 5;
-inline constexpr size_t kSamples = 180;  // a quarter of an hour
+inline constexpr size_t kSamples = 180;  // kept: a quarter of an hour
 
 struct PoolReport {
   std::string name;
@@ -110,7 +110,9 @@ struct Report {
   uint64_t dropped_log_lines = 0;
   bool shutting_down = false;
   std::vector<PoolReport> pools;
-  std::vector<health::Incident> incidents;  // newest first
+  std::vector<health::Incident> incidents;          // newest first, as many as were asked for
+  uint64_t kept_incidents = 0, open_incidents = 0;  // of all
+  std::vector<health::Losses> losses;
 };
 
 // Where a session lives, and why there.

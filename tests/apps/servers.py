@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -25,11 +26,18 @@ class Server:
         self.port = free_port()
         self.directory = pathlib.Path(directory) / name
         self.directory.mkdir()
-        with open(self.directory / "output", "wb") as output:
-            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=HERE)
+        self.prepare()
+        self.start()
+
+    def prepare(self):
+        """What its directory has to hold."""
 
     def command(self):
         raise NotImplementedError
+
+    def start(self):
+        with open(self.directory / "output", "wb") as output:
+            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=HERE)
 
     @property
     def address(self):
@@ -48,6 +56,16 @@ class Server:
             assert time.monotonic() < end, f"server {self.name} does not accept at {self.address}: {output}"
             time.sleep(0.05)
 
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def freeze(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
+
     def stop(self):
         self.process.terminate()
         try:
@@ -60,7 +78,7 @@ class Server:
 class Tomcat(Server):
     """Debian's Tomcat 10 with a base directory of its own, and our pages deployed as its root application."""
 
-    def command(self):
+    def prepare(self):
         base = self.directory
         for folder in ("conf", "webapps", "temp"):
             (base / folder).mkdir()
@@ -69,6 +87,9 @@ class Tomcat(Server):
             war.write(HERE / "tomcat" / "web.xml", "WEB-INF/web.xml")
             for page in sorted((HERE / "tomcat").glob("*.jsp")):
                 war.write(page, page.name)
+
+    def command(self):
+        base = self.directory
         return ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",  # starts in a fraction of the time
                 f"-Dcatalina.home={TOMCAT}", f"-Dcatalina.base={base}", f"-Djava.io.tmpdir={base / 'temp'}",
                 f"-Dapp.name={self.name}", f"-Dapp.port={self.port}",

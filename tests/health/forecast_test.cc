@@ -91,7 +91,7 @@ TEST_CASE("where all poll, all are left at the deadline, and that is known witho
   CHECK_FALSE(it.gone_50);
   CHECK(it.left_at_deadline == 12);
   CHECK(text(it) ==
-        "12 sessions left, about 12 still there at the deadline in 60 min, 12 kept alive only by polling");
+        "12 sessions left, about 12 still there at the deadline in 1 h, 12 kept alive only by polling");
 }
 
 TEST_CASE("with too little data it says so, how much there is and how much it takes") {

@@ -62,6 +62,8 @@ def test_sessions_appear_while_it_is_looked_at(scene, faultless):
     logged_in(limpet, 12)
     faultless.wait("#live", "^12$")
     assert sum(int(text) for text in faultless.text("#pools .under b")) == 12
+    assert faultless.text("#lost-in") == ["lost, 15 min"]
+    assert faultless.text(".axis span:first-child") == ["−15 min"] * 4
     shoot(faultless, "sessions")
 
 

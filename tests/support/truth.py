@@ -24,7 +24,6 @@ class Server:
         self.port = free_port()
         self.options = [f"--{key}={value}" for key, value in options.items() if value]
         self.process = None
-        self.is_stopped = False
         self.start()
 
     def as_table(self, **keys):
@@ -42,15 +41,12 @@ class Server:
     def kill(self):
         self.process.kill()
         self.process.wait()
-        self.is_stopped = False
 
-    def stop(self):
+    def freeze(self):
         self.process.send_signal(signal.SIGSTOP)
-        self.is_stopped = True
 
-    def go_on(self):
+    def thaw(self):
         self.process.send_signal(signal.SIGCONT)
-        self.is_stopped = False
 
     def close(self):
         if self.process.poll() is None:
@@ -70,9 +66,12 @@ class Client:
 
     async def run(self, until, pause):
         while time.monotonic() < until:
-            await self.ask(random.choice(("GET", "GET", "GET", "POST")))
+            await self.act()
             await asyncio.sleep(random.uniform(0, 2 * pause))
         self.close()
+
+    async def act(self):
+        await self.ask(random.choice(("GET", "GET", "GET", "POST")))
 
     async def ask(self, method, target="/", *more):
         """One request; `more` are fields. Returns the answer's status, or None where the connection broke."""
@@ -87,8 +86,7 @@ class Client:
         self.seen[f"answered {status}"] += 1
         if status == 200:
             self.take_cookies(fields)
-            if target != "/logout":
-                self.compare(*text.split())
+            self.read(target, text)
         return status
 
     async def exchange(self, method, target, more):
@@ -106,6 +104,10 @@ class Client:
         fields = [(line.partition(":")[0].lower(), line.partition(":")[2].strip()) for line in head[1:] if line]
         text = (await reader.readexactly(int(dict(fields)["content-length"]))).decode()
         return int(head[0].split()[1]), fields, text
+
+    def read(self, target, text):
+        if target != "/logout":
+            self.compare(*text.split())
 
     def take_cookies(self, fields):
         for name, value in fields:

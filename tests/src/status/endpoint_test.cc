@@ -131,7 +131,9 @@ TEST_CASE("an order that there is not, or for nobody, reaches nobody") {
   CHECK(scene.post("/pools/shop/backends/app-1/drian").status == 404);
   CHECK(scene.post("/pools/shop/backends/app-1/drian").body.find("did you mean \\\"drain\\\"?") !=
         std::string::npos);
-  CHECK(scene.post("/pools/shop/backends/app-9/drain").status == 404);
+  const Answer unknown = scene.post("/pools/shop/backends/app-9/drain");
+  CHECK(unknown.status == 404);
+  CHECK(json::parse(unknown.body)["error"] == "no backend \"app-9\"; did you mean \"app-1\"?");
   CHECK(scene.post("/pools/nope/backends/app-1/drain").status == 404);
   CHECK(scene.control.asked().empty());
 }
@@ -214,6 +216,23 @@ TEST_CASE("an event is the report in one line of data") {
   const std::string data = event.substr(6, event.size() - 8);
   CHECK(data.find('\n') == std::string::npos);
   CHECK(json::parse(data) == scene.body("/status"));
+}
+
+TEST_CASE("an event has the newest hundred incidents, and how many there are") {
+  Scene scene;
+  status::Report report = test::made_up_report();
+  report.incidents.resize(150, report.incidents[0]);
+  report.incidents[99].id = 1099;
+  report.incidents[100].id = 1100;
+  report.kept_incidents = 150;
+  scene.control.set(report);
+  const std::string event = scene.endpoint.event();
+  const json shown = json::parse(event.substr(6));
+  REQUIRE(shown["incidents"].size() == 100);
+  CHECK(shown["incidents"][99]["id"] == 1099);
+  CHECK(shown["kept_incidents"] == 150);
+  CHECK(scene.body("/status")["incidents"].size() == 150);
+  CHECK(scene.body("/incidents")["incidents"].size() == 150);
 }
 
 TEST_CASE("the page runs nothing but what is in it, and is framed by nobody") {

@@ -2,6 +2,7 @@
 // and every count different from every other, so that what is shown in another's place is found out.
 #pragma once
 
+#include <algorithm>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -170,6 +171,10 @@ inline status::Report made_up_report() {
   made.incidents.push_back(incident(count, "shop", "app-2", drain, true));
   made.incidents.push_back(incident(count, "shop", "app-4", maintenance, false));
   made.incidents.push_back(incident(count, "shop", "app-1", lapse, false));
+  made.kept_incidents = count();
+  made.open_incidents = count();
+  made.losses = {{"shop", outage, health::Cause::checks, 70'000 + count(), 60'000 + count()},
+                 {"shop", lapse, health::Cause::start, 50'000 + count(), 40'000 + count()}};
   return made;
 }
 
@@ -195,20 +200,24 @@ class FakeControl final : public status::Control {
     return asked_;
   }
 
-  status::Report report() override {
+  status::Report report(size_t most_incidents) override {
     const std::lock_guard lock(mutex_);
-    return report_;
+    status::Report made = report_;
+    made.incidents.resize(std::min(made.incidents.size(), most_incidents));
+    return made;
   }
-  Done order(const std::string& pool, const std::string& backend, status::BackendOrder order,
+  Done order(const std::string& pool, const std::string& backend, health::Order order,
              const std::string& who) override {
-    constexpr const char* kNames[] = {"drain", "undrain", "maintenance", "up"};
-    return take(std::string(kNames[static_cast<size_t>(order)]) + "|" + pool + "|" + backend + "|" + who);
+    if (auto wrong = find_place(pool, &backend)) return *wrong;
+    return take(std::string(health::text(order)) + "|" + pool + "|" + backend + "|" + who);
   }
   Done unbind(const std::string& pool, const std::string& session, const std::string& who) override {
+    if (auto wrong = find_place(pool, nullptr)) return *wrong;
     return take("unbind|" + pool + "|" + session + "|" + who);
   }
   Done pin(const std::string& pool, const std::string& session, const std::string& backend,
            const std::string& who) override {
+    if (auto wrong = find_place(pool, &backend)) return *wrong;
     return take("pin|" + pool + "|" + session + "|" + backend + "|" + who);
   }
   Done reload(const std::string& who) override { return take("reload|" + who); }
@@ -231,6 +240,22 @@ class FakeControl final : public status::Control {
   }
 
  private:
+  // What is wrong with the names, in the report.
+  std::optional<Done> find_place(const std::string& pool, const std::string* backend) {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string> pools, backends;
+    for (const status::PoolReport& one : report_.pools) {
+      pools.push_back(one.name);
+      if (one.name != pool) continue;
+      for (const status::BackendReport& other : one.backends) backends.push_back(other.name);
+    }
+    if (std::find(pools.begin(), pools.end(), pool) == pools.end())
+      return status::unknown("pool", pool, pools);
+    if (backend != nullptr && std::find(backends.begin(), backends.end(), *backend) == backends.end())
+      return status::unknown("backend", *backend, backends);
+    return std::nullopt;
+  }
+
   Done take(std::string what) {
     const std::lock_guard lock(mutex_);
     asked_.push_back(std::move(what));

@@ -100,9 +100,11 @@ TEST_CASE("a chart's columns are of one length, with the values of their samples
   const status::PoolReport pool = test::made_up_report().pools[0];
   const json history = plain(to_json(pool))["history"];
   CHECK(history["interval_s"] == status::kSampleSeconds);
-  CHECK(history.size() == 11);
+  CHECK(history["window_s"] == status::kSampleSeconds * status::kSamples);
+  CHECK(history.size() == 12);
   for (const auto& [name, column] : history.items()) {
-    if (name != "interval_s") CHECK_MESSAGE(column.size() == pool.history.size(), std::string(name));
+    if (name != "interval_s" && name != "window_s")
+      CHECK_MESSAGE(column.size() == pool.history.size(), std::string(name));
   }
   CHECK(history["lost"][1] == pool.history[1].lost);
   CHECK(history["p99_us"][2] == pool.history[2].p99_us);
