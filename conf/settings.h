@@ -133,8 +133,8 @@ struct HealthCheck {
   bool operator==(const HealthCheck&) const = default;
 };
 
-// What requests tell about a backend's health: connections that fail or break before the end of the answer, and
-// answers that do not come in time.
+// What requests tell about a backend's health: connections that fail or break before the end of the answer,
+// and answers that do not come in time.
 struct PassiveHealth {
   uint32_t failures = 5;  // within the window until it is down; 0: never
   Duration window = 10s;

@@ -9,8 +9,8 @@
 
 namespace limpet::health {
 
-// Times are seconds of Unix time. Counts of sessions at its beginning, and those in `books`, come with how many
-// of these sessions' clients had come back at least once.
+// Times are seconds of Unix time. Counts of sessions at its beginning, and those in `books`, come with how
+// many of these sessions' clients had come back at least once.
 struct Incident {
   enum class Kind : uint8_t {
     outage,       // the backend went down with sessions on it

@@ -37,8 +37,8 @@ class Verdict {
   // out whether a backend is back, and its failure is no evidence.
   void checked(bool passed, const std::string& error, const conf::HealthCheck& rules, Millis now);
 
-  // A request has failed, or one succeeded. While down neither says anything: it was begun before. `refused`: no
-  // connection could be made, so that a check which makes one shows the contrary, and there is no hold.
+  // A request has failed, or one succeeded. While down neither says anything: it was begun before. `refused`:
+  // no connection could be made, so that a check which makes one shows the contrary, and there is no hold.
   void failed(const std::string& error, const conf::PassiveHealth& rules, bool may_go_down, Millis now,
               bool refused = false);
   void succeeded();

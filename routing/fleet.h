@@ -38,8 +38,8 @@ struct Backend {
 struct Fleet {
   std::vector<Backend> backends;  // by Slot
 
-  // Every backend of `before` keeps its slot, those that the pool does not name any more unlisted; what is new
-  // follows them.
+  // Every backend of `before` keeps its slot, those that the pool does not name any more unlisted; what is
+  // new follows them.
   static Fleet from(const conf::Pool& pool, const Fleet& before = {});
   Slot find(uint64_t id) const;  // kNoSlot when no backend has it
   Slot find(std::string_view name) const;

@@ -12,8 +12,8 @@
 namespace limpet::routing {
 
 struct HomeCensus {
-  Books books;  // what happened to sessions while this was their home
-  uint64_t arrived = 0;  // sessions that came here from another home: carried, moved or reassigned
+  Books books;               // what happened to sessions while this was their home
+  uint64_t arrived = 0;      // sessions that came here from another home: carried, moved or reassigned
   uint64_t failed_back = 0;  // of the lost and carried: called back by their first home
   uint64_t live = 0;
   uint64_t live_returned = 0;
@@ -33,7 +33,9 @@ class Homes {
   void remove(Slot home, bool returned);
   // At a place that is reserved; `counts` as one that arrived from another home.
   void arrive(Slot home, bool returned, bool counts);
-  void came_back(Slot home) { at(home).returned.fetch_add(1, kRelaxed); }  // the client of one of its sessions did
+  void came_back(Slot home) {
+    at(home).returned.fetch_add(1, kRelaxed);
+  }  // the client of one of its sessions did
   void count(Slot home, Event event, bool returned);
   void count_failed_back(Slot home) { at(home).failed_back.fetch_add(1, kRelaxed); }
 

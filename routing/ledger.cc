@@ -11,7 +11,8 @@ const char* text(Event event) {
 
 uint64_t Tally::ended() const {
   uint64_t sum = 0;
-  for (size_t i = static_cast<size_t>(Event::expired); i <= static_cast<size_t>(Event::evicted); ++i) sum += counts[i];
+  for (size_t i = static_cast<size_t>(Event::expired); i <= static_cast<size_t>(Event::evicted); ++i)
+    sum += counts[i];
   return sum;
 }
 
@@ -32,6 +33,8 @@ Books& Books::operator+=(const Books& other) {
   return *this;
 }
 
-Books Books::operator-(const Books& earlier) const { return {all - earlier.all, returned - earlier.returned}; }
+Books Books::operator-(const Books& earlier) const {
+  return {all - earlier.all, returned - earlier.returned};
+}
 
 }  // namespace limpet::routing

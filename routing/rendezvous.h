@@ -26,7 +26,8 @@ Slot rendezvous(uint64_t key, const Fleet& fleet, Admits&& admits) {
     const Backend& backend = fleet.backends[i];
     const Slot slot = static_cast<Slot>(i);
     if (backend.weight == 0 || !admits(slot)) continue;
-    if (const double score = rendezvous_score(key, backend.id, backend.effective_weight()); score > best_score) {
+    if (const double score = rendezvous_score(key, backend.id, backend.effective_weight());
+        score > best_score) {
       best = slot;
       best_score = score;
     }

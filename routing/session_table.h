@@ -49,7 +49,7 @@ struct SessionView {
   uint32_t first_seen = 0;  // seconds of Unix time
   uint32_t last_seen = 0;
   bool returned = false;
-  bool polls = false;        // its requests come at regular times
+  bool polls = false;         // its requests come at regular times
   Slot booked_at = kNoSlot;   // whose session it is: `home`, or the one that it is leaving
   Slot first_home = kNoSlot;  // where it would fail back to, or `home`
 };

@@ -24,7 +24,8 @@ class TokenCookie {
  public:
   // Counts cookies that do not open in `unverified`, which outlives it. Throws std::invalid_argument where
   // TokenSealer does.
-  TokenCookie(const conf::Pool& pool, const std::vector<std::string>& keys, std::atomic<uint64_t>& unverified);
+  TokenCookie(const conf::Pool& pool, const std::vector<std::string>& keys,
+              std::atomic<uint64_t>& unverified);
 
   // The first token of this pool that opens and has not outlived idle_timeout or absolute_timeout. `now`:
   // Unix seconds.

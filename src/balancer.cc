@@ -47,7 +47,8 @@ std::vector<std::string> host_names(const conf::Settings& settings) {
 }
 
 size_t count_of_workers(const conf::Settings& settings) {
-  return settings.workers != 0 ? settings.workers : std::max(1u, static_cast<uint32_t>(uv_available_parallelism()));
+  return settings.workers != 0 ? settings.workers
+                               : std::max(1u, static_cast<uint32_t>(uv_available_parallelism()));
 }
 
 void close_all(const Sockets& sockets) {
@@ -56,14 +57,15 @@ void close_all(const Sockets& sockets) {
   }
 }
 
-// A socket for each worker at each address of `next` that `now` does not have. SO_REUSEPORT would let a second
-// Limpet share the first one's port without a word, so each address is tried alone first.
+// A socket for each worker at each address of `next` that `now` does not have. SO_REUSEPORT would let a
+// second Limpet share the first one's port without a word, so each address is tried alone first.
 bool bind_new(const conf::Settings* now, const conf::Settings& next, size_t workers, Sockets& sockets,
               std::string& error) {
   sockets.resize(workers);
   std::vector<conf::Address> known;
-  if (now) std::transform(now->listeners.begin(), now->listeners.end(), std::back_inserter(known),
-                          [](const conf::Listener& listener) { return listener.address; });
+  if (now)
+    std::transform(now->listeners.begin(), now->listeners.end(), std::back_inserter(known),
+                   [](const conf::Listener& listener) { return listener.address; });
   for (size_t place = 0; place < next.listeners.size(); ++place) {
     const conf::Listener& listener = next.listeners[place];
     if (const auto it = std::find(known.begin(), known.end(), listener.address); it != known.end()) {
@@ -108,7 +110,8 @@ class Balancer final : status::Control {
     const auto plan = overseer_.adopt(settings_).plan;
     Sockets sockets;
     std::string error;
-    if (!bind_new(nullptr, *settings_, workers_wanted_, sockets, error)) return refuse("cannot listen on " + error);
+    if (!bind_new(nullptr, *settings_, workers_wanted_, sockets, error))
+      return refuse("cannot listen on " + error);
     bool good = true;
     for (size_t i = 0; i < workers_wanted_; ++i) {
       workers_.push_back(std::make_unique<Worker>(i, Shared{resolver_, overseer_, access_log_}, plan,
@@ -202,7 +205,8 @@ class Balancer final : status::Control {
   }
 
   void on_worker_done() {
-    if (std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) { return worker->done(); })) loop_.stop();
+    if (std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) { return worker->done(); }))
+      loop_.stop();
   }
 
   // ---- plans
@@ -278,7 +282,8 @@ class Balancer final : status::Control {
     return ask([&] { return reload_now(who); });
   }
   std::vector<status::SessionReport> find(const std::string& session) override {
-    return calls_.call([&] { return overseer_.find(session); }).value_or(std::vector<status::SessionReport>());
+    return calls_.call([&] { return overseer_.find(session); })
+        .value_or(std::vector<status::SessionReport>());
   }
   bool ready() override {
     return calls_.call([this] { return !shutting_down_ && overseer_.ready(); }).value_or(false);
@@ -322,7 +327,8 @@ class Balancer final : status::Control {
 
 }  // namespace
 
-int run_balancer(const std::string& file, std::shared_ptr<const conf::Settings> settings, const Secrets& secrets) {
+int run_balancer(const std::string& file, std::shared_ptr<const conf::Settings> settings,
+                 const Secrets& secrets) {
   signal(SIGPIPE, SIG_IGN);
   raise_file_limit();
   AccessLog::Opened opened = AccessLog::open(settings->log);

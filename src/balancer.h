@@ -9,8 +9,9 @@
 
 namespace limpet {
 
-// Serves until SIGTERM or SIGINT; `settings` came out of `file`, which is read again on SIGHUP. Returns the exit
-// code; what is wrong goes to the log.
-int run_balancer(const std::string& file, std::shared_ptr<const conf::Settings> settings, const Secrets& secrets);
+// Serves until SIGTERM or SIGINT; `settings` came out of `file`, which is read again on SIGHUP. Returns the
+// exit code; what is wrong goes to the log.
+int run_balancer(const std::string& file, std::shared_ptr<const conf::Settings> settings,
+                 const Secrets& secrets);
 
 }  // namespace limpet

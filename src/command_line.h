@@ -9,7 +9,7 @@ namespace limpet {
 // Exit codes, as --help tells them.
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitFault = 1;  // the file is at fault, the process could not start, or it was refused
-inline constexpr int kExitMisused = 2;  // the command line is at fault
+inline constexpr int kExitMisused = 2;   // the command line is at fault
 inline constexpr int kExitForced = 130;  // a second signal: what was under way is cut
 
 struct CommandLine {

@@ -1,5 +1,5 @@
-// The pools as the main thread oversees them: settings in force, what health finds of the backends, the incidents,
-// and the plan that all of it comes to, which is published anew whenever anything changed.
+// The pools as the main thread oversees them: settings in force, what health finds of the backends, the
+// incidents, and the plan that all of it comes to, which is published anew whenever anything changed.
 #pragma once
 
 #include <functional>
@@ -27,8 +27,8 @@ class Overseer final : public proxy::Witness, ProbeEvents {
   using Publish = std::function<void(Update)>;
 
   // `secrets`, `resolver` and `calls`, which runs calls on `loop`, outlive it.
-  Overseer(net::Loop& loop, const net::Resolver& resolver, net::Calls& calls, const Secrets& secrets, size_t workers,
-           Publish publish);
+  Overseer(net::Loop& loop, const net::Resolver& resolver, net::Calls& calls, const Secrets& secrets,
+           size_t workers, Publish publish);
   ~Overseer();
   void close();  // before the loop ends
 

@@ -109,7 +109,8 @@ void routing_decisions(Exposition& out, const Report& report) {
   const auto decided = [](const PoolReport& pool, routing::Reason reason) {
     return pool.decisions[static_cast<size_t>(reason)];
   };
-  out.counter("limpet_pool_routing_decisions_total", "Where requests were to go, or why nowhere: one for each attempt.");
+  out.counter("limpet_pool_routing_decisions_total",
+              "Where requests were to go, or why nowhere: one for each attempt.");
   each_pool(report, [&](const PoolReport& pool, const Labels& labels) {
     for (size_t i = 0; i < pool.decisions.size(); ++i)
       out.sample(labels + Labels{{"reason", routing::text(static_cast<routing::Reason>(i))}},

@@ -119,7 +119,8 @@ TEST_CASE("after failed requests it comes back by checks, not before the hold is
 
 TEST_CASE("after refused connections there is no hold: a check that connects shows the contrary") {
   Judged it;
-  for (uint32_t i = 0; i < short_rules().passive.failures; ++i) it.judge.failed("refused", true, it.now, true);
+  for (uint32_t i = 0; i < short_rules().passive.failures; ++i)
+    it.judge.failed("refused", true, it.now, true);
   REQUIRE(it.state() == BackendState::down);
   it.pass(short_rules().check.rise);
   CHECK(it.state() == BackendState::up);

@@ -133,11 +133,13 @@ TEST_CASE("losses are told by the incident's kind and cause") {
   const status::Report report = test::made_up_report();
   Read read(report);
   for (const health::Losses& losses : report.losses) {
-    LabelSet labels = {{"pool", "shop"}, {"kind", health::text(losses.kind)}, {"cause", health::text(losses.cause)}};
+    LabelSet labels = {
+        {"pool", "shop"}, {"kind", health::text(losses.kind)}, {"cause", health::text(losses.cause)}};
     labels["returned"] = "yes";
     CHECK(read("limpet_pool_session_losses_total", labels) == static_cast<double>(losses.lost_returned));
     labels["returned"] = "no";
-    CHECK(read("limpet_pool_session_losses_total", labels) == static_cast<double>(losses.lost - losses.lost_returned));
+    CHECK(read("limpet_pool_session_losses_total", labels) ==
+          static_cast<double>(losses.lost - losses.lost_returned));
   }
   CHECK(read.check.families["limpet_pool_session_losses_total"].samples.size() == 4);
 }
