@@ -61,7 +61,7 @@ class SlowStorm(Storm):
     async def restart(self, server):
         """In good order, so that Tomcat saves its sessions, and has them again; what it answers while it stops is not its application's."""
         await asyncio.to_thread(self.order, server, "maintenance")
-        await asyncio.to_thread(eventually, lambda: self.status.backend(server.name)["requests"]["in_flight"] == 0)
+        await asyncio.to_thread(eventually, lambda: not self.report(server) or self.report(server)["requests"]["in_flight"] == 0)
         await asyncio.to_thread(server.stop)
         await self.start(server)
         await asyncio.to_thread(self.order, server, "up")
@@ -70,7 +70,11 @@ class SlowStorm(Storm):
         server.start()
         await asyncio.to_thread(server.wait_until_it_accepts)
         # Its first answer takes seconds, and by then it is down.
-        await asyncio.to_thread(eventually, lambda: self.status.backend(server.name)["state"] != "down", servers.STARTING)
+        await asyncio.to_thread(eventually, lambda: not self.report(server) or self.report(server)["state"] != "down", servers.STARTING)
+
+    def report(self, server):
+        """Nothing where the file does not name it, and nothing of it is left."""
+        return next((backend for backend in self.status.pool()["backends"] if backend["name"] == server.name), None)
 
 
 def warm_up(server):

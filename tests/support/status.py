@@ -72,7 +72,9 @@ class Status:
         return next(pool for pool in self.report()["pools"] if pool["name"] == name)
 
     def backend(self, name, pool="app"):
-        return next(backend for backend in self.pool(pool)["backends"] if backend["name"] == name)
+        found = [backend for backend in self.pool(pool)["backends"] if backend["name"] == name]
+        assert found, f"{pool} has no {name}"
+        return found[0]
 
     def incidents(self, kind=None):
         """The newest first."""
