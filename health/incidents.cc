@@ -1,6 +1,7 @@
 #include "health/incidents.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace limpet::health {
 namespace {
@@ -23,9 +24,9 @@ uint64_t sessions_or_none(const HomeCensus& census) {
   return static_cast<uint64_t>(std::max<int64_t>(sessions(census), 0));
 }
 
-uint64_t losses(const Standing& standing) {
+uint64_t losses_of(const Standing& standing) {
   const routing::Tally& all = standing.census.books.all;
-  return all[Event::lost] + all[Event::carried] - standing.failed_back;
+  return all[Event::lost] + all[Event::carried] - standing.census.failed_back;
 }
 
 Books losses_alone(const Books& books) {
@@ -82,7 +83,7 @@ std::vector<Notice> Incidents::tick(const Where& where, const Standing& standing
 }
 
 Incidents::Home& Incidents::home_of(Scene& scene) {
-  const auto [found, is_new] = homes_.try_emplace({std::string(scene.where.pool), scene.where.slot});
+  const auto [found, is_new] = homes_.try_emplace({scene.where.pool_id, scene.where.slot});
   if (is_new) found->second.quiet = found->second.last_tick = scene.standing;
   scene.home = &found->second;
   return found->second;
@@ -111,7 +112,7 @@ void Incidents::leaves(Scene& scene) {
     home.trouble.reset();
     home.quiet = scene.standing;
   }
-  if (losses(scene.standing) == losses(home.quiet)) home.quiet.census = scene.standing.census;
+  if (losses_of(scene.standing) == losses_of(home.quiet)) home.quiet.census = scene.standing.census;
   if (sessions(home.quiet.census) > 0) home.trouble = open(scene, kind_of(home.state), home.quiet, false);
 }
 
@@ -130,14 +131,13 @@ void Incidents::comes_back(Scene& scene) {
     trouble.until_base = incident->books;
   }
   trouble.base.census = scene.standing.census;
-  trouble.base.failed_back = scene.standing.failed_back;
-  trouble.losses = losses(scene.standing);
+  trouble.losses = losses_of(scene.standing);
   trouble.in_service = true;
 }
 
 void Incidents::follow_trouble(Scene& scene) {
   Home& home = *scene.home;
-  const bool any_lost = losses(scene.standing) != losses(home.quiet);
+  const bool any_lost = losses_of(scene.standing) != losses_of(home.quiet);
   if (home.trouble && home.trouble->in_service) return follow_in_service(scene, *home.trouble);
   if (!in_service(home.state)) {
     if (!home.trouble && (any_lost || sessions(scene.standing.census) > 0))
@@ -165,7 +165,7 @@ void Incidents::be_quiet(Scene& scene) {
 
 void Incidents::follow_in_service(Scene& scene, Case& trouble) {
   Incident* const incident = update(scene, trouble);
-  const uint64_t lost = losses(scene.standing);
+  const uint64_t lost = losses_of(scene.standing);
   trouble.quiet_ticks = lost == trouble.losses ? trouble.quiet_ticks + 1 : 0;
   trouble.losses = lost;
   if (trouble.quiet_ticks < kQuietTicks) return;
@@ -205,13 +205,13 @@ Incidents::Case Incidents::open(Scene& scene, Kind kind, const Standing& base, b
   incident.at_risk = sessions_or_none(base.census);
   incident.at_risk_returned = base.census.live_returned;
   recent_.push_back(std::move(incident));
-  if (recent_.size() > kKept) recent_.pop_front();
+  if (recent_.size() > kKept) drop_oldest();
 
   Case it;
   it.id = last_id_;
   it.base = base;
   it.in_service = in_service;
-  it.losses = losses(scene.standing);
+  it.losses = losses_of(scene.standing);
   scene.notices.push_back({Notice::What::opened, *update(scene, it)});
   return it;
 }
@@ -263,8 +263,47 @@ void Incidents::tell(Scene& scene, Case& it) {
 const Incident* Incidents::find(uint64_t id) const { return const_cast<Incidents*>(this)->at(id); }
 
 Incident* Incidents::at(uint64_t id) {
-  if (recent_.empty() || id < recent_.front().id || id > last_id_) return nullptr;
-  return &recent_[id - recent_.front().id];
+  const auto found =
+      std::lower_bound(recent_.begin(), recent_.end(), id,
+                       [](const Incident& incident, uint64_t wanted) { return incident.id < wanted; });
+  return found == recent_.end() || found->id != id ? nullptr : &*found;
+}
+
+// --- What is kept ---
+
+bool Incidents::is_followed(uint64_t id) const {
+  return std::any_of(homes_.begin(), homes_.end(), [id](const auto& each) {
+    const Home& home = each.second;
+    return (home.trouble && home.trouble->id == id) || (home.drain && home.drain->id == id);
+  });
+}
+
+// The oldest whose counts do not change any more. The newest is not followed yet, and stays.
+void Incidents::drop_oldest() {
+  const auto last = std::prev(recent_.end());
+  const auto oldest =
+      std::find_if(recent_.begin(), last, [&](const Incident& each) { return !is_followed(each.id); });
+  if (oldest == last) return;
+  add_losses(dropped_, *oldest);
+  recent_.erase(oldest);
+}
+
+void Incidents::add_losses(LossBooks& books, const Incident& incident) {
+  if (incident.kind == Kind::drain || (incident.kind == Kind::lapse && incident.closed == 0)) return;
+  Losses& losses = books[{incident.pool, incident.kind, incident.cause}];
+  losses.pool = incident.pool;
+  losses.kind = incident.kind;
+  losses.cause = incident.cause;
+  losses.lost += incident.books.all[Event::lost];
+  losses.lost_returned += incident.books.returned[Event::lost];
+}
+
+std::vector<Losses> Incidents::losses() const {
+  LossBooks books = dropped_;
+  for (const Incident& incident : recent_) add_losses(books, incident);
+  std::vector<Losses> all;
+  for (auto& [key, losses] : books) all.push_back(std::move(losses));
+  return all;
 }
 
 }  // namespace limpet::health

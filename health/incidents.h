@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -28,19 +29,26 @@ namespace limpet::health {
 // How a backend stands as a home; all counts since the process began.
 struct Standing {
   routing::HomeCensus census;
-  uint64_t failed_back =
-      0;  // of the lost and carried: called back by their first home, for no fault of this one
   uint64_t requests_answered = 0, requests_failed = 0, requests_retried = 0;
+};
+
+// What was lost, to which kind of incident and for which cause of it.
+struct Losses {
+  std::string pool;
+  Incident::Kind kind{};
+  Cause cause{};
+  uint64_t lost = 0, lost_returned = 0;
 };
 
 class Incidents {
  public:
-  static constexpr size_t kKept = 1000;
+  static constexpr size_t kKept = 1000;  // and all that are still followed
   // Losses are counted when the next home has answered. So many ticks in succession without one, and a lapse
   // is over, or nothing more is to come of an outage whose backend is back.
   static constexpr int kQuietTicks = 2;
 
   struct Where {
+    size_t pool_id = 0;  // tells pools apart that have one name after the other
     std::string_view pool;
     Slot slot = routing::kNoSlot;
     std::string_view backend;
@@ -53,8 +61,12 @@ class Incidents {
   // For each backend about once a second, and once before its first change.
   std::vector<Notice> tick(const Where& where, const Standing& standing, uint32_t now);
 
-  const std::deque<Incident>& recent() const { return recent_; }  // by id, the newest last; kKept at most
+  const std::deque<Incident>& recent() const { return recent_; }  // by id, the newest last
   const Incident* find(uint64_t id) const;                        // nullptr: unknown, or not kept any more
+  // Since the process began, of all there ever were; no count ever falls. A drain's losses are those of the
+  // maintenance that ends it. A lapse may turn out to be the beginning of an outage, so it counts once it is
+  // over.
+  std::vector<Losses> losses() const;
 
  private:
   // An incident that is being followed.
@@ -76,6 +88,8 @@ class Incidents {
     std::optional<Case> trouble, drain;
   };
   struct Scene;  // one call's arguments, and the notices that it returns
+  using LossKey = std::tuple<std::string, Incident::Kind, Cause>;  // the pool's name, and why
+  using LossBooks = std::map<LossKey, Losses>;
 
   Home& home_of(Scene& scene);
   void leaves(Scene& scene);
@@ -89,9 +103,13 @@ class Incidents {
   void close(Scene& scene, Case& it, Incident::End end);
   void tell(Scene& scene, Case& it);
   Incident* at(uint64_t id);
+  bool is_followed(uint64_t id) const;
+  void drop_oldest();
+  static void add_losses(LossBooks& books, const Incident& incident);
 
-  std::map<std::pair<std::string, Slot>, Home, std::less<>> homes_;
+  std::map<std::pair<size_t, Slot>, Home> homes_;  // by the pool's id
   std::deque<Incident> recent_;
+  LossBooks dropped_;  // of what is not in recent_ any more
   uint64_t last_id_ = 0;
 };
 

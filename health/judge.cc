@@ -29,7 +29,7 @@ Judge::Judge(Rules rules, Millis now, uint64_t seed) : rules_(std::move(rules)),
 std::optional<Millis> Judge::drain_deadline() const {
   std::optional<Millis> first;
   for (const Drain& drain : drains_) {
-    if (drain.phase != Drain::Phase::under_way) continue;
+    if (drain.phase == Drain::Phase::none) continue;
     const Millis at = drain.since + rules_.drain_timeout;
     if (!first || at < *first) first = at;
   }

@@ -53,6 +53,8 @@ class Judge {
 
   // Up and unchecked. `seed` spreads the checks.
   Judge(Rules rules, Millis now, uint64_t seed);
+  // It joined others that serve already: it warms up as one that comes back.
+  void join(Millis now) { back_since_ = now; }
 
   BackendState state() const { return state_; }
   Cause cause() const { return cause_; }
@@ -63,9 +65,10 @@ class Judge {
     return verdict_.is_held(rules_.passive);
   }  // only the pool's limit keeps it from down
   bool is_removed() const { return drains_[kByFile].phase != Drain::Phase::none; }
-  // Of the drain that ends first; nothing while none is under way.
+  // The first of its drains' deadlines, of those that are over as well; nothing while no drain is asked for.
   std::optional<Millis> drain_deadline() const;
-  // Its part of its share of new sessions: 1..100 percent, growing through slow_start after it came back.
+  const conf::HealthCheck& check() const { return rules_.check; }  // how to check it
+  // Its part of its share of new sessions: 1..100 percent, growing through slow_start after it came (back).
   uint32_t warmth(Millis now) const;
 
   // Evidence. `may_go_down`: that the pool's limit allows it on requests alone.
@@ -74,9 +77,9 @@ class Judge {
   Changed failed(const std::string& error, bool may_go_down, Millis now, bool refused = false);
   void succeeded() { verdict_.succeeded(); }
 
-  // An order that makes no sense now is refused, and the refusal says why: "it is up: there is no drain to
-  // end". One that holds already is accepted and changes nothing. `up` ends maintenance and drains, and takes
-  // the backend to work until checks or requests show otherwise.
+  // An order that makes no sense now is refused, and the refusal says why: "it is up (start): no drain is
+  // ordered". One that holds already is accepted and changes nothing. `up` ends maintenance and drains, and
+  // takes the backend to work until checks or requests show otherwise.
   struct Answer {
     std::string refusal;  // empty: accepted
     Changed change;
@@ -130,7 +133,7 @@ class Judge {
   Cause cause_ = Cause::start;
   std::string detail_;
   Millis since_;
-  std::optional<Millis> back_since_;  // in service again; nothing: always was, or is not
+  std::optional<Millis> back_since_;  // in service again, or at all; nothing: always was, or is not
   std::optional<Millis> next_check_;
   std::optional<Millis> check_began_;  // of the one under way
 };

@@ -28,12 +28,14 @@ PoolHealth::PoolHealth(const conf::Pool& pool, const routing::Fleet& fleet, Mill
 std::vector<SlotChange> PoolHealth::reconfigure(const conf::Pool& pool, const routing::Fleet& fleet,
                                                 Millis now) {
   std::vector<SlotChange> changes;
+  const bool begins = judges_.empty();
   max_down_percent_ = pool.passive.max_down_percent;
   for (size_t slot = 0; slot < fleet.backends.size(); ++slot) {
     const conf::Backend* const backend = find(pool, fleet.backends[slot].name);
     if (slot == judges_.size()) {
       judges_.emplace_back(Rules::from(pool, backend ? *backend : conf::Backend()), now,
                            routing::mixed(seed_ + slot));
+      if (!begins) judges_.back().join(now);
     } else if (backend) {
       judges_[slot].reconfigure(Rules::from(pool, *backend), now);
     }
@@ -84,16 +86,15 @@ std::vector<Slot> PoolHealth::take_due(Millis now) {
   return due;
 }
 
-void PoolHealth::put_into(routing::Fleet& fleet, Millis now) const {
+bool PoolHealth::put_into(routing::Fleet& fleet, Millis now) const {
+  bool changed = false;
   for (size_t slot = 0; slot < judges_.size(); ++slot) {
-    fleet.backends[slot].state = judges_[slot].state();
-    fleet.backends[slot].warmth = judges_[slot].warmth(now);
+    routing::Backend& backend = fleet.backends[slot];
+    const BackendState state = std::exchange(backend.state, judges_[slot].state());
+    const uint32_t warmth = std::exchange(backend.warmth, judges_[slot].warmth(now));
+    changed = changed || state != backend.state || warmth != backend.warmth;
   }
-}
-
-bool PoolHealth::is_warming(Millis now) const {
-  return std::any_of(judges_.begin(), judges_.end(),
-                     [now](const Judge& judge) { return judge.warmth(now) < routing::kWarm; });
+  return changed;
 }
 
 size_t PoolHealth::listed() const {

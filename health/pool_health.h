@@ -53,9 +53,8 @@ class PoolHealth {
   std::optional<Millis> next_check() const;
   std::vector<Slot> take_due(Millis now);
 
-  // What to tell the router: states and warmth. While anything is warming, again every second or so.
-  void put_into(routing::Fleet& fleet, Millis now) const;
-  bool is_warming(Millis now) const;
+  // What to tell the router: states and warmth, which grows by itself. True: `fleet` did not have it so.
+  bool put_into(routing::Fleet& fleet, Millis now) const;
 
   // How the limit stands.
   size_t listed() const;

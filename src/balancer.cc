@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <csignal>
 #include <ctime>
+#include <iterator>
 
 #include "conf/load.h"
 #include "src/command_line.h"
@@ -23,7 +24,7 @@ namespace limpet {
 
 namespace {
 
-using Sockets = std::vector<std::vector<Order::Socket>>;  // by worker
+using Sockets = std::vector<std::vector<Update::Socket>>;  // by worker
 
 // Every connection is a file; the limit that is allowed is the limit to have.
 void raise_file_limit() {
@@ -46,24 +47,31 @@ std::vector<std::string> host_names(const conf::Settings& settings) {
 }
 
 size_t count_of_workers(const conf::Settings& settings) {
-  return settings.workers != 0 ? settings.workers : std::max(1u, static_cast<uint32_t>(uv_available_parallelism()));
+  return settings.workers != 0 ? settings.workers
+                               : std::max(1u, static_cast<uint32_t>(uv_available_parallelism()));
 }
 
 void close_all(const Sockets& sockets) {
   for (const auto& of_worker : sockets) {
-    for (const Order::Socket& socket : of_worker) close(socket.fd);
+    for (const Update::Socket& socket : of_worker) close(socket.fd);
   }
 }
 
-// A socket for each worker at each listener of `next` that `now` does not have. SO_REUSEPORT would let a second
-// Limpet share the first one's port without a word, so each address is tried alone first.
+// A socket for each worker at each address of `next` that `now` does not have. SO_REUSEPORT would let a
+// second Limpet share the first one's port without a word, so each address is tried alone first.
 bool bind_new(const conf::Settings* now, const conf::Settings& next, size_t workers, Sockets& sockets,
               std::string& error) {
   sockets.resize(workers);
+  std::vector<conf::Address> known;
+  if (now)
+    std::transform(now->listeners.begin(), now->listeners.end(), std::back_inserter(known),
+                   [](const conf::Listener& listener) { return listener.address; });
   for (size_t place = 0; place < next.listeners.size(); ++place) {
     const conf::Listener& listener = next.listeners[place];
-    const auto is_it = [&](const conf::Listener& known) { return known.name == listener.name; };
-    if (now && std::any_of(now->listeners.begin(), now->listeners.end(), is_it)) continue;
+    if (const auto it = std::find(known.begin(), known.end(), listener.address); it != known.end()) {
+      known.erase(it);  // port 0 may be there several times
+      continue;
+    }
     const int alone = net::bind_socket(listener.address, true, error);
     if (alone < 0) return close_all(sockets), false;
     close(alone);
@@ -88,7 +96,7 @@ class Balancer final : status::Control {
         workers_wanted_(count_of_workers(*settings)),
         calls_(loop_.uv()),
         overseer_(loop_, resolver_, calls_, secrets, workers_wanted_,
-                  [this](auto plan, auto withdrawn) { publish(std::move(plan), {}, std::move(withdrawn)); }),
+                  [this](const Update& update) { publish(update, {}); }),
         settings_(std::move(settings)) {
     resolver_.start(loop_.uv(), host_names(*settings_));
     uv_async_init(loop_.uv(), &worker_done_, [](uv_async_t* handle) { of(handle).on_worker_done(); });
@@ -99,10 +107,11 @@ class Balancer final : status::Control {
 
   // Opens what clients and operators connect to. False: it cannot be, and the log says why.
   bool listen() {
-    const auto plan = overseer_.adopt(settings_);
+    const auto plan = overseer_.adopt(settings_).plan;
     Sockets sockets;
     std::string error;
-    if (!bind_new(nullptr, *settings_, workers_wanted_, sockets, error)) return refuse("cannot listen on " + error);
+    if (!bind_new(nullptr, *settings_, workers_wanted_, sockets, error))
+      return refuse("cannot listen on " + error);
     bool good = true;
     for (size_t i = 0; i < workers_wanted_; ++i) {
       workers_.push_back(std::make_unique<Worker>(i, Shared{resolver_, overseer_, access_log_}, plan,
@@ -196,15 +205,18 @@ class Balancer final : status::Control {
   }
 
   void on_worker_done() {
-    if (std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) { return worker->done(); })) loop_.stop();
+    if (std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) { return worker->done(); }))
+      loop_.stop();
   }
 
   // ---- plans
 
-  void publish(const std::shared_ptr<const proxy::Plan>& plan, const Sockets& sockets,
-               const std::vector<Order::Withdrawal>& withdrawn) {
-    for (size_t i = 0; i < workers_.size(); ++i)
-      workers_[i]->follow({plan, sockets.empty() ? std::vector<Order::Socket>() : sockets[i], withdrawn});
+  void publish(const Update& update, const Sockets& sockets) {
+    for (size_t i = 0; i < workers_.size(); ++i) {
+      Update for_one = update;
+      if (!sockets.empty()) for_one.sockets = sockets[i];
+      workers_[i]->follow(std::move(for_one));
+    }
   }
 
   Done reload_now(const std::string& who) {
@@ -215,29 +227,29 @@ class Balancer final : status::Control {
   }
 
   Done try_reload() {
-    constexpr int kUnprocessable = 422;
+    constexpr int kConflict = 409;
     if (shutting_down_) return shutting_down();
     auto loaded = conf::load_file(file_);
     if (const auto* faults = std::get_if<conf::Faults>(&loaded)) {
       std::string text = "nothing is changed, for the file has faults:";
       for (const conf::Fault& fault : *faults) text += "\n" + fault.text();
-      return {false, kUnprocessable, text};
+      return {false, kConflict, text};
     }
     auto next = std::make_shared<const conf::Settings>(std::move(std::get<conf::Settings>(loaded)));
     if (const auto keys = needs_restart(*settings_, *next); !keys.empty()) {
       std::string text = "nothing is changed, for these take a restart:";
       for (const std::string& key : keys) text += "\n" + key;
-      return {false, kUnprocessable, text};
+      return {false, kConflict, text};
     }
     Sockets sockets;
     std::string error;
     if (!bind_new(settings_.get(), *next, workers_.size(), sockets, error))
-      return {false, kUnprocessable, "nothing is changed: cannot listen on " + error};
+      return {false, kConflict, "nothing is changed: cannot listen on " + error};
     resolver_.watch(host_names(*next));
     set_up_log(next->log.level);
     settings_ = next;
     loaded_ = std::time(nullptr);
-    publish(overseer_.adopt(std::move(next)), sockets, {});
+    publish(overseer_.adopt(std::move(next)), sockets);
     return {true, 200, file_ + " is in force"};
   }
 
@@ -255,7 +267,7 @@ class Balancer final : status::Control {
     ended.shutting_down = true;
     return calls_.call([&] { return make_report(most_incidents); }).value_or(std::move(ended));
   }
-  Done order(const std::string& pool, const std::string& backend, status::BackendOrder order,
+  Done order(const std::string& pool, const std::string& backend, health::Order order,
              const std::string& who) override {
     return ask([&] { return overseer_.order(pool, backend, order, who); });
   }
@@ -270,7 +282,8 @@ class Balancer final : status::Control {
     return ask([&] { return reload_now(who); });
   }
   std::vector<status::SessionReport> find(const std::string& session) override {
-    return calls_.call([&] { return overseer_.find(session); }).value_or(std::vector<status::SessionReport>());
+    return calls_.call([&] { return overseer_.find(session); })
+        .value_or(std::vector<status::SessionReport>());
   }
   bool ready() override {
     return calls_.call([this] { return !shutting_down_ && overseer_.ready(); }).value_or(false);
@@ -314,7 +327,8 @@ class Balancer final : status::Control {
 
 }  // namespace
 
-int run_balancer(const std::string& file, std::shared_ptr<const conf::Settings> settings, const Secrets& secrets) {
+int run_balancer(const std::string& file, std::shared_ptr<const conf::Settings> settings,
+                 const Secrets& secrets) {
   signal(SIGPIPE, SIG_IGN);
   raise_file_limit();
   AccessLog::Opened opened = AccessLog::open(settings->log);

@@ -1,5 +1,5 @@
-// The pools as the main thread oversees them: settings in force, what health finds of the backends, the incidents,
-// and the plan that all of it comes to, which is published anew whenever anything changed.
+// The pools as the main thread oversees them: settings in force, what health finds of the backends, the
+// incidents, and the plan that all of it comes to, which is published anew whenever anything changed.
 #pragma once
 
 #include <functional>
@@ -24,29 +24,29 @@ namespace limpet {
 // Of the main thread, but for what Witness says.
 class Overseer final : public proxy::Witness, ProbeEvents {
  public:
-  using Publish = std::function<void(std::shared_ptr<const proxy::Plan>, std::vector<Order::Withdrawal>)>;
+  using Publish = std::function<void(Update)>;
 
   // `secrets`, `resolver` and `calls`, which runs calls on `loop`, outlive it.
-  Overseer(net::Loop& loop, const net::Resolver& resolver, net::Calls& calls, const Secrets& secrets, size_t workers,
-           Publish publish);
+  Overseer(net::Loop& loop, const net::Resolver& resolver, net::Calls& calls, const Secrets& secrets,
+           size_t workers, Publish publish);
   ~Overseer();
   void close();  // before the loop ends
 
-  // Puts settings in force. The plan that this returns is not published.
-  std::shared_ptr<const proxy::Plan> adopt(std::shared_ptr<const conf::Settings> settings);
+  // Puts settings in force. What this returns is not published.
+  Update adopt(std::shared_ptr<const conf::Settings> settings);
   const conf::Settings& settings() const { return *settings_; }
 
   // Checks begin, and time goes on.
   void start();
 
   // From any thread.
-  void on_backend_failed(const std::string& pool, routing::Slot slot, proxy::BackendFailure how) override;
-  void on_backend_worked(const std::string& pool, routing::Slot slot) override;
+  void on_backend_failed(size_t pool, routing::Slot slot, proxy::BackendFailure how) override;
+  void on_backend_worked(size_t pool, routing::Slot slot) override;
 
   // For the status endpoint.
   void report_pools(status::Report& report, size_t most_incidents) const;
   bool ready() const;
-  status::Control::Done order(const std::string& pool, const std::string& backend, status::BackendOrder order,
+  status::Control::Done order(const std::string& pool, const std::string& backend, health::Order what,
                               const std::string& who);
   status::Control::Done unbind(const std::string& pool, const std::string& session, const std::string& who);
   status::Control::Done pin(const std::string& pool, const std::string& session, const std::string& backend,
@@ -56,19 +56,22 @@ class Overseer final : public proxy::Witness, ProbeEvents {
  private:
   struct Pool;
 
-  void on_probed(uint64_t token, const health::CheckResult& result, uint64_t microseconds) override;
+  void on_probed(uint64_t tag, const health::CheckResult& result, uint64_t microseconds) override;
   void on_tick();
   void each_second();
   void begin_checks(Pool& pool);
-  void judge_evidence(const std::string& pool, routing::Slot slot, std::optional<proxy::BackendFailure> how);
+  // What a request told: how it failed, or, with nothing, that it did not.
+  using Evidence = std::optional<proxy::BackendFailure>;
+  void post_evidence(size_t pool, routing::Slot slot, Evidence what);
+  void judge_evidence(Pool& pool, routing::Slot slot, Evidence what);
   void apply(Pool& pool, const std::vector<health::SlotChange>& changes);
   void apply(Pool& pool, routing::Slot slot, const health::Changed& change);
   void tell(const std::vector<health::Notice>& notices);
   void withdraw_overdue(Pool& pool);
   void publish_changes();
-  std::shared_ptr<const proxy::Plan> make_plan() const;
+  Update take_changes();
+  Pool* new_pool(const conf::Pool& settings);
   Pool* find_pool(const std::string& name) const;
-  routing::Slot find_backend(const Pool& pool, const std::string& name) const;
   bool is_gone(const Pool& pool, routing::Slot slot) const;
   status::Control::Done no_pool(const std::string& name) const;
   status::Control::Done no_backend(const Pool& pool, const std::string& name) const;
@@ -85,10 +88,10 @@ class Overseer final : public proxy::Witness, ProbeEvents {
   const Publish publish_;
   std::shared_ptr<const conf::Settings> settings_;
   std::shared_ptr<const routing::Routes> routes_;
-  std::vector<std::unique_ptr<Pool>> pools_;  // all there ever were
+  std::vector<std::unique_ptr<Pool>> pools_;  // all there ever were, of those with one name the latest last
   std::vector<Pool*> listed_;                 // as in the settings
   health::Incidents incidents_;
-  std::vector<Order::Withdrawal> withdrawn_;  // since the last plan
+  std::vector<Update::Withdrawal> withdrawn_;  // since the last plan
   std::atomic<uint32_t> evidence_waiting_{0};
   uv_timer_t timer_;
   uint64_t ticks_ = 0;

@@ -1,7 +1,7 @@
 // What the overseer keeps of one pool. Only its own files include this.
 #pragma once
 
-#include <map>
+#include <ctime>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,25 +12,25 @@
 
 namespace limpet {
 
+inline uint32_t unix_seconds() { return static_cast<uint32_t>(std::time(nullptr)); }
+
 struct Overseer::Pool {
   // By slot.
   struct Backend {
     std::unique_ptr<Probe> probe;
-    conf::HealthCheck check;
     std::optional<status::CheckReport> last_check;
-    std::optional<uint64_t> cut_at;  // when what is still under way there is cut
-    uint64_t drain_began_with = 0;   // sessions
-    uint64_t drain_deadline = 0;     // of the last drain
+    std::optional<uint64_t> out_since;  // out of service, and what is still under way there has not been cut
+    uint64_t drain_began_with = 0;      // sessions
   };
 
-  size_t index = 0;  // in Overseer::pools_
+  size_t id = 0;  // its place in Overseer::pools_
   bool listed = false;
   std::shared_ptr<const conf::Settings> source;
   const conf::Pool* settings = nullptr;  // in `source`
   std::shared_ptr<routing::Memory> memory;
   std::shared_ptr<routing::Router> router;
   status::Meters meters;
-  routing::Fleet fleet;
+  routing::Fleet fleet;  // as health has it
   std::optional<health::PoolHealth> health;
   std::vector<Backend> backends;
 
@@ -39,6 +39,10 @@ struct Overseer::Pool {
   routing::Census sampled;  // at the last sample
   status::RequestReport sampled_requests;
 
+  health::Incidents::Where where(routing::Slot slot) const {
+    return {id, settings->name, slot, fleet.backends[slot].name};
+  }
+  uint64_t cut_at(routing::Slot slot) const;  // of one that is out of service
   routing::SessionTable& table() const { return memory->table; }
   health::Standing standing(routing::Slot slot) const;
   void take_sample(int64_t now);

@@ -22,20 +22,6 @@ Done no_session(const std::string& pool) {
   return {false, kUnknown, "pool " + pool + " knows no such session"};
 }
 
-health::Order order_of(status::BackendOrder order) {
-  switch (order) {
-    case status::BackendOrder::drain:
-      return health::Order::drain;
-    case status::BackendOrder::undrain:
-      return health::Order::undrain;
-    case status::BackendOrder::maintenance:
-      return health::Order::maintenance;
-    case status::BackendOrder::up:
-      break;
-  }
-  return health::Order::up;
-}
-
 uint64_t count(const status::RequestReport& requests) {
   uint64_t sum = 0;
   for (const uint64_t n : requests.answers) sum += n;
@@ -85,6 +71,7 @@ void Overseer::report_pools(status::Report& report, size_t most_incidents) const
   report.kept_incidents = recent.size();
   report.open_incidents = static_cast<uint64_t>(
       std::count_if(recent.begin(), recent.end(), [](const auto& incident) { return incident.closed == 0; }));
+  report.losses = incidents_.losses();
 }
 
 status::BackendReport Overseer::report_backend(const Pool& pool, routing::Slot slot) const {
@@ -100,7 +87,7 @@ status::BackendReport Overseer::report_backend(const Pool& pool, routing::Slot s
   out.since = unix_at(judge.since());
   out.held = judge.is_held();
   out.weight = backend.weight;
-  out.warmth = judge.warmth(now());
+  out.warmth = backend.warmth;
   out.max_sessions = backend.max_sessions;
   out.sessions = pool.table().homes().census(slot);
   out.requests = status::requests_at(pool.meters, slot);
@@ -126,12 +113,8 @@ status::DrainReport Overseer::report_drain(const Pool& pool, routing::Slot slot)
 
 bool Overseer::ready() const {
   return std::all_of(listed_.begin(), listed_.end(), [&](const Pool* pool) {
-    for (size_t i = 0; i < pool->fleet.backends.size(); ++i) {
-      const routing::Backend& backend = pool->fleet.backends[i];
-      const bool up = (*pool->health)[static_cast<routing::Slot>(i)].state() == routing::BackendState::up;
-      if (up && backend.listed && backend.weight > 0) return true;
-    }
-    return false;
+    return std::any_of(pool->fleet.backends.begin(), pool->fleet.backends.end(),
+                       [](const routing::Backend& backend) { return backend.takes_new_sessions(); });
   });
 }
 
@@ -196,13 +179,12 @@ Done Overseer::no_backend(const Pool& pool, const std::string& name) const {
   return status::unknown("backend", name, names);
 }
 
-Done Overseer::order(const std::string& pool_name, const std::string& backend, status::BackendOrder order,
+Done Overseer::order(const std::string& pool_name, const std::string& backend, health::Order what,
                      const std::string& who) {
   Pool* const pool = find_pool(pool_name);
   if (pool == nullptr || !pool->listed) return no_pool(pool_name);
   const routing::Slot slot = pool->fleet.find(std::string_view(backend));
   if (slot == routing::kNoSlot || is_gone(*pool, slot)) return no_backend(*pool, backend);
-  const health::Order what = order_of(order);
   const health::Judge::Answer answer = pool->health->order(slot, what, who, now());
   if (!answer.refusal.empty()) return {false, kConflict, answer.refusal};
   spdlog::info("pool {}: backend {}: {} ordered by {}", pool_name, backend, health::text(what), who);

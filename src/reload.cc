@@ -3,15 +3,6 @@
 #include <algorithm>
 
 namespace limpet {
-namespace {
-
-template <class Row>
-const Row* find(const std::vector<Row>& rows, const std::string& name) {
-  const auto found = std::find_if(rows.begin(), rows.end(), [&](const Row& row) { return row.name == name; });
-  return found == rows.end() ? nullptr : &*found;
-}
-
-}  // namespace
 
 std::vector<std::string> needs_restart(const conf::Settings& now, const conf::Settings& next) {
   std::vector<std::string> keys;
@@ -23,15 +14,23 @@ std::vector<std::string> needs_restart(const conf::Settings& now, const conf::Se
   note(next.status != now.status, "status");
   note(next.log.access != now.log.access, "log.access");
   note(next.log.access_format != now.log.access_format, "log.access_format");
-  for (const conf::Listener& listener : next.listeners) {
-    const conf::Listener* const known = find(now.listeners, listener.name);
-    note(known && known->address != listener.address, "listener " + listener.name + ": address");
-  }
-  // Another kind of key finds none of the sessions that are known.
   for (const conf::Pool& pool : next.pools) {
-    const conf::Pool* const known = find(now.pools, pool.name);
-    note(known && known->affinity != pool.affinity, "pool " + pool.name + ": affinity");
+    const auto known = std::find_if(now.pools.begin(), now.pools.end(),
+                                    [&](const conf::Pool& each) { return each.name == pool.name; });
+    if (known == now.pools.end()) continue;
+    for (const std::string& key : changed_keys(*known, pool))
+      keys.push_back("pool " + pool.name + ": " + key);
   }
+  return keys;
+}
+
+std::vector<std::string> changed_keys(const conf::Pool& now, const conf::Pool& next) {
+  using enum conf::AffinityKind;
+  if (next.affinity != now.affinity) return {"affinity"};
+  std::vector<std::string> keys;
+  if (next.uses(ip) && next.ip.mask_v4 != now.ip.mask_v4) keys.push_back("ip.mask_v4");
+  if (next.uses(ip) && next.ip.mask_v6 != now.ip.mask_v6) keys.push_back("ip.mask_v6");
+  if (next.uses(cookie) && next.cookie_name() != now.cookie_name()) keys.push_back("cookie.name");
   return keys;
 }
 

@@ -2,7 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
-#include "src/net/socket_address.h"
+#include "src/net/dial.h"
 #include "src/net/uv_stream.h"
 
 namespace limpet {
@@ -36,8 +36,8 @@ Worker::Worker(size_t index, const Shared& shared, std::shared_ptr<const proxy::
     : shared_(shared), on_done_(std::move(on_done)) {
   if (shared_.access_log != nullptr) log_ = std::make_unique<AccessLogBuffer>(*shared_.access_log);
   proxy::Dialer& dialer = *this;
-  context_ = std::make_unique<proxy::Context>(std::move(plan), index, loop_.deadlines(), loop_.graveyard(), dialer,
-                                              clock_, shared_.witness, log_.get());
+  context_ = std::make_unique<proxy::Context>(std::move(plan), index, loop_.deadlines(), loop_.graveyard(),
+                                              dialer, clock_, shared_.witness, log_.get());
   uv_async_init(loop_.uv(), &wake_, [](uv_async_t* wake) { static_cast<Worker*>(wake->data)->on_wake(); });
   wake_.data = this;
 }
@@ -50,8 +50,8 @@ Worker::~Worker() {
   }
 }
 
-bool Worker::listen(const std::vector<Order::Socket>& sockets, std::string& error) {
-  for (const Order::Socket& socket : sockets) {
+bool Worker::listen(const std::vector<Update::Socket>& sockets, std::string& error) {
+  for (const Update::Socket& socket : sockets) {
     auto door = std::make_unique<Door>(*this, context_->listener(socket.listener));
     if (!door->open(socket.fd, error)) return false;
     doors_.push_back(std::move(door));
@@ -70,9 +70,9 @@ void Worker::run() {
   on_done_();
 }
 
-void Worker::follow(Order order) {
+void Worker::follow(Update update) {
   const std::lock_guard lock(mutex_);
-  orders_.push_back(std::move(order));
+  updates_.push_back(std::move(update));
   uv_async_send(&wake_);
 }
 
@@ -86,27 +86,27 @@ void Worker::wish(Wish what) {
 
 void Worker::on_wake() {
   if (ending_) return;
-  take_orders();
+  take_updates();
   if (wish_ != Wish::serve) end();
 }
 
-void Worker::take_orders() {
-  std::vector<Order> orders;
+void Worker::take_updates() {
+  std::vector<Update> updates;
   {
     const std::lock_guard lock(mutex_);
-    orders.swap(orders_);
+    updates.swap(updates_);
   }
-  for (Order& order : orders) take(std::move(order));
+  for (Update& update : updates) take(std::move(update));
 }
 
-void Worker::take(Order order) {
-  context_->follow(std::move(order.plan));
+void Worker::take(Update update) {
+  context_->follow(std::move(update.plan));
   std::erase_if(doors_, [](const auto& door) { return door->leads_nowhere(); });
   std::string error;
-  if (!listen(order.sockets, error)) spdlog::error("cannot listen on {}", error);
-  for (const auto& [name, slot] : order.withdrawn) {
+  if (!listen(update.sockets, error)) spdlog::error("cannot listen on {}", error);
+  for (const auto& [id, slot] : update.withdrawn) {
     for (const auto& pool : context_->all_pools()) {
-      if (pool->settings().name != name) continue;
+      if (pool->id() != id) continue;
       for_each_client([&](proxy::ClientConnection& client) { client.withdraw(*pool, slot); });
     }
   }
@@ -138,7 +138,8 @@ void Worker::end_if_empty() {
   loop_.stop();
 }
 
-void Worker::accept(net::UvStream* stream, const conf::IpAddress& peer, const proxy::ServedListener& listener) {
+void Worker::accept(net::UvStream* stream, const conf::IpAddress& peer,
+                    const proxy::ServedListener& listener) {
   http::Peer from{peer, peer == conf::IpAddress{} ? std::string() : peer.text(),
                   http::is_trusted(listener.settings, peer)};
   auto* const client = new proxy::ClientConnection(*context_, listener, std::move(from), *this);
@@ -163,17 +164,7 @@ void Worker::on_client_closed(proxy::ClientConnection& connection) {
 
 net::StreamPtr Worker::dial(const conf::Address& address, unsigned attempt, net::StreamOwner* owner,
                             int& error) {
-  error = 0;
-  if (address.kind == conf::Address::Kind::unix_socket) {
-    return attempt == 0 ? net::StreamPtr(net::UvStream::connect_unix(loop_, address.host, owner)) : nullptr;
-  }
-  sockaddr_storage where{};
-  if (address.kind == conf::Address::Kind::host) {
-    if (!shared_.resolver.find(address.host, attempt, address.port, where)) return nullptr;
-  } else if (attempt != 0 || !net::to_sockaddr(address.host, address.port, where)) {
-    return nullptr;
-  }
-  return net::StreamPtr(net::UvStream::connect(loop_, reinterpret_cast<const sockaddr*>(&where), owner, error));
+  return net::dial(loop_, shared_.resolver, address, attempt, owner, error);
 }
 
 }  // namespace limpet

@@ -26,18 +26,18 @@ struct Shared {
 };
 
 // What a worker is to serve from now on.
-struct Order {
+struct Update {
   struct Socket {
     size_t listener;  // its place in the plan's settings
     int fd;           // bound
   };
   struct Withdrawal {
-    std::string pool;
+    size_t pool;  // PoolPlan::id
     routing::Slot slot;
   };
   std::shared_ptr<const proxy::Plan> plan;
-  std::vector<Socket> sockets;            // of listeners that it does not have yet
-  std::vector<Withdrawal> withdrawn{};    // backends at which what is under way is cut
+  std::vector<Socket> sockets{};        // of listeners that it does not have yet
+  std::vector<Withdrawal> withdrawn{};  // backends at which what is under way is cut
 };
 
 class Worker final : proxy::ClientConnections, proxy::Dialer {
@@ -50,11 +50,11 @@ class Worker final : proxy::ClientConnections, proxy::Dialer {
   Worker& operator=(const Worker&) = delete;
 
   // Before start(): listens; false and what is wrong where that fails.
-  bool listen(const std::vector<Order::Socket>& sockets, std::string& error);
+  bool listen(const std::vector<Update::Socket>& sockets, std::string& error);
   void start();  // begins to serve on a thread of its own
 
   // From any thread.
-  void follow(Order order);
+  void follow(Update update);
   void shut_down();  // accepts no more, ends what is idle, lets exchanges finish
   void stop();       // ends everything now
   bool done() const { return done_; }
@@ -71,8 +71,8 @@ class Worker final : proxy::ClientConnections, proxy::Dialer {
 
   void wish(Wish what);
   void on_wake();
-  void take_orders();
-  void take(Order order);
+  void take_updates();
+  void take(Update update);
   void end();
   void run();
   void end_if_empty();
@@ -89,7 +89,7 @@ class Worker final : proxy::ClientConnections, proxy::Dialer {
   proxy::ClientConnection* clients_ = nullptr;  // the head of a list; each owns itself
   std::atomic<uint32_t> connections_{0};        // in that list
   std::mutex mutex_;
-  std::vector<Order> orders_;  // guarded by mutex_
+  std::vector<Update> updates_;  // guarded by mutex_
   std::atomic<Wish> wish_{Wish::serve};
   std::atomic<bool> done_{false};
   uv_async_t wake_;

@@ -14,8 +14,8 @@ constexpr size_t kMostSpare = 256;      // exchanges kept for the next requests
 constexpr net::Millis kLogDelay = 200;  // a line of the access log waits this long for others
 }  // namespace
 
-ServedPool::ServedPool(std::shared_ptr<const Plan> plan, size_t place, size_t worker, net::Deadlines& deadlines,
-                       net::Graveyard& graveyard, Dialer& dialer, Witness& witness)
+ServedPool::ServedPool(std::shared_ptr<const Plan> plan, size_t place, size_t worker,
+                       net::Deadlines& deadlines, net::Graveyard& graveyard, Dialer& dialer, Witness& witness)
     : connections(deadlines, graveyard, dialer), worker_(worker), witness_(witness) {
   follow(std::move(plan), place);
 }
@@ -42,13 +42,13 @@ void ServedPool::follow(std::shared_ptr<const Plan> plan, size_t place) {
 void ServedPool::failed(routing::Slot slot, BackendFailure how) {
   meter_->backends[slot].failures[static_cast<size_t>(how)].add();
   suspected_[slot] = true;
-  witness_.on_backend_failed(settings().name, slot, how);
+  witness_.on_backend_failed(id(), slot, how);
 }
 
 void ServedPool::worked(routing::Slot slot) {
   if (!suspected_[slot]) return;
   suspected_[slot] = false;
-  witness_.on_backend_worked(settings().name, slot);
+  witness_.on_backend_worked(id(), slot);
 }
 
 Context::Context(std::shared_ptr<const Plan> plan, size_t worker, net::Deadlines& its_deadlines,
@@ -69,9 +69,9 @@ Context::Context(std::shared_ptr<const Plan> plan, size_t worker, net::Deadlines
 void Context::follow(std::shared_ptr<const Plan> plan) {
   pools_.clear();
   for (size_t place = 0; place < plan->pools.size(); ++place) {
-    const std::string& name = plan->pools[place].settings->name;
+    const size_t id = plan->pools[place].id;
     const auto known = std::find_if(all_pools_.begin(), all_pools_.end(),
-                                    [&](const auto& pool) { return pool->settings().name == name; });
+                                    [id](const auto& pool) { return pool->id() == id; });
     if (known != all_pools_.end()) {
       (*known)->follow(plan, place);
       pools_.push_back(known->get());
@@ -86,7 +86,8 @@ void Context::follow(std::shared_ptr<const Plan> plan) {
   const auto& listeners = plan->settings->listeners;
   for (size_t place = 0; place < listeners.size(); ++place) {
     auto known = std::find_if(all_listeners_.begin(), all_listeners_.end(), [&](const auto& listener) {
-      return listener->settings.name == listeners[place].name;
+      return listener->place == ServedListener::kGone &&
+             listener->settings.address == listeners[place].address;
     });
     if (known == all_listeners_.end())
       known = all_listeners_.insert(known, std::make_unique<ServedListener>());

@@ -25,8 +25,9 @@ inline net::Millis millis(conf::Duration duration) { return static_cast<net::Mil
 // Hears what requests tell about backends' health.
 class Witness {
  public:
-  virtual void on_backend_failed(const std::string& pool, routing::Slot slot, BackendFailure how) = 0;
-  virtual void on_backend_worked(const std::string& pool, routing::Slot slot) = 0;  // after it failed
+  // Pools by PoolPlan::id.
+  virtual void on_backend_failed(size_t pool, routing::Slot slot, BackendFailure how) = 0;
+  virtual void on_backend_worked(size_t pool, routing::Slot slot) = 0;  // after it failed
 
  protected:
   ~Witness() = default;
@@ -41,6 +42,7 @@ class ServedPool {
 
   void follow(std::shared_ptr<const Plan> plan, size_t place);
 
+  size_t id() const { return now_->id; }
   const conf::Pool& settings() const { return *now_->settings; }
   routing::Router& router() const { return *now_->router; }
   const routing::Fleet& fleet() const { return now_->fleet; }
@@ -66,7 +68,7 @@ class ServedPool {
   std::string cookie_name_, cookie_attributes_;
 };
 
-// A listener as one worker serves it. It outlives its connections.
+// A listener as one worker serves it; known by its address, whatever its name. It outlives its connections.
 struct ServedListener {
   conf::Listener settings;
   size_t place = 0;  // in the plan's settings; kGone: they know it no more

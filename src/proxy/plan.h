@@ -1,5 +1,5 @@
-// What workers serve by: one generation of the settings, and the backends as they are at the moment. Immutable;
-// a change of anything is a new plan, which every worker takes up between two events.
+// What workers serve by: one generation of the settings, and the backends as they are at the moment.
+// Immutable; a change of anything is a new plan, which every worker takes up between two events.
 #pragma once
 
 #include <memory>
@@ -14,6 +14,8 @@
 namespace limpet::proxy {
 
 struct PoolPlan {
+  size_t id =
+      0;  // the same for as long as the pool keeps its sessions; two that have one name in turn have two
   const conf::Pool* settings;  // one of Plan::settings
   std::shared_ptr<routing::Router> router;
   std::vector<std::shared_ptr<PoolMeter>> meters;  // by worker

@@ -5,11 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "health/judge.h"
 #include "src/status/report.h"
 
 namespace limpet::status {
-
-enum class BackendOrder : uint8_t { drain, undrain, maintenance, up };
 
 class Control {
  public:
@@ -21,7 +20,7 @@ class Control {
     int status = 200;  // for HTTP: 404 unknown, 409 makes no sense now, 503 shutting down
     std::string text;
   };
-  virtual Done order(const std::string& pool, const std::string& backend, BackendOrder order,
+  virtual Done order(const std::string& pool, const std::string& backend, health::Order order,
                      const std::string& who) = 0;
   virtual Done unbind(const std::string& pool, const std::string& session, const std::string& who) = 0;
   virtual Done pin(const std::string& pool, const std::string& session, const std::string& backend,

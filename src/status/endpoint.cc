@@ -1,7 +1,6 @@
 #include "src/status/endpoint.h"
 
 #include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
 
 #include "conf/spelling.h"
@@ -13,7 +12,10 @@ namespace limpet::status {
 
 namespace {
 
-constexpr std::array kOrders = {"drain", "undrain", "maintenance", "up"};  // by BackendOrder
+std::vector<std::string> order_names() {
+  using enum health::Order;
+  return {health::text(drain), health::text(undrain), health::text(maintenance), health::text(up)};
+}
 
 // Incidents in a report; what is streamed every second has those that the dashboard shows.
 constexpr size_t kAll = SIZE_MAX, kStreamed = 100;
@@ -203,12 +205,13 @@ Answer Endpoint::readiness(const Given&) {
 }
 
 Answer Endpoint::order(const Given& given) {
-  const auto order = std::find(kOrders.begin(), kOrders.end(), given.values[2]);
-  if (order == kOrders.end())
-    return failure(404, "no order " + conf::quoted(given.values[2]) + "; " +
-                            conf::hint(given.values[2], {kOrders.begin(), kOrders.end()}, '"'));
+  const std::vector<std::string> names = order_names();
+  const auto order = std::find(names.begin(), names.end(), given.values[2]);
+  if (order == names.end())
+    return failure(
+        404, "no order " + conf::quoted(given.values[2]) + "; " + conf::hint(given.values[2], names, '"'));
   return from(control_.order(given.values[0], given.values[1],
-                             static_cast<BackendOrder>(order - kOrders.begin()), Guard::who(given.ask)));
+                             static_cast<health::Order>(order - names.begin()), Guard::who(given.ask)));
 }
 
 Answer Endpoint::unbind(const Given& given) {

@@ -1,7 +1,6 @@
 #include "src/status/metrics.h"
 
 #include <algorithm>
-#include <map>
 
 #include "src/status/exposition.h"
 
@@ -61,7 +60,7 @@ void process(Exposition& out, const Report& report) {
   out.sample({}, report.started);
   out.gauge("limpet_config_loaded_time_seconds", "When the settings in force were loaded, in Unix time.");
   out.sample({}, report.loaded);
-  out.counter("limpet_config_reloads_total", "Reloads, by whether the file was taken or refused as faulty.");
+  out.counter("limpet_config_reloads_total", "Reloads, by whether the file was put in force or refused.");
   out.sample({{"result", "done"}}, report.reloads);
   out.sample({{"result", "refused"}}, report.failed_reloads);
   out.gauge("limpet_shutting_down", "1 while the process ends and accepts no more.");
@@ -110,7 +109,8 @@ void routing_decisions(Exposition& out, const Report& report) {
   const auto decided = [](const PoolReport& pool, routing::Reason reason) {
     return pool.decisions[static_cast<size_t>(reason)];
   };
-  out.counter("limpet_pool_routing_decisions_total", "Where requests were to go, or why nowhere: one for each attempt.");
+  out.counter("limpet_pool_routing_decisions_total",
+              "Where requests were to go, or why nowhere: one for each attempt.");
   each_pool(report, [&](const PoolReport& pool, const Labels& labels) {
     for (size_t i = 0; i < pool.decisions.size(); ++i)
       out.sample(labels + Labels{{"reason", routing::text(static_cast<routing::Reason>(i))}},
@@ -267,23 +267,14 @@ void incidents(Exposition& out, const Report& report) {
   });
 }
 
-// A drain's losses are those of the maintenance that ends it as well. A lapse may turn out to be the
-// beginning of an outage, so that it counts once it is over: no count ever falls.
 void losses(Exposition& out, const Report& report) {
   out.counter("limpet_pool_session_losses_total",
               "Sessions lost, by the kind and the cause of the incident.");
   each_pool(report, [&](const PoolReport& pool, const Labels& labels) {
-    std::map<std::pair<health::Incident::Kind, health::Cause>, routing::Books> by_cause;
-    for (const health::Incident& incident : report.incidents) {
-      using enum health::Incident::Kind;
-      if (incident.pool != pool.name || incident.kind == drain) continue;
-      if (incident.kind == lapse && incident.closed == 0) continue;
-      by_cause[{incident.kind, incident.cause}] += incident.books;
-    }
-    for (const auto& [why, books] : by_cause) {
-      split_by_return(out,
-                      labels + Labels{{"kind", health::text(why.first)}, {"cause", health::text(why.second)}},
-                      books.all[Event::lost], books.returned[Event::lost]);
+    for (const health::Losses& losses : report.losses) {
+      if (losses.pool != pool.name) continue;
+      const Labels why = {{"kind", health::text(losses.kind)}, {"cause", health::text(losses.cause)}};
+      split_by_return(out, labels + why, losses.lost, losses.lost_returned);
     }
   });
 }

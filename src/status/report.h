@@ -112,6 +112,7 @@ struct Report {
   std::vector<PoolReport> pools;
   std::vector<health::Incident> incidents;          // newest first, as many as were asked for
   uint64_t kept_incidents = 0, open_incidents = 0;  // of all
+  std::vector<health::Losses> losses;
 };
 
 // Where a session lives, and why there.

@@ -317,7 +317,7 @@ TEST_CASE("losses never fall, however many incidents come after them") {
     it.change(0, BackendState::down);
     it.move(static_cast<uint64_t>(i), 0, 2);
     it.change(0, BackendState::up);
-    it.tick();
+    it.tick(0);
     REQUIRE(it.lost(Kind::outage, Cause::checks) == static_cast<uint64_t>(i + 1));
     REQUIRE(it.lost(Kind::maintenance, Cause::order) == 1);
   }

@@ -167,6 +167,22 @@ TEST_CASE("a drain is over at zero sessions, but not before the workers have hea
   CHECK(it.state() == BackendState::maintenance);
 }
 
+TEST_CASE(
+    "the deadline of a drain that is over still follows the file: what its sessions left behind lasts until "
+    "then") {
+  Judged it;
+  it.now = 1000;
+  it.order(Order::drain);
+  it.now += Judge::kSettling;
+  it.tick(0);
+  CHECK(it.state() == BackendState::maintenance);
+  CHECK(it.judge.drain_deadline() == 61'000);
+  auto rules = short_rules();
+  rules.drain_timeout = 9000;
+  it.judge.reconfigure(rules, it.now);
+  CHECK(it.judge.drain_deadline() == 10'000);
+}
+
 TEST_CASE("a drain is over at its deadline, sessions or not") {
   Judged it;
   it.order(Order::drain);
@@ -177,6 +193,8 @@ TEST_CASE("a drain is over at its deadline, sessions or not") {
   const Changed over = it.tick(4);
   REQUIRE(over);
   CHECK(over->cause == Cause::drain_timeout);
+  CHECK(it.judge.drain_deadline() == 60'000);
+  it.order(Order::undrain);
   CHECK_FALSE(it.judge.drain_deadline());
 }
 

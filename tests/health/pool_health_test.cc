@@ -195,11 +195,25 @@ TEST_CASE("states and warmth go into the fleet") {
   it.health.checked(0, {CheckResult::Kind::fail, ""}, 0);
   it.health.checked(1, {CheckResult::Kind::fail, ""}, 0);
   for (int i = 0; i < 2; ++i) it.health.checked(1, {}, 0);
-  CHECK(it.health.is_warming(5000));
-  it.health.put_into(it.fleet, 5000);
+  CHECK(it.health.put_into(it.fleet, 5000));
   CHECK(it.fleet.backends[0].state == BackendState::down);
   CHECK(it.fleet.backends[1].state == BackendState::up);
   CHECK(it.fleet.backends[1].warmth == 50);
   CHECK(it.fleet.backends[2].warmth == 100);
-  CHECK_FALSE(it.health.is_warming(10'000));
+  CHECK_FALSE(it.health.put_into(it.fleet, 5000));
+  CHECK(it.health.put_into(it.fleet, 10'000));
+  CHECK(it.fleet.backends[1].warmth == 100);
+  CHECK_FALSE(it.health.put_into(it.fleet, 60'000));
+}
+
+TEST_CASE("a backend that joins by a reload warms up, those that a pool begins with do not") {
+  auto pool = pool_of({"a"});
+  pool.slow_start = limpet::conf::Duration(10'000);
+  Pooled it(pool);
+  it.pool.backends.emplace_back().name = "b";
+  it.fleet = Fleet::from(it.pool, it.fleet);
+  it.health.reconfigure(it.pool, it.fleet, 20'000);
+  CHECK(it.health[0].warmth(20'000) == 100);
+  CHECK(it.health[1].warmth(20'000) == 1);
+  CHECK(it.health[1].warmth(30'000) == 100);
 }

@@ -64,6 +64,18 @@ class Scene {
     for (Slot slot = 0; slot < kBackends; ++slot) note(incidents.tick(where(slot), standing(slot), now));
   }
 
+  uint64_t lost() const {
+    uint64_t sum = 0;
+    for (const Losses& losses : incidents.losses()) sum += losses.lost;
+    return sum;
+  }
+  uint64_t lost(Incident::Kind kind, Cause cause) const {
+    uint64_t sum = 0;
+    for (const Losses& losses : incidents.losses())
+      sum += losses.kind == kind && losses.cause == cause ? losses.lost : 0;
+    return sum;
+  }
+
   const Incident& last() const { return incidents.recent().back(); }
   size_t count() const { return incidents.recent().size(); }
 
@@ -77,7 +89,7 @@ class Scene {
  private:
   Incidents::Where where(Slot slot) const {
     constexpr const char* kNames[] = {"a", "b", "c"};
-    return {"shop", slot, kNames[slot]};
+    return {0, "shop", slot, kNames[slot]};
   }
   Standing standing(Slot slot) const {
     Standing standing = extra[slot];

@@ -46,12 +46,13 @@ inline std::shared_ptr<proxy::Plan> plan_of(conf::Settings given) {
   auto settings = std::make_shared<const conf::Settings>(std::move(given));
   plan->routes = std::make_shared<const routing::Routes>(routing::Routes::from(*settings));
   for (const conf::Pool& pool : settings->pools) {
-    plan->pools.push_back({.settings = &pool,
-                           .router = std::make_shared<routing::Router>(pool, std::vector{std::string(32, 'k')},
-                                                                       std::string(32, 's'),
-                                                                       routing::Router::new_memory(pool)),
-                           .meters = {std::make_shared<proxy::PoolMeter>()},
-                           .fleet = routing::Fleet::from(pool)});
+    plan->pools.push_back(
+        {.id = plan->pools.size(),
+         .settings = &pool,
+         .router = std::make_shared<routing::Router>(pool, std::vector{std::string(32, 'k')},
+                                                     std::string(32, 's'), routing::Router::new_memory(pool)),
+         .meters = {std::make_shared<proxy::PoolMeter>()},
+         .fleet = routing::Fleet::from(pool)});
   }
   plan->settings = std::move(settings);
   return plan;
@@ -147,10 +148,10 @@ class Stage : proxy::ClientConnections, proxy::Witness {
   }
 
  private:
-  void on_backend_failed(const std::string&, routing::Slot slot, proxy::BackendFailure how) override {
+  void on_backend_failed(size_t, routing::Slot slot, proxy::BackendFailure how) override {
     failures.emplace_back(slot, how);
   }
-  void on_backend_worked(const std::string&, routing::Slot) override {}
+  void on_backend_worked(size_t, routing::Slot) override {}
 
   template <class Tell>
   void for_each_client(Tell&& tell) {

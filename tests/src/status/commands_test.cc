@@ -87,7 +87,7 @@ class Draining final : public status::Control {
     now.incidents.push_back(drain);
     return now;
   }
-  Done order(const std::string& pool, const std::string& backend, status::BackendOrder order,
+  Done order(const std::string& pool, const std::string& backend, health::Order order,
              const std::string& who) override {
     return fake_.order(pool, backend, order, who);
   }

@@ -173,6 +173,8 @@ inline status::Report made_up_report() {
   made.incidents.push_back(incident(count, "shop", "app-1", lapse, false));
   made.kept_incidents = count();
   made.open_incidents = count();
+  made.losses = {{"shop", outage, health::Cause::checks, 70'000 + count(), 60'000 + count()},
+                 {"shop", lapse, health::Cause::start, 50'000 + count(), 40'000 + count()}};
   return made;
 }
 
@@ -204,11 +206,10 @@ class FakeControl final : public status::Control {
     made.incidents.resize(std::min(made.incidents.size(), most_incidents));
     return made;
   }
-  Done order(const std::string& pool, const std::string& backend, status::BackendOrder order,
+  Done order(const std::string& pool, const std::string& backend, health::Order order,
              const std::string& who) override {
-    constexpr const char* kNames[] = {"drain", "undrain", "maintenance", "up"};
     if (auto wrong = find_place(pool, &backend)) return *wrong;
-    return take(std::string(kNames[static_cast<size_t>(order)]) + "|" + pool + "|" + backend + "|" + who);
+    return take(std::string(health::text(order)) + "|" + pool + "|" + backend + "|" + who);
   }
   Done unbind(const std::string& pool, const std::string& session, const std::string& who) override {
     if (auto wrong = find_place(pool, nullptr)) return *wrong;

@@ -1,0 +1,91 @@
+#include "src/reload.h"
+
+#include <doctest/doctest.h>
+
+using namespace limpet;
+using Keys = std::vector<std::string>;
+
+namespace {
+
+void listen(conf::Settings& settings, const std::string& name, uint16_t port) {
+  conf::Listener& listener = settings.listeners.emplace_back();
+  listener.name = name;
+  listener.address = {conf::Address::Kind::ip, "127.0.0.1", port};
+}
+
+conf::Settings settings() {
+  conf::Settings made;
+  listen(made, "main", 8080);
+  conf::Pool pool;
+  pool.name = "shop";
+  pool.affinity = {conf::AffinityKind::cookie, conf::AffinityKind::ip};
+  pool.backends.emplace_back().name = "app-1";
+  made.pools.push_back(pool);
+  return made;
+}
+
+template <class Change>
+Keys refused(Change&& change) {
+  conf::Settings next = settings();
+  change(next);
+  return needs_restart(settings(), next);
+}
+
+template <class Change>
+Keys refused_of_pool(Change&& change) {
+  return refused([&](conf::Settings& next) { change(next.pools[0]); });
+}
+
+}  // namespace
+
+TEST_CASE("what only the start reads takes a restart") {
+  CHECK(refused([](conf::Settings& it) { it.workers = 7; }) == Keys{"workers"});
+  CHECK(refused([](conf::Settings& it) { it.secrets.key_file = "other.keys"; }) == Keys{"secrets"});
+  CHECK(refused([](conf::Settings& it) { it.status.address.reset(); }) == Keys{"status"});
+  CHECK(refused([](conf::Settings& it) { it.log.access = "off"; }) == Keys{"log.access"});
+  CHECK(refused([](conf::Settings& it) { it.log.access_format = conf::AccessFormat::combined; }) ==
+        Keys{"log.access_format"});
+}
+
+TEST_CASE("every key that takes a restart is named") {
+  const Keys keys = refused([](conf::Settings& it) {
+    it.workers = 7;
+    it.pools[0].ip.mask_v4 = 24;
+    it.pools[0].cookie.name = "home";
+  });
+  CHECK(keys == Keys{"workers", "pool shop: ip.mask_v4", "pool shop: cookie.name"});
+}
+
+TEST_CASE("what would make the keys of known sessions others takes a restart") {
+  CHECK(refused_of_pool([](conf::Pool& it) { it.affinity = {conf::AffinityKind::ip}; }) ==
+        Keys{"pool shop: affinity"});
+  CHECK(refused_of_pool([](conf::Pool& it) { it.ip.mask_v6 = 48; }) == Keys{"pool shop: ip.mask_v6"});
+  CHECK(refused_of_pool([](conf::Pool& it) { it.cookie.name = "home"; }) == Keys{"pool shop: cookie.name"});
+}
+
+TEST_CASE("a cookie's name that is said is no change where it is the one that it had anyway") {
+  CHECK(refused_of_pool([](conf::Pool& it) { it.cookie.name = "limpet_shop"; }).empty());
+}
+
+TEST_CASE("what makes keys of a kind that the pool does not use may change") {
+  conf::Settings now = settings();
+  now.pools[0].affinity = {conf::AffinityKind::session_id};
+  conf::Settings next = now;
+  next.pools[0].ip.mask_v4 = 24;
+  next.pools[0].cookie.name = "home";
+  CHECK(needs_restart(now, next).empty());
+}
+
+TEST_CASE("listeners, pools and all that does not make keys may come, go and change") {
+  CHECK(refused([](conf::Settings& it) {
+          it.listeners[0].name = "other";
+          it.listeners[0].address.port = 8081;
+          listen(it, "more", 8082);
+          it.pools[0].storage = conf::Storage::shared;
+          it.pools[0].cookie.path = "/shop";
+          it.pools[0].backends.emplace_back().name = "app-2";
+          it.pools.emplace_back().name = "other";
+          it.log.level = conf::LogLevel::debug;
+        }).empty());
+  CHECK(refused([](conf::Settings& it) { it.pools.clear(); }).empty());
+}
