@@ -13,13 +13,16 @@ int64_t since(uint64_t from, uint64_t to) { return to == 0 ? -1 : static_cast<in
 
 void Exchange::measure() {
   if (pool_ == nullptr) return;
-  if (asked_ == routing::kNoSlot) {
-    if (end_.blame == Blame::backend || end_.blame == Blame::balancer) pool_->meter().unserved.add();
-    return;
+  // What is refused for want of its home is its home's failure.
+  const routing::Slot slot = asked_ != routing::kNoSlot ? asked_ : choice_.home;
+  const bool is_known = slot < pool_->fleet().backends.size();
+  if (end_.blame == Blame::backend && is_known) {
+    pool_->meter().backends[slot].failed.add();
+  } else if (end_.blame == Blame::backend || end_.blame == Blame::balancer) {
+    pool_->meter().unserved.add();
   }
-  BackendMeter& meter = pool_->meter().backends[asked_];
-  if (end_.blame == Blame::backend) meter.failed.add();
   if (!choice_) return;
+  BackendMeter& meter = pool_->meter().backends[choice_.slot];
   const int first_digit = status_ / 100;
   meter.answers[first_digit >= 1 && first_digit <= 5 && head_us_ != 0 ? static_cast<size_t>(first_digit) : 0]
       .add();

@@ -57,7 +57,7 @@ struct PoolMeter {
   static constexpr size_t kReasons = static_cast<size_t>(routing::Reason::no_backend) + 1;
 
   routing::PerSlot<BackendMeter> backends;
-  Counter unserved;  // requests that failed before any backend was asked: none was there, or none had room
+  Counter unserved;  // requests that failed and no one backend is to blame: none was there, or none had room
   std::array<Counter, kReasons> reasons;  // routing decisions
   Histogram decision;                     // how long one took, of every 16th
 };

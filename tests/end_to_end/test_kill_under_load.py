@@ -176,7 +176,6 @@ def test_a_kill_costs_what_was_under_way_and_could_not_be_repeated(killed_under_
     assert incident["lost"] == status.pool()["sessions"]["totals"]["lost"] == logouts > 0
 
 
-@pytest.mark.xfail(strict=True, reason="a request that is refused without an attempt is not counted at the home that it is refused for")
 def test_under_refuse_every_request_that_the_victim_should_have_answered_counts_as_failed(killed_under_load):
     seen = killed_under_load(affinity=["cookie"], failover="refuse", **FOUND_BY["checks"])
     seen.tell("cookie, refused, found out by checks")
