@@ -18,7 +18,7 @@ from support.status import Status, status_table
 from support.truth import Client, Server, seen_by
 from support.wire import eventually
 
-RELOADS = 200
+RELOADS = 200 if not is_sanitized() else 60
 EARLY = 20  # after so many, everything is warm
 KEEPERS = 100  # clients that stay logged in, from some time on
 VISITORS = 30  # clients that log in and out
@@ -188,7 +188,7 @@ def test_two_hundred_reloads_under_load_cost_nothing(scene, affinity):
         at = {name: sum(client.server == name for client in crowd.keepers) for name in "abcd"}
         print(f"{affinity}: {reloads.done} reloads and {reloads.refused} refused in {time.monotonic() - begun:.1f} s; clients saw {dict(seen)}, those that stayed "
               f"are at {at}; Limpet says {totals}; after {EARLY} {early}, after {RELOADS} {late}")
-        assert reloads.done + reloads.refused == RELOADS and reloads.refused >= 10
+        assert reloads.done + reloads.refused == RELOADS and reloads.refused >= 4
         assert seen.keys() == {"answered 200"} and seen["answered 200"] > 5 * len(crowd.clients)
         assert at["d"] > 0, "nobody was at the backend that came and went"
         for client in crowd.keepers:
