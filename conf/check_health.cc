@@ -8,7 +8,7 @@ namespace {
 using Kind = HealthCheck::Kind;
 
 // A table of a check's keys, and what it is said for: a pool's is for backends that may say another `check`.
-struct Subject {
+struct Checked {
   const HealthCheck& check;
   const std::string path;
   const std::string inherited;  // the path of the table that says what this one does not; empty: none
@@ -24,7 +24,7 @@ struct Subject {
   }
 };
 
-void check_effect(const Subject& subject, bool requests_tell) {
+void check_effect(const Checked& subject, bool requests_tell) {
   enum class Needs : uint8_t { http, check, check_or_requests };
   // A backend that is down because requests failed is asked for by a connection where no check is configured.
   constexpr struct {
@@ -57,7 +57,7 @@ void check_effect(const Subject& subject, bool requests_tell) {
 }
 
 // Where a backend says neither of two keys, they are the pool's and told there.
-void check_times(const Subject& subject) {
+void check_times(const Checked& subject) {
   const HealthCheck& check = subject.check;
   if (!subject.checks || !subject.sound("interval")) return;
   for (const auto& [key, span] : kWithinInterval) {
@@ -73,7 +73,7 @@ void check_times(const Subject& subject) {
   }
 }
 
-void check_answer(const Subject& subject) {
+void check_answer(const Checked& subject) {
   const HealthCheck& check = subject.check;
   if (!subject.asks_http) return;
   if (subject.given("status") && check.status.empty() && subject.sound("status"))
@@ -84,7 +84,7 @@ void check_answer(const Subject& subject) {
                          "asks for a `body` by HEAD, whose answers have none, accepted: with another method");
 }
 
-void check_subject(const Subject& subject, bool requests_tell) {
+void check_subject(const Checked& subject, bool requests_tell) {
   check_effect(subject, requests_tell);
   check_times(subject);
   check_answer(subject);
@@ -102,7 +102,7 @@ void check_pool(const Pool& pool, const std::string& path, Findings& findings) {
   check_passive(pool.passive, path + ".passive", findings);
   const bool requests_tell = pool.passive.failures != 0;
 
-  Subject whole{pool.health, path + ".health", "", false, false, findings};
+  Checked whole{pool.health, path + ".health", "", false, false, findings};
   const auto count_in = [&](const HealthCheck& check) {
     whole.checks |= check.kind != Kind::none;
     whole.asks_http |= check.kind == Kind::http;
@@ -112,7 +112,7 @@ void check_pool(const Pool& pool, const std::string& path, Findings& findings) {
   for (size_t i = 0; i < pool.backends.size(); ++i) {
     const Backend& backend = pool.backends[i];
     const bool checks = backend.health.kind != Kind::none, asks_http = backend.health.kind == Kind::http;
-    const Subject subject{
+    const Checked subject{
         backend.health, indexed(path + ".backend", i) + ".health", whole.path, checks, asks_http, findings};
     count_in(backend.health);
     knows_kinds &= subject.sound("check");

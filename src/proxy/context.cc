@@ -10,7 +10,7 @@
 namespace limpet::proxy {
 
 namespace {
-constexpr size_t kMostSpare = 256;      // exchanges kept for the next requests
+constexpr size_t kMostSpareExchanges = 256;      // exchanges kept for the next requests
 constexpr net::Millis kLogDelay = 200;  // a line of the access log waits this long for others
 }  // namespace
 
@@ -107,7 +107,7 @@ std::unique_ptr<Exchange> Context::new_exchange() {
 }
 
 void Context::recycle(std::unique_ptr<Exchange> ended) {
-  if (spare_.size() < kMostSpare) {
+  if (spare_.size() < kMostSpareExchanges) {
     spare_.push_back(std::move(ended));
   } else {
     graveyard.bury(std::move(ended));

@@ -19,10 +19,10 @@ constexpr net::Millis kTouchEvery = 10'000;  // how often a tunnel keeps its ses
 constexpr size_t kMostIdLength = 128;        // of an X-Request-Id that is passed on
 
 // Bytes of a reused exchange's buffers beyond which they are given back.
-constexpr size_t kMostSpare = 16 * 1024;
+constexpr size_t kMostSpareBytes = 16 * 1024;
 
 void reset(std::string& buffer) {
-  if (buffer.capacity() > kMostSpare) {
+  if (buffer.capacity() > kMostSpareBytes) {
     buffer = {};
   } else {
     buffer.clear();

@@ -200,7 +200,7 @@ def test_two_hundred_reloads_under_load_cost_nothing(scene, affinity):
         assert pool["sessions"]["live"] == totals["opened"] - ended and pool["sessions"]["at_risk"] == 0
         assert {event for event, count in totals.items() if count} <= {"opened", "logged_out"}
         assert pool["books_imbalance"] == 0
-        assert (late["descriptors"], late["threads"]) == (early["descriptors"], early["threads"])
+        assert late["descriptors"] <= early["descriptors"] and late["threads"] == early["threads"]
         assert late["KiB"] - early["KiB"] < GROWTH_KIB
     finally:
         for server in servers:

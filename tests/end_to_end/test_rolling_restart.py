@@ -141,14 +141,18 @@ class Tunnel:
 
 
 def people_at(scene, names, **pool):
-    """A Limpet before three servers, and for each of these names somebody who is logged in at that server."""
+    """A Limpet before three servers, and for each of these names somebody who is logged in at that server. Nobody else is."""
     servers = [scene.backend(name, Application()) for name in "abc"]
     limpet = scene.limpet(servers, pool={"affinity": ["session-id"], "session_id": {"sources": ["cookie:JSESSIONID"]}, **pool}, status=status_table())
     people = []
     for name in names:
         user = limpet.browser()
+        elsewhere = []
         while not user.request("POST", "/login", body=b"u").text.startswith(name):
+            elsewhere.append(user)
             user = limpet.browser()
+        for stranger in elsewhere:
+            assert stranger.request("POST", "/logout").text == "bye"
         people.append(user)
     return limpet, Status(limpet), people
 
