@@ -18,7 +18,7 @@ enum class Cause : uint8_t {
   start,          // nobody has said anything yet
   checks,         // down: what was wrong with the last check that failed
   requests,       // failed in succession: what was wrong with the last
-  order,          // who gave it
+  order,          // who gave it; down: it is to be up, and its checks have yet to pass
   answer,         // of a check, which asks for draining: that answer
   reload,         // the file does not name it any more, or does again
   drained,        // its drain is over: no session was left; who or what asked for the drain

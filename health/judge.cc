@@ -77,7 +77,9 @@ Judge::Answer Judge::order(Order order, const std::string& who, Millis now) {
       if (is_removed()) return {refusal("the file does not name it any more"), {}};
       maintenance_by_.reset();
       drains_ = {};
-      verdict_.acquit();
+      if (in_service(state_)) break;
+      verdict_.start_over(who, rules_.check);
+      if (wants_checks()) next_check_ = now;
       break;
   }
   return {{}, settle(now, Cause::order, who)};

@@ -78,8 +78,9 @@ class Judge {
   void succeeded() { verdict_.succeeded(); }
 
   // An order that makes no sense now is refused, and the refusal says why: "it is up (start): no drain is
-  // ordered". One that holds already is accepted and changes nothing. `up` ends maintenance and drains, and
-  // takes the backend to work until checks or requests show otherwise.
+  // ordered". One that holds already is accepted and changes nothing. `up` ends maintenance and drains. What
+  // is out of service comes back once `rise` checks from then on have passed, or at once where none are
+  // configured.
   struct Answer {
     std::string refusal;  // empty: accepted
     Changed change;

@@ -55,9 +55,10 @@ void Verdict::forget_failures(const conf::PassiveHealth& rules, Millis now) {
   failures_.erase(failures_.begin(), std::lower_bound(failures_.begin(), failures_.end(), oldest));
 }
 
-void Verdict::acquit() {
+void Verdict::start_over(const std::string& who, const conf::HealthCheck& rules) {
   *this = {};
   unchecked_ = false;
+  if (rules.kind != conf::HealthCheck::Kind::none) condemn(Cause::order, who);
 }
 
 void Verdict::condemn(Cause cause, const std::string& error) {

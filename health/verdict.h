@@ -46,8 +46,8 @@ class Verdict {
   // Failures that are older than the window count no more.
   void forget_failures(const conf::PassiveHealth& rules, Millis now);
 
-  // Up, as if nothing had happened.
-  void acquit();
+  // As if nothing had happened: up, but where checks are configured these have to pass first. `who` wants it.
+  void start_over(const std::string& who, const conf::HealthCheck& rules);
 
  private:
   void condemn(Cause cause, const std::string& error);

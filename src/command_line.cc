@@ -56,7 +56,7 @@ constexpr Verb kVerbs[] = {
     {Command::drain, "drain", "Let a backend's sessions end and give it no new ones", kThere},
     {Command::undrain, "undrain", "End a drain: new sessions again", kThere},
     {Command::maintenance, "maintenance", "Take a backend out of service at once", kThere},
-    {Command::up, "up", "End maintenance or a drain, and take the backend to work", kThere},
+    {Command::up, "up", "End maintenance or a drain; in service once its checks pass", kThere},
     {Command::incidents, "incidents", "Show what failures, maintenance and drains cost, the newest last",
      kThere},
     {Command::session, "session", "Show where a session lives", kThere},
@@ -90,6 +90,8 @@ void add_arguments(CLI::App& app, Command command, CommandLine& asked, std::stri
   if (command == Command::status) app.add_flag("--watch", asked.watch, "Show it again every second");
   if (command == Command::drain)
     app.add_flag("--wait", asked.wait, "Show how it goes on, until it is over; exit 1 if sessions were cut");
+  if (command == Command::up)
+    app.add_flag("--wait", asked.wait, "Until its checks have passed and it is in service");
   app.add_flag("--json", asked.json, "As JSON");
   app.add_option("--at", asked.at, "Where its status endpoint is (" + default_place() + ")")
       ->option_text("HOST:PORT");

@@ -70,7 +70,9 @@ class Asker {
   void show(const std::string& path, std::string (*words)(const Json&)) const;
   int watch() const;
   int order(const std::string& path) const;
+  Json follow(bool (*goes_on)(const Json&), std::string (*line)(const Json&, int64_t, size_t)) const;
   int wait_for_drain() const;
+  int wait_until_up() const;
   int drain_is_over(const Json& backend) const;
   void say(const std::string& line) const { terminal_.out << line << std::endl; }
 
@@ -126,9 +128,11 @@ int Asker::run() {
     case Command::drain:
       order(backend_path() + "/drain");
       return asked_.wait ? wait_for_drain() : kExitOk;
+    case Command::up:
+      order(backend_path() + "/up");
+      return asked_.wait ? wait_until_up() : kExitOk;
     case Command::undrain:
     case Command::maintenance:
-    case Command::up:
       return order(backend_path() + "/" + asked_.name);
     case Command::unbind:
       return order(session_path() + "/unbind");
@@ -176,31 +180,49 @@ int Asker::order(const std::string& path) const {
   return kExitOk;
 }
 
-// Shows how the drain goes on: drawn over on a terminal, a line from time to time otherwise.
-int Asker::wait_for_drain() const {
+// Shows how the backend goes on, until it does no more: drawn over on a terminal, a line from time to time
+// otherwise. Returns how it ended.
+Json Asker::follow(bool (*goes_on)(const Json&), std::string (*line)(const Json&, int64_t, size_t)) const {
   std::string last;
   std::optional<std::chrono::steady_clock::time_point> said;
   for (;;) {
-    const Json backend = get(backend_path());
+    Json backend = get(backend_path());
     if (asked_.json) say(backend.dump());
-    if (backend.at("state") != "draining" || backend.at("drain").is_null()) {
+    if (!goes_on(backend)) {
       if (terminal_.columns != 0 && !asked_.json) terminal_.out << kClearLine;
-      return drain_is_over(backend);
+      return backend;
     }
-    const std::string line = status::drain_line(backend, std::time(nullptr),
-                                                terminal_.columns == 0 ? SIZE_MAX : terminal_.columns - 1);
+    const std::string text =
+        line(backend, std::time(nullptr), terminal_.columns == 0 ? SIZE_MAX : terminal_.columns - 1);
     const auto now = std::chrono::steady_clock::now();
     if (asked_.json) {
       // said already
     } else if (terminal_.columns != 0) {
-      terminal_.out << kClearLine << line << std::flush;
-    } else if (line != last && (!said || now - *said >= kBetweenLines)) {
-      say(line);
+      terminal_.out << kClearLine << text << std::flush;
+    } else if (text != last && (!said || now - *said >= kBetweenLines)) {
+      say(text);
       said = now;
-      last = line;
+      last = text;
     }
     std::this_thread::sleep_for(every_);
   }
+}
+
+int Asker::wait_for_drain() const {
+  return drain_is_over(follow(
+      [](const Json& backend) { return backend.at("state") == "draining" && !backend.at("drain").is_null(); },
+      status::drain_line));
+}
+
+int Asker::wait_until_up() const {
+  const Json backend =
+      follow([](const Json& seen) { return seen.at("state") == "down"; }, status::waiting_line);
+  const std::string name = conf::escaped(asked_.pool + "/" + asked_.backend);
+  if (backend.at("state") != "up")
+    throw Refused{name + " is " + backend.at("state").get<std::string>() + ", " +
+                  conf::escaped(backend.at("why").get<std::string>())};
+  if (!asked_.json) say(name + " is up");
+  return kExitOk;
 }
 
 int Asker::drain_is_over(const Json& backend) const {

@@ -184,7 +184,8 @@ void Overseer::apply(Pool& pool, routing::Slot slot, const health::Changed& chan
   const uint32_t sessions = homes.live(slot);
   homes.set_in_service(slot, health::in_service(change->to));
   const std::string& name = pool.fleet.backends[slot].name;
-  spdlog::log(change->to == routing::BackendState::down ? spdlog::level::warn : spdlog::level::info,
+  const bool failed = change->to == routing::BackendState::down && health::in_service(change->from);
+  spdlog::log(failed ? spdlog::level::warn : spdlog::level::info,
               "pool {}: backend {} is {} ({}{}{}); it has {} sessions", pool.settings->name, name,
               routing::text(change->to), health::text(change->cause), change->detail.empty() ? "" : ": ",
               change->detail, sessions);

@@ -190,10 +190,12 @@ Done Overseer::order(const std::string& pool_name, const std::string& backend, h
   spdlog::info("pool {}: backend {}: {} ordered by {}", pool_name, backend, health::text(what), who);
   apply(*pool, slot, answer.change);
   publish_changes();
-  const uint32_t sessions = pool->table().homes().live(slot);
+  const routing::BackendState state = (*pool->health)[slot].state();
+  const bool waits = what == health::Order::up && state == routing::BackendState::down;
   return {true, 200,
-          backend + " of " + pool_name + " is " + routing::text((*pool->health)[slot].state()) + ": " +
-              conf::counted(sessions, "session")};
+          backend + " of " + pool_name + " is " + routing::text(state) +
+              (waits ? " until its checks pass: " : ": ") +
+              conf::counted(pool->table().homes().live(slot), "session")};
 }
 
 Done Overseer::unbind(const std::string& pool_name, const std::string& session, const std::string& who) {

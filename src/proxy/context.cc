@@ -10,8 +10,8 @@
 namespace limpet::proxy {
 
 namespace {
-constexpr size_t kMostSpareExchanges = 256;      // exchanges kept for the next requests
-constexpr net::Millis kLogDelay = 200;  // a line of the access log waits this long for others
+constexpr size_t kMostSpareExchanges = 256;  // kept for the next requests
+constexpr net::Millis kLogDelay = 200;       // a line of the access log waits this long for others
 }  // namespace
 
 ServedPool::ServedPool(std::shared_ptr<const Plan> plan, size_t place, size_t worker,

@@ -81,6 +81,8 @@ std::string why_up(const BackendReport& backend) {
 
 std::string BackendReport::why() const {
   if (state == routing::BackendState::up) return why_up(*this);
+  if (state == routing::BackendState::down && cause == "order")
+    return "its checks have yet to pass; " + with(detail, "ordered up", "ordered up by ");
   if (cause == "checks") return with(detail, "its checks fail", "its checks fail: ");
   if (cause == "requests") return with(detail, "requests to it fail", "requests to it fail: ");
   if (cause == "answer") return with(detail, "its checks ask for it", "its checks ask for it: ");

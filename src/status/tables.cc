@@ -172,4 +172,10 @@ std::string drain_line(const Json& backend, int64_t now, size_t width) {
   return cut_to("[" + std::string(done, '#') + std::string(kBar - done, '.') + "] " + words, width);
 }
 
+std::string waiting_line(const Json& backend, int64_t now, size_t width) {
+  return cut_to(conf::escaped(text(backend, "name")) + " is " + text(backend, "state") + ": " +
+                    conf::escaped(why(backend, now)),
+                width);
+}
+
 }  // namespace limpet::status

@@ -15,4 +15,7 @@ std::string session_lines(const Json& found, int64_t now);  // of GET /sessions/
 // A draining backend in one line: a bar, what is left, the forecast. At most `width` characters.
 std::string drain_line(const Json& backend, int64_t now, size_t width);
 
+// One that is to come up, in one line: what it waits for, and for how long. At most `width` characters.
+std::string waiting_line(const Json& backend, int64_t now, size_t width);
+
 }  // namespace limpet::status

@@ -140,6 +140,7 @@ def test_the_log_has_a_line_for_each_change_of_a_backends_state_with_its_cause(s
     status.post("/pools/app/backends/a/drain", who="ann")
     status.wait_for_state("a", "maintenance")
     status.post("/pools/app/backends/a/up", who="ann")
+    status.wait_for_state("a", "up")
     b.die()
     status.wait_for_state("b", "down")
 
@@ -148,5 +149,6 @@ def test_the_log_has_a_line_for_each_change_of_a_backends_state_with_its_cause(s
 
     assert len(lines("info", "a", "draining (order: ann from 127.0.0.1); ")) == 1
     assert len(lines("info", "a", "maintenance (drained: ann from 127.0.0.1); ")) == 1
-    assert len(lines("info", "a", "up (order: ann from 127.0.0.1); ")) == 1
+    assert len(lines("info", "a", "down (order: ann from 127.0.0.1); ")) == 1
+    assert len(lines("info", "a", "up (checks); ")) == 1
     assert len(lines("warning", "b", "down (checks: connection refused); ")) == 1

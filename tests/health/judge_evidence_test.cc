@@ -161,16 +161,58 @@ TEST_CASE("a request that succeeds while the backend is down says nothing: it wa
   CHECK(it.state() == BackendState::down);  // the hold has doubled
 }
 
-TEST_CASE("an order to be up gives the benefit of the doubt: all counts begin again") {
+TEST_CASE("an order to be up leads back into service once checks have passed, whatever went before") {
   Judged it;
-  it.fail(3);
+  it.pass(5);
+  it.order(Order::maintenance);
+  it.pass(5);
+  it.now = 1234;
   CHECK(it.order(Order::up).empty());
+  CHECK(it.state() == BackendState::down);
+  CHECK((it.judge.cause() == Cause::order && it.judge.detail() == "ada"));
+  CHECK(it.judge.next_check() == 1234);
+  it.pass();
+  CHECK(it.state() == BackendState::down);
+  it.fail(2);
+  CHECK(it.judge.cause() == Cause::order);
+  it.fail();
+  CHECK(it.judge.cause() == Cause::checks);
+  it.pass(2);
+  CHECK((it.state() == BackendState::up && it.judge.cause() == Cause::checks));
+}
+
+TEST_CASE("an order to be up ends the hold that failed requests cost, and all counts begin again") {
+  Judged it;
+  it.requests_fail(5);
+  it.order(Order::up);
+  CHECK(it.state() == BackendState::down);
+  it.pass(2);
   CHECK(it.state() == BackendState::up);
   it.fail(2);
   it.requests_fail(4);
   CHECK(it.state() == BackendState::up);
-  it.fail();
-  CHECK(it.state() == BackendState::down);
+}
+
+TEST_CASE("an order to be up takes nothing that serves out of service") {
+  Judged it;
+  it.order(Order::drain);
+  it.order(Order::up);
+  CHECK(it.state() == BackendState::up);
+  it.order(Order::up);
+  CHECK(it.state() == BackendState::up);
+}
+
+TEST_CASE("where no checks are configured an order to be up is obeyed at once") {
+  auto rules = short_rules();
+  rules.check.kind = limpet::conf::HealthCheck::Kind::none;
+  Judged it(rules);
+  for (const auto& leave :
+       {+[](Judged& one) { one.requests_fail(5); }, +[](Judged& one) { one.order(Order::maintenance); }}) {
+    leave(it);
+    CHECK_FALSE(in_service(it.state()));
+    it.order(Order::up);
+    CHECK(it.state() == BackendState::up);
+  }
 }
 
 TEST_CASE(

@@ -31,11 +31,11 @@ class JudgeModel {
       turned_ = facts_.size();
     }
   }
-  void acquit() {
+  void start_over() {
     facts_.clear();
     turned_ = 0;
     ever_checked_ = true;
-    up_ = true;
+    up_ = rules_.check.kind == conf::HealthCheck::Kind::none;
     downs_by_requests_.clear();
     until_ = 0;
   }

@@ -89,6 +89,7 @@ class Life {
 
   Changed order() {
     const auto order = static_cast<Order>(inputs_.below(4));
+    const BackendState before = it_.state();
     const Judge::Answer answer = it_.judge.order(order, "ada", it_.now);
     CHECK(answer.refusal.empty() == is_accepted(order));
     if (!answer.refusal.empty()) {
@@ -99,9 +100,9 @@ class Life {
     if (order != Order::drain) model_.by_order = {};
     if (order == Order::maintenance) model_.maintenance = true;
     if (order == Order::up) {
+      if (!in_service(before)) model_.start_over();
       model_.maintenance = false;
       model_.by_answer = {};
-      model_.acquit();
     }
     return answer.change;
   }

@@ -244,6 +244,7 @@ TEST_CASE("a backend that comes back warms up evenly through slow_start; one tha
   it.order(Order::maintenance);
   it.now = 50'000;
   it.order(Order::up);
+  it.pass(2);
   CHECK(it.judge.warmth(50'000) == 1);
 }
 

@@ -69,11 +69,11 @@ const std::vector<std::string> kTo = {
     "GGDGDGGUMUGGGMM",  // draining by order
     "UUDGDGGxMUGGGGM",  // draining by answer
     "GGDGDGGxMxGUGMM",  // draining by file
-    "UDDDDDDxMUDDDDD",  // down
-    "GDDDDDDDMUDDDDD",  // down, drain ordered
-    "MMMMMMxxMUMMMMM",  // maintenance by order
-    "MMDMDMMUMUMMMMM",  // drained by order
-    "UUDMDMMxMUMMMMM",  // drained by answer
+    "UDDDDDDxMDDDDDD",  // down
+    "GDDDDDDDMDDDDDD",  // down, drain ordered
+    "MMMMMMxxMDMMMMM",  // maintenance by order
+    "MMDMDMMUMDMMMMM",  // drained by order
+    "UUDMDMMxMDMMMMM",  // drained by answer
     "MMDMDMMxMxMUMMM",  // drained by file
 };
 

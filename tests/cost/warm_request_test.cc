@@ -1,7 +1,7 @@
 // A request like those before it allocates nothing: not in the proxy, not in routing, not for its line in the
 // log.
+#include "tests/cost/allocations.h"
 #include "tests/src/proxy/proxy_fixture.h"
-#include "tests/support/allocations.h"
 
 using namespace limpet;
 using namespace limpet::test;
@@ -66,8 +66,6 @@ void check_warm(std::vector<Kind> affinity, std::string_view request, std::strin
   CHECK(count(client.received, "200 OK") == 5);
 }
 
-const auto kSkipped = doctest::skip(!kCountsAllocations);
-
 constexpr std::string_view kBrowser =
     "GET /shop/basket?item=12345 HTTP/1.1\r\nHost: shop.example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux "
     "x86_64)\r\n"
@@ -78,24 +76,24 @@ constexpr std::string_view kPage =
 
 }  // namespace
 
-TEST_CASE("a warm request of a session by cookie allocates nothing" * kSkipped) {
+TEST_CASE("a warm request of a session by cookie allocates nothing") {
   check_warm({Kind::cookie}, kBrowser, kPage);
 }
 
-TEST_CASE("a warm request of a session by address allocates nothing" * kSkipped) {
+TEST_CASE("a warm request of a session by address allocates nothing") {
   check_warm({Kind::ip}, kBrowser, kPage);
 }
 
-TEST_CASE("a warm request of a session by the application's id allocates nothing" * kSkipped) {
+TEST_CASE("a warm request of a session by the application's id allocates nothing") {
   check_warm({Kind::session_id, Kind::ip}, kBrowser, kPage,
              "Set-Cookie: JSESSIONID=0123456789abcdef; Path=/\r\n");
 }
 
-TEST_CASE("a warm chunked answer allocates nothing" * kSkipped) {
+TEST_CASE("a warm chunked answer allocates nothing") {
   check_warm({Kind::ip}, kBrowser,
              "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
 }
 
-TEST_CASE("a warm request with a small body allocates nothing" * kSkipped) {
+TEST_CASE("a warm request with a small body allocates nothing") {
   check_warm({Kind::ip}, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", kPage);
 }

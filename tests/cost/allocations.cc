@@ -1,10 +1,8 @@
-// The unit tests' operator new, which counts.
-#include "tests/support/allocations.h"
+// An operator new that counts.
+#include "tests/cost/allocations.h"
 
 #include <cstdlib>
 #include <new>
-
-#ifndef LIMPET_SANITIZED
 
 void* operator new(size_t size) {
   ++limpet::test::allocations;
@@ -18,5 +16,3 @@ void operator delete(void* dead) noexcept { std::free(dead); }
 void operator delete[](void* dead) noexcept { std::free(dead); }
 void operator delete(void* dead, size_t) noexcept { std::free(dead); }
 void operator delete[](void* dead, size_t) noexcept { std::free(dead); }
-
-#endif
