@@ -38,6 +38,18 @@ constexpr int64_t kTick =
     2;  // seconds that an incident may close before its backend's state changes, or after
 constexpr std::chrono::seconds kBetweenLines{10};  // of progress, where it is not drawn
 
+// Several lines stay several: a refused reload names each fault in one of its own.
+std::string escaped_lines(std::string_view text) {
+  std::string out;
+  for (;;) {
+    const size_t end = text.find('\n');
+    out += conf::escaped(text.substr(0, end));
+    if (end == std::string_view::npos) return out;
+    out += '\n';
+    text.remove_prefix(end + 1);
+  }
+}
+
 std::string login_name() {
   const passwd* const user = getpwuid(geteuid());
   return user != nullptr ? user->pw_name : "uid " + std::to_string(geteuid());
@@ -94,7 +106,7 @@ std::string Asker::body_of(const char* method, const std::string& path) const {
   if (reply.status == 200) return std::move(reply.body);
   const Json body = Json::parse(reply.body, nullptr, false);
   const bool says_why = body.is_object() && body.contains("error") && body["error"].is_string();
-  std::string why = says_why ? conf::escaped(body["error"].get<std::string>())
+  std::string why = says_why ? escaped_lines(body["error"].get<std::string>())
                              : "it answered " + std::to_string(reply.status);
   if (reply.status == 401) why += " (--token-file or LIMPET_TOKEN gives it)";
   throw Refused{std::move(why)};
@@ -171,7 +183,7 @@ int Asker::order(const std::string& path) const {
   if (asked_.json) {
     terminal_.out << body << std::flush;
   } else {
-    say(conf::escaped(Json::parse(body).at("text").get<std::string>()));
+    say(escaped_lines(Json::parse(body).at("text").get<std::string>()));
   }
   return kExitOk;
 }

@@ -119,9 +119,12 @@ def test_a_reload_tells_what_is_wrong_with_the_file(scene):
     limpet, status = session_scene(scene)
     assert status.command("reload")[0] == 0
     with open(limpet.file, "a") as file:
-        file.write("\nno_such_key = 1\n")
+        file.write("\nno_such_key = 1\nnor_this_one = 2\n")
     code, out, err = status.command("reload")
-    assert code == 1 and "no_such_key" in err and limpet.file in err
+    assert code == 1 and "\\x0a" not in err
+    first, *faults = err.splitlines()
+    assert first.startswith("limpet reload: ") and all(fault.startswith(limpet.file + ":") for fault in faults)
+    assert ["no_such_key" in faults[0], "nor_this_one" in faults[1]] == [True, True] and len(faults) == 2
 
 
 def test_names_that_are_none_are_told_the_nearest(scene):

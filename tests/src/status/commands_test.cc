@@ -220,6 +220,15 @@ TEST_CASE("what the balancer refuses is said in its words") {
   CHECK(said.err == "limpet undrain: it is up: no drain is ordered\n");
 }
 
+TEST_CASE("what is said in several lines stays so, and no terminal obeys it") {
+  Scene scene;
+  CommandLine asked = scene.command(Command::reload, "reload");
+  scene.control.answer_orders_with({.good = false, .status = 409, .text = "faults:\na:1:1: x\x1b\na:2:1: y"});
+  CHECK(scene.run(asked).err == "limpet reload: faults:\na:1:1: x\\x1b\na:2:1: y\n");
+  scene.control.answer_orders_with({.good = true, .status = 200, .text = "one\ntwo\x1b"});
+  CHECK(scene.run(asked).out == "one\ntwo\\x1b\n");
+}
+
 TEST_CASE("the token comes from a file or the environment, and a wrong one is said") {
   Scene scene("0123456789abcdef");
   CommandLine asked = scene.command(Command::drain, "drain");
