@@ -155,6 +155,7 @@ class Balancer final : status::Control {
     if (!settings_->status.address) return true;
     auto token = status::load_token(settings_->status);
     if (!token.wrong.empty()) return refuse(token.wrong);
+    if (!token.warning.empty()) spdlog::warn("{}", token.warning);
     auto started = status::Server::start(settings_->status, token.text, *this);
     if (auto* wrong = std::get_if<std::string>(&started)) return refuse(*wrong);
     server_ = std::move(std::get<std::unique_ptr<status::Server>>(started));
