@@ -34,8 +34,8 @@ def test_status_is_a_table(scene):
     lines = out.splitlines()
     assert lines[0].startswith("limpet ") and limpet.file in lines[0]
     assert lines[2].split()[:3] == ["POOL", "STATE", "SESSIONS"]
-    assert re.match(r"app +6 +0 +100 %", lines[3])
-    assert re.match(r"  a +up +3 +0 +100 %", lines[4]) and re.match(r"  b +up +3 ", lines[5])
+    assert re.match(r"app +6 +0 +100 % +0 ", lines[3])
+    assert re.match(r"  a +up +3 +0 +100 % +0 ", lines[4]) and re.match(r"  b +up +3 ", lines[5])
 
 
 def test_status_is_json_where_that_is_asked_for(scene):
@@ -96,6 +96,7 @@ def test_incidents_tell_what_was_lost(scene):
     status.command("maintenance", "app/a")
     assert [user.get("/who").status for user in users] == [401] * 3
     eventually(lambda: status.incidents("maintenance")[0]["lost"] == 3)
+    assert re.search(r"^  a +maintenance +0 +0 +- +3 ", status.command("status")[1], re.M)
     code, out, err = status.command("incidents")
     assert code == 0 and re.search(r"app/a +maintenance .*\b3 +3 +3 +0 +0 ", out), out
     assert json.loads(status.command("incidents", "--json")[1])["incidents"][0]["lost"] == 3
