@@ -62,10 +62,11 @@ Changed Judge::failed(const std::string& error, bool may_go_down, Millis now, bo
 Judge::Answer Judge::order(Order order, const std::string& who, Millis now) {
   switch (order) {
     case Order::drain:
-      if (maintenance_by_) return {refusal("it has no sessions to drain; only \"up\" ends this"), {}};
+      if (maintenance_by_) return {refusal("`up` ends that"), {}};
       begin_drain(kByOrder, who, now);
       break;
     case Order::undrain:
+      if (maintenance_by_) return {refusal("`up` ends that"), {}};
       if (drains_[kByOrder].phase == Drain::Phase::none) return {refusal("no drain is ordered"), {}};
       drains_[kByOrder] = {};
       break;
@@ -104,7 +105,7 @@ void Judge::begin_drain(DrainBy by, const std::string& detail, Millis now) {
 }
 
 std::string Judge::refusal(const char* why) const {
-  std::string refusal = std::string("it is ") + routing::text(state_) + " (" + health::text(cause_);
+  std::string refusal = std::string("it is ") + routing::predicate(state_) + " (" + health::text(cause_);
   if (!detail_.empty()) refusal += ": " + detail_;
   return refusal + "): " + why;
 }

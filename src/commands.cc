@@ -217,9 +217,10 @@ int Asker::wait_for_drain() const {
 
 int Asker::drain_is_over(const Json& backend) const {
   const std::string name = conf::escaped(asked_.pool + "/" + asked_.backend), cause = backend.at("cause");
-  if (backend.at("state") != "maintenance" || (cause != "drained" && cause != "drain_timeout"))
+  const std::string state = backend.at("state");
+  if (state != "maintenance" || (cause != "drained" && cause != "drain_timeout"))
     throw Refused{"the drain of " + name + " ended before its time: it is " +
-                  backend.at("state").get<std::string>() + ", " +
+                  (state == "maintenance" ? "in maintenance" : state) + ", " +
                   conf::escaped(backend.at("why").get<std::string>())};
   uint64_t cut = 0;
   std::string story = name + " is drained";

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "conf/spelling.h"
 #include "routing/random.h"
 #include "src/overseer_pool.h"
 #include "src/reload.h"
@@ -185,9 +186,9 @@ void Overseer::apply(Pool& pool, routing::Slot slot, const health::Changed& chan
   homes.set_in_service(slot, health::in_service(change->to));
   const std::string& name = pool.fleet.backends[slot].name;
   spdlog::log(change->to == routing::BackendState::down ? spdlog::level::warn : spdlog::level::info,
-              "pool {}: backend {} is {} ({}{}{}); it has {} sessions", pool.settings->name, name,
-              routing::text(change->to), health::text(change->cause), change->detail.empty() ? "" : ": ",
-              change->detail, sessions);
+              "pool {}: backend {} is {} ({}{}{}); it has {}", pool.settings->name, name,
+              routing::predicate(change->to), health::text(change->cause), change->detail.empty() ? "" : ": ",
+              change->detail, conf::counted(sessions, "session"));
   if (change->to == routing::BackendState::draining) backend.drain_began_with = sessions;
   if (health::in_service(change->to)) {
     backend.out_since.reset();
