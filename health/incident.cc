@@ -60,13 +60,14 @@ std::string outcome(const Incident& it) {
 }
 
 std::string closing(const Incident& it) {
-  std::string line = "incident " + std::to_string(it.id) + " closes after " +
-                     std::to_string(it.closed - it.opened) + " s (" + text(it.kind) + ", " + text(it.end) +
-                     "): of " + sessions(it.at_risk);
+  const uint32_t lasted = it.closed - it.opened;
+  std::string line = "incident " + std::to_string(it.id) + " closes " +
+                     (lasted == 0 ? "at once" : "after " + conf::duration_words(lasted)) + ": " + it.pool +
+                     "/" + it.backend + " (" + text(it.kind) + ", " + text(it.end) + "); of " +
+                     sessions(it.at_risk);
   if (it.at_risk > 0) line += " (" + std::to_string(it.at_risk_returned) + " returned)";
   if (it.joined > 0) line += " and " + std::to_string(it.joined) + " that joined";
-  line += " of " + it.pool + "/" + it.backend + " " + outcome(it);
-  return line + "; requests: " + std::to_string(it.requests_failed) + " failed, " +
+  return line + ": " + outcome(it) + "; requests: " + std::to_string(it.requests_failed) + " failed, " +
          std::to_string(it.requests_retried) + " retried";
 }
 

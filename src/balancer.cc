@@ -10,6 +10,8 @@
 #include <iterator>
 
 #include "conf/load.h"
+#include "conf/quantities.h"
+#include "conf/spelling.h"
 #include "src/command_line.h"
 #include "src/log.h"
 #include "src/net/calls.h"
@@ -131,7 +133,7 @@ class Balancer final : status::Control {
     for (auto& worker : workers_) worker->start();
     for (const conf::Listener& listener : settings_->listeners)
       spdlog::info("listening on {}", listener.address.text());
-    spdlog::info("serving with {} workers", workers_.size());
+    spdlog::info("serving with {}", conf::counted(workers_.size(), "worker"));
     loop_.run();
     end();
     spdlog::info("ended");
@@ -192,8 +194,8 @@ class Balancer final : status::Control {
     }
     if (shutting_down_) _exit(kExitForced);
     shutting_down_ = true;
-    spdlog::info("{}: accepting no more, {} ms for what is under way", strsignal(number),
-                 settings_->shutdown_timeout.count());
+    spdlog::info("{}: accepting no more, {} for what is under way", strsignal(number),
+                 conf::duration_text(settings_->shutdown_timeout));
     for (auto& worker : workers_) worker->shut_down();
     uv_timer_start(
         &shutdown_, [](uv_timer_t* handle) { of(handle).stop(); },

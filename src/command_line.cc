@@ -58,7 +58,7 @@ constexpr Verb kVerbs[] = {
     {Command::undrain, "undrain", "End a drain: new sessions again", kThere},
     {Command::maintenance, "maintenance", "Take a backend out of service at once", kThere},
     {Command::up, "up", "End maintenance or a drain, and take the backend to work", kThere},
-    {Command::incidents, "incidents", "Show what failures, maintenance and drains cost, the newest last",
+    {Command::incidents, "incidents", "Show what failures, maintenance and drains cost, the newest first",
      kThere},
     {Command::session, "session", "Show where a session lives", kThere},
     {Command::unbind, "unbind", "Forget a session", kThere},

@@ -84,5 +84,33 @@ TEST_CASE("an incident that goes on says how many of its sessions had returned")
   const health::Incident& it = report.incidents[0];
   const std::string text = status::status_table(status::to_json(report));
   CHECK(text.find(": of " + std::to_string(it.at_risk) + " sessions (" + std::to_string(it.at_risk_returned) +
-                  " returned) " + std::to_string(it[Event::lost]) + " lost") != std::string::npos);
+                  " returned): " + std::to_string(it[Event::lost]) + " lost") != std::string::npos);
+}
+
+TEST_CASE("why a backend is in its state says for how long, once there is something to say") {
+  status::Report report = test::made_up_report();
+  status::BackendReport& backend = report.pools[0].backends[2];
+  backend.since = report.now;
+  CHECK(line_of(report, "  app-3 ").ends_with("  its checks fail: connection refused"));
+  backend.since = report.now - 184;
+  CHECK(line_of(report, "  app-3 ").ends_with("  its checks fail: connection refused (for 3 min 4 s)"));
+  backend.cause = "start";
+  backend.state = routing::BackendState::up;
+  backend.warmth = 40;
+  CHECK(line_of(report, "  app-3 ").ends_with("  warming up, 40 %"));
+}
+
+TEST_CASE("a drain says when what is left is cut, where anything is") {
+  status::Report report = test::made_up_report();
+  status::BackendReport& backend = report.pools[0].backends[1];
+  backend.since = report.now - 5;
+  status::DrainReport& drain = *backend.drain;
+  drain.forecast.polling = 0;
+  const std::string why = "  ordered by alice from 127.0.0.1 (for 5 s); ";
+  CHECK(line_of(report, "  app-2 ")
+            .ends_with(why + "184 sessions left, 90 % gone in 14 min, cut in 16 min 40 s"));
+  drain.deadline = report.now;
+  CHECK(line_of(report, "  app-2 ").ends_with(", cut now"));
+  drain.forecast.sessions = 0;
+  CHECK(line_of(report, "  app-2 ").ends_with(why + "no sessions left"));
 }
