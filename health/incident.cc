@@ -91,6 +91,14 @@ const char* text(Incident::End end) {
   return kNames[static_cast<size_t>(end)];
 }
 
+bool is_routine(const Notice& notice) {
+  const Incident& it = notice.incident;
+  const bool wanted = it.kind == Incident::Kind::drain ||
+                      (it.kind == Incident::Kind::maintenance && it.cause == Cause::order);
+  const bool cut = it.end == Incident::End::deadline && it.left > 0;
+  return wanted && !cut && it[Event::lost] == 0;
+}
+
 std::string text(const Notice& notice) {
   switch (notice.what) {
     case Notice::What::opened:

@@ -200,7 +200,10 @@ void Overseer::apply(Pool& pool, routing::Slot slot, const health::Changed& chan
 }
 
 void Overseer::tell(const std::vector<health::Notice>& notices) {
-  for (const health::Notice& notice : notices) spdlog::warn("{}", health::text(notice));
+  for (const health::Notice& notice : notices) {
+    spdlog::log(health::is_routine(notice) ? spdlog::level::info : spdlog::level::warn, "{}",
+                health::text(notice));
+  }
 }
 
 health::Standing Overseer::Pool::standing(routing::Slot slot) const {

@@ -422,3 +422,32 @@ TEST_CASE("the lines for the log say what happened, why, and what it cost") {
   };
   CHECK(it.lines == lines);
 }
+
+TEST_CASE("a drain, and a maintenance by order, are routine unless they cost sessions") {
+  using enum Notice::What;
+  Incident it;
+  it.kind = Kind::drain;
+  it.cause = Cause::reload;
+  CHECK(is_routine({opened, it}));
+  it.end = End::settled;
+  CHECK(is_routine({closed, it}));
+  it.end = End::deadline;
+  CHECK(is_routine({closed, it}));
+  it.left = 1;
+  CHECK_FALSE(is_routine({closed, it}));
+  it.end = End::interrupted;
+  CHECK(is_routine({closed, it}));  // what becomes of those that are left is another incident's
+  it.kind = Kind::maintenance;
+  it.cause = Cause::drain_timeout;
+  CHECK_FALSE(is_routine({opened, it}));
+  it.cause = Cause::order;
+  CHECK(is_routine({opened, it}));
+  it.books.all.counts[static_cast<size_t>(Event::lost)] = 1;
+  CHECK_FALSE(is_routine({closed, it}));
+  for (const Kind kind : {Kind::outage, Kind::lapse}) {
+    it = {};
+    it.kind = kind;
+    CHECK_FALSE(is_routine({opened, it}));
+    CHECK_FALSE(is_routine({closed, it}));
+  }
+}
