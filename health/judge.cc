@@ -49,7 +49,8 @@ Changed Judge::checked(const CheckResult& result, Millis now) {
   if (result.kind == CheckResult::Kind::pass) drains_[kByAnswer] = {};
   const Millis began = std::exchange(check_began_, std::nullopt).value_or(now);
   next_check_ = std::max(now, began + interval());
-  return settle(now, Cause::checks, "");
+  const bool is_substitute = rules_.check.kind == conf::HealthCheck::Kind::none;
+  return settle(now, Cause::checks, is_substitute ? "it accepts connections again" : "");
 }
 
 Changed Judge::failed(const std::string& error, bool may_go_down, Millis now, bool refused) {
