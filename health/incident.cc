@@ -16,7 +16,7 @@ std::string why(const Incident& it) {
 }
 
 std::string returned(const Incident& it) {
-  return it.at_risk == 0 ? "" : ", " + std::to_string(it.at_risk_returned) + " of them returned";
+  return it.at_risk == 0 ? "" : " (" + std::to_string(it.at_risk_returned) + " returned)";
 }
 
 const char* standing(const Incident& it) {
@@ -65,7 +65,7 @@ std::string closing(const Incident& it) {
                      (lasted == 0 ? "at once" : "after " + conf::duration_words(lasted)) + ": " + it.pool +
                      "/" + it.backend + " (" + text(it.kind) + ", " + text(it.end) + "); of " +
                      sessions(it.at_risk);
-  if (it.at_risk > 0) line += " (" + std::to_string(it.at_risk_returned) + " returned)";
+  line += returned(it);
   if (it.joined > 0) line += " and " + std::to_string(it.joined) + " that joined";
   return line + ": " + outcome(it) + "; requests: " + std::to_string(it.requests_failed) + " failed, " +
          std::to_string(it.requests_retried) + " retried";

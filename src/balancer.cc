@@ -10,7 +10,6 @@
 #include <iterator>
 
 #include "conf/load.h"
-#include "conf/quantities.h"
 #include "conf/spelling.h"
 #include "src/command_line.h"
 #include "src/log.h"
@@ -20,6 +19,7 @@
 #include "src/status/control.h"
 #include "src/status/server.h"
 #include "src/status/token.h"
+#include "src/status/words.h"
 #include "src/worker.h"
 
 namespace limpet {
@@ -195,7 +195,7 @@ class Balancer final : status::Control {
     if (shutting_down_) _exit(kExitForced);
     shutting_down_ = true;
     spdlog::info("{}: accepting no more, {} for what is under way", strsignal(number),
-                 conf::duration_text(settings_->shutdown_timeout));
+                 status::latency_words(static_cast<double>(settings_->shutdown_timeout.count())));
     for (auto& worker : workers_) worker->shut_down();
     uv_timer_start(
         &shutdown_, [](uv_timer_t* handle) { of(handle).stop(); },

@@ -414,11 +414,10 @@ TEST_CASE("the lines for the log say what happened, why, and what it cost") {
       "0 carried",
       "incident 1 closes after 40 s: shop/a (outage, back); of 7 sessions (6 returned): 2 lost (1 "
       "confirmed), 5 recovered; requests: 1 failed, 0 retried",
-      "incident 2 opens: shop/a drains (reload) with 5 sessions, 4 of them returned",
+      "incident 2 opens: shop/a drains (reload) with 5 sessions (4 returned)",
       "incident 2 closes after 1 min: shop/a (drain, deadline); of 5 sessions (4 returned): 0 lost, 1 ended "
       "by themselves, 4 cut at the deadline; requests: 0 failed, 0 retried",
-      "incident 3 opens: shop/a is in maintenance (drain_timeout) with 4 sessions at risk, 4 of them "
-      "returned",
+      "incident 3 opens: shop/a is in maintenance (drain_timeout) with 4 sessions at risk (4 returned)",
   };
   CHECK(it.lines == lines);
 }
