@@ -16,7 +16,8 @@ using routing::Slot;
 // Why a backend is in its state. Beside each, what the detail says.
 enum class Cause : uint8_t {
   start,          // nobody has said anything yet
-  checks,         // down: what was wrong with the last check that failed
+  checks,         // down: what was wrong with the last check that failed; up: where none are configured,
+                  // what brought it back
   requests,       // failed in succession: what was wrong with the last
   order,          // who gave it; down: it is to be up, and its checks have yet to pass
   answer,         // of a check, which asks for draining: that answer

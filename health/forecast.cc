@@ -127,8 +127,8 @@ std::string text(const Forecast& it) {
   }
   if (it.polling > 0) line += ", " + std::to_string(it.polling) + " kept alive only by polling";
   if (!it.is_known) {
-    line += "; too little data to say when they are gone: " + std::to_string(it.ends) +
-            " sessions have ended so far, it takes " + std::to_string(Forecast::kLeastEnds);
+    line += " (no forecast until " + std::to_string(Forecast::kLeastEnds) +
+            " sessions have ended: " + std::to_string(it.ends) + " so far)";
   }
   return line;
 }

@@ -16,7 +16,7 @@ std::string why(const Incident& it) {
 }
 
 std::string returned(const Incident& it) {
-  return it.at_risk == 0 ? "" : ", " + std::to_string(it.at_risk_returned) + " of them returned";
+  return it.at_risk == 0 ? "" : " (" + std::to_string(it.at_risk_returned) + " returned)";
 }
 
 const char* standing(const Incident& it) {
@@ -60,13 +60,14 @@ std::string outcome(const Incident& it) {
 }
 
 std::string closing(const Incident& it) {
-  std::string line = "incident " + std::to_string(it.id) + " closes after " +
-                     std::to_string(it.closed - it.opened) + " s (" + text(it.kind) + ", " + text(it.end) +
-                     "): of " + sessions(it.at_risk);
-  if (it.at_risk > 0) line += " (" + std::to_string(it.at_risk_returned) + " returned)";
+  const uint32_t lasted = it.closed - it.opened;
+  std::string line = "incident " + std::to_string(it.id) + " closes " +
+                     (lasted == 0 ? "at once" : "after " + conf::duration_words(lasted)) + ": " + it.pool +
+                     "/" + it.backend + " (" + text(it.kind) + ", " + text(it.end) + "); of " +
+                     sessions(it.at_risk);
+  line += returned(it);
   if (it.joined > 0) line += " and " + std::to_string(it.joined) + " that joined";
-  line += " of " + it.pool + "/" + it.backend + " " + outcome(it);
-  return line + "; requests: " + std::to_string(it.requests_failed) + " failed, " +
+  return line + ": " + outcome(it) + "; requests: " + std::to_string(it.requests_failed) + " failed, " +
          std::to_string(it.requests_retried) + " retried";
 }
 
@@ -88,6 +89,14 @@ const char* text(Incident::Kind kind) {
 const char* text(Incident::End end) {
   constexpr const char* kNames[] = {"open", "settled", "back", "deadline", "interrupted"};
   return kNames[static_cast<size_t>(end)];
+}
+
+bool is_routine(const Notice& notice) {
+  const Incident& it = notice.incident;
+  const bool wanted = it.kind == Incident::Kind::drain ||
+                      (it.kind == Incident::Kind::maintenance && it.cause == Cause::order);
+  const bool cut = it.end == Incident::End::deadline && it.left > 0;
+  return wanted && !cut && it[Event::lost] == 0;
 }
 
 std::string text(const Notice& notice) {

@@ -60,5 +60,7 @@ struct Notice {
   Incident incident;  // as it was then
 };
 std::string text(const Notice&);  // one line, without an end of line
+// Nothing went wrong: a drain, or a maintenance by order, and no session was lost to it or cut.
+bool is_routine(const Notice&);
 
 }  // namespace limpet::health

@@ -49,7 +49,8 @@ Changed Judge::checked(const CheckResult& result, Millis now) {
   if (result.kind == CheckResult::Kind::pass) drains_[kByAnswer] = {};
   const Millis began = std::exchange(check_began_, std::nullopt).value_or(now);
   next_check_ = std::max(now, began + interval());
-  return settle(now, Cause::checks, "");
+  const bool is_substitute = rules_.check.kind == conf::HealthCheck::Kind::none;
+  return settle(now, Cause::checks, is_substitute ? "it accepts connections again" : "");
 }
 
 Changed Judge::failed(const std::string& error, bool may_go_down, Millis now, bool refused) {
@@ -62,10 +63,11 @@ Changed Judge::failed(const std::string& error, bool may_go_down, Millis now, bo
 Judge::Answer Judge::order(Order order, const std::string& who, Millis now) {
   switch (order) {
     case Order::drain:
-      if (maintenance_by_) return {refusal("it has no sessions to drain; only \"up\" ends this"), {}};
+      if (maintenance_by_) return {refusal("`up` ends that"), {}};
       begin_drain(kByOrder, who, now);
       break;
     case Order::undrain:
+      if (maintenance_by_) return {refusal("`up` ends that"), {}};
       if (drains_[kByOrder].phase == Drain::Phase::none) return {refusal("no drain is ordered"), {}};
       drains_[kByOrder] = {};
       break;
@@ -106,7 +108,7 @@ void Judge::begin_drain(DrainBy by, const std::string& detail, Millis now) {
 }
 
 std::string Judge::refusal(const char* why) const {
-  std::string refusal = std::string("it is ") + routing::text(state_) + " (" + health::text(cause_);
+  std::string refusal = std::string("it is ") + routing::predicate(state_) + " (" + health::text(cause_);
   if (!detail_.empty()) refusal += ": " + detail_;
   return refusal + "): " + why;
 }

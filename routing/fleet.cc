@@ -29,6 +29,10 @@ const char* text(BackendState state) {
   return kNames[static_cast<size_t>(state)];
 }
 
+const char* predicate(BackendState state) {
+  return state == BackendState::maintenance ? "in maintenance" : text(state);
+}
+
 Fleet Fleet::from(const conf::Pool& pool, const Fleet& before) {
   Fleet fleet = before;
   for (Backend& backend : fleet.backends) backend.listed = false;

@@ -16,6 +16,7 @@ inline constexpr Slot kGoneSlot = 0xfffe;  // the home of sessions whose backend
 
 enum class BackendState : uint8_t { up, draining, down, maintenance };
 const char* text(BackendState);
+const char* predicate(BackendState);  // after "it is": "in maintenance"
 
 inline constexpr uint32_t kWarm = 100;
 

@@ -10,6 +10,7 @@
 #include <iterator>
 
 #include "conf/load.h"
+#include "conf/spelling.h"
 #include "src/command_line.h"
 #include "src/log.h"
 #include "src/net/calls.h"
@@ -18,6 +19,7 @@
 #include "src/status/control.h"
 #include "src/status/server.h"
 #include "src/status/token.h"
+#include "src/status/words.h"
 #include "src/worker.h"
 
 namespace limpet {
@@ -131,7 +133,7 @@ class Balancer final : status::Control {
     for (auto& worker : workers_) worker->start();
     for (const conf::Listener& listener : settings_->listeners)
       spdlog::info("listening on {}", listener.address.text());
-    spdlog::info("serving with {} workers", workers_.size());
+    spdlog::info("serving with {}", conf::counted(workers_.size(), "worker"));
     loop_.run();
     end();
     spdlog::info("ended");
@@ -155,6 +157,7 @@ class Balancer final : status::Control {
     if (!settings_->status.address) return true;
     auto token = status::load_token(settings_->status);
     if (!token.wrong.empty()) return refuse(token.wrong);
+    if (!token.warning.empty()) spdlog::warn("{}", token.warning);
     auto started = status::Server::start(settings_->status, token.text, *this);
     if (auto* wrong = std::get_if<std::string>(&started)) return refuse(*wrong);
     server_ = std::move(std::get<std::unique_ptr<status::Server>>(started));
@@ -191,8 +194,8 @@ class Balancer final : status::Control {
     }
     if (shutting_down_) _exit(kExitForced);
     shutting_down_ = true;
-    spdlog::info("{}: accepting no more, {} ms for what is under way", strsignal(number),
-                 settings_->shutdown_timeout.count());
+    spdlog::info("{}: accepting no more, {} for what is under way", strsignal(number),
+                 status::latency_words(static_cast<double>(settings_->shutdown_timeout.count())));
     for (auto& worker : workers_) worker->shut_down();
     uv_timer_start(
         &shutdown_, [](uv_timer_t* handle) { of(handle).stop(); },

@@ -9,6 +9,7 @@
 #include "conf/load.h"
 #include "conf/spelling.h"
 #include "src/secrets.h"
+#include "src/status/token.h"
 
 namespace limpet {
 namespace {
@@ -57,7 +58,7 @@ constexpr Verb kVerbs[] = {
     {Command::undrain, "undrain", "End a drain: new sessions again", kThere},
     {Command::maintenance, "maintenance", "Take a backend out of service at once", kThere},
     {Command::up, "up", "End maintenance or a drain; in service once its checks pass", kThere},
-    {Command::incidents, "incidents", "Show what failures, maintenance and drains cost, the newest last",
+    {Command::incidents, "incidents", "Show what failures, maintenance and drains cost, the newest first",
      kThere},
     {Command::session, "session", "Show where a session lives", kThere},
     {Command::unbind, "unbind", "Forget a session", kThere},
@@ -169,12 +170,24 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
 }
 
 int check_file(const std::string& file, std::ostream& out, std::ostream& err) {
+  const auto say = [&err](const conf::Faults& faults) {
+    for (const conf::Fault& fault : faults) err << fault.text() << '\n';
+  };
   const std::variant<conf::Settings, conf::Faults> loaded = conf::load_file(file);
-  const auto* settings = std::get_if<conf::Settings>(&loaded);
-  const conf::Faults faults = settings != nullptr ? check_secrets(*settings) : std::get<conf::Faults>(loaded);
-  for (const conf::Fault& fault : faults) err << fault.text() << '\n';
-  if (!faults.empty()) return kExitFault;
-  out << file << ": ok, " << summary(*settings) << '\n';
+  if (const auto* faults = std::get_if<conf::Faults>(&loaded)) return say(*faults), kExitFault;
+
+  // What the file names, as `run` would find it.
+  const auto& settings = std::get<conf::Settings>(loaded);
+  const std::variant<Secrets, conf::Faults> found = check_secrets(settings);
+  const auto* secrets = std::get_if<Secrets>(&found);
+  const status::LoadedToken token = status::load_token(settings.status);
+  if (secrets == nullptr) say(std::get<conf::Faults>(found));
+  if (!token.wrong.empty()) err << file << ": " << token.wrong << '\n';
+  if (secrets == nullptr || !token.wrong.empty()) return kExitFault;
+
+  for (const std::string& warning : secrets->warnings) err << file << ": warning: " << warning << '\n';
+  if (!token.warning.empty()) err << file << ": warning: " << token.warning << '\n';
+  out << file << ": ok, " << summary(settings) << '\n';
   return kExitOk;
 }
 

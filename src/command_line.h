@@ -48,8 +48,8 @@ struct CommandLine {
 CommandLine parse_command_line(int argc, const char* const* argv, const std::string& version,
                                std::ostream& out, std::ostream& err);
 
-// `limpet check FILE`: every fault to `err`, one on a line, or what the file holds to `out`. Returns the exit
-// code.
+// `limpet check FILE`: every fault to `err`, one on a line, or what the file holds to `out`; also what
+// `limpet run` would refuse, or warn of, in the key file and the token file. Returns the exit code.
 int check_file(const std::string& file, std::ostream& out, std::ostream& err);
 
 }  // namespace limpet

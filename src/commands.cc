@@ -38,6 +38,25 @@ constexpr int64_t kTick =
     2;  // seconds that an incident may close before its backend's state changes, or after
 constexpr std::chrono::seconds kBetweenLines{10};  // of progress, where it is not drawn
 
+// Several lines stay several: a refused reload names each fault in one of its own.
+std::string escaped_lines(std::string_view text) {
+  std::string out;
+  for (;;) {
+    const size_t end = text.find('\n');
+    out += conf::escaped(text.substr(0, end));
+    if (end == std::string_view::npos) return out;
+    out += '\n';
+    text.remove_prefix(end + 1);
+  }
+}
+
+// After "it is": the state, and why.
+std::string condition(const Json& backend) {
+  const std::string state = backend.at("state");
+  return (state == "maintenance" ? "in maintenance" : state) + ", " +
+         conf::escaped(backend.at("why").get<std::string>());
+}
+
 std::string login_name() {
   const passwd* const user = getpwuid(geteuid());
   return user != nullptr ? user->pw_name : "uid " + std::to_string(geteuid());
@@ -96,7 +115,7 @@ std::string Asker::body_of(const char* method, const std::string& path) const {
   if (reply.status == 200) return std::move(reply.body);
   const Json body = Json::parse(reply.body, nullptr, false);
   const bool says_why = body.is_object() && body.contains("error") && body["error"].is_string();
-  std::string why = says_why ? conf::escaped(body["error"].get<std::string>())
+  std::string why = says_why ? escaped_lines(body["error"].get<std::string>())
                              : "it answered " + std::to_string(reply.status);
   if (reply.status == 401) why += " (--token-file or LIMPET_TOKEN gives it)";
   throw Refused{std::move(why)};
@@ -175,7 +194,7 @@ int Asker::order(const std::string& path) const {
   if (asked_.json) {
     terminal_.out << body << std::flush;
   } else {
-    say(conf::escaped(Json::parse(body).at("text").get<std::string>()));
+    say(escaped_lines(Json::parse(body).at("text").get<std::string>()));
   }
   return kExitOk;
 }
@@ -218,9 +237,7 @@ int Asker::wait_until_up() const {
   const Json backend =
       follow([](const Json& seen) { return seen.at("state") == "down"; }, status::waiting_line);
   const std::string name = conf::escaped(asked_.pool + "/" + asked_.backend);
-  if (backend.at("state") != "up")
-    throw Refused{name + " is " + backend.at("state").get<std::string>() + ", " +
-                  conf::escaped(backend.at("why").get<std::string>())};
+  if (backend.at("state") != "up") throw Refused{name + " is " + condition(backend)};
   if (!asked_.json) say(name + " is up");
   return kExitOk;
 }
@@ -228,9 +245,7 @@ int Asker::wait_until_up() const {
 int Asker::drain_is_over(const Json& backend) const {
   const std::string name = conf::escaped(asked_.pool + "/" + asked_.backend), cause = backend.at("cause");
   if (backend.at("state") != "maintenance" || (cause != "drained" && cause != "drain_timeout"))
-    throw Refused{"the drain of " + name + " ended before its time: it is " +
-                  backend.at("state").get<std::string>() + ", " +
-                  conf::escaped(backend.at("why").get<std::string>())};
+    throw Refused{"the drain of " + name + " ended before its time: it is " + condition(backend)};
   uint64_t cut = 0;
   std::string story = name + " is drained";
   const Json found = get("/incidents");

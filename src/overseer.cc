@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "conf/spelling.h"
 #include "routing/random.h"
 #include "src/overseer_pool.h"
 #include "src/reload.h"
@@ -186,9 +187,9 @@ void Overseer::apply(Pool& pool, routing::Slot slot, const health::Changed& chan
   const std::string& name = pool.fleet.backends[slot].name;
   const bool failed = change->to == routing::BackendState::down && health::in_service(change->from);
   spdlog::log(failed ? spdlog::level::warn : spdlog::level::info,
-              "pool {}: backend {} is {} ({}{}{}); it has {} sessions", pool.settings->name, name,
-              routing::text(change->to), health::text(change->cause), change->detail.empty() ? "" : ": ",
-              change->detail, sessions);
+              "pool {}: backend {} is {} ({}{}{}); it has {}", pool.settings->name, name,
+              routing::predicate(change->to), health::text(change->cause), change->detail.empty() ? "" : ": ",
+              change->detail, conf::counted(sessions, "session"));
   if (change->to == routing::BackendState::draining) backend.drain_began_with = sessions;
   if (health::in_service(change->to)) {
     backend.out_since.reset();
@@ -200,7 +201,10 @@ void Overseer::apply(Pool& pool, routing::Slot slot, const health::Changed& chan
 }
 
 void Overseer::tell(const std::vector<health::Notice>& notices) {
-  for (const health::Notice& notice : notices) spdlog::warn("{}", health::text(notice));
+  for (const health::Notice& notice : notices) {
+    spdlog::log(health::is_routine(notice) ? spdlog::level::info : spdlog::level::warn, "{}",
+                health::text(notice));
+  }
 }
 
 health::Standing Overseer::Pool::standing(routing::Slot slot) const {

@@ -193,7 +193,7 @@ Done Overseer::order(const std::string& pool_name, const std::string& backend, h
   const routing::BackendState state = (*pool->health)[slot].state();
   const bool waits = what == health::Order::up && state == routing::BackendState::down;
   return {true, 200,
-          backend + " of " + pool_name + " is " + routing::text(state) +
+          backend + " of " + pool_name + " is " + routing::predicate(state) +
               (waits ? " until its checks pass: " : ": ") +
               conf::counted(pool->table().homes().live(slot), "session")};
 }
@@ -213,7 +213,7 @@ Done Overseer::pin(const std::string& pool_name, const std::string& session, con
   const routing::Slot slot = pool->fleet.find(std::string_view(backend));
   if (slot == routing::kNoSlot || is_gone(*pool, slot)) return no_backend(*pool, backend);
   if (!health::in_service((*pool->health)[slot].state()))
-    return {false, kConflict, backend + " is " + routing::text((*pool->health)[slot].state())};
+    return {false, kConflict, backend + " is " + routing::predicate((*pool->health)[slot].state())};
   if (!pool->router->pin(session, slot, unix_seconds())) return no_session(pool_name);
   spdlog::info("pool {}: a session pinned to {} by {}", pool_name, backend, who);
   return {true, 200, "the session lives at " + backend};

@@ -165,18 +165,17 @@ int make_key_file(const std::string& path, const Secrets& secrets) {
   return error;
 }
 
+std::variant<Secrets, conf::Faults> taken(KeyFile file) {
+  if (!file.faults.empty()) return std::move(file.faults);
+  return std::move(file.secrets);
+}
+
 std::variant<Secrets, conf::Faults> read_or_make(const std::string& path) {
-  if (std::optional<KeyFile> file = read_key_file(path)) {
-    if (!file->faults.empty()) return std::move(file->faults);
-    return std::move(file->secrets);
-  }
+  if (std::optional<KeyFile> file = read_key_file(path)) return taken(std::move(*file));
   Secrets made{.keys = {random_secret()}, .hash_secret = random_secret(), .warnings = {}};
   const int error = make_key_file(path, made);
   if (error == EEXIST) {
-    if (std::optional<KeyFile> file = read_key_file(path)) {
-      if (!file->faults.empty()) return std::move(file->faults);
-      return std::move(file->secrets);
-    }
+    if (std::optional<KeyFile> file = read_key_file(path)) return taken(std::move(*file));
   }
   if (error != 0) {
     made.warnings.push_back(
@@ -190,15 +189,14 @@ std::variant<Secrets, conf::Faults> read_or_make(const std::string& path) {
 }  // namespace
 
 std::variant<Secrets, conf::Faults> load_secrets(const conf::Settings& settings) {
-  const conf::Secrets& wanted = settings.secrets;
-  if (wanted.keys.empty()) return read_or_make(wanted.key_file);
-  return Secrets{.keys = wanted.keys, .hash_secret = wanted.hash_secret, .warnings = {}};
+  if (settings.secrets.keys.empty()) return read_or_make(settings.secrets.key_file);
+  return check_secrets(settings);
 }
 
-conf::Faults check_secrets(const conf::Settings& settings) {
-  if (!settings.secrets.keys.empty()) return {};
-  std::optional<KeyFile> file = read_key_file(settings.secrets.key_file);
-  return file ? std::move(file->faults) : conf::Faults{};
+std::variant<Secrets, conf::Faults> check_secrets(const conf::Settings& settings) {
+  const conf::Secrets& wanted = settings.secrets;
+  if (wanted.keys.empty()) return taken(read_key_file(wanted.key_file).value_or(KeyFile{}));
+  return Secrets{.keys = wanted.keys, .hash_secret = wanted.hash_secret, .warnings = {}};
 }
 
 }  // namespace limpet

@@ -27,7 +27,7 @@ struct Secrets {
 // same. Where it cannot be written, the secrets live in memory and a warning says so.
 std::variant<Secrets, conf::Faults> load_secrets(const conf::Settings& settings);
 
-// The faults load_secrets() would find; makes nothing.
-conf::Faults check_secrets(const conf::Settings& settings);
+// The same, but makes nothing: without a key file there are no keys.
+std::variant<Secrets, conf::Faults> check_secrets(const conf::Settings& settings);
 
 }  // namespace limpet

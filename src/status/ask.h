@@ -11,7 +11,7 @@ namespace limpet::status {
 // Views into the request's bytes.
 struct Ask {
   std::string_view method;
-  std::string_view target;           // in origin-form
+  std::string_view target;           // in origin-form, or "*"
   std::string_view host;             // with its port; empty where an HTTP/1.0 client said none
   std::string_view authorization{};  // the field's value
   std::string_view on_behalf{};      // X-Limpet: who wants the change

@@ -57,7 +57,7 @@ std::string why_there(const routing::SessionView& session, const routing::Fleet&
   if (session.booked_at != session.home)
     return "on its way from " + name_of(session.booked_at, fleet) + ", which has its data";
   if (state == down || state == maintenance)
-    return "at risk: " + name_of(session.home, fleet) + " is " + (state == down ? "down" : "in maintenance");
+    return "at risk: " + name_of(session.home, fleet) + " is " + routing::predicate(state);
   if (session.first_home != session.home) return "moved from " + name_of(session.first_home, fleet);
   return "its home";
 }

@@ -27,6 +27,12 @@ Answer from(const Control::Done& done) {
   return ok({{"text", done.text}});
 }
 
+Answer wrong_method(const std::string& who_takes, std::string_view allowed) {
+  Answer answer = failure(405, who_takes + std::string(allowed));
+  answer.fields.emplace_back("Allow", allowed);
+  return answer;
+}
+
 template <class Named>
 std::vector<std::string> names_of(const std::vector<Named>& all) {
   std::vector<std::string> names;
@@ -112,6 +118,10 @@ Endpoint::Endpoint(Control& control, std::string_view token)
     : control_(control), guard_(token), page_policy_(security_policy(dashboard())) {}
 
 Answer Endpoint::answer(const Ask& ask) {
+  if (ask.target == "*") {  // OPTIONS * is about the server as a whole
+    if (std::optional<Answer> refusal = guard_.refuse(ask, false)) return std::move(*refusal);
+    return wrong_method("this server takes ", "GET, HEAD, POST");
+  }
   const std::optional<Path> path = Path::parse(ask.target);
   if (!path)
     return failure(400, "the path is not valid: a percent sign that no two hexadecimal digits follow");
@@ -129,11 +139,7 @@ Answer Endpoint::answer(const Ask& ask) {
     return (this->*route.handle)({values, *path, ask});
   }
   if (std::optional<Answer> refusal = guard_.refuse(ask, false)) return std::move(*refusal);
-  if (!allowed.empty()) {
-    Answer answer = failure(405, "this path takes " + std::string(allowed));
-    answer.fields.emplace_back("Allow", allowed);
-    return answer;
-  }
+  if (!allowed.empty()) return wrong_method("this path takes ", allowed);
   Json body = {{"error", "no such path"}, {"paths", Json::array()}};
   for (const Route& route : routes())
     body["paths"].push_back(std::string(route.method) + " " + std::string(route.pattern));

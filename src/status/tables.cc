@@ -30,20 +30,29 @@ std::vector<std::string> row(const std::string& name, const std::string& state, 
           std::to_string(number(sessions, "live")),
           std::to_string(number(sessions, "at_risk")),
           returned(sessions),
+          std::to_string(number(sessions.at("totals"), "lost")),
           std::to_string(number(requests, "answered") + number(requests, "unanswered")),
           std::to_string(number(requests, "failed")),
           number(latency, "count") == 0 ? "-" : latency_words(latency.at("p99_ms").get<double>()),
           why};
 }
 
+// How many sessions are left, when they are gone, and when those that are not are cut.
+std::string drain_words(const Json& drain, int64_t now) {
+  std::string words = text(drain.at("forecast"), "text");
+  if (number(drain, "left") == 0) return words;
+  const int64_t left = drain.at("deadline").get<int64_t>() - now;
+  return words + (left > 0 ? ", cut in " + conf::duration_words(left) : ", cut now");
+}
+
 std::string why(const Json& backend, int64_t now) {
   std::string why = text(backend, "why");
-  if (const Json& drain = backend.at("drain"); !drain.is_null())
-    why += "; " + text(drain.at("forecast"), "text") + ", cut in " +
-           conf::duration_words(drain.at("deadline").get<int64_t>() - now);
+  const int64_t lasted = now - backend.at("since").get<int64_t>();
+  if (!why.empty() && lasted > 0) why += " (for " + conf::duration_words(lasted) + ")";
+  const auto add = [&why](const std::string& more) { why += (why.empty() ? "" : "; ") + more; };
+  if (const Json& drain = backend.at("drain"); !drain.is_null()) add(drain_words(drain, now));
   if (const auto warmth = number(backend, "warmth_percent"); warmth < 100)
-    why += (why.empty() ? "" : "; ") + std::string("warming up, ") + std::to_string(warmth) + " %";
-  if (!why.empty()) why += " (" + conf::duration_words(now - backend.at("since").get<int64_t>()) + ")";
+    add("warming up, " + std::to_string(warmth) + " %");
   return why;
 }
 
@@ -63,13 +72,15 @@ std::string cause(const Json& incident) {
 
 // One sentence for an incident that goes on.
 std::string going_on(const Json& incident, int64_t now) {
-  const std::string lasted = conf::duration_words(now - incident.at("opened").get<int64_t>());
+  const int64_t lasted = now - incident.at("opened").get<int64_t>();
   return "incident " + std::to_string(number(incident, "id")) + ": " + conf::escaped(where(incident)) + " " +
-         text(incident, "kind") + " (" + conf::escaped(cause(incident)) + ") for " + lasted + ": of " +
+         text(incident, "kind") + " (" + conf::escaped(cause(incident)) + ")" +
+         (lasted > 0 ? " for " + conf::duration_words(lasted) : "") + ": of " +
          conf::counted(number(incident, "at_risk"), "session") + " (" +
-         std::to_string(number(incident.at("returned"), "at_risk")) + " returned) " +
-         std::to_string(number(incident, "lost")) + " lost, " + std::to_string(number(incident, "carried")) +
-         " carried, " + std::to_string(number(incident, "left")) +
+         std::to_string(number(incident.at("returned"), "at_risk")) +
+         " returned): " + std::to_string(number(incident, "lost")) + " lost, " +
+         std::to_string(number(incident, "carried")) + " carried, " +
+         std::to_string(number(incident, "left")) +
          (text(incident, "kind") == "drain" ? " still there\n" : " still at risk\n");
 }
 
@@ -89,6 +100,7 @@ std::string status_table(const Json& status) {
                {"SESSIONS", Align::right},
                {"AT RISK", Align::right},
                {"RETURNED", Align::right},
+               {"LOST", Align::right},
                {"REQUESTS", Align::right},
                {"FAILED", Align::right},
                {"P99", Align::right},
@@ -107,7 +119,7 @@ std::string status_table(const Json& status) {
 }
 
 std::string incidents_table(const Json& incidents) {
-  const Json& newest_first = incidents.at("incidents");
+  const Json& newest_first = incidents.at("incidents");  // and so they are shown
   if (newest_first.empty()) return "no incidents since Limpet started\n";
   Table table({{"ID", Align::right},
                {"OPENED"},
@@ -126,8 +138,7 @@ std::string incidents_table(const Json& incidents) {
                {"LEFT", Align::right},
                {"FAILED", Align::right},
                {"CAUSE"}});
-  for (auto it = newest_first.rbegin(); it != newest_first.rend(); ++it) {
-    const Json& incident = *it;
+  for (const Json& incident : newest_first) {
     const auto opened = incident.at("opened").get<int64_t>();
     std::vector<std::string> cells = {
         std::to_string(number(incident, "id")),
@@ -165,11 +176,10 @@ std::string drain_line(const Json& backend, int64_t now, size_t width) {
   const Json& drain = backend.at("drain");
   const uint64_t left = number(drain, "left");
   const uint64_t began = std::max(number(drain, "began_with"), left);
-  const std::string words = text(drain.at("forecast"), "text") + ", cut in " +
-                            conf::duration_words(drain.at("deadline").get<int64_t>() - now);
   constexpr size_t kBar = 24;
   const size_t done = began == 0 ? kBar : static_cast<size_t>((began - left) * kBar / began);
-  return cut_to("[" + std::string(done, '#') + std::string(kBar - done, '.') + "] " + words, width);
+  return cut_to("[" + std::string(done, '#') + std::string(kBar - done, '.') + "] " + drain_words(drain, now),
+                width);
 }
 
 std::string waiting_line(const Json& backend, int64_t now, size_t width) {

@@ -1,5 +1,7 @@
 #include "src/status/token.h"
 
+#include <sys/stat.h>
+
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -7,6 +9,15 @@
 #include "conf/grammar.h"
 
 namespace limpet::status {
+
+namespace {
+
+bool is_open_to_all(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && (status.st_mode & S_IRWXO) != 0;
+}
+
+}  // namespace
 
 LoadedToken check_token(std::string_view text, const std::string& whence) {
   text = text.substr(0, text.find_last_not_of(" \t\r") + 1);
@@ -28,7 +39,12 @@ LoadedToken read_token_file(const std::string& path) {
 LoadedToken load_token(const conf::Status& settings) {
   if (settings.token_file.empty()) return {settings.token, ""};
   LoadedToken loaded = read_token_file(settings.token_file);
-  if (!loaded.wrong.empty()) loaded.wrong.insert(0, "status.token_file: ");
+  if (!loaded.wrong.empty()) {
+    loaded.wrong.insert(0, "status.token_file: ");
+  } else if (is_open_to_all(settings.token_file)) {
+    loaded.warning = "the token file " + settings.token_file +
+                     " is open to every user of this machine, who could give orders: chmod 600 it";
+  }
   return loaded;
 }
 

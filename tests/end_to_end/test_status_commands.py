@@ -35,8 +35,8 @@ def test_status_is_a_table(scene):
     lines = out.splitlines()
     assert lines[0].startswith("limpet ") and limpet.file in lines[0]
     assert lines[2].split()[:3] == ["POOL", "STATE", "SESSIONS"]
-    assert re.match(r"app +6 +0 +100 %", lines[3])
-    assert re.match(r"  a +up +3 +0 +100 %", lines[4]) and re.match(r"  b +up +3 ", lines[5])
+    assert re.match(r"app +6 +0 +100 % +0 ", lines[3])
+    assert re.match(r"  a +up +3 +0 +100 % +0 ", lines[4]) and re.match(r"  b +up +3 ", lines[5])
 
 
 def test_status_is_json_where_that_is_asked_for(scene):
@@ -125,7 +125,7 @@ def test_up_that_is_waited_for_ends_when_somebody_else_decides_otherwise(scene):
     assert status.post("/pools/app/backends/a/maintenance", who="eve").status == 200
     waiting.join(20)
     code, _, err = done[0]
-    assert code == 1 and err == "limpet up: app/a is maintenance, ordered by eve from 127.0.0.1\n"
+    assert code == 1 and err == "limpet up: app/a is in maintenance, ordered by eve from 127.0.0.1\n"
 
 
 def test_incidents_tell_what_was_lost(scene):
@@ -135,6 +135,7 @@ def test_incidents_tell_what_was_lost(scene):
     status.command("maintenance", "app/a")
     assert [user.get("/who").status for user in users] == [401] * 3
     eventually(lambda: status.incidents("maintenance")[0]["lost"] == 3)
+    assert re.search(r"^  a +maintenance +0 +0 +- +3 ", status.command("status")[1], re.M)
     code, out, err = status.command("incidents")
     assert code == 0 and re.search(r"app/a +maintenance .*\b3 +3 +3 +0 +0 ", out), out
     assert json.loads(status.command("incidents", "--json")[1])["incidents"][0]["lost"] == 3
@@ -158,9 +159,12 @@ def test_a_reload_tells_what_is_wrong_with_the_file(scene):
     limpet, status = session_scene(scene)
     assert status.command("reload")[0] == 0
     with open(limpet.file, "a") as file:
-        file.write("\nno_such_key = 1\n")
+        file.write("\nno_such_key = 1\nnor_this_one = 2\n")
     code, out, err = status.command("reload")
-    assert code == 1 and "no_such_key" in err and limpet.file in err
+    assert code == 1 and "\\x0a" not in err
+    first, *faults = err.splitlines()
+    assert first.startswith("limpet reload: ") and all(fault.startswith(limpet.file + ":") for fault in faults)
+    assert ["no_such_key" in faults[0], "nor_this_one" in faults[1]] == [True, True] and len(faults) == 2
 
 
 def test_names_that_are_none_are_told_the_nearest(scene):

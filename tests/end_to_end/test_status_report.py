@@ -145,7 +145,7 @@ def test_the_page_is_one_and_runs_nothing_from_elsewhere(scene):
 
 
 @pytest.mark.parametrize("method, path, expected", [
-    ("GET", "/nothing", 404), ("PUT", "/status", 405), ("OPTIONS", "/reload", 405), ("GET", "/reload", 405), ("GET", "/%zz", 400),
+    ("GET", "/nothing", 404), ("PUT", "/status", 405), ("OPTIONS", "/reload", 405), ("OPTIONS", "*", 405), ("GET", "/reload", 405), ("GET", "/%zz", 400),
 ])
 def test_what_it_does_not_take_is_said(scene, method, path, expected):
     limpet, status = session_scene(scene)

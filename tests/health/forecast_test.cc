@@ -101,9 +101,7 @@ TEST_CASE("with too little data it says so, how much there is and how much it ta
   const Forecast it = forecast(history, seen(184, 10), kHorizon);
   CHECK_FALSE(it.is_known);
   CHECK_FALSE(it.gone_50);
-  CHECK(text(it) ==
-        "184 sessions left; too little data to say when they are gone: 99 sessions have ended so far, it "
-        "takes 100");
+  CHECK(text(it) == "184 sessions left (no forecast until 100 sessions have ended: 99 so far)");
   history.logged_out = 40;
   CHECK(forecast(history, seen(184, 10), kHorizon).is_known);
 }

@@ -412,17 +412,41 @@ TEST_CASE("the lines for the log say what happened, why, and what it cost") {
       "incident 1 opens: shop/a loses sessions though it is in service: 1 lost, 0 carried",
       "incident 1 widens: shop/a is down (checks: connection refused) with 6 sessions at risk after 1 lost, "
       "0 carried",
-      "incident 1 closes after 40 s (outage, back): of 7 sessions (6 returned) of shop/a 2 lost (1 "
-      "confirmed), 5 "
-      "recovered; "
-      "requests: 1 failed, 0 retried",
-      "incident 2 opens: shop/a drains (reload) with 5 sessions, 4 of them returned",
-      "incident 2 closes after 60 s (drain, deadline): of 5 sessions (4 returned) of shop/a 0 lost, 1 ended "
-      "by "
-      "themselves, 4 cut at "
-      "the deadline; requests: 0 failed, 0 retried",
-      "incident 3 opens: shop/a is in maintenance (drain_timeout) with 4 sessions at risk, 4 of them "
-      "returned",
+      "incident 1 closes after 40 s: shop/a (outage, back); of 7 sessions (6 returned): 2 lost (1 "
+      "confirmed), 5 recovered; requests: 1 failed, 0 retried",
+      "incident 2 opens: shop/a drains (reload) with 5 sessions (4 returned)",
+      "incident 2 closes after 1 min: shop/a (drain, deadline); of 5 sessions (4 returned): 0 lost, 1 ended "
+      "by themselves, 4 cut at the deadline; requests: 0 failed, 0 retried",
+      "incident 3 opens: shop/a is in maintenance (drain_timeout) with 4 sessions at risk (4 returned)",
   };
   CHECK(it.lines == lines);
+}
+
+TEST_CASE("a drain, and a maintenance by order, are routine unless they cost sessions") {
+  using enum Notice::What;
+  Incident it;
+  it.kind = Kind::drain;
+  it.cause = Cause::reload;
+  CHECK(is_routine({opened, it}));
+  it.end = End::settled;
+  CHECK(is_routine({closed, it}));
+  it.end = End::deadline;
+  CHECK(is_routine({closed, it}));
+  it.left = 1;
+  CHECK_FALSE(is_routine({closed, it}));
+  it.end = End::interrupted;
+  CHECK(is_routine({closed, it}));  // what becomes of those that are left is another incident's
+  it.kind = Kind::maintenance;
+  it.cause = Cause::drain_timeout;
+  CHECK_FALSE(is_routine({opened, it}));
+  it.cause = Cause::order;
+  CHECK(is_routine({opened, it}));
+  it.books.all.counts[static_cast<size_t>(Event::lost)] = 1;
+  CHECK_FALSE(is_routine({closed, it}));
+  for (const Kind kind : {Kind::outage, Kind::lapse}) {
+    it = {};
+    it.kind = kind;
+    CHECK_FALSE(is_routine({opened, it}));
+    CHECK_FALSE(is_routine({closed, it}));
+  }
 }

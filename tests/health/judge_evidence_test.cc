@@ -226,4 +226,5 @@ TEST_CASE(
   it.now = Verdict::kFirstHold;
   it.pass(2);
   CHECK(it.state() == BackendState::up);
+  CHECK(it.judge.detail() == "it accepts connections again");
 }

@@ -102,8 +102,8 @@ TEST_CASE("a refusal says the state, why the backend is in it, and why the order
   Judged it;
   CHECK(it.order(Order::undrain) == "it is up (start): no drain is ordered");
   it.order(Order::maintenance);
-  CHECK(it.order(Order::drain) ==
-        "it is maintenance (order: ada): it has no sessions to drain; only \"up\" ends this");
+  CHECK(it.order(Order::drain) == "it is in maintenance (order: ada): `up` ends that");
+  CHECK(it.order(Order::undrain) == "it is in maintenance (order: ada): `up` ends that");
 }
 
 TEST_CASE("an order that holds already is accepted and changes nothing") {

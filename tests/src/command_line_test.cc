@@ -1,6 +1,7 @@
 #include "src/command_line.h"
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
@@ -33,6 +34,9 @@ struct CheckedFile {
     folder = mkdtemp(name);
     path = folder + "/limpet.toml";
     std::ofstream(path) << text;
+    check();
+  }
+  void check() {
     std::ostringstream to_out, to_err;
     exit_code = limpet::check_file(path, to_out, to_err);
     out = to_out.str();
@@ -42,6 +46,19 @@ struct CheckedFile {
   std::string folder, path, out, err;
   int exit_code;
 };
+
+constexpr char kSound[] = R"(
+[[listener]]
+address = "127.0.0.1:8080"
+[[pool]]
+name = "shop"
+[[pool.backend]]
+name = "a"
+address = "127.0.0.1:9001"
+[[pool.backend]]
+name = "b"
+address = "127.0.0.1:9002"
+)";
 
 }  // namespace
 
@@ -142,18 +159,7 @@ TEST_CASE("a command line that makes no sense is a mistake and runs nothing") {
 }
 
 TEST_CASE("a sound file is said to be ok, with what it holds") {
-  const CheckedFile file(R"(
-[[listener]]
-address = "127.0.0.1:8080"
-[[pool]]
-name = "shop"
-[[pool.backend]]
-name = "a"
-address = "127.0.0.1:9001"
-[[pool.backend]]
-name = "b"
-address = "127.0.0.1:9002"
-)");
+  const CheckedFile file(kSound);
   CHECK(file.err == "");
   CHECK(file.out == file.path + ": ok, 1 listener, 1 pool, 2 backends\n");
   CHECK(file.exit_code == limpet::kExitOk);
@@ -165,6 +171,42 @@ TEST_CASE("every fault of a file is one line on standard error") {
   CHECK(file.out.empty());
   CHECK(file.err.find(file.path + ":1:") != std::string::npos);
   CHECK(file.err.find(file.path + ":2:") != std::string::npos);
+}
+
+TEST_CASE("a token file that a start would refuse is a fault, and one that others may read is warned of") {
+  CheckedFile file(std::string("[status]\ntoken_file = \"t\"\n") + kSound);
+  const std::string token = file.folder + "/t", key = file.path + ": status.token_file: ";
+  CHECK(file.exit_code == limpet::kExitFault);
+  CHECK(file.err == key + token + " cannot be read: No such file or directory\n");
+  std::ofstream(token) << "short\n";
+  file.check();
+  CHECK(file.exit_code == limpet::kExitFault);
+  CHECK(file.err.starts_with(key + "the first line of " + token + " is too short to be safe"));
+  std::ofstream(token) << "0123456789abcdef\n";
+  chmod(token.c_str(), 0644);
+  file.check();
+  CHECK(file.exit_code == limpet::kExitOk);
+  CHECK(file.err.starts_with(file.path + ": warning: the token file " + token + " is open to every user"));
+  chmod(token.c_str(), 0640);
+  file.check();
+  CHECK(file.exit_code == limpet::kExitOk);
+  CHECK(file.err == "");
+}
+
+TEST_CASE("a key file is checked as a start would, and none is made") {
+  CheckedFile file(kSound);
+  const std::string keys = file.folder + "/limpet.keys";
+  CHECK_FALSE(std::filesystem::exists(keys));
+  std::ofstream(keys) << "key = 12\n";
+  file.check();
+  CHECK(file.exit_code == limpet::kExitFault);
+  CHECK(file.err.starts_with(keys + ":1:1: key: "));
+  std::ofstream(keys) << "key = " << std::string(64, '1') << "\nhash_secret = " << std::string(64, '2')
+                      << "\n";
+  chmod(keys.c_str(), 0644);
+  file.check();
+  CHECK(file.exit_code == limpet::kExitOk);
+  CHECK(file.err.starts_with(file.path + ": warning: the key file " + keys));
 }
 
 TEST_CASE("a file that is not there is a fault") {

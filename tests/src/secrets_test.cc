@@ -119,7 +119,7 @@ TEST_CASE("every fault of a key file is told with its line and without the secre
       CHECK(shown.find("3333") == std::string::npos);
     }
   }
-  CHECK(check_secrets(given.settings).size() == 4);
+  CHECK(std::get<conf::Faults>(check_secrets(given.settings)).size() == 4);
 }
 
 TEST_CASE("an empty key file is a fault, not a reason to make another") {
@@ -162,6 +162,7 @@ TEST_CASE("a key file open to everybody is used with a warning") {
   chmod(given.settings.secrets.key_file.c_str(), 0644);
   CHECK(given.load().warnings.size() == 1);
   CHECK(given.load().warnings[0].find("1111") == std::string::npos);
+  CHECK(std::get<Secrets>(check_secrets(given.settings)).warnings == given.load().warnings);
 }
 
 TEST_CASE("where no key file can be made, the secrets are this process's own and a warning says so") {
@@ -176,6 +177,6 @@ TEST_CASE("where no key file can be made, the secrets are this process's own and
 
 TEST_CASE("checking makes no key file") {
   const Given given;
-  CHECK(check_secrets(given.settings).empty());
+  CHECK(std::get<Secrets>(check_secrets(given.settings)).keys.empty());
   CHECK_FALSE(std::filesystem::exists(given.settings.secrets.key_file));
 }

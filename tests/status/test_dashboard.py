@@ -198,6 +198,7 @@ def test_it_is_worked_with_the_keyboard_alone(scene, faultless):
     assert outline == "solid", "the focus cannot be seen"
     faultless.do("press", key="Enter")
     assert faultless.run("document.getElementById('ask').open")
+    assert faultless.run(focused) == "Cancel"
     faultless.do("press", key="Escape")
     assert not faultless.run("document.getElementById('ask').open")
     assert faultless.run(focused) == "Drain a of app", "the focus is lost when the dialog closes"

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -68,6 +69,7 @@ class Draining final : public status::Control {
     if (looks_++ < 5) {
       backend.drain->forecast.sessions = 100 - looks_ * 10;
       backend.drain->began_with = 100;
+      backend.drain->deadline = std::time(nullptr) + 1000;
       return now;
     }
     backend.drain.reset();
@@ -133,7 +135,7 @@ TEST_CASE("the status is a table of pools and backends, with what is open below"
   CHECK(said.err == "");
   for (const char* part :
        {"limpet 1.2.3, up ", "2 workers", "POOL", "WHY", "\nshop ", "\n  app-1 ", "draining",
-        "ordered by alice from 127.0.0.1; 184 sessions left", "its checks fail: connection refused",
+        "ordered by alice from 127.0.0.1 (for ", "; 184 sessions left", "its checks fail: connection refused",
         "incident ", "shop/app-3 outage (checks: connection refused)"})
     CHECK_MESSAGE(has(said.out, part), std::string(part));
   CHECK_FALSE(has(said.out, "\x1b"));
@@ -220,6 +222,15 @@ TEST_CASE("what the balancer refuses is said in its words") {
   CHECK(said.err == "limpet undrain: it is up: no drain is ordered\n");
 }
 
+TEST_CASE("what is said in several lines stays so, and no terminal obeys it") {
+  Scene scene;
+  CommandLine asked = scene.command(Command::reload, "reload");
+  scene.control.answer_orders_with({.good = false, .status = 409, .text = "faults:\na:1:1: x\x1b\na:2:1: y"});
+  CHECK(scene.run(asked).err == "limpet reload: faults:\na:1:1: x\\x1b\na:2:1: y\n");
+  scene.control.answer_orders_with({.good = true, .status = 200, .text = "one\ntwo\x1b"});
+  CHECK(scene.run(asked).out == "one\ntwo\\x1b\n");
+}
+
 TEST_CASE("the token comes from a file or the environment, and a wrong one is said") {
   Scene scene("0123456789abcdef");
   CommandLine asked = scene.command(Command::drain, "drain");
@@ -300,12 +311,12 @@ TEST_CASE("a drain that is waited for as JSON is a line for each look") {
   CHECK(count > 3);
 }
 
-TEST_CASE("incidents are a table with the newest last, or the word that there are none") {
+TEST_CASE("incidents are a table with the newest first, or the word that there are none") {
   Scene scene;
   const Said said = scene.run(scene.command(Command::incidents, "incidents"));
   CHECK(said.exit_code == 0);
   CHECK(has(said.out, "RECOVERED"));
-  CHECK(said.out.find("lapse") < said.out.find("outage"));
+  CHECK(said.out.find("outage") < said.out.find("lapse"));
   scene.control.set({});
   CHECK(scene.run(scene.command(Command::incidents, "incidents")).out ==
         "no incidents since Limpet started\n");

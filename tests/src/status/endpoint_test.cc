@@ -98,6 +98,9 @@ TEST_CASE("a wrong method is told the right one, and does nothing") {
     CHECK(has_field(answer, "Allow", "GET, HEAD"));
   }
   CHECK(scene.get("/reload", "OPTIONS").status == 405);
+  const Answer server = scene.get("*", "OPTIONS");
+  CHECK(server.status == 405);
+  CHECK(has_field(server, "Allow", "GET, HEAD, POST"));
   CHECK(scene.control.asked().empty());
 }
 

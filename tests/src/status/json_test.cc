@@ -167,6 +167,10 @@ TEST_CASE("why a backend is in its state is said in words") {
   backend.cause = "drain_timeout";
   CHECK(backend.why().starts_with("its drain was cut by drain_timeout"));
   backend = shop[0];
+  backend.cause = "checks";
+  CHECK(backend.why() == "its checks pass");
+  backend.detail = "it accepts connections again";  // no checks are configured
+  CHECK(backend.why() == backend.detail);
   backend.held = true;
   CHECK(backend.why().find("max_down_percent") != std::string::npos);
 }

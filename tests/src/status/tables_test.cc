@@ -25,15 +25,26 @@ std::vector<std::string> cells(std::string_view line) {
   return out;
 }
 
+std::map<std::string, std::string> by_title(std::string_view titles, std::string_view line) {
+  const auto names = cells(titles), values = cells(line);
+  REQUIRE(names.size() == values.size());
+  std::map<std::string, std::string> row;
+  for (size_t i = 0; i < names.size(); ++i) row[names[i]] = values[i];
+  return row;
+}
+
 // The only row of the table, by its columns' titles.
 std::map<std::string, std::string> only_row(const std::string& table) {
   const size_t end = table.find('\n');
-  const auto titles = cells(table.substr(0, end)),
-             values = cells(table.substr(end + 1, table.size() - end - 2));
-  REQUIRE(titles.size() == values.size());
-  std::map<std::string, std::string> row;
-  for (size_t i = 0; i < titles.size(); ++i) row[titles[i]] = values[i];
-  return row;
+  return by_title(table.substr(0, end), table.substr(end + 1, table.size() - end - 2));
+}
+
+// A line of the status that begins so.
+std::string line_of(const status::Report& report, const std::string& beginning) {
+  const std::string text = status::status_table(status::to_json(report));
+  const size_t at = text.find("\n" + beginning) + 1;
+  REQUIRE(at != 0);
+  return text.substr(at, text.find('\n', at) - at);
 }
 
 }  // namespace
@@ -57,10 +68,49 @@ TEST_CASE("an incident's row has each count under its own title") {
   has("FAILED", it.requests_failed);
 }
 
+TEST_CASE("a backend's row has each count under its own title") {
+  const status::Report report = test::made_up_report();
+  const status::BackendReport& backend = report.pools[0].backends[2];
+  const auto row = by_title(line_of(report, "POOL"), line_of(report, "  app-3 "));
+  CHECK(row.at("STATE") == "down");
+  CHECK(row.at("SESSIONS") == std::to_string(backend.sessions.live));
+  CHECK(row.at("AT RISK") == std::to_string(backend.sessions.live));
+  CHECK(row.at("LOST") == std::to_string(backend.sessions.books.all[Event::lost]));
+  CHECK(row.at("FAILED") == std::to_string(backend.requests.failed));
+}
+
 TEST_CASE("an incident that goes on says how many of its sessions had returned") {
   status::Report report = test::made_up_report();
   const health::Incident& it = report.incidents[0];
   const std::string text = status::status_table(status::to_json(report));
   CHECK(text.find(": of " + std::to_string(it.at_risk) + " sessions (" + std::to_string(it.at_risk_returned) +
-                  " returned) " + std::to_string(it[Event::lost]) + " lost") != std::string::npos);
+                  " returned): " + std::to_string(it[Event::lost]) + " lost") != std::string::npos);
+}
+
+TEST_CASE("why a backend is in its state says for how long, once there is something to say") {
+  status::Report report = test::made_up_report();
+  status::BackendReport& backend = report.pools[0].backends[2];
+  backend.since = report.now;
+  CHECK(line_of(report, "  app-3 ").ends_with("  its checks fail: connection refused"));
+  backend.since = report.now - 184;
+  CHECK(line_of(report, "  app-3 ").ends_with("  its checks fail: connection refused (for 3 min 4 s)"));
+  backend.cause = "start";
+  backend.state = routing::BackendState::up;
+  backend.warmth = 40;
+  CHECK(line_of(report, "  app-3 ").ends_with("  warming up, 40 %"));
+}
+
+TEST_CASE("a drain says when what is left is cut, where anything is") {
+  status::Report report = test::made_up_report();
+  status::BackendReport& backend = report.pools[0].backends[1];
+  backend.since = report.now - 5;
+  status::DrainReport& drain = *backend.drain;
+  drain.forecast.polling = 0;
+  const std::string why = "  ordered by alice from 127.0.0.1 (for 5 s); ";
+  CHECK(line_of(report, "  app-2 ")
+            .ends_with(why + "184 sessions left, 90 % gone in 14 min, cut in 16 min 40 s"));
+  drain.deadline = report.now;
+  CHECK(line_of(report, "  app-2 ").ends_with(", cut now"));
+  drain.forecast.sessions = 0;
+  CHECK(line_of(report, "  app-2 ").ends_with(why + "no sessions left"));
 }

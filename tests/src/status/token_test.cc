@@ -1,6 +1,7 @@
 #include "src/status/token.h"
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
@@ -65,5 +66,10 @@ TEST_CASE("the settings' token is taken as it is, and their file is named where 
   CHECK(
       status::load_token(settings).wrong.starts_with("status.token_file: " + file.path + " cannot be read"));
   file.with("fedcba9876543210\n");
+  chmod(file.path.c_str(), 0644);
   CHECK(status::load_token(settings).text == "fedcba9876543210");
+  CHECK(
+      status::load_token(settings).warning.starts_with("the token file " + file.path + " is open to every"));
+  chmod(file.path.c_str(), 0600);
+  CHECK(status::load_token(settings).warning == "");
 }
