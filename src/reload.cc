@@ -31,6 +31,12 @@ std::vector<std::string> changed_keys(const conf::Pool& now, const conf::Pool& n
   if (next.uses(ip) && next.ip.mask_v4 != now.ip.mask_v4) keys.push_back("ip.mask_v4");
   if (next.uses(ip) && next.ip.mask_v6 != now.ip.mask_v6) keys.push_back("ip.mask_v6");
   if (next.uses(cookie) && next.cookie_name() != now.cookie_name()) keys.push_back("cookie.name");
+  // A place where ids are found may be added after the others; without one, or behind another, known ids are
+  // not found again.
+  const auto &known = now.session_id.sources, &named = next.session_id.sources;
+  if (next.uses(session_id) &&
+      (known.size() > named.size() || !std::equal(known.begin(), known.end(), named.begin())))
+    keys.push_back("session_id.sources");
   return keys;
 }
 

@@ -63,6 +63,22 @@ TEST_CASE("what would make the keys of known sessions others takes a restart") {
   CHECK(refused_of_pool([](conf::Pool& it) { it.cookie.name = "home"; }) == Keys{"pool shop: cookie.name"});
 }
 
+TEST_CASE("where session ids are found may be added to, after what there is") {
+  using Source = conf::SessionIdSource;
+  const Source cookie = {Source::Place::cookie, "SID"}, header = {Source::Place::header, "X-Session"};
+  conf::Settings now = settings();
+  now.pools[0].affinity = {conf::AffinityKind::session_id};
+  now.pools[0].session_id.sources = {cookie};
+  const auto refused_with = [&](std::vector<Source> sources) {
+    conf::Settings next = now;
+    next.pools[0].session_id.sources = std::move(sources);
+    return needs_restart(now, next);
+  };
+  CHECK(refused_with({cookie, header}).empty());
+  CHECK(refused_with({header, cookie}) == Keys{"pool shop: session_id.sources"});
+  CHECK(refused_with({header}) == Keys{"pool shop: session_id.sources"});
+}
+
 TEST_CASE("a cookie's name that is said is no change where it is the one that it had anyway") {
   CHECK(refused_of_pool([](conf::Pool& it) { it.cookie.name = "limpet_shop"; }).empty());
 }
