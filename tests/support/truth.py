@@ -37,6 +37,7 @@ class Server:
         while not listens(self.port):
             assert time.monotonic() < end, f"server {self.name} does not listen"
             time.sleep(0.01)
+        assert self.process.poll() is None, f"server {self.name} has ended; another listens at its port"
 
     def kill(self):
         self.process.kill()

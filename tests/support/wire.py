@@ -4,6 +4,7 @@ Reads exactly what is on the wire and keeps it: every Message has the bytes of i
 no more than it must, and never repairs anything: what cannot be read raises, with what had arrived until then.
 """
 
+import functools
 import os
 import random
 import socket
@@ -47,19 +48,46 @@ def listens(port):
         return False
 
 
-def free_port():
-    """A port nobody listens on, outside the range from which the kernel picks the ports of outgoing connections."""
-    chance = random.Random(os.urandom(8))
-    for _ in range(200):
-        port = chance.randrange(10000, 32000)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+class Ports:
+    """Ports for servers that will be started: of a range that no other process of tests takes from, none again before all were had."""
+
+    # Below those that the kernel gives to outgoing connections.
+    FIRST, EACH, RANGES = 10000, 1375, 16
+
+    def __init__(self):
+        self.mine = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)  # has the range's name for as long as this process lives
+        for number in range(self.RANGES):
             try:
-                probe.bind(("0.0.0.0", port))
-                return port
+                self.mine.bind(f"\0limpet-tests-ports-{number}")
+                break
             except OSError:
                 continue
-    raise AssertionError("no free port")
+        else:
+            raise AssertionError("too many processes of tests at once")
+        self.first = self.FIRST + number * self.EACH
+        self.last = random.Random(os.urandom(8)).randrange(self.EACH)  # not where the process before has just ended
+
+    def take(self):
+        for _ in range(self.EACH):
+            self.last = (self.last + 1) % self.EACH
+            port = self.first + self.last
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(("0.0.0.0", port))
+                    return port
+                except OSError:
+                    continue
+        raise AssertionError("no free port")
+
+
+@functools.cache
+def ports():
+    return Ports()
+
+
+def free_port():
+    return ports().take()
 
 
 class Message:
