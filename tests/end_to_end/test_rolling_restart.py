@@ -23,7 +23,7 @@ POOLS = {
     "session-id": {"affinity": ["session-id"], **BY_ID},
     "session-id, cookie": {"affinity": ["session-id", "cookie"], **BY_ID},
     # Nothing tells Limpet that such a session is over but that its client stays away.
-    "cookie": {"affinity": ["cookie"], "idle_timeout": "2s", "unreturned_timeout": "2s"},
+    "cookie": {"affinity": ["cookie"], "idle_timeout": "8s", "unreturned_timeout": "8s"},
 }
 
 
@@ -51,7 +51,8 @@ class Visitor(Client):
 async def restart_all(status, servers, visitors):
     """Returns what each drain's command printed."""
     lives = asyncio.gather(*(visitor.live() for visitor in visitors))
-    await asyncio.sleep(0.5)
+    while any(visitor.sessions < 2 for visitor in visitors):
+        await asyncio.sleep(0.05)
     told = []
     for server in servers:
         drain = await asyncio.to_thread(status.command, "drain", f"app/{server.name}", "--wait", patience=60)
