@@ -36,7 +36,7 @@ def live_through_a_storm(scene, affinity, storage, seconds):
         clients = [Client(number, limpet.address[1], affinity == "ip") for number in range(CLIENTS)]
         storm = Storm(limpet, servers, Status(limpet))
         seen = hold_to_the_truth(storm, clients, seconds, f"{affinity}, {storage}", pause=0.05, carries=storage == "shared")
-        assert seen["answered 200"] > CLIENTS * seconds
+        assert seen["answered 200"] > 2 * CLIENTS, "hardly anybody was answered: this shows nothing"
     finally:
         for server in servers:
             server.close()
