@@ -64,8 +64,7 @@ std::string closing(const Incident& it) {
   std::string line = "incident " + std::to_string(it.id) + " closes " +
                      (lasted == 0 ? "at once" : "after " + conf::duration_words(lasted)) + ": " + it.pool +
                      "/" + it.backend + " (" + text(it.kind) + ", " + text(it.end) + "); of " +
-                     sessions(it.at_risk);
-  line += returned(it);
+                     sessions(it.at_risk) + returned(it);
   if (it.joined > 0) line += " and " + std::to_string(it.joined) + " that joined";
   return line + ": " + outcome(it) + "; requests: " + std::to_string(it.requests_failed) + " failed, " +
          std::to_string(it.requests_retried) + " retried";

@@ -156,9 +156,14 @@ void Incidents::follow_trouble(Scene& scene) {
 
 void Incidents::be_quiet(Scene& scene) {
   Home& home = *scene.home;
-  const bool answers = scene.standing.requests_answered != home.last_tick.requests_answered;
-  const Standing requests = answers ? home.last_tick : home.quiet;
-  home.quiet = scene.standing;
+  const Standing &now = scene.standing, &before = home.last_tick;
+  const bool answers = now.requests_answered != before.requests_answered;
+  const bool fails =
+      now.requests_failed != before.requests_failed || now.requests_retried != before.requests_retried;
+  if (answers) home.mixed_ticks = fails ? home.mixed_ticks + 1 : 0;
+  const bool counts_anew = answers && (!fails || home.mixed_ticks >= kAlwaysFailing);
+  const Standing requests = counts_anew ? before : home.quiet;
+  home.quiet = now;
   home.quiet.requests_failed = requests.requests_failed;
   home.quiet.requests_retried = requests.requests_retried;
 }

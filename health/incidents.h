@@ -3,7 +3,9 @@
 // home's books between its beginning and now, so what it counts is what they count.
 //
 // Requests that fail tell of trouble before checks do, so they count from the last second in which the
-// backend still answered any.
+// backend answered and none failed. Answers that a dead backend still had under way may end after the first
+// failures; one that answers for kAlwaysFailing such seconds always has some that fail, and they count from
+// the last of these.
 //
 // Each loss (lost or carried, but for those that a first home called back) of a backend that is watched
 // belongs to exactly one outage, maintenance or lapse. A drain tells its own story beside them: what it lost
@@ -46,6 +48,7 @@ class Incidents {
   // Losses are counted when the next home has answered. So many ticks in succession without one, and a lapse
   // is over, or nothing more is to come of an outage whose backend is back.
   static constexpr int kQuietTicks = 2;
+  static constexpr int kAlwaysFailing = 5;
 
   struct Where {
     size_t pool_id = 0;  // tells pools apart that have one name after the other
@@ -85,6 +88,7 @@ class Incidents {
     std::string detail;
     Standing quiet;  // when nothing was amiss the last time
     Standing last_tick;
+    int mixed_ticks = 0;  // in which it answered and requests failed, since the last in which none did
     std::optional<Case> trouble, drain;
   };
   struct Scene;  // one call's arguments, and the notices that it returns

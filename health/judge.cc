@@ -61,13 +61,13 @@ Changed Judge::failed(const std::string& error, bool may_go_down, Millis now, bo
 // --- Orders and the file ---
 
 Judge::Answer Judge::order(Order order, const std::string& who, Millis now) {
+  if (maintenance_by_ && (order == Order::drain || order == Order::undrain))
+    return {refusal("`up` ends that"), {}};
   switch (order) {
     case Order::drain:
-      if (maintenance_by_) return {refusal("`up` ends that"), {}};
       begin_drain(kByOrder, who, now);
       break;
     case Order::undrain:
-      if (maintenance_by_) return {refusal("`up` ends that"), {}};
       if (drains_[kByOrder].phase == Drain::Phase::none) return {refusal("no drain is ordered"), {}};
       drains_[kByOrder] = {};
       break;

@@ -365,6 +365,24 @@ TEST_CASE(
   CHECK(it.last().requests_retried == 2);
 }
 
+TEST_CASE("answers that end after the first failures take none of these from the outage") {
+  Scene it;
+  it.open(0, 3, 0);
+  it.requests(0, 90, 5, 2);
+  it.tick();
+  it.requests(0, 95, 5, 2);
+  it.tick();
+  for (uint64_t late = 1; late < Incidents::kAlwaysFailing; ++late) {
+    it.requests(0, 95 + late, 5 + 10 * late, 2 + late);
+    it.tick();
+  }
+  it.requests(0, 99, 60, 10);
+  it.tick();
+  it.change(0, BackendState::down);
+  CHECK(it.last().requests_failed == 55);
+  CHECK(it.last().requests_retried == 8);
+}
+
 TEST_CASE("requests that failed while it went on answering others are not the outage's") {
   Scene it;
   it.open(0, 3, 0);

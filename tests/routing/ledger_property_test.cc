@@ -32,7 +32,7 @@ conf::Pool pool_for(uint64_t number) {
   return pool;
 }
 
-// A quarter of the steps where each takes ten times as long.
+// A quarter of the steps where each takes ten times as long; release_tests has them all.
 #ifdef __SANITIZE_ADDRESS__
 constexpr uint64_t kSteps = 1750;
 #else
