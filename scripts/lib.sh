@@ -75,7 +75,6 @@ need() {
 }
 
 export CCACHE_DIR="$PWD/.cache/ccache" CCACHE_BASEDIR="$PWD" CCACHE_MAXSIZE=1G
-export CCACHE_SLOPPINESS=pch_defines,time_macros  # without it nothing that uses a precompiled header is found again
 
 # build DIR TARGETS [CMAKE_OPTION...]: configures DIR and builds these targets there, by ccache.
 build() {

@@ -2,8 +2,7 @@
 #include "conf/settings.h"
 #include "tests/conf/loading.h"
 
-namespace limpet::conf {
-namespace {
+namespace limpet::conf::address_test {
 
 std::string listener(const std::string& address) {
   return "[[listener]]\naddress = \"" + address + "\"\n" + kBase.substr(kBase.find("[[pool]]"));
@@ -136,5 +135,4 @@ TEST_CASE("trusted proxies are addresses and networks") {
         "f:3:20: listener[0].trusted_proxies[0]: \"10.0.0.0/33\" has no valid prefix length" + accepted);
 }
 
-}  // namespace
-}  // namespace limpet::conf
+}  // namespace limpet::conf::address_test

@@ -1,8 +1,7 @@
 // What a pool says about its affinity: kinds, cookies, sources, weights.
 #include "tests/conf/loading.h"
 
-namespace limpet::conf {
-namespace {
+namespace limpet::conf::affinity_test {
 
 std::string pool(const std::string& lines) {
   return "[[pool]]\n" + lines +
@@ -335,5 +334,4 @@ TEST_CASE("cookies of one domain meet on all its hosts") {
   CHECK(two("host = \"a.example.com\"", name + domain, "host = \"b.example.org\"", name) == "");
 }
 
-}  // namespace
-}  // namespace limpet::conf
+}  // namespace limpet::conf::affinity_test

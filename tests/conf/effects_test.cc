@@ -1,8 +1,7 @@
 // Secrets, paths beside the file, and settings that would have no effect.
 #include "tests/conf/loading.h"
 
-namespace limpet::conf {
-namespace {
+namespace limpet::conf::effects_test {
 
 const std::string kKeyA(64, 'a'), kKeyB(64, 'b');
 
@@ -124,5 +123,4 @@ TEST_CASE("an access log that is off has no format") {
         "f:3:17: log.access_format: is an integer, accepted: \"json\", \"combined\"");
 }
 
-}  // namespace
-}  // namespace limpet::conf
+}  // namespace limpet::conf::effects_test

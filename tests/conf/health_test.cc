@@ -1,8 +1,7 @@
 // Health checks, what requests tell, and what a pool does with backends that come and go.
 #include "tests/conf/loading.h"
 
-namespace limpet::conf {
-namespace {
+namespace limpet::conf::health_test {
 
 using Kind = HealthCheck::Kind;
 
@@ -374,5 +373,4 @@ TEST_CASE("a single backend has no backup") {
       "f:3:11: pool[0].storage: is \"backup\" with one backend, accepted: only with two or more");
 }
 
-}  // namespace
-}  // namespace limpet::conf
+}  // namespace limpet::conf::health_test

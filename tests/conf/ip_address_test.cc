@@ -4,8 +4,7 @@
 
 #include <random>
 
-namespace limpet::conf {
-namespace {
+namespace limpet::conf::ip_address_test {
 
 std::string canonical(std::string_view text) {
   const auto address = IpAddress::parse(text);
@@ -106,5 +105,4 @@ TEST_CASE("a network contains its own addresses only") {
   CHECK_FALSE(contains("2001:db8::/33", "2001:db8:8000::1"));
 }
 
-}  // namespace
-}  // namespace limpet::conf
+}  // namespace limpet::conf::ip_address_test

@@ -1,8 +1,7 @@
 // Names, references, and which pool requests reach.
 #include "tests/conf/loading.h"
 
-namespace limpet::conf {
-namespace {
+namespace limpet::conf::names_test {
 
 const std::string kListener = "[[listener]]\naddress = \"127.0.0.1:80\"\n";
 
@@ -233,5 +232,4 @@ TEST_CASE("of many equal routes each is told the first") {
         "listener");
 }
 
-}  // namespace
-}  // namespace limpet::conf
+}  // namespace limpet::conf::names_test

@@ -4,8 +4,7 @@
 
 #include <random>
 
-namespace limpet::conf {
-namespace {
+namespace limpet::conf::quantities_test {
 
 constexpr uint64_t kMost = INT64_MAX;
 
@@ -75,5 +74,4 @@ TEST_CASE("sizes and durations that were printed read back as themselves") {
   CHECK(duration_text(90'500ms) == "1m30s500ms");
 }
 
-}  // namespace
-}  // namespace limpet::conf
+}  // namespace limpet::conf::quantities_test

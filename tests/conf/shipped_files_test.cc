@@ -9,8 +9,7 @@
 
 #include "tests/conf/loading.h"
 
-namespace limpet::conf {
-namespace {
+namespace limpet::conf::shipped_files_test {
 
 const std::string kFolder = LIMPET_SOURCE_DIR "/conf/";
 
@@ -230,5 +229,4 @@ TEST_CASE("a damaged file gives settings that hold, or faults with a place and a
   CHECK(refused > 1'000);
 }
 
-}  // namespace
-}  // namespace limpet::conf
+}  // namespace limpet::conf::shipped_files_test

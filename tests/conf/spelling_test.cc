@@ -4,8 +4,7 @@
 
 #include <random>
 
-namespace limpet::conf {
-namespace {
+namespace limpet::conf::spelling_test {
 
 using Words = std::vector<std::string>;
 
@@ -86,5 +85,4 @@ TEST_CASE("one is counted as one") {
   CHECK(counted(2, "session") == "2 sessions");
 }
 
-}  // namespace
-}  // namespace limpet::conf
+}  // namespace limpet::conf::spelling_test

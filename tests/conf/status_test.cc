@@ -1,8 +1,7 @@
 // Where the status is served, and who may change something there.
 #include "tests/conf/loading.h"
 
-namespace limpet::conf {
-namespace {
+namespace limpet::conf::status_test {
 
 const std::string kToken = "0123456789abcdef";
 
@@ -111,5 +110,4 @@ TEST_CASE("a listener at the status' default address is told so") {
         "address for one of the two");
 }
 
-}  // namespace
-}  // namespace limpet::conf
+}  // namespace limpet::conf::status_test

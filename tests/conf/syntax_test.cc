@@ -7,8 +7,7 @@
 
 #include "tests/conf/loading.h"
 
-namespace limpet::conf {
-namespace {
+namespace limpet::conf::syntax_test {
 
 TEST_CASE("what is not TOML is told with its position, and nothing else is") {
   CHECK(faults("workers = 2\n[log\n") ==
@@ -111,5 +110,4 @@ TEST_CASE("a file's faults carry the path that was asked for") {
   CHECK(found[0].text() == path.string() + ":1:1: worker: unknown key, did you mean `workers`?");
 }
 
-}  // namespace
-}  // namespace limpet::conf
+}  // namespace limpet::conf::syntax_test

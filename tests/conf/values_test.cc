@@ -1,8 +1,7 @@
 // How each kind of value is read, and what is told when it is not one.
 #include "tests/conf/loading.h"
 
-namespace limpet::conf {
-namespace {
+namespace limpet::conf::values_test {
 
 std::string top(const std::string& lines) { return faults(lines + kBase); }
 
@@ -257,5 +256,4 @@ TEST_CASE("a value that is shown is cut short and harmless") {
   CHECK(top("via = \"a\\nb\"").starts_with("f:1:7: via: \"a\\x0ab\" is not a token"));
 }
 
-}  // namespace
-}  // namespace limpet::conf
+}  // namespace limpet::conf::values_test

@@ -2,9 +2,7 @@
 
 #include <doctest/doctest.h>
 
-using namespace limpet::conf;
-
-namespace {
+namespace limpet::conf::words_test {
 
 // In the order of the type's values, so that none is left out or told twice.
 template <class E>
@@ -16,8 +14,6 @@ void check_all(E last) {
   }
 }
 
-}  // namespace
-
 TEST_CASE("every value that is one of several has a word") {
   check_all(AffinityKind::session_id);
   check_all(Storage::shared);
@@ -27,3 +23,5 @@ TEST_CASE("every value that is one of several has a word") {
   CHECK(text(AffinityKind::session_id) == "session-id");
   CHECK(text(Failback::go_home) == "return");
 }
+
+}  // namespace limpet::conf::words_test

@@ -4,12 +4,11 @@
 
 #include <vector>
 
-using namespace limpet::health;
+namespace limpet::health::forecast_test {
+
 using limpet::routing::pause_code;
 using limpet::routing::SessionTable;
 using limpet::routing::SessionView;
-
-namespace {
 
 constexpr uint32_t kNow = 1'700'000'000;
 constexpr Horizon kHorizon{
@@ -28,8 +27,6 @@ std::vector<SessionView> seen(size_t count, uint32_t ago, bool returned = true, 
       count,
       {.home = 0, .first_seen = kNow - 2000, .last_seen = kNow - ago, .returned = returned, .polls = polls});
 }
-
-}  // namespace
 
 TEST_CASE("sessions make visits until one is the last, and are gone when they have idled out") {
   const Forecast it = forecast(simple(), seen(100, 0), kHorizon);
@@ -225,3 +222,5 @@ TEST_CASE("a pool's history is read from its census") {
   CHECK(history.came_back == 6);
   CHECK(history.live_returned == 2);  // 2 and the second restored
 }
+
+}  // namespace limpet::health::forecast_test

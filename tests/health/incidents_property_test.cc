@@ -5,14 +5,13 @@
 #include "tests/health/scene.h"
 #include "tests/routing/random_inputs.h"
 
-using namespace limpet::health;
+namespace limpet::health::incidents_property_test {
+
 using limpet::health::test::Scene;
 using limpet::routing::Event;
 using limpet::routing::SessionTable;
 using limpet::routing::test::Inputs;
 using Kind = Incident::Kind;
-
-namespace {
 
 void request(Scene& it, Inputs& inputs) {
   const uint64_t key = inputs.below(60);
@@ -91,8 +90,6 @@ void check_balance(const Incident& it) {
   }
 }
 
-}  // namespace
-
 TEST_CASE("every loss is in exactly one incident, and each incident's sessions add up") {
   uint64_t incidents = 0;
   for (uint64_t seed = 1; seed <= 60; ++seed) {
@@ -112,3 +109,5 @@ TEST_CASE("every loss is in exactly one incident, and each incident's sessions a
   }
   CHECK(incidents > 1000);
 }
+
+}  // namespace limpet::health::incidents_property_test

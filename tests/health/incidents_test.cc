@@ -4,7 +4,8 @@
 
 #include "tests/health/scene.h"
 
-using namespace limpet::health;
+namespace limpet::health::incidents_test {
+
 using limpet::health::test::Scene;
 using limpet::routing::Event;
 using Cost = Scene::Cost;
@@ -468,3 +469,5 @@ TEST_CASE("a drain, and a maintenance by order, are routine unless they cost ses
     CHECK_FALSE(is_routine({closed, it}));
   }
 }
+
+}  // namespace limpet::health::incidents_test

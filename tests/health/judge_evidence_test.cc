@@ -4,7 +4,8 @@
 
 #include "tests/health/judged.h"
 
-using namespace limpet::health;
+namespace limpet::health::judge_evidence_test {
+
 using limpet::health::test::Judged;
 using limpet::health::test::short_rules;
 
@@ -228,3 +229,5 @@ TEST_CASE(
   CHECK(it.state() == BackendState::up);
   CHECK(it.judge.detail() == "it accepts connections again");
 }
+
+}  // namespace limpet::health::judge_evidence_test

@@ -8,13 +8,12 @@
 #include "tests/health/judged.h"
 #include "tests/routing/random_inputs.h"
 
-using namespace limpet::health;
+namespace limpet::health::judge_property_test {
+
 using limpet::health::test::Judged;
 using limpet::health::test::JudgeModel;
 using limpet::health::test::short_rules;
 using Fact = JudgeModel::Fact;
-
-namespace {
 
 // One judge and its model through the same random life.
 class Life {
@@ -126,8 +125,6 @@ class Life {
   uint64_t luck_ = 9;  // of ten checks and requests so many go well
 };
 
-}  // namespace
-
 TEST_CASE("a judge's state is what a plain reading of the rules makes of all that happened") {
   size_t changes = 0;
   for (uint64_t seed = 1; seed <= 200; ++seed) {
@@ -143,3 +140,5 @@ TEST_CASE("a judge's state is what a plain reading of the rules makes of all tha
   }
   CHECK(changes > 10'000);  // it did live
 }
+
+}  // namespace limpet::health::judge_property_test

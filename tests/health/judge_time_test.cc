@@ -6,11 +6,10 @@
 
 #include "tests/health/judged.h"
 
-using namespace limpet::health;
+namespace limpet::health::judge_time_test {
+
 using limpet::health::test::Judged;
 using limpet::health::test::short_rules;
-
-namespace {
 
 // The pause until the next check, which then begins.
 Millis next(Judged& it) {
@@ -28,8 +27,6 @@ Rules without_checks() {
   rules.check.kind = limpet::conf::HealthCheck::Kind::none;
   return rules;
 }
-
-}  // namespace
 
 TEST_CASE("first checks are spread over a second, or over the interval where that is shorter") {
   auto rules = short_rules();
@@ -254,3 +251,5 @@ TEST_CASE("without slow_start a backend is warm at once") {
   it.pass(2);
   CHECK(it.judge.warmth(it.now) == 100);
 }
+
+}  // namespace limpet::health::judge_time_test

@@ -8,10 +8,9 @@
 
 #include "tests/health/judged.h"
 
-using namespace limpet::health;
-using limpet::health::test::Judged;
+namespace limpet::health::judge_transitions_test {
 
-namespace {
+using limpet::health::test::Judged;
 
 using Act = std::function<std::string(Judged&)>;  // empty, or the refusal
 
@@ -79,8 +78,6 @@ const std::vector<std::string> kTo = {
 
 char letter(BackendState state) { return "UGDM"[static_cast<size_t>(state)]; }
 
-}  // namespace
-
 TEST_CASE("every event in every state leads where the table says") {
   for (size_t from = 0; from < kFrom.size(); ++from) {
     for (size_t event = 0; event < kEvents.size(); ++event) {
@@ -144,3 +141,5 @@ TEST_CASE("what keeps a backend down may change while it is down") {
   CHECK_FALSE(it.judge.down_on_requests_alone());
   CHECK(it.judge.since() == 0);
 }
+
+}  // namespace limpet::health::judge_transitions_test

@@ -7,11 +7,10 @@
 
 #include "tests/routing/random_inputs.h"
 
-using namespace limpet::health;
+namespace limpet::health::pool_health_test {
+
 using limpet::conf::HealthCheck;
 using limpet::routing::Fleet;
-
-namespace {
 
 limpet::conf::Pool pool_of(std::vector<std::string> names, uint32_t max_down_percent = 50) {
   limpet::conf::Pool pool;
@@ -45,8 +44,6 @@ struct Pooled {
   Fleet fleet;
   PoolHealth health;
 };
-
-}  // namespace
 
 TEST_CASE("requests alone take down no more than max_down_percent of the backends") {
   Pooled it(pool_of({"a", "b", "c", "d"}));
@@ -217,3 +214,5 @@ TEST_CASE("a backend that joins by a reload warms up, those that a pool begins w
   CHECK(it.health[1].warmth(20'000) == 1);
   CHECK(it.health[1].warmth(30'000) == 100);
 }
+
+}  // namespace limpet::health::pool_health_test

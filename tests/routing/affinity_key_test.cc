@@ -6,11 +6,9 @@
 
 #include "tests/routing/random_inputs.h"
 
-using namespace limpet;
-using namespace limpet::routing;
-using Place = conf::SessionIdSource::Place;
+namespace limpet::routing::affinity_key_test {
 
-namespace {
+using Place = conf::SessionIdSource::Place;
 
 conf::IpAddress address(const char* text) { return conf::IpAddress::parse(text).value(); }
 
@@ -29,8 +27,6 @@ std::string id_in(const conf::SessionIdSource& source, std::string_view target,
 }
 
 using Values = std::vector<std::string>;
-
-}  // namespace
 
 TEST_CASE("addresses in one block are one client, and addresses in two are two") {
   const conf::IpAffinity affinity{.mask_v4 = 24, .mask_v6 = 64};
@@ -141,3 +137,5 @@ TEST_CASE("whatever bytes come, an id is a piece of them, neither empty nor long
     }
   }
 }
+
+}  // namespace limpet::routing::affinity_key_test

@@ -4,6 +4,8 @@
 
 #include "tests/routing/random_inputs.h"
 
+namespace limpet::routing::cookie_date_test {
+
 using limpet::routing::parse_cookie_date;
 
 TEST_CASE("the dates that servers write are read") {
@@ -42,3 +44,5 @@ TEST_CASE("any bytes are a date or none") {
     if (date) CHECK(*date < 253402300800);
   }
 }
+
+}  // namespace limpet::routing::cookie_date_test

@@ -5,13 +5,11 @@
 #include "routing/session_table.h"
 #include "tests/routing/clients.h"
 
-using namespace limpet;
-using namespace limpet::routing;
+namespace limpet::routing::failover_test {
+
 using namespace limpet::routing::test;
 using Kind = conf::AffinityKind;
 using Storage = conf::Storage;
-
-namespace {
 
 conf::Pool pool_with(Kind kind, Storage storage) {
   conf::Pool pool = pool_of(4, {kind});
@@ -24,8 +22,6 @@ Tried tried_in_vain(Slot slot) {
   tried.add(slot);
   return tried;
 }
-
-}  // namespace
 
 // --- What a failover costs ---
 
@@ -315,3 +311,5 @@ TEST_CASE("requests to paths that need no home spread over all that take session
   CHECK(stage.live() == 0);
   stage.check_books();
 }
+
+}  // namespace limpet::routing::failover_test

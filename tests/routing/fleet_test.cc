@@ -4,8 +4,7 @@
 
 #include "routing/hash.h"
 
-using namespace limpet;
-using namespace limpet::routing;
+namespace limpet::routing::fleet_test {
 
 TEST_CASE("a fleet has the pool's backends in the file's order, up, and knows them by their names' hashes") {
   conf::Pool pool;
@@ -70,3 +69,5 @@ TEST_CASE("a backend that warms up has that much of its weight") {
   backend.warmth = kWarm / 4;
   CHECK(backend.effective_weight() * 4 == whole);
 }
+
+}  // namespace limpet::routing::fleet_test

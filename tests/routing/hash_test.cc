@@ -7,7 +7,8 @@
 
 #include "tests/routing/random_inputs.h"
 
-using namespace limpet::routing;
+namespace limpet::routing::hash_test {
+
 using Kind = limpet::conf::AffinityKind;
 
 TEST_CASE("balancers that share a secret agree on a key's hash, and others do not") {
@@ -57,3 +58,5 @@ TEST_CASE("a backend's id is the same everywhere and for ever") {
   CHECK(backend_id("") ==
         0x2d06800538d394c2);  // XXH3's own test vector for no bytes: tokens outlive releases
 }
+
+}  // namespace limpet::routing::hash_test

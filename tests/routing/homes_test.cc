@@ -5,7 +5,7 @@
 #include <set>
 #include <string>
 
-using namespace limpet::routing;
+namespace limpet::routing::homes_test {
 
 TEST_CASE("a place that is reserved is load, and becomes a session's or is given back") {
   Homes homes;
@@ -119,3 +119,5 @@ TEST_CASE("books add up, and their difference is what happened in between") {
   before += between;
   CHECK(before == after);
 }
+
+}  // namespace limpet::routing::homes_test

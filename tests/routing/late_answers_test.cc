@@ -4,13 +4,11 @@
 #include "routing/session_table.h"
 #include "tests/routing/clients.h"
 
-using namespace limpet;
-using namespace limpet::routing;
+namespace limpet::routing::late_answers_test {
+
 using namespace limpet::routing::test;
 using Kind = conf::AffinityKind;
 using Storage = conf::Storage;
-
-namespace {
 
 conf::Pool pool_with(Kind kind, Storage storage) {
   conf::Pool pool = pool_of(3, {kind});
@@ -45,8 +43,6 @@ struct Reassigned {
   Said said;
   Choice first, second;
 };
-
-}  // namespace
 
 TEST_CASE(
     "a client that a backend answers after its session was sent on is logged out twice, and counted twice") {
@@ -156,3 +152,5 @@ TEST_CASE("a session that an operator pins to where it is on its way is moved th
     known.stage.check_books();
   }
 }
+
+}  // namespace limpet::routing::late_answers_test

@@ -7,11 +7,9 @@
 
 #include "tests/routing/random_inputs.h"
 
-using namespace limpet;
-using namespace limpet::routing;
-using Place = conf::SessionIdSource::Place;
+namespace limpet::routing::learning_test {
 
-namespace {
+using Place = conf::SessionIdSource::Place;
 
 constexpr uint32_t kNow = 1'700'000'000;
 using Ids = std::vector<std::string>;
@@ -53,8 +51,6 @@ Exchange redirected_to(std::string_view location) {
           .request_fields = {{"Host", "shop.example:8080"}},
           .response_fields = {{"Location", location}}};
 }
-
-}  // namespace
 
 TEST_CASE("a cookie that the application sets is an id that it made") {
   CHECK(answered_with_cookie("sid=new").set() == Ids{"new"});
@@ -215,3 +211,5 @@ TEST_CASE("whatever bytes an answer has, what is learnt is a piece of them or of
     }
   }
 }
+
+}  // namespace limpet::routing::learning_test

@@ -6,8 +6,8 @@
 #include "routing/session_table.h"
 #include "tests/routing/clients.h"
 
-using namespace limpet;
-using namespace limpet::routing;
+namespace limpet::routing::operators_test {
+
 using namespace limpet::routing::test;
 using Kind = conf::AffinityKind;
 
@@ -99,3 +99,5 @@ TEST_CASE("a router that follows another knows what it knew, under its own setti
   CHECK(next.find("a", kNow + 10)->home == login.slot());
   CHECK(next.find("a", kNow + 11)->home == kNoSlot);
 }
+
+}  // namespace limpet::routing::operators_test

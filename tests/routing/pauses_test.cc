@@ -5,9 +5,7 @@
 #include "routing/session_table.h"
 #include "tests/routing/random_inputs.h"
 
-using namespace limpet::routing;
-
-namespace {
+namespace limpet::routing::pauses_test {
 
 constexpr uint32_t kNow = 1'700'000'000;
 
@@ -31,8 +29,6 @@ struct Visits {
   SessionTable table{1000, {.idle = 10'000'000, .unreturned = 10'000'000}};
   uint32_t now = kNow;
 };
-
-}  // namespace
 
 TEST_CASE("a pause's code stands for one part in eight, and for the least pause that has it") {
   uint8_t last = 0;
@@ -133,3 +129,5 @@ TEST_CASE("every pause is counted under its code, the longest under the last") {
   CHECK(pauses.counts.back() == 1);
   CHECK(visits.counted() == 4);
 }
+
+}  // namespace limpet::routing::pauses_test

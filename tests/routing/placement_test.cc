@@ -10,11 +10,9 @@
 #include "routing/hash.h"
 #include "routing/session_table.h"
 
-using namespace limpet;
-using namespace limpet::routing;
-using Room = SessionTable::Room;
+namespace limpet::routing::placement_test {
 
-namespace {
+using Room = SessionTable::Room;
 
 constexpr uint32_t kNow = 1'700'000'000;
 constexpr uint64_t kSeed = 701;
@@ -59,8 +57,6 @@ constexpr conf::Placement kAll[] = {conf::Placement::least_sessions, conf::Place
                                     conf::Placement::hash, conf::Placement::random_two};
 
 bool near(int count, double expected) { return count > expected * 0.9 && count < expected * 1.1; }
-
-}  // namespace
 
 TEST_CASE("whatever the placement, backends that take no new sessions or were tried get none") {
   for (const conf::Placement how : kAll) {
@@ -173,3 +169,5 @@ TEST_CASE("random_two prefers the less loaded, and never the most loaded of thre
   CHECK(near(counts.at(0), 2000));  // drawn in two of three pairs, and wins both
   CHECK(near(counts.at(2), 1000));
 }
+
+}  // namespace limpet::routing::placement_test

@@ -7,9 +7,7 @@
 #include "routing/hash.h"
 #include "tests/routing/random_inputs.h"
 
-using namespace limpet::routing;
-
-namespace {
+namespace limpet::routing::rendezvous_test {
 
 Fleet fleet_of(std::vector<uint32_t> weights) {
   Fleet fleet;
@@ -38,8 +36,6 @@ double chi_square(const std::vector<uint64_t>& counts, const Fleet& fleet, doubl
   }
   return sum;
 }
-
-}  // namespace
 
 TEST_CASE("keys spread over the backends as their weights say") {
   LIMPET_RANDOM_INPUTS(501);
@@ -128,3 +124,5 @@ TEST_CASE("a score is a positive finite number for every key") {
     REQUIRE(score < 1e25);
   }
 }
+
+}  // namespace limpet::routing::rendezvous_test

@@ -10,12 +10,10 @@
 #include "tests/routing/clients.h"
 #include "tests/routing/random_inputs.h"
 
-using namespace limpet;
-using namespace limpet::routing;
+namespace limpet::routing::router_property_test {
+
 using namespace limpet::routing::test;
 using Kind = conf::AffinityKind;
-
-namespace {
 
 std::string address(uint64_t number) {
   return "10." + std::to_string(number >> 16 & 255) + "." + std::to_string(number >> 8 & 255) + "." +
@@ -41,8 +39,6 @@ Said known_client(Kind kind, uint64_t number, const Result& first) {
   }
   return {};
 }
-
-}  // namespace
 
 TEST_CASE("adding a backend moves no known session, whatever the affinity") {
   for (const Kind kind : {Kind::ip, Kind::cookie, Kind::session_id}) {
@@ -229,3 +225,5 @@ TEST_CASE("first requests of one address that arrive at once open one session") 
   CHECK(stage.count(Event::opened) == kRounds);
   stage.check_books();
 }
+
+}  // namespace limpet::routing::router_property_test

@@ -6,8 +6,8 @@
 #include "routing/session_table.h"
 #include "tests/routing/clients.h"
 
-using namespace limpet;
-using namespace limpet::routing;
+namespace limpet::routing::router_test {
+
 using namespace limpet::routing::test;
 using Kind = conf::AffinityKind;
 using Place = conf::SessionIdSource::Place;
@@ -548,3 +548,5 @@ TEST_CASE("sweeping expires what nobody came back to") {
   CHECK(stage.count(Event::expired) == 100);
   stage.check_books();
 }
+
+}  // namespace limpet::routing::router_test

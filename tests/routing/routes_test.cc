@@ -4,10 +4,7 @@
 
 #include <string>
 
-using namespace limpet;
-using namespace limpet::routing;
-
-namespace {
+namespace limpet::routing::routes_test {
 
 conf::Settings settings_of(std::vector<conf::Route> routes) {
   conf::Settings settings;
@@ -35,8 +32,6 @@ struct Finder {
   conf::Settings settings;
   Routes routes;
 };
-
-}  // namespace
 
 TEST_CASE("an exact host goes before the longest wildcard, that before a shorter one, and that before any") {
   const Finder finder({{"", "", "/", "any"},
@@ -126,3 +121,5 @@ TEST_CASE("many exact hosts are all found") {
     CHECK(finder.pool("H" + std::to_string(i) + ".example", "/") == std::to_string(i));
   CHECK(finder.pool("h200.example", "/") == "none");
 }
+
+}  // namespace limpet::routing::routes_test

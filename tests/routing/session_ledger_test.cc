@@ -4,14 +4,12 @@
 #include "routing/session_table.h"
 #include "tests/routing/balance.h"
 
-using namespace limpet;
-using namespace limpet::routing;
+namespace limpet::routing::session_ledger_test {
+
 using limpet::routing::test::is_balanced;
 using Room = SessionTable::Room;
 using Begun = SessionTable::Begun;
 using Visit = SessionTable::Visit;
-
-namespace {
 
 constexpr uint32_t kNow = 1'700'000'000;
 constexpr uint64_t kKey = 42;
@@ -50,8 +48,6 @@ struct Desk {
   conf::Storage storage = conf::Storage::local;
   Fleet fleet;
 };
-
-}  // namespace
 
 TEST_CASE("a session that moves is its old home's until the new one answers, and has a place at both") {
   Desk desk;
@@ -451,3 +447,5 @@ TEST_CASE("sessions of a backend that this process never had are at risk from th
   CHECK(desk.table.find(43, kNow + 601).home == kNoSlot);
   CHECK(desk.count(Event::abandoned) == 1);
 }
+
+}  // namespace limpet::routing::session_ledger_test

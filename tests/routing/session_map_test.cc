@@ -7,9 +7,7 @@
 
 #include "tests/routing/random_inputs.h"
 
-using namespace limpet::routing;
-
-namespace {
+namespace limpet::routing::session_map_test {
 
 Entry session(uint64_t key, Slot home) {
   Entry entry;
@@ -18,8 +16,6 @@ Entry session(uint64_t key, Slot home) {
   entry.kind = Entry::Kind::session;
   return entry;
 }
-
-}  // namespace
 
 TEST_CASE(
     "the map holds what a reference holds after any inserts and erasures, crowded keys and wrap-around too") {
@@ -60,3 +56,5 @@ TEST_CASE("the map grows in small steps: never less than half full once it has g
     REQUIRE(map.size() * 100 <= map.capacity() * 80);
   }
 }
+
+}  // namespace limpet::routing::session_map_test

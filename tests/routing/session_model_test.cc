@@ -9,15 +9,14 @@
 #include "tests/routing/balance.h"
 #include "tests/routing/random_inputs.h"
 
-using namespace limpet::routing;
+namespace limpet::routing::session_model_test {
+
 using limpet::routing::test::Inputs;
 using limpet::routing::test::is_balanced;
 using limpet::routing::test::SessionModel;
 using Room = SessionTable::Room;
 using Begun = SessionTable::Begun;
 using End = SessionTable::End;
-
-namespace {
 
 constexpr SessionTable::Timeouts kTimeouts{.idle = 600, .unreturned = 60, .renewal_grace = 30};
 
@@ -186,8 +185,6 @@ void do_anything(Pair& pair, Inputs& inputs) {
   }
 }
 
-}  // namespace
-
 TEST_CASE("random operations do what the plain model does, on a clock that also goes back") {
   for (const uint64_t seed : {611u, 612u, 613u, 614u}) {
     LIMPET_RANDOM_INPUTS(seed);
@@ -203,3 +200,5 @@ TEST_CASE("random operations do what the plain model does, on a clock that also 
     }
   }
 }
+
+}  // namespace limpet::routing::session_model_test

@@ -10,13 +10,12 @@
 #include "tests/routing/balance.h"
 #include "tests/routing/random_inputs.h"
 
-using namespace limpet::routing;
+namespace limpet::routing::session_table_test {
+
 using limpet::routing::test::is_balanced;
 using Room = SessionTable::Room;
 using Begun = SessionTable::Begun;
 using End = SessionTable::End;
-
-namespace {
 
 const Fleet kNoBackups;
 constexpr Cost kLost{limpet::conf::Storage::local, kNoBackups},
@@ -41,8 +40,6 @@ void check_books(const SessionTable& table, Slot homes) {
   }
   CHECK(live == census.live);
 }
-
-}  // namespace
 
 TEST_CASE("a session that was opened is found at its home, and others are not") {
   SessionTable table(1000, kTimeouts);
@@ -427,3 +424,5 @@ TEST_CASE("threads that move one session at once agree on where it went") {
     check_books(table, kThreads + 1);
   }
 }
+
+}  // namespace limpet::routing::session_table_test

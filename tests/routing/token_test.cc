@@ -9,14 +9,10 @@
 
 #include "tests/routing/random_inputs.h"
 
-using namespace limpet::routing;
-
-namespace {
+namespace limpet::routing::token_test {
 
 const std::string kKey(32, 'k'), kOtherKey(32, 'o');
 const Token kToken{0x1122334455667788, 0x99aabbccddeeff00, 1'700'000'000, 1'700'000'600};
-
-}  // namespace
 
 TEST_CASE("a sealed token opens to what was sealed, whatever it holds") {
   LIMPET_RANDOM_INPUTS(101);
@@ -132,3 +128,5 @@ TEST_CASE("many threads seal and open at once") {
   for (std::thread& thread : threads) thread.join();
   CHECK(opened == 24 * 200);
 }
+
+}  // namespace limpet::routing::token_test

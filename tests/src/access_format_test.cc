@@ -10,11 +10,11 @@
 #include <string>
 #include <vector>
 
+namespace limpet::access_format_test {
+
 using limpet::AccessFormatter;
 using limpet::AccessRecord;
 using limpet::conf::AccessFormat;
-
-namespace {
 
 std::string line_of(const AccessRecord& record, AccessFormat format = AccessFormat::json) {
   AccessFormatter formatter(format);
@@ -84,8 +84,6 @@ std::string as_text(const std::string& bytes) {
   }
   return text;
 }
-
-}  // namespace
 
 TEST_CASE("a JSON line holds every field in its order") {
   CHECK(
@@ -215,3 +213,5 @@ TEST_CASE("random bytes in every field come back as the same text") {
     for (const char byte : combined.substr(0, combined.size() - 1)) REQUIRE((byte >= 0x20 && byte < 0x7f));
   }
 }
+
+}  // namespace limpet::access_format_test

@@ -16,13 +16,12 @@
 #include <string>
 #include <thread>
 
+namespace limpet::access_log_test {
+
 using limpet::AccessBlock;
 using limpet::AccessLog;
 using limpet::AccessLogBuffer;
 using limpet::AccessRecord;
-namespace conf = limpet::conf;
-
-namespace {
 
 struct TemporaryFolder {
   TemporaryFolder() {
@@ -80,8 +79,6 @@ struct Pipe {
   }
   int reader;
 };
-
-}  // namespace
 
 TEST_CASE("every line of every worker arrives, whole and in the worker's order") {
   const TemporaryFolder folder;
@@ -235,7 +232,10 @@ TEST_CASE("a slow reader of a pipe gets every line") {
   std::string arrived;
   {
     AccessLogBuffer buffer(*log);
-    for (int line = 0; line < kLines; line++) buffer.write(numbered(std::to_string(line)));
+    for (int line = 0; line < kLines; line++) {
+      buffer.write(numbered(std::to_string(line)));
+      if (buffer.full()) buffer.flush();
+    }
   }
   char bytes[5000];
   std::ptrdiff_t whole = 0;
@@ -253,3 +253,5 @@ TEST_CASE("a slow reader of a pipe gets every line") {
   }
   CHECK(log->dropped_lines() == 0);
 }
+
+}  // namespace limpet::access_log_test

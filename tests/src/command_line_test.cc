@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-using limpet::CommandLine;
+namespace limpet::command_line_test {
 
-namespace {
+using limpet::CommandLine;
 
 struct Said : CommandLine {
   std::string out, err;
@@ -59,8 +59,6 @@ address = "127.0.0.1:9001"
 name = "b"
 address = "127.0.0.1:9002"
 )";
-
-}  // namespace
 
 TEST_CASE("run and check take one file") {
   CHECK(say({"run", "a.toml"}).command == CommandLine::Command::run);
@@ -214,3 +212,5 @@ TEST_CASE("a file that is not there is a fault") {
   CHECK(limpet::check_file("/nowhere/limpet.toml", out, err) == limpet::kExitFault);
   CHECK(err.str().find("/nowhere/limpet.toml") != std::string::npos);
 }
+
+}  // namespace limpet::command_line_test

@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 #include <spdlog/spdlog.h>
 
+namespace limpet::log_test {
+
 TEST_CASE("the operational log lets through what is at least of its level") {
   const auto before = spdlog::default_logger();
   using limpet::conf::LogLevel;
@@ -17,3 +19,5 @@ TEST_CASE("the operational log lets through what is at least of its level") {
   CHECK_FALSE(spdlog::should_log(spdlog::level::warn));
   spdlog::set_default_logger(before);
 }
+
+}  // namespace limpet::log_test

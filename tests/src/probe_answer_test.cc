@@ -5,10 +5,9 @@
 
 #include <random>
 
-using namespace limpet;
-using Kind = health::CheckResult::Kind;
+namespace limpet::probe_answer_test {
 
-namespace {
+using Kind = health::CheckResult::Kind;
 
 struct Judged {
   std::optional<health::CheckResult> verdict;
@@ -53,8 +52,6 @@ std::string chunked(const std::string& body, size_t most) {
   }
   return text + "0\r\n\r\n";
 }
-
-}  // namespace
 
 TEST_CASE("the status of a check's answer decides") {
   const conf::HealthCheck check;
@@ -256,3 +253,5 @@ TEST_CASE("any bytes come to a verdict once they have ended") {
   }
   for (const int count : decided) CHECK(count > 100);
 }
+
+}  // namespace limpet::probe_answer_test

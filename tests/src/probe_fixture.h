@@ -170,6 +170,6 @@ class Checked : WithResolver, public Loopback, public ProbeEvents {
   }
 };
 
-inline const std::string kOk = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nready";
+inline const std::string kReady = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nready";
 
 }  // namespace limpet::test

@@ -1,7 +1,8 @@
 // How a health check ends: after its answer, before it, and from within what it tells.
 #include "tests/src/probe_fixture.h"
 
-using namespace limpet;
+namespace limpet::probe_life_test {
+
 using namespace limpet::test;
 using namespace std::chrono_literals;
 
@@ -54,7 +55,7 @@ TEST_CASE("a check that is cancelled or destroyed, at whatever step, tells nothi
         REQUIRE(steps < 2000);
         Checked here;
         here.manner.tls = here.check.tls = with_tls;
-        here.manner.answer = "HTTP/1.1 100 x\r\n\r\n" + kOk;
+        here.manner.answer = "HTTP/1.1 100 x\r\n\r\n" + kReady;
         here.manner.pieces = 8;
         here.check.body = "ready";
         here.start();
@@ -89,7 +90,7 @@ TEST_CASE("a cancelled check that could not begin tells nothing") {
 
 TEST_CASE("a check that is started anew is told once, by its last token") {
   Checked here;
-  here.manner.answer = kOk;
+  here.manner.answer = kReady;
   here.start(1);
   here.for_a_while();
   here.start(2);
@@ -105,7 +106,7 @@ TEST_CASE("nothing of a check, at whatever step it is, goes over into the next")
     REQUIRE(steps < 2000);
     Checked here;
     here.manner.tls = here.check.tls = true;
-    here.manner.answer = kOk;
+    here.manner.answer = kReady;
     here.manner.pieces = 8;
     here.start(1);
     for (int i = 0; i < steps; ++i) {
@@ -126,7 +127,7 @@ TEST_CASE("nothing of a check, at whatever step it is, goes over into the next")
 
 TEST_CASE("whoever hears of a check may start the next, or destroy the probe") {
   const auto pass_or_fail = [](Checked& here, int which) {
-    here.manner.answer = kOk;
+    here.manner.answer = kReady;
     if (which == 1) here.check.kind = conf::HealthCheck::Kind::tcp;
     if (which == 2) here.address.port = 1;
     if (which == 3) here.address = {conf::Address::Kind::host, "app.internal", 80};
@@ -160,3 +161,5 @@ TEST_CASE("whoever hears of a check may start the next, or destroy the probe") {
     CHECK(here.probe_has_no_socket());
   }
 }
+
+}  // namespace limpet::probe_life_test

@@ -5,11 +5,10 @@
 
 #include "tests/src/probe_fixture.h"
 
-using namespace limpet;
+namespace limpet::probe_test {
+
 using namespace limpet::test;
 using namespace std::chrono_literals;
-
-namespace {
 
 // Listens, but lets nobody in.
 struct Bound {
@@ -30,8 +29,6 @@ struct UnixPath {
   std::filesystem::path path;
 };
 
-}  // namespace
-
 TEST_CASE("a check of kind tcp passes where a connection can be made, and says nothing there") {
   for (const auto kind : {conf::HealthCheck::Kind::tcp, conf::HealthCheck::Kind::none}) {
     Checked here;
@@ -46,7 +43,7 @@ TEST_CASE("a check of kind tcp passes where a connection can be made, and says n
 
 TEST_CASE("a check asks what was configured, and only once") {
   Checked here;
-  here.manner.answer = kOk;
+  here.manner.answer = kReady;
   here.check.method = "OPTIONS";
   here.check.path = "/health?deep=1";
   CHECK(here.run() == "pass");
@@ -80,7 +77,7 @@ TEST_CASE("a check says how its answer was judged, with its token and its time")
 
 TEST_CASE("a check goes to a port of its own") {
   Checked here;
-  here.manner.answer = kOk;
+  here.manner.answer = kReady;
   here.check.port = here.port;
   here.address.port = 1;
   CHECK(here.run() == "pass");
@@ -109,14 +106,14 @@ TEST_CASE("a check goes through a unix socket, whatever its port") {
   int error = 0;
   REQUIRE(here.until([&] { return (request += peer.take(ended, error)).ends_with("\r\n\r\n"); }));
   CHECK(request.find("\r\nHost: localhost\r\n") != std::string::npos);
-  peer.send(kOk);
+  peer.send(kReady);
   REQUIRE(here.until([&] { return here.results.size() == 3; }));
   CHECK(here.results.back() == "pass");
 }
 
 TEST_CASE("a check looks a host's name up") {
   Checked here;
-  here.manner.answer = kOk;
+  here.manner.answer = kReady;
   here.address.kind = conf::Address::Kind::host;
   here.address.host = "localhost";
   CHECK(here.run() == "pass");
@@ -147,7 +144,7 @@ TEST_CASE("a check's time covers all of it, and a failure says how far it came")
   CHECK(here.probe_has_no_socket());
   here.manner.answer = "HTTP/1.1 200 OK\r\nContent-Len";
   CHECK(here.run() == "fail: no answer within 300ms");
-  here.manner.answer = kOk.substr(0, kOk.size() - 1);
+  here.manner.answer = kReady.substr(0, kReady.size() - 1);
   here.check.body = "ready";
   CHECK(here.run() == "fail: the answer did not end within 300ms");
   here.check.tls = true;
@@ -204,3 +201,5 @@ TEST_CASE("a server that hangs up fails a check") {
   CHECK(here.run() == "fail: TLS handshake failed: the connection ended");
   CHECK(here.probe_has_no_socket());
 }
+
+}  // namespace limpet::probe_test

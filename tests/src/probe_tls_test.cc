@@ -1,7 +1,8 @@
 // Health checks over TLS.
 #include "tests/src/probe_fixture.h"
 
-using namespace limpet;
+namespace limpet::probe_tls_test {
+
 using namespace limpet::test;
 using namespace std::chrono_literals;
 
@@ -17,7 +18,7 @@ TEST_CASE("a check over TLS passes, whoever signed the certificate") {
 
   here.check.kind = conf::HealthCheck::Kind::http;
   here.check.body = "ready";
-  here.manner.answer = kOk;
+  here.manner.answer = kReady;
   CHECK(here.run() == "pass");
   CHECK(here.peers[1]->request.starts_with("GET / HTTP/1.1\r\n"));
   here.manner.answer = "HTTP/1.0 200 OK\r\n\r\nnot yet";
@@ -26,7 +27,7 @@ TEST_CASE("a check over TLS passes, whoever signed the certificate") {
   here.manner.pieces = 3;
   CHECK(here.run() == "fail: answered 500");
   here.tls.speak_only(TLS1_2_VERSION);
-  here.manner.answer = kOk;
+  here.manner.answer = kReady;
   CHECK(here.run() == "pass");
   REQUIRE(here.until([&] { return here.probe_has_no_socket(); }));
 }
@@ -34,7 +35,7 @@ TEST_CASE("a check over TLS passes, whoever signed the certificate") {
 TEST_CASE("a check over TLS tells the host's name, and never an address") {
   Checked here;
   here.manner.tls = here.check.tls = true;
-  here.manner.answer = kOk;
+  here.manner.answer = kReady;
   const std::pair<const char*, const char*> names[] = {
       {"", ""},
       {"app.example", "app.example"},
@@ -75,3 +76,5 @@ TEST_CASE("a check says why TLS failed") {
   CHECK(here.run().starts_with("fail: TLS handshake failed: "));
   CHECK(here.probe_has_no_socket());
 }
+
+}  // namespace limpet::probe_tls_test

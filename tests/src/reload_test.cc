@@ -2,10 +2,9 @@
 
 #include <doctest/doctest.h>
 
-using namespace limpet;
-using Keys = std::vector<std::string>;
+namespace limpet::reload_test {
 
-namespace {
+using Keys = std::vector<std::string>;
 
 void listen(conf::Settings& settings, const std::string& name, uint16_t port) {
   conf::Listener& listener = settings.listeners.emplace_back();
@@ -35,8 +34,6 @@ template <class Change>
 Keys refused_of_pool(Change&& change) {
   return refused([&](conf::Settings& next) { change(next.pools[0]); });
 }
-
-}  // namespace
 
 TEST_CASE("what only the start reads takes a restart") {
   CHECK(refused([](conf::Settings& it) { it.workers = 7; }) == Keys{"workers"});
@@ -105,3 +102,5 @@ TEST_CASE("listeners, pools and all that does not make keys may come, go and cha
         }).empty());
   CHECK(refused([](conf::Settings& it) { it.pools.clear(); }).empty());
 }
+
+}  // namespace limpet::reload_test

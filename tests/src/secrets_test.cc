@@ -10,12 +10,11 @@
 #include <string>
 #include <thread>
 
+namespace limpet::secrets_test {
+
 using limpet::check_secrets;
 using limpet::load_secrets;
 using limpet::Secrets;
-namespace conf = limpet::conf;
-
-namespace {
 
 struct TemporaryFolder {
   TemporaryFolder() {
@@ -48,8 +47,6 @@ struct Given : TemporaryFolder {
 };
 
 std::string bytes(char digits) { return std::string(Secrets::kBytes, digits); }
-
-}  // namespace
 
 TEST_CASE("secrets in the settings are taken as they are and no file is made") {
   Given given;
@@ -180,3 +177,5 @@ TEST_CASE("checking makes no key file") {
   CHECK(std::get<Secrets>(check_secrets(given.settings)).keys.empty());
   CHECK_FALSE(std::filesystem::exists(given.settings.secrets.key_file));
 }
+
+}  // namespace limpet::secrets_test

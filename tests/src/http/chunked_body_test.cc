@@ -2,16 +2,13 @@
 #include "src/http/chunk.h"
 #include "tests/src/http/messages.h"
 
-using namespace limpet;
-using namespace limpet::test;
+namespace limpet::http::chunked_body_test {
 
-namespace {
+using namespace limpet::test;
 
 std::string chunked(std::string_view body) {
   return message("POST / HTTP/1.1", {"Host: a", "Transfer-Encoding: chunked"}, body);
 }
-
-}  // namespace
 
 TEST_CASE("chunks become the body, and what follows the last is not touched") {
   for (const std::string_view body :
@@ -90,3 +87,5 @@ TEST_CASE("nothing is no chunk, since that would end the body") {
   http::write_chunk("", out);
   CHECK(out.empty());
 }
+
+}  // namespace limpet::http::chunked_body_test

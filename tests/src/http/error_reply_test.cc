@@ -5,10 +5,9 @@
 
 #include "tests/src/http/messages.h"
 
-using namespace limpet;
-using namespace limpet::test;
+namespace limpet::http::error_reply_test {
 
-namespace {
+using namespace limpet::test;
 
 std::string reply(http::ErrorReply of) {
   std::string out;
@@ -27,8 +26,6 @@ std::string form(std::string_view accept) {
 bool has(std::string_view text, std::string_view line) {
   return text.find("\r\n" + std::string(line) + "\r\n") != std::string_view::npos;
 }
-
-}  // namespace
 
 TEST_CASE("the form is the best of what Accept names, the first among equals, else text") {
   struct {
@@ -128,3 +125,5 @@ TEST_CASE("every status that a fault has comes with its phrase") {
     CHECK(http::reason_phrase(status) != "");
   CHECK(http::reason_phrase(299) == "");
 }
+
+}  // namespace limpet::http::error_reply_test

@@ -8,10 +8,9 @@
 
 #include "tests/routing/random_inputs.h"
 
-using limpet::equals_ignoring_case;
-using namespace limpet::http;
+namespace limpet::http::field_name_test {
 
-namespace {
+using limpet::equals_ignoring_case;
 
 struct Known {
   const char* name;
@@ -53,8 +52,6 @@ std::vector<std::string> members(std::string_view list) {
   return out;
 }
 using List = std::vector<std::string>;
-
-}  // namespace
 
 TEST_CASE("a known field name is known in any case") {
   LIMPET_RANDOM_INPUTS(401);
@@ -131,3 +128,5 @@ TEST_CASE("a token has no separators, controls or octets beyond ASCII") {
   }
   CHECK_FALSE(is_token(""));
 }
+
+}  // namespace limpet::http::field_name_test

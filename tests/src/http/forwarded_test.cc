@@ -3,12 +3,11 @@
 
 #include "tests/src/http/messages.h"
 
-using namespace limpet;
+namespace limpet::http::forwarded_test {
+
 using namespace limpet::test;
 using conf::ForwardedStyle;
 using http::FieldName;
-
-namespace {
 
 conf::Listener listener_of(ForwardedStyle style) {
   conf::Listener listener;
@@ -56,8 +55,6 @@ std::string written(ForwardedStyle style, std::string_view peer, Lines lines,
   out.resize(static_cast<size_t>(cursor.at() - out.data()));
   return out;
 }
-
-}  // namespace
 
 TEST_CASE("an address is trusted when one of the listener's blocks holds it") {
   const conf::Listener listener = listener_of(ForwardedStyle::both);
@@ -189,3 +186,5 @@ TEST_CASE("an untrusted peer may say nothing about itself; a trusted one what th
   CHECK_FALSE(dropped(ForwardedStyle::forwarded, "10.0.0.1", FieldName::x_forwarded_for));
   CHECK_FALSE(dropped(ForwardedStyle::both, "10.0.0.1", FieldName::x_forwarded_other));
 }
+
+}  // namespace limpet::http::forwarded_test

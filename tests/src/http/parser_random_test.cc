@@ -5,6 +5,8 @@
 
 #include "tests/support/message_check.h"
 
+namespace limpet::http::parser_random_test {
+
 using namespace limpet::test;
 
 TEST_CASE("however a message is split it is understood alike, and what is accepted leaves as one message") {
@@ -24,3 +26,5 @@ TEST_CASE("however a message is split it is understood alike, and what is accept
     REQUIRE(wrong == "");
   }
 }
+
+}  // namespace limpet::http::parser_random_test

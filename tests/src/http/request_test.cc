@@ -1,10 +1,9 @@
 // Requests that are taken, those that are refused, and with what.
 #include "tests/src/http/messages.h"
 
-using namespace limpet;
-using namespace limpet::test;
+namespace limpet::http::request_test {
 
-namespace {
+using namespace limpet::test;
 
 constexpr std::string_view kChunks = "5\r\nhello\r\n0\r\n\r\n";
 
@@ -23,8 +22,6 @@ void check(const std::vector<Row>& rows) {
     CHECK(refusal(row.request) == row.status);
   }
 }
-
-}  // namespace
 
 TEST_CASE("a request line has three parts with one space between, and nothing more") {
   const auto line = [](std::string_view text) { return message(text, {"Host: a"}); };
@@ -232,3 +229,5 @@ TEST_CASE("what may be asked again without harm is known by its method") {
   for (const std::string_view method : {"POST", "PATCH", "LOCK"})
     CHECK_FALSE(Read(message(std::string(method) + " / HTTP/1.1", {"Host: a"})).request.idempotent());
 }
+
+}  // namespace limpet::http::request_test

@@ -1,11 +1,10 @@
 // Responses of backends: where they end, and which are refused.
 #include "tests/src/http/messages.h"
 
-using namespace limpet;
+namespace limpet::http::response_test {
+
 using namespace limpet::test;
 using http::BodyKind;
-
-namespace {
 
 constexpr std::string_view kOk = "HTTP/1.1 200 OK";
 constexpr std::string_view kChunks = "5\r\nhello\r\n0\r\n\r\n";
@@ -16,8 +15,6 @@ bool refused(std::string_view first, Lines fields, std::string_view body = {},
   CHECK((read.fault.status == 0 || read.fault.status == 502));
   return static_cast<bool>(read.fault);
 }
-
-}  // namespace
 
 TEST_CASE("a status line is a version, a space, three digits, and any reason or none") {
   for (const std::string_view line : {"HTTP/1.1 200 OK", "HTTP/1.0 200 OK", "HTTP/1.1 200", "HTTP/1.1 200 ",
@@ -152,3 +149,5 @@ TEST_CASE("one parser reads message after message, and a refused one leaves noth
     CHECK(sink.fault.status == 0);
   }
 }
+
+}  // namespace limpet::http::response_test

@@ -3,10 +3,9 @@
 
 #include "tests/src/http/messages.h"
 
-using namespace limpet;
-using namespace limpet::test;
+namespace limpet::http::rewrite_test {
 
-namespace {
+using namespace limpet::test;
 
 constexpr std::string_view kGet = "GET / HTTP/1.1";
 constexpr std::string_view kOk = "HTTP/1.1 200 OK";
@@ -57,8 +56,6 @@ std::string cache_control(Lines fields) {
   CHECK(text.find(kName, at + 1) == std::string::npos);
   return text.substr(at + kName.size(), text.find('\r', at + 2) - at - kName.size());
 }
-
-}  // namespace
 
 TEST_CASE("end-to-end fields leave as they came, in order") {
   CHECK(kept({"Host: a", "x-a:1", "X-B:  two \t", "X-A: 3", "Accept:", "Via: 1.0 before", "Trailer: X"}) ==
@@ -241,3 +238,5 @@ TEST_CASE("a head that grows as much as it can has room") {
   CHECK(again.size == out.size());
   CHECK(again.request.host == read.request.host);
 }
+
+}  // namespace limpet::http::rewrite_test

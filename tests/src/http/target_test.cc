@@ -3,16 +3,13 @@
 
 #include "tests/src/http/messages.h"
 
-using namespace limpet;
-using namespace limpet::test;
+namespace limpet::http::target_test {
 
-namespace {
+using namespace limpet::test;
 
 int answer_to(std::string_view line, std::string_view host = "Host: a") {
   return refusal(message(line, {host}));
 }
-
-}  // namespace
 
 TEST_CASE("an origin form is forwarded as it came") {
   for (const std::string_view target :
@@ -105,3 +102,5 @@ TEST_CASE("there is exactly one Host in HTTP/1.1, and at most one in HTTP/1.0") 
   CHECK(refusal(message("GET / HTTP/1.0", {})) == 0);
   CHECK(refusal(message("GET / HTTP/1.0", {"Host: a", "Host: a"})) == 400);
 }
+
+}  // namespace limpet::http::target_test

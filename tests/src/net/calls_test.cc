@@ -8,7 +8,7 @@
 
 #include "src/net/loop.h"
 
-using namespace limpet;
+namespace limpet::net::calls_test {
 
 TEST_CASE("what a thread asks runs on the loop's thread, and the thread has its answer") {
   net::Loop loop;
@@ -49,3 +49,5 @@ TEST_CASE("what waits when a loop closes is told so, and what comes later is ref
   CHECK(calls.call([] { return 1; }) == std::nullopt);
   CHECK(told.size() == 2);
 }
+
+}  // namespace limpet::net::calls_test

@@ -10,9 +10,7 @@
 
 #include "tests/routing/random_inputs.h"
 
-using namespace limpet::net;
-
-namespace {
+namespace limpet::net::deadlines_test {
 
 // A clock that stands still, and what it was last told to wake for.
 struct TestAlarm final : Deadlines::Alarm {
@@ -52,8 +50,6 @@ struct Wheel {
     go_to(time, [] { return Millis{0}; });
   }
 };
-
-}  // namespace
 
 TEST_CASE("against a list of times nothing fires early, later than a tick, twice, or once it was cleared") {
   LIMPET_RANDOM_INPUTS(501);
@@ -219,3 +215,5 @@ TEST_CASE("setting a deadline later asks for nothing; setting it earlier does") 
   at.go_to(500 + Deadlines::kTick);
   CHECK(waiter.fired == 1);
 }
+
+}  // namespace limpet::net::deadlines_test

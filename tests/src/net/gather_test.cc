@@ -8,17 +8,15 @@
 
 #include "tests/routing/random_inputs.h"
 
-using limpet::net::Gather;
+namespace limpet::net::gather_test {
 
-namespace {
+using limpet::net::Gather;
 
 std::string text_of(Gather& gather) {
   std::string text;
   for (const iovec& part : gather.parts()) text.append(static_cast<const char*>(part.iov_base), part.iov_len);
   return text;
 }
-
-}  // namespace
 
 TEST_CASE("text and bytes leave in the order they were added") {
   Gather gather;
@@ -107,3 +105,5 @@ TEST_CASE("any number of parts of any size is what was added") {
     REQUIRE(text_of(gather) == expected);
   }
 }
+
+}  // namespace limpet::net::gather_test

@@ -3,16 +3,13 @@
 #include "src/net/resolver.h"
 #include "tests/src/net/loopback.h"
 
-using namespace limpet;
-using namespace limpet::test;
+namespace limpet::net::listener_test {
 
-namespace {
+using namespace limpet::test;
 
 conf::Address address(const std::string& host, uint16_t port) {
   return {conf::Address::Kind::ip, host, port};
 }
-
-}  // namespace
 
 TEST_CASE("a listener tells who connected") {
   Loopback here;
@@ -91,3 +88,5 @@ TEST_CASE("a host name is found with its addresses one after the other; one that
   uv_run(&loop, UV_RUN_DEFAULT);
   CHECK(uv_loop_close(&loop) == 0);
 }
+
+}  // namespace limpet::net::listener_test

@@ -4,11 +4,10 @@
 
 #include "tests/src/net/loopback.h"
 
-using namespace limpet;
+namespace limpet::net::outbox_test {
+
 using namespace limpet::test;
 using net::Outbox;
-
-namespace {
 
 // What has arrived at the socket by now, without the loop.
 std::string arrived(Socket& socket) {
@@ -16,8 +15,6 @@ std::string arrived(Socket& socket) {
   int error = 0;
   return socket.take(ended, error);
 }
-
-}  // namespace
 
 TEST_CASE("small writes of one turn of the loop leave together at its end") {
   Pair pair;
@@ -86,3 +83,5 @@ TEST_CASE("one stream more than there are places for has all others sent at once
   uv_run(loopback.loop.uv(), UV_RUN_NOWAIT);
   CHECK(arrived(*sockets.back()) == "x");
 }
+
+}  // namespace limpet::net::outbox_test

@@ -5,11 +5,10 @@
 
 #include "tests/support/tls_server.h"
 
-using namespace limpet;
+namespace limpet::net::tls_client_test {
+
 using namespace limpet::test;
 using State = net::TlsClient::State;
-
-namespace {
 
 struct Talk {
   // Carries bytes between the two, at most `most` at a time, until neither has any.
@@ -31,8 +30,6 @@ struct Talk {
   net::TlsClient client{context, "app.internal"};
   std::string server_got, client_got;
 };
-
-}  // namespace
 
 TEST_CASE("TLS carries bytes both ways, however they are cut") {
   for (const size_t most : {size_t{1}, size_t{7}, size_t{1500}, size_t{1} << 20}) {
@@ -108,3 +105,5 @@ TEST_CASE("no name is told to a TLS server where there is none") {
   CHECK(server.server_name == "");
   CHECK_FALSE(server.output().empty());
 }
+
+}  // namespace limpet::net::tls_client_test

@@ -7,10 +7,9 @@
 
 #include "tests/src/net/loopback.h"
 
-using namespace limpet;
-using namespace limpet::test;
+namespace limpet::net::uv_stream_test {
 
-namespace {
+using namespace limpet::test;
 
 // More than the kernel's buffers take, and no byte like the one a few before it.
 std::string large() {
@@ -19,8 +18,6 @@ std::string large() {
   for (char& c : text) c = static_cast<char>((state = state * 1664525 + 1013904223) >> 24);
   return text;
 }
-
-}  // namespace
 
 TEST_CASE("bytes go both ways") {
   Pair pair;
@@ -211,3 +208,5 @@ TEST_CASE("a unix-domain socket is a stream like others") {
   CHECK(lost.error == -ENOENT);
   nobody->close();
 }
+
+}  // namespace limpet::net::uv_stream_test

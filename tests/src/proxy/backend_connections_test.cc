@@ -3,18 +3,15 @@
 
 #include "tests/src/proxy/proxy_fixture.h"
 
-using namespace limpet;
-using namespace limpet::test;
+namespace limpet::proxy::backend_connections_test {
 
-namespace {
+using namespace limpet::test;
 
 // One request and its answer, on the connection that is dialled as the index-th or was before.
 void serve(Proxy& proxy, FakeStream& client, size_t index, std::string_view answer = kOk) {
   client.sends(kGet);
   proxy.backend(index).sends(answer);
 }
-
-}  // namespace
 
 TEST_CASE("an answer whose head comes in two reads keeps the body that comes with the second") {
   Proxy proxy;
@@ -149,3 +146,5 @@ TEST_CASE("a connection goes only to the backend that it was made to") {
   REQUIRE(seen.size() == 2);
   CHECK(seen[0] != seen[1]);
 }
+
+}  // namespace limpet::proxy::backend_connections_test

@@ -3,10 +3,9 @@
 
 #include "tests/src/proxy/proxy_fixture.h"
 
-using namespace limpet;
-using namespace limpet::test;
+namespace limpet::proxy::client_connection_test {
 
-namespace {
+using namespace limpet::test;
 
 constexpr std::string_view kClosing = "GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
@@ -14,8 +13,6 @@ std::string get(std::string_view path) { return "GET " + std::string(path) + " H
 std::string answer(std::string_view body) {
   return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
 }
-
-}  // namespace
 
 TEST_CASE("a request reaches a backend and its answer the client, and both connections stay") {
   Proxy proxy;
@@ -348,3 +345,5 @@ TEST_CASE("stopping answers what waits for its backend, and closes everything") 
   CHECK_FALSE(backend.open());
   CHECK_FALSE(proxy.has_clients());
 }
+
+}  // namespace limpet::proxy::client_connection_test

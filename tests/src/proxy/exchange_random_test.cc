@@ -4,6 +4,8 @@
 #include "tests/src/proxy/proxy_fixture.h"
 #include "tests/support/exchange_script.h"
 
+namespace limpet::proxy::exchange_random_test {
+
 using namespace limpet::test;
 
 TEST_CASE("no order of events breaks what an exchange promises to its client and to its backends") {
@@ -28,3 +30,5 @@ TEST_CASE("no order of events breaks what an exchange promises to its client and
   CHECK(all.tunnels > 0);
   CHECK(all.repeated > 0);
 }
+
+}  // namespace limpet::proxy::exchange_random_test

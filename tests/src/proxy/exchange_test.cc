@@ -4,10 +4,9 @@
 
 #include "tests/src/proxy/proxy_fixture.h"
 
-using namespace limpet;
-using namespace limpet::test;
+namespace limpet::proxy::exchange_test {
 
-namespace {
+using namespace limpet::test;
 
 std::string request(std::string_view method, std::string_view body) {
   return std::string(method) + " /x HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(body.size()) +
@@ -34,8 +33,6 @@ conf::Settings patient(net::Millis patience, size_t backends = 2) {
   settings.pools[0].patience = conf::Duration(patience);
   return settings;
 }
-
-}  // namespace
 
 // ---- once more
 
@@ -510,14 +507,10 @@ TEST_CASE("a body beyond the limit is a 413, whether its length is said or shows
 
 // ---- tunnels
 
-namespace {
-
 constexpr std::string_view kUpgrade =
     "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
 constexpr std::string_view kSwitch =
     "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
-
-}  // namespace
 
 TEST_CASE("after an upgrade both ends talk to each other in whatever they like") {
   Proxy proxy;
@@ -686,3 +679,5 @@ TEST_CASE("a tunnel is cut only when neither end says anything") {
   CHECK_FALSE(backend.open());
   CHECK(client.finished());
 }
+
+}  // namespace limpet::proxy::exchange_test

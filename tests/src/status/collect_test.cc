@@ -2,10 +2,9 @@
 
 #include <doctest/doctest.h>
 
-using namespace limpet;
-using routing::BackendState;
+namespace limpet::status::collect_test {
 
-namespace {
+using routing::BackendState;
 
 routing::Fleet two_backends() {
   routing::Fleet fleet;
@@ -19,8 +18,6 @@ std::string why(routing::Slot home, routing::Slot booked_at, routing::Slot first
   return status::why_there({.home = home, .booked_at = booked_at, .first_home = first_home}, two_backends(),
                            state);
 }
-
-}  // namespace
 
 TEST_CASE("a pool's requests are those of all its backends and workers") {
   const status::Meters meters = {std::make_shared<proxy::PoolMeter>(), std::make_shared<proxy::PoolMeter>()};
@@ -56,3 +53,5 @@ TEST_CASE("a backend that nobody knows has no name") {
   CHECK(why(routing::kGoneSlot, routing::kGoneSlot, routing::kGoneSlot, BackendState::down) ==
         "at risk: a backend that the file has not named since Limpet started is down");
 }
+
+}  // namespace limpet::status::collect_test

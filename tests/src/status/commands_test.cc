@@ -13,11 +13,10 @@
 #include "src/status/server.h"
 #include "tests/src/status/fake_control.h"
 
-using namespace limpet;
+namespace limpet::status::commands_test {
+
 using nlohmann::json;
 using Command = CommandLine::Command;
-
-namespace {
 
 constexpr std::chrono::milliseconds kSoon{1};
 
@@ -125,8 +124,6 @@ Said drain_and_wait(const char* cause, uint64_t cut, size_t columns = 0, bool as
 }
 
 bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
-}  // namespace
 
 TEST_CASE("the status is a table of pools and backends, with what is open below") {
   Scene scene;
@@ -321,3 +318,5 @@ TEST_CASE("incidents are a table with the newest first, or the word that there a
   CHECK(scene.run(scene.command(Command::incidents, "incidents")).out ==
         "no incidents since Limpet started\n");
 }
+
+}  // namespace limpet::status::commands_test

@@ -6,11 +6,10 @@
 
 #include "tests/support/fake_net.h"
 
-using namespace limpet;
+namespace limpet::status::connection_test {
+
 using status::Connection;
 using test::FakeStream;
-
-namespace {
 
 constexpr char kGet[] = "GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
@@ -39,8 +38,6 @@ struct Scene final : status::ConnectionOwner {
   std::vector<std::string> asked;
   std::unique_ptr<Connection> connection;
 };
-
-}  // namespace
 
 TEST_CASE("a connection that says nothing is closed in time, one that was used later than that") {
   Scene scene;
@@ -188,3 +185,5 @@ TEST_CASE("whatever comes, in whatever pieces and however it is taken, is answer
     scene.net.event_over();
   }
 }
+
+}  // namespace limpet::status::connection_test

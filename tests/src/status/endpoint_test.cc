@@ -6,11 +6,10 @@
 
 #include "tests/src/status/fake_control.h"
 
-using namespace limpet;
+namespace limpet::status::endpoint_test {
+
 using nlohmann::json;
 using status::Answer;
-
-namespace {
 
 struct Scene {
   explicit Scene(const std::string& token = "") : endpoint(control, token) {}
@@ -38,8 +37,6 @@ bool has_field(const Answer& answer, std::string_view name, std::string_view par
   }
   return false;
 }
-
-}  // namespace
 
 TEST_CASE("the status is the whole report") {
   Scene scene;
@@ -253,3 +250,5 @@ TEST_CASE("the page runs nothing but what is in it, and is framed by nobody") {
     CHECK_MESSAGE(answer.body.find(outside) == std::string::npos, std::string(outside));
   }
 }
+
+}  // namespace limpet::status::endpoint_test

@@ -3,10 +3,10 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+namespace limpet::status::guard_test {
+
 using limpet::status::Ask;
 using limpet::status::Guard;
-
-namespace {
 
 // The status of the refusal; 0: it is let through.
 int refusal(const Guard& guard, const Ask& ask, bool changes) {
@@ -24,8 +24,6 @@ Ask change(std::string_view authorization, std::string_view on_behalf = "") {
           .on_behalf = on_behalf,
           .peer = "127.0.0.1"};
 }
-
-}  // namespace
 
 TEST_CASE("whoever calls by an address, as localhost or by a name without dots may read") {
   const Guard guard("");
@@ -95,3 +93,5 @@ TEST_CASE("who asked is told with the address, and cannot forge the log") {
   CHECK(forged.find('\n') == std::string::npos);
   CHECK(Guard::who(change("", std::string(5000, 'x'))).size() < 200);
 }
+
+}  // namespace limpet::status::guard_test

@@ -7,14 +7,11 @@
 
 #include "tests/src/status/fake_control.h"
 
-using namespace limpet;
+namespace limpet::status::json_test {
+
 using nlohmann::json;
 
-namespace {
-
 json plain(const status::Json& ordered) { return json::parse(status::written(ordered)); }
-
-}  // namespace
 
 TEST_CASE("sessions that live are active or at risk, of all and of those that returned") {
   const status::Report report = test::made_up_report();
@@ -174,3 +171,5 @@ TEST_CASE("why a backend is in its state is said in words") {
   backend.held = true;
   CHECK(backend.why().find("max_down_percent") != std::string::npos);
 }
+
+}  // namespace limpet::status::json_test

@@ -5,10 +5,9 @@
 #include "tests/src/status/exposition_check.h"
 #include "tests/src/status/fake_control.h"
 
-using namespace limpet;
-using test::LabelSet;
+namespace limpet::status::metrics_test {
 
-namespace {
+using test::LabelSet;
 
 struct Read {
   explicit Read(const status::Report& report = test::made_up_report())
@@ -26,8 +25,6 @@ struct Read {
   std::string text;
   test::ExpositionCheck check;
 };
-
-}  // namespace
 
 TEST_CASE("the checker refuses what is not the format") {
   const std::string head = "# HELP a_total Counts.\n# TYPE a_total counter\n";
@@ -155,3 +152,5 @@ TEST_CASE("a drain is told while there is one") {
   CHECK(read.check.families["limpet_backend_drain_forecast_seconds"].samples.size() == 2);
   CHECK(read.check.families["limpet_backend_drain_began_with_sessions"].samples.size() == 1);
 }
+
+}  // namespace limpet::status::metrics_test

@@ -4,18 +4,16 @@
 
 #include <random>
 
+namespace limpet::status::path_test {
+
 using limpet::status::Path;
 using limpet::status::percent_encoded;
-
-namespace {
 
 std::vector<std::string> segments(std::string_view target) {
   const auto path = Path::parse(target);
   REQUIRE(path);
   return path->segments;
 }
-
-}  // namespace
 
 TEST_CASE("a path is its segments, decoded after it was split") {
   CHECK(segments("/").empty());
@@ -60,3 +58,5 @@ TEST_CASE("what is encoded is one segment that decodes to the same") {
     REQUIRE(*path->find("key") == text);
   }
 }
+
+}  // namespace limpet::status::path_test

@@ -11,10 +11,9 @@
 #include "tests/src/net/loopback.h"
 #include "tests/src/status/fake_control.h"
 
-using namespace limpet;
-using nlohmann::json;
+namespace limpet::status::server_test {
 
-namespace {
+using nlohmann::json;
 
 constexpr char kGet[] = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
@@ -66,8 +65,6 @@ size_t count(std::string_view text, std::string_view part) {
   for (size_t at = text.find(part); at != std::string_view::npos; at = text.find(part, at + 1)) ++found;
   return found;
 }
-
-}  // namespace
 
 TEST_CASE("an answer says its length, that it is not to be stored, and what it is") {
   Scene scene;
@@ -343,3 +340,5 @@ TEST_CASE("where to find it is read as people write it") {
                             "https://a:80", "a:80/status", "[::1]"})
     CHECK_MESSAGE(text(wrong) == "nothing", std::string(wrong));
 }
+
+}  // namespace limpet::status::server_test

@@ -7,11 +7,10 @@
 
 #include "tests/src/status/fake_control.h"
 
-using namespace limpet;
+namespace limpet::status::tables_test {
+
 using routing::Event;
 using status::Json;
-
-namespace {
 
 // A line's cells: what two spaces or more are between.
 std::vector<std::string> cells(std::string_view line) {
@@ -46,8 +45,6 @@ std::string line_of(const status::Report& report, const std::string& beginning) 
   REQUIRE(at != 0);
   return text.substr(at, text.find('\n', at) - at);
 }
-
-}  // namespace
 
 TEST_CASE("an incident's row has each count under its own title") {
   const health::Incident it = test::made_up_report().incidents[2];
@@ -114,3 +111,5 @@ TEST_CASE("a drain says when what is left is cut, where anything is") {
   drain.forecast.sessions = 0;
   CHECK(line_of(report, "  app-2 ").ends_with(why + "no sessions left"));
 }
+
+}  // namespace limpet::status::tables_test

@@ -6,9 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
-using namespace limpet;
-
-namespace {
+namespace limpet::status::token_test {
 
 struct File {
   File() {
@@ -25,8 +23,6 @@ struct File {
 };
 
 constexpr char kAccepted[] = ", accepted: at least 16 characters of printable ASCII without spaces";
-
-}  // namespace
 
 TEST_CASE("a token is the first line of its file, without the blanks at its end") {
   const File file;
@@ -73,3 +69,5 @@ TEST_CASE("the settings' token is taken as it is, and their file is named where 
   chmod(file.path.c_str(), 0600);
   CHECK(status::load_token(settings).warning == "");
 }
+
+}  // namespace limpet::status::token_test

@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-using namespace limpet::status;
+namespace limpet::status::words_test {
 
 TEST_CASE("a latency has as many digits as it deserves") {
   CHECK(latency_words(0.064) == "0.06 ms");
@@ -28,3 +28,5 @@ TEST_CASE("what is cut is cut between characters") {
   CHECK(cut_to("caf\xc3\xa9s", 3) == "caf");
   CHECK(cut_to("", 3) == "");
 }
+
+}  // namespace limpet::status::words_test

@@ -1,6 +1,6 @@
 // A request like those before it allocates nothing: not in the proxy, not in routing, not for its line in the
 // log.
-#include "tests/cost/allocations.h"
+#include "tests/release/allocations.h"
 #include "tests/src/proxy/proxy_fixture.h"
 
 using namespace limpet;

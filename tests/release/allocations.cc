@@ -1,5 +1,5 @@
 // An operator new that counts.
-#include "tests/cost/allocations.h"
+#include "tests/release/allocations.h"
 
 #include <cstdlib>
 #include <new>

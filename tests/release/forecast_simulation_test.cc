@@ -18,11 +18,10 @@
 
 #include "tests/health/population.h"
 
-using namespace limpet::health;
+namespace limpet::health::forecast_simulation_test {
+
 using limpet::health::test::Habits;
 using limpet::health::test::Population;
-
-namespace {
 
 constexpr uint32_t kHour = 3600;
 constexpr uint32_t kDeadline = 6 * kHour;
@@ -69,8 +68,6 @@ Ratios drains(const Habits& habits, uint32_t hours, uint64_t seeds) {
   return ratios;
 }
 
-}  // namespace
-
 TEST_CASE(
     "where nobody polls, half gone is right to a factor of 1.25 and 90 % gone to one of 1.35, each time") {
   Habits habits;
@@ -114,3 +111,5 @@ TEST_CASE("where some poll, half gone is as good, and 90 % gone comes late rathe
   CHECK(ratios.at_90.front() > 1 / 1.3);
   CHECK(median(ratios.at_90) < 1.6);
 }
+
+}  // namespace limpet::health::forecast_simulation_test

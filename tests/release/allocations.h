@@ -1,5 +1,5 @@
 // Counts what operator new is asked for, so that a test can say that something allocates nothing. The
-// program's operator new is in tests/cost/allocations.cc; sanitizers have one of their own, so that only a
+// program's operator new is in tests/release/allocations.cc; sanitizers have one of their own, so that only a
 // build without them can have this.
 #pragma once
 
