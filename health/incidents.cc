@@ -82,11 +82,16 @@ std::vector<Notice> Incidents::tick(const Where& where, const Standing& standing
   return std::move(scene.notices);
 }
 
+void Incidents::refresh(const Where& where, const Standing& standing, uint32_t now) {
+  Scene scene{where, standing, now};
+  Home& home = home_of(scene);
+  if (home.trouble) update(scene, *home.trouble);
+  if (home.drain) update(scene, *home.drain);
+}
+
 Incidents::Home& Incidents::home_of(Scene& scene) {
-  const auto [found, is_new] = homes_.try_emplace({scene.where.pool_id, scene.where.slot});
-  if (is_new) found->second.quiet = found->second.last_tick = scene.standing;
-  scene.home = &found->second;
-  return found->second;
+  scene.home = &homes_[{scene.where.pool_id, scene.where.slot}];
+  return *scene.home;
 }
 
 // --- Outages, maintenance, lapses ---

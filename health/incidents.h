@@ -61,8 +61,10 @@ class Incidents {
   // seconds of Unix time.
   std::vector<Notice> changed(const Where& where, const Change& change, const Standing& standing,
                               uint32_t now);
-  // For each backend about once a second, and once before its first change.
+  // For each backend about once a second.
   std::vector<Notice> tick(const Where& where, const Standing& standing, uint32_t now);
+  // At any time: brings the numbers of what is followed up to now, so that they agree with all others.
+  void refresh(const Where& where, const Standing& standing, uint32_t now);
 
   const std::deque<Incident>& recent() const { return recent_; }  // by id, the newest last
   const Incident* find(uint64_t id) const;                        // nullptr: unknown, or not kept any more

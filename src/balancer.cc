@@ -292,7 +292,7 @@ class Balancer final : status::Control {
     return calls_.call([this] { return !shutting_down_ && overseer_.ready(); }).value_or(false);
   }
 
-  status::Report make_report(size_t most_incidents) const {
+  status::Report make_report(size_t most_incidents) {
     status::Report report;
     report.version = LIMPET_VERSION;
     report.now = std::time(nullptr);

@@ -44,7 +44,7 @@ class Overseer final : public proxy::Witness, ProbeEvents {
   void on_backend_worked(size_t pool, routing::Slot slot) override;
 
   // For the status endpoint.
-  void report_pools(status::Report& report, size_t most_incidents) const;
+  void report_pools(status::Report& report, size_t most_incidents);
   bool ready() const;
   status::Control::Done order(const std::string& pool, const std::string& backend, health::Order what,
                               const std::string& who);

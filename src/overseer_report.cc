@@ -42,7 +42,13 @@ bool Overseer::is_gone(const Pool& pool, routing::Slot slot) const {
 
 // ---- what is told
 
-void Overseer::report_pools(status::Report& report, size_t most_incidents) const {
+void Overseer::report_pools(status::Report& report, size_t most_incidents) {
+  for (const auto& pool : pools_) {
+    for (size_t i = 0; i < pool->fleet.backends.size(); ++i) {
+      const auto slot = static_cast<routing::Slot>(i);
+      incidents_.refresh(pool->where(slot), pool->standing(slot), unix_seconds());
+    }
+  }
   for (const Pool* pool : listed_) {
     status::PoolReport& out = report.pools.emplace_back();
     const conf::Pool& settings = *pool->settings;

@@ -366,6 +366,47 @@ TEST_CASE(
   CHECK(it.last().requests_retried == 2);
 }
 
+TEST_CASE("a backend that dies in its first second has an incident with all that failed") {
+  Scene it;
+  it.open(0, 3, 0);
+  it.requests(0, 90, 5, 2);
+  it.tick();
+  it.requests(0, 90, 8, 2);
+  it.change(0, BackendState::down);
+  CHECK(it.last().at_risk == 3);
+  CHECK(it.last().requests_failed == 8);
+  CHECK(it.last().requests_retried == 2);
+}
+
+TEST_CASE("between two ticks the numbers can be brought up to now") {
+  Scene it;
+  it.open(0, 3, 0);
+  it.tick();
+  it.change(0, BackendState::down);
+  it.move(0, 0, 1);
+  it.requests(0, 0, 7, 4);
+  CHECK(it.last()[Event::lost] == 0);
+  it.refresh(0);
+  CHECK(it.last()[Event::lost] == 1);
+  CHECK(it.last().left == 2);
+  CHECK(it.last().requests_failed == 7);
+  CHECK(it.last().requests_retried == 4);
+  CHECK(it.lost() == 1);
+  it.refresh(2);
+  CHECK(it.count() == 1);
+}
+
+TEST_CASE("a drain's numbers can be brought up to now") {
+  Scene it;
+  it.open(0, 3, 0);
+  it.tick();
+  it.change(0, BackendState::draining, Cause::order, "");
+  it.log_out(1);
+  CHECK(it.last().left == 3);
+  it.refresh(0);
+  CHECK(it.last().left == 2);
+}
+
 TEST_CASE("answers that end after the first failures take none of these from the outage") {
   Scene it;
   it.open(0, 3, 0);

@@ -17,8 +17,6 @@ class Scene {
   static constexpr uint32_t kStart = 1'700'000'000;
   enum class Cost : uint8_t { lost, carried, moved };
 
-  Scene() { tick(); }
-
   // Sessions `first`..`first + count - 1`, at `home`, whose clients have come back if `returned`.
   void open(uint64_t first, uint64_t count, Slot home, bool returned = true) {
     for (uint64_t key = first; key < first + count; ++key) {
@@ -63,6 +61,8 @@ class Scene {
     for (size_t i = 0; i < routing::SessionTable::kSweeps; ++i) table.sweep(now);
     for (Slot slot = 0; slot < kBackends; ++slot) note(incidents.tick(where(slot), standing(slot), now));
   }
+
+  void refresh(Slot slot) { incidents.refresh(where(slot), standing(slot), now); }
 
   uint64_t lost() const {
     uint64_t sum = 0;
