@@ -52,7 +52,7 @@ Choice Chooser::choose(const Identity& identity, const Fleet& fleet, const Tried
   if (tried.count == Tried::kMost) return {};
   const Request request{identity, {fleet, tried, table_.homes()}, now};
   if (memory_.began.load(std::memory_order_relaxed) == 0) memory_.began.store(now, std::memory_order_relaxed);
-  if (identity.stateless) return place(request, Reason::stateless);
+  if (identity.stateless) return take_turns(request);
   if (!identity.has_key) return place(request, Reason::placed);
   if (!identity.tracked) return choose_untracked(request);
   const auto visit = tried.count == 0 ? SessionTable::Visit::first : SessionTable::Visit::retry;
@@ -193,6 +193,10 @@ Choice Chooser::refuge(const Request& request, SessionTable::Found found) {
 Choice Chooser::place(const Request& request, Reason reason) {
   return reserve(request, reason,
                  [&] { return placement_.pick(request.candidates, request.identity.client); });
+}
+
+Choice Chooser::take_turns(const Request& request) {
+  return reserve(request, Reason::stateless, [&] { return placement_.round_robin(request.candidates); });
 }
 
 Choice Chooser::place_by_hash(const Request& request, Reason reason) {

@@ -42,6 +42,7 @@ class Chooser {
   Choice refuge(const Request& request, SessionTable::Found found);
   Choice place(const Request& request, Reason reason);
   Choice place_by_hash(const Request& request, Reason reason);
+  Choice take_turns(const Request& request);
   template <class Pick>
   Choice reserve(const Request& request, Reason reason, Pick&& pick);
 

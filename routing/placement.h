@@ -36,15 +36,17 @@ class Placement {
 
   // kNoSlot when no backend admits.
   // - least_sessions: fewest sessions and reservations for its weight; ties in proportion to weight.
-  // - round_robin: smooth weighted round-robin (each gains its weight, the highest is taken and loses what
-  //   all gained), so that a heavy backend's turns are spread out. Exact for one thread, close to it for
-  //   several.
+  // - round_robin: see there.
   // - hash: rendezvous of `client`, its address hashed, so that one client's sessions meet; of a random
-  // number
-  //   where that is 0, not known.
+  //   number where that is 0, not known.
   // - random_two: the less loaded of two drawn by weight (M. Mitzenmacher, "The power of two choices in
   //   randomized load balancing", IEEE TPDS 12(10), 2001).
   Slot pick(const Candidates& candidates, uint64_t client);
+
+  // Smooth weighted round-robin: each gains its weight, the highest is taken and loses what all gained, so
+  // that a heavy backend's turns are spread out. Exact for one thread, close to it for several. For what is
+  // of no session as well: where the fewest sessions are, all of it would go to one backend.
+  Slot round_robin(const Candidates& candidates);
 
  private:
   struct Turn {
@@ -52,7 +54,6 @@ class Placement {
   };
 
   Slot least_sessions(const Candidates& candidates);
-  Slot round_robin(const Candidates& candidates);
   Slot random_two(const Candidates& candidates);
 
   const conf::Placement how_;

@@ -300,16 +300,21 @@ TEST_CASE("a request whose path needs no home goes anywhere, and moves and touch
   CHECK(known.stage.router.identify(fields.request, known.stage.fleet, kNow).tracked);
 }
 
-TEST_CASE("requests to paths that need no home spread over all that take sessions") {
-  conf::Pool pool = pool_of(3, {Kind::cookie});
-  pool.placement = conf::Placement::round_robin;
-  pool.stateless_paths = {"/"};
-  Stage stage(pool);
-  std::array<int, 3> counts{};
-  for (int i = 0; i < 30; ++i) ++counts[stage.send({}).slot()];
-  for (const int count : counts) CHECK(count == 10);
-  CHECK(stage.live() == 0);
-  stage.check_books();
+TEST_CASE("requests to paths that need no home take turns, wherever sessions are placed") {
+  for (const auto placement : {conf::Placement::least_sessions, conf::Placement::round_robin,
+                               conf::Placement::hash, conf::Placement::random_two}) {
+    conf::Pool pool = pool_of(3, {Kind::cookie});
+    pool.placement = placement;
+    pool.stateless_paths = {"/"};
+    Stage stage(pool);
+    stage.homes().reserve(1, 0);  // not where the fewest sessions are
+    std::array<int, 3> counts{};
+    for (int i = 0; i < 30; ++i) ++counts[stage.send({}).slot()];
+    for (const int count : counts) CHECK(count == 10);
+    stage.homes().release(1);
+    CHECK(stage.live() == 0);
+    stage.check_books();
+  }
 }
 
 }  // namespace limpet::routing::failover_test
