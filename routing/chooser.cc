@@ -46,7 +46,7 @@ Chooser::Chooser(const conf::Pool& pool, Memory& memory, uint64_t seed)
       idle_timeout_(whole_seconds(pool.idle_timeout)),
       memory_(memory),
       table_(memory.table),
-      placement_(pool.placement, seed) {}
+      placement_(pool.placement, seed, pool.affinity.front() == Kind::session_id) {}
 
 Choice Chooser::choose(const Identity& identity, const Fleet& fleet, const Tried& tried, uint32_t now) {
   if (tried.count == Tried::kMost) return {};

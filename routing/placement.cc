@@ -6,6 +6,7 @@ namespace limpet::routing {
 namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
+constexpr uint64_t kAboutAsFew = 8;  // an eighth more, and one
 
 template <class Use>
 void for_each_admitted(const Candidates& candidates, Use&& use) {
@@ -38,7 +39,8 @@ class WeightedDraw {
 
 }  // namespace
 
-Placement::Placement(conf::Placement how, uint64_t seed) : how_(how), random_(seed) {}
+Placement::Placement(conf::Placement how, uint64_t seed, bool opens_seldom)
+    : how_(how), opens_seldom_(opens_seldom), random_(seed) {}
 
 Slot Placement::pick(const Candidates& candidates, uint64_t client) {
   switch (how_) {
@@ -56,29 +58,29 @@ Slot Placement::pick(const Candidates& candidates, uint64_t client) {
 }
 
 Slot Placement::least_sessions(const Candidates& candidates) {
-  Random draws(random_.next());
-  WeightedDraw draw(draws);
-  uint64_t least_load = 0, least_weight = 0;
+  uint64_t least_load = 0, least_weight = 0;  // their quotient; quotients are compared without dividing
   for_each_admitted(candidates, [&](Slot slot, uint32_t weight) {
     const uint64_t load = candidates.homes.load(slot);
-    const uint64_t ours = load * least_weight,
-                   least = least_load * weight;  // load / weight, compared without dividing
-    if (least_weight == 0 || ours < least) {
-      draw.forget();
-      least_load = load;
-      least_weight = weight;
-    } else if (ours > least) {
-      return;
-    }
-    draw.show(slot, weight);
+    if (least_weight != 0 && load * least_weight >= least_load * weight) return;
+    least_load = load;
+    least_weight = weight;
   });
-  return draw.drawn();
+  const uint64_t about = least_load + (opens_seldom_ ? 1 + least_load / kAboutAsFew : 0);
+  return take_turns(candidates, [&](Slot slot, uint32_t weight) {
+    return candidates.homes.load(slot) * uint64_t{least_weight} <= about * weight;
+  });
 }
 
 Slot Placement::round_robin(const Candidates& candidates) {
+  return take_turns(candidates, [](Slot, uint32_t) { return true; });
+}
+
+template <class Fits>
+Slot Placement::take_turns(const Candidates& candidates, Fits&& fits) {
   Slot best = kNoSlot;
   int64_t best_credit = 0, total = 0;
   for_each_admitted(candidates, [&](Slot slot, uint32_t weight) {
+    if (!fits(slot, weight)) return;
     const int64_t credit = turns_[slot].credit.fetch_add(weight, kRelaxed) + weight;
     total += weight;
     if (best == kNoSlot || credit > best_credit) {

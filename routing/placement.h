@@ -32,10 +32,13 @@ struct Candidates {
 // place at once do not both get it.
 class Placement {
  public:
-  Placement(conf::Placement how, uint64_t seed);
+  // `opens_seldom`: many a request that is placed opens no session.
+  Placement(conf::Placement how, uint64_t seed, bool opens_seldom = false);
 
   // kNoSlot when no backend admits.
-  // - least_sessions: fewest sessions and reservations for its weight; ties in proportion to weight.
+  // - least_sessions: fewest sessions and reservations for its weight; ties take turns. Where requests open
+  //   sessions but seldom, all that have about as few do: else one more session would send every request
+  //   without one elsewhere.
   // - round_robin: see there.
   // - hash: rendezvous of `client`, its address hashed, so that one client's sessions meet; of a random
   //   number where that is 0, not known.
@@ -54,9 +57,12 @@ class Placement {
   };
 
   Slot least_sessions(const Candidates& candidates);
+  template <class Fits>
+  Slot take_turns(const Candidates& candidates, Fits&& fits);
   Slot random_two(const Candidates& candidates);
 
   const conf::Placement how_;
+  const bool opens_seldom_;
   SharedRandom random_;
   PerSlot<Turn> turns_;
 };

@@ -27,6 +27,14 @@ def test_known_sessions_do_not_count_as_new(scene):
     assert place(limpet, 9) in ({"a": 4, "b": 5}, {"a": 5, "b": 4})
 
 
+def test_requests_without_a_session_take_turns_though_one_backend_has_more_sessions(scene):
+    servers = session_servers(scene, 2)
+    limpet = scene.limpet(servers, pool={"affinity": ["session-id"], "session_id": {"sources": ["cookie:JSESSIONID"]}})
+    limpet.request("POST", "/login", body=b"ann")
+    asked = Counter(limpet.get("/who").text for _ in range(10))
+    assert asked == {"a:nobody": 5, "b:nobody": 5}
+
+
 @pytest.mark.parametrize("placement", ["least-sessions", "round-robin"])
 def test_weights_share_exactly(scene, placement):
     a, b, c = scene.backends(3)

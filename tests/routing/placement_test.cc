@@ -19,7 +19,8 @@ constexpr uint64_t kSeed = 701;
 
 // A fleet, its sessions, and a placement that reserves what it picks, as a request does.
 struct Stage {
-  Stage(conf::Placement how, std::vector<uint32_t> weights) : placement(how, kSeed) {
+  Stage(conf::Placement how, std::vector<uint32_t> weights, bool opens_seldom = false)
+      : placement(how, kSeed, opens_seldom) {
     for (const uint32_t weight : weights) {
       Backend backend;
       backend.name = "app-" + std::to_string(fleet.backends.size());
@@ -125,6 +126,27 @@ TEST_CASE("least_sessions breaks ties by weight, not by the order in the file") 
   for (const auto& [slot, count] : alike.picked(4000)) CHECK(near(count, 1000));
   Stage weighted(conf::Placement::least_sessions, {100, 300});  // neither has a session
   CHECK(near(weighted.picked(4000).at(1), 3000));
+}
+
+TEST_CASE("where requests open sessions but seldom, least_sessions lets all with about as few take turns") {
+  Stage stage(conf::Placement::least_sessions, {100, 200, 100}, true);
+  for (int i = 0; i < 80; ++i) REQUIRE(stage.table.homes().reserve(0, 0));
+  for (int i = 0; i < 180; ++i) REQUIRE(stage.table.homes().reserve(1, 0));
+  for (int i = 0; i < 92; ++i) REQUIRE(stage.table.homes().reserve(2, 0));
+  const auto counts = stage.picked(300);  // 80 and 90 for a weight of 100; 92 are too many
+  CHECK(counts.size() == 2);
+  CHECK(counts.at(0) == 100);
+  CHECK(counts.at(1) == 200);
+}
+
+TEST_CASE("where requests open sessions but seldom, the emptiest still fills up first") {
+  Stage stage(conf::Placement::least_sessions, {100, 100}, true);
+  for (int i = 0; i < 40; ++i) REQUIRE(stage.table.homes().reserve(0, 0));
+  CHECK(stage.placed(30).at(1) == 30);
+  const auto later = stage.placed(1000);
+  CHECK(near(later.at(0), 500));
+  const int64_t apart = static_cast<int64_t>(stage.table.homes().load(0)) - stage.table.homes().load(1);
+  CHECK(std::abs(apart) <= 10);
 }
 
 TEST_CASE("round_robin gives each backend its exact share of every round, spread out") {
