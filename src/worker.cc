@@ -104,10 +104,10 @@ void Worker::take(Update update) {
   std::erase_if(doors_, [](const auto& door) { return door->leads_nowhere(); });
   std::string error;
   if (!listen(update.sockets, error)) spdlog::error("cannot listen on {}", error);
-  for (const auto& [id, slot] : update.withdrawn) {
+  for (const Update::Withdrawal& withdrawn : update.withdrawn) {
     for (const auto& pool : context_->all_pools()) {
-      if (pool->id() != id) continue;
-      for_each_client([&](proxy::ClientConnection& client) { client.withdraw(*pool, slot); });
+      if (pool->id() != withdrawn.pool) continue;
+      for_each_client([&](proxy::ClientConnection& client) { client.withdraw(*pool, withdrawn.slot); });
     }
   }
 }
