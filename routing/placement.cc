@@ -58,17 +58,20 @@ Slot Placement::pick(const Candidates& candidates, uint64_t client) {
 }
 
 Slot Placement::least_sessions(const Candidates& candidates) {
+  Slot least = kNoSlot;
   uint64_t least_load = 0, least_weight = 0;  // their quotient; quotients are compared without dividing
   for_each_admitted(candidates, [&](Slot slot, uint32_t weight) {
     const uint64_t load = candidates.homes.load(slot);
     if (least_weight != 0 && load * least_weight >= least_load * weight) return;
+    least = slot;
     least_load = load;
     least_weight = weight;
   });
   const uint64_t about = least_load + (opens_seldom_ ? 1 + least_load / kAboutAsFew : 0);
-  return take_turns(candidates, [&](Slot slot, uint32_t weight) {
-    return candidates.homes.load(slot) * uint64_t{least_weight} <= about * weight;
+  const Slot turn = take_turns(candidates, [&](Slot slot, uint32_t weight) {
+    return candidates.homes.load(slot) * least_weight <= about * weight;
   });
+  return turn != kNoSlot ? turn : least;  // none had so few any more: others place at the same time
 }
 
 Slot Placement::round_robin(const Candidates& candidates) {

@@ -95,6 +95,7 @@ def test_a_rolling_restart_costs_nobody_anything(scene, affinity):
         assert (drain["requests_failed"], drain["returned"]["at_risk"] > 0) == (0, True)
     assert [drain["backend"] for drain in drains] == ["a", "b", "c"]
     assert [int(re.search(r"it began with (\d+) sessions?, none was cut$", text.strip())[1]) for text in told] == [drain["at_risk"] for drain in drains]
+    assert [line for line in limpet.log(seen.total()) if line["status"] != 200] == []
     assert seen.keys() == {"answered 200"} and seen["answered 200"] > 10 * CLIENTS
     assert status.incidents() == status.incidents("drain")
     assert totals["lost"] == totals["carried"] == totals["moved"] == totals["abandoned"] == 0

@@ -156,6 +156,27 @@ TEST_CASE("round_robin gives each backend its exact share of every round, spread
   CHECK(order == "aabacaaaabacaa");
 }
 
+TEST_CASE("whatever the placement, threads that place at once always find a backend") {
+  for (const conf::Placement how : kAll) {
+    for (const bool opens_seldom : {false, true}) {
+      Stage stage(how, {100, 100, 100}, opens_seldom);
+      std::atomic<int> lost{0};
+      std::vector<std::thread> threads;
+      for (int t = 0; t < 4; ++t) {
+        threads.emplace_back([&] {
+          for (int i = 0; i < 5000; ++i) {
+            const Slot slot = stage.pick();
+            if (slot == kNoSlot || !stage.table.homes().reserve(slot, 0)) ++lost;
+          }
+        });
+      }
+      for (std::thread& thread : threads) thread.join();
+      CAPTURE(static_cast<int>(how));
+      CHECK(lost == 0);
+    }
+  }
+}
+
 TEST_CASE("round_robin keeps its shares about right when threads take turns at once") {
   Stage stage(conf::Placement::round_robin, {300, 100});
   std::atomic<int> first{0};
