@@ -39,7 +39,7 @@ class Placement {
   // - least_sessions: fewest sessions and reservations for its weight; ties take turns. Where requests open
   //   sessions but seldom, all that have about as few do: else one more session would send every request
   //   without one elsewhere.
-  // - round_robin: see there.
+  // - round_robin: as the function of that name.
   // - hash: rendezvous of `client`, its address hashed, so that one client's sessions meet; of a random
   //   number where that is 0, not known.
   // - random_two: the less loaded of two drawn by weight (M. Mitzenmacher, "The power of two choices in

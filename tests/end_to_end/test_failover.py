@@ -47,9 +47,7 @@ def test_a_body_is_not_lost_when_the_first_backend_refuses(scene):
 def test_a_session_whose_home_is_gone_moves_and_stays_moved(scene):
     a, b = scene.backends(2)
     limpet = scene.limpet([a, b], pool=COOKIE)
-    browser = limpet.browser()
-    while browser.get().text != "a":
-        browser = limpet.browser()
+    browser = limpet.browser_at("a")
     a.die()
     settle()
     response = browser.get("/moved")
@@ -257,9 +255,7 @@ def test_a_request_is_not_sent_again_once_its_answer_has_begun(scene):
 def test_a_home_that_comes_back_within_patience_keeps_its_session(scene):
     a, b = scene.backends(2)
     limpet = scene.limpet([a, b], pool={**COOKIE, "patience": "5s"})
-    browser = limpet.browser()
-    while browser.get().text != "a":
-        browser = limpet.browser()
+    browser = limpet.browser_at("a")
     a.die()
     settle()
     threading.Timer(0.4, a.listen).start()
@@ -273,9 +269,7 @@ def test_a_home_that_comes_back_within_patience_keeps_its_session(scene):
 def test_a_body_waits_with_its_request(scene):
     a, b = scene.backends(2, handler=lambda connection, request: connection.reply(body=connection.backend.name.encode() + connection.read_body()))
     limpet = scene.limpet([a, b], pool={**COOKIE, "patience": "5s"})
-    browser = limpet.browser()
-    while browser.get().text != "a":
-        browser = limpet.browser()
+    browser = limpet.browser_at("a")
     a.die()
     settle()
     threading.Timer(0.4, a.listen).start()
@@ -287,9 +281,7 @@ def test_a_body_waits_with_its_request(scene):
 def test_a_home_that_does_not_come_back_is_left_when_patience_ends(scene):
     a, b = scene.backends(2)
     limpet = scene.limpet([a, b], pool={**COOKIE, "patience": "300ms"})
-    browser = limpet.browser()
-    while browser.get().text != "a":
-        browser = limpet.browser()
+    browser = limpet.browser_at("a")
     a.die()
     settle()
     response = browser.get("/impatient")
@@ -308,9 +300,7 @@ def test_new_sessions_do_not_wait(scene):
 def test_a_client_that_leaves_while_its_request_waits_does_no_harm(scene):
     a, b = scene.backends(2)
     limpet = scene.limpet([a, b], pool={**COOKIE, "patience": "5s"})
-    browser = limpet.browser()
-    while browser.get().text != "a":
-        browser = limpet.browser()
+    browser = limpet.browser_at("a")
     a.die()
     settle()
     for _ in range(5):
@@ -329,9 +319,7 @@ def test_a_client_that_leaves_while_its_request_waits_does_no_harm(scene):
 def test_under_refuse_nothing_moves(scene):
     a, b = scene.backends(2)
     limpet = scene.limpet([a, b], pool={**COOKIE, "failover": "refuse"})
-    browser = limpet.browser()
-    while browser.get().text != "a":
-        browser = limpet.browser()
+    browser = limpet.browser_at("a")
     a.die()
     settle()
     for _ in range(3):

@@ -7,8 +7,7 @@ import pytest
 from support.status import Status, status_table
 from support.wire import Closed, eventually
 
-QUICKLY = {"interval": "100ms", "fast_interval": "50ms", "rise": 2, "fall": 2}
-CHECK = {"check": "http", "path": "/healthz", **QUICKLY}
+CHECK = {"check": "http", "path": "/healthz", "interval": "100ms", "fast_interval": "50ms", "rise": 2, "fall": 2}
 
 
 class Checked:
@@ -25,17 +24,10 @@ class Checked:
         connection.reply(**{"body": connection.backend.name.encode(), **self.answer})
 
 
-def started(scene, count=2, **pool):
-    backends = [scene.backend(name, Checked()) for name in "abc"[:count]]
+def started(scene, **pool):
+    backends = [scene.backend(name, Checked()) for name in "ab"]
     limpet = scene.limpet(backends, pool={"affinity": ["cookie"], **pool}, status=status_table())
     return limpet, Status(limpet), backends
-
-
-def browser_at(limpet, home):
-    while True:
-        browser = limpet.browser()
-        if browser.get().text == home:
-            return browser
 
 
 @pytest.mark.parametrize("bad, why", [
@@ -44,7 +36,7 @@ def browser_at(limpet, home):
 ], ids=["status", "body"])
 def test_a_check_that_is_answered_badly_takes_a_backend_down_until_answers_are_good(scene, bad, why):
     limpet, status, (a, b) = started(scene, health={**CHECK, "body": "well"})
-    browser = browser_at(limpet, "a")
+    browser = limpet.browser_at("a")
     a.handler.health = bad
     down = status.wait_for_state("a", "down")
     assert down["cause"] == "checks" and why in down["why"]
@@ -81,7 +73,7 @@ def test_a_check_may_ask_at_another_port(scene):
 @pytest.mark.parametrize("asks", [{"fields": ["X-Limpet-State: drain"]}, {"status": 503}], ids=["header", "status"])
 def test_a_checks_answer_can_ask_for_a_drain_and_end_it(scene, asks):
     limpet, status, (a, b) = started(scene, health={**CHECK, "drain_status": [503]})
-    browser = browser_at(limpet, "a")
+    browser = limpet.browser_at("a")
     a.handler.health = asks
     status.wait_for_state("a", "draining")
     assert {limpet.get().text for _ in range(6)} == {"b"}, "it got a new session"
@@ -95,7 +87,7 @@ def test_a_checks_answer_can_ask_for_a_drain_and_end_it(scene, asks):
 
 def test_answers_that_the_file_calls_failures_take_a_backend_down(scene):
     limpet, status, (a, b) = started(scene, passive={"failures": 3, "status": ["500-504"]})
-    browser = browser_at(limpet, "a")
+    browser = limpet.browser_at("a")
     a.handler.answer = {"status": 500}
     for _ in range(3):
         assert browser.get().status == 500  # an answer is an answer: it is the client's
@@ -127,7 +119,7 @@ def test_checks_take_down_a_whole_pool_if_they_must(scene):
 @pytest.mark.parametrize("drain_timeout, is_cut", [("30s", False), ("300ms", True)])
 def test_what_a_backend_that_went_down_is_answering_has_the_drain_timeout_to_end(scene, drain_timeout, is_cut):
     limpet, status, (a, b) = started(scene, health=CHECK, drain_timeout=drain_timeout)
-    browser = browser_at(limpet, "a")
+    browser = limpet.browser_at("a")
     gate, plain = threading.Event(), a.handler
 
     def slowly(connection, request):

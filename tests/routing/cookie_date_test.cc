@@ -6,8 +6,6 @@
 
 namespace limpet::routing::cookie_date_test {
 
-using limpet::routing::parse_cookie_date;
-
 TEST_CASE("the dates that servers write are read") {
   CHECK(parse_cookie_date("Thu, 01 Jan 1970 00:00:00 GMT") == 0);
   CHECK(parse_cookie_date("Thu, 01-Jan-1970 00:00:10 GMT") == 10);

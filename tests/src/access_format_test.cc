@@ -12,8 +12,6 @@
 
 namespace limpet::access_format_test {
 
-using limpet::AccessFormatter;
-using limpet::AccessRecord;
 using limpet::conf::AccessFormat;
 
 std::string line_of(const AccessRecord& record, AccessFormat format = AccessFormat::json) {

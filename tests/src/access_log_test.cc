@@ -18,11 +18,6 @@
 
 namespace limpet::access_log_test {
 
-using limpet::AccessBlock;
-using limpet::AccessLog;
-using limpet::AccessLogBuffer;
-using limpet::AccessRecord;
-
 struct TemporaryFolder {
   TemporaryFolder() {
     char name[] = "/tmp/limpet-access-log-XXXXXX";

@@ -11,8 +11,6 @@
 
 namespace limpet::command_line_test {
 
-using limpet::CommandLine;
-
 struct Said : CommandLine {
   std::string out, err;
 };

@@ -12,10 +12,6 @@
 
 namespace limpet::secrets_test {
 
-using limpet::check_secrets;
-using limpet::load_secrets;
-using limpet::Secrets;
-
 struct TemporaryFolder {
   TemporaryFolder() {
     char name[] = "/tmp/limpet-secrets-XXXXXX";

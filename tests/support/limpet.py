@@ -158,6 +158,13 @@ class Limpet:
     def browser(self, **how):
         return Browser(self, **how)
 
+    def browser_at(self, home):
+        """One whose session lives at the backend of this name, where backends answer with theirs."""
+        while True:
+            browser = self.browser()
+            if browser.get().text == home:
+                return browser
+
     def request(self, method="GET", target="/", fields=(), body=None, *, listener=None, preface=b"", **how):
         """One request on a connection of its own."""
         client = self.client(listener, preface=preface)

@@ -10,8 +10,6 @@
 
 namespace limpet::http::field_name_test {
 
-using limpet::equals_ignoring_case;
-
 struct Known {
   const char* name;
   FieldName is;

@@ -10,8 +10,6 @@
 
 namespace limpet::net::gather_test {
 
-using limpet::net::Gather;
-
 std::string text_of(Gather& gather) {
   std::string text;
   for (const iovec& part : gather.parts()) text.append(static_cast<const char*>(part.iov_base), part.iov_len);

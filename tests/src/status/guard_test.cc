@@ -5,9 +5,6 @@
 
 namespace limpet::status::guard_test {
 
-using limpet::status::Ask;
-using limpet::status::Guard;
-
 // The status of the refusal; 0: it is let through.
 int refusal(const Guard& guard, const Ask& ask, bool changes) {
   const auto refused = guard.refuse(ask, changes);

@@ -6,9 +6,6 @@
 
 namespace limpet::status::path_test {
 
-using limpet::status::Path;
-using limpet::status::percent_encoded;
-
 std::vector<std::string> segments(std::string_view target) {
   const auto path = Path::parse(target);
   REQUIRE(path);
