@@ -26,7 +26,7 @@ inline std::string indexed(std::string_view list, size_t index) {
 // A check's times that cannot be longer than its interval.
 struct WithinInterval {
   const char* key;
-  Duration HealthCheck::*span;
+  Duration HealthCheck::* span;
 };
 inline constexpr WithinInterval kWithinInterval[] = {{"fast_interval", &HealthCheck::fast_interval},
                                                      {"timeout", &HealthCheck::timeout}};

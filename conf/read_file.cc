@@ -11,7 +11,7 @@ namespace limpet::conf {
 namespace {
 
 void read(int fd, size_t most, FileText& file) {
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd, &status) == 0) file.mode = status.st_mode & 07777;
   if (S_ISDIR(status.st_mode)) {
     file.wrong = "is a folder";

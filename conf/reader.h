@@ -49,7 +49,7 @@ template <class Row>
 using Keys = std::vector<Key<Row>>;
 
 template <class Row, class T, class Reader>
-Key<Row> key(std::string_view name, T Row::*destination, const Reader& reader, Need need = Need::optional) {
+Key<Row> key(std::string_view name, T Row::* destination, const Reader& reader, Need need = Need::optional) {
   Key<Row> made{
       name, need, [=](const At& at, Row& row) { reader(at, row.*destination); }, reader.accepted(), {}};
   if constexpr (requires { reader.keys(); }) made.below = reader.keys();

@@ -46,7 +46,7 @@ fuzz_needs='
   libclang-rt-dev      /usr/lib/llvm-14/lib/clang/14.0.6/include/fuzzer/FuzzedDataProvider.h
 '
 lint_needs='
-  clang-format         clang-format
+  clang-format-19      clang-format-19
 '
 
 say() { printf '%s\n' "$*"; }

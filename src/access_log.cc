@@ -26,7 +26,7 @@ int open_file(const std::string& path) {
 }
 
 bool is_regular_file(int fd) {
-  struct stat status {};
+  struct stat status{};
   return fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
 }
 

@@ -202,7 +202,7 @@ void backend_requests(Exposition& out, const Report& report) {
       out.sample(labels + Labels{{"kind", text(static_cast<proxy::BackendFailure>(i))}},
                  backend.requests.failures[i]);
   });
-  const auto counter = [&](const char* name, const char* help, uint64_t RequestReport::*member) {
+  const auto counter = [&](const char* name, const char* help, uint64_t RequestReport::* member) {
     out.counter(name, help);
     each_backend(report, [&](const BackendReport& backend, const Labels& labels) {
       out.sample(labels, backend.requests.*member);

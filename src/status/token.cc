@@ -13,7 +13,7 @@ namespace limpet::status {
 namespace {
 
 bool is_open_to_all(const std::string& path) {
-  struct stat status {};
+  struct stat status{};
   return ::stat(path.c_str(), &status) == 0 && (status.st_mode & S_IRWXO) != 0;
 }
 

@@ -158,7 +158,7 @@ TEST_CASE("after a rotation lines go to the new file and none is lost") {
 TEST_CASE("a file is made for its owner and group only") {
   const TemporaryFolder folder;
   const auto log = open_log(folder.file("log"));
-  struct stat status {};
+  struct stat status{};
   REQUIRE(stat(folder.file("log").c_str(), &status) == 0);
   CHECK((status.st_mode & 0007) == 0);
 }

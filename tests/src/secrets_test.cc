@@ -66,7 +66,7 @@ TEST_CASE("the first start makes a key file for its owner only, and the next sta
   CHECK(second.hash_secret == first.hash_secret);
   CHECK(first.warnings.empty());
   CHECK(second.warnings.empty());
-  struct stat status {};
+  struct stat status{};
   REQUIRE(stat(given.settings.secrets.key_file.c_str(), &status) == 0);
   CHECK((status.st_mode & 0777) == 0600);
 }
