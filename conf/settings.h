@@ -154,6 +154,8 @@ struct Backend {
 };
 
 struct Pool {
+  static constexpr size_t kMostBackends = 65'534;
+
   std::string name;
   // The first kind is tracked; the others route where it has no key. No kind twice, and none after ip, which
   // every request has.

@@ -64,7 +64,7 @@ std::vector<Notice> Incidents::changed(const Where& where, const Change& change,
                                                            : End::interrupted;
     update(scene, *home.drain);
     close(scene, *home.drain, end);
-    home.drain.reset();
+    let_go(home.drain);
   }
   const bool was_in_service = in_service(change.from), is_in_service = in_service(change.to);
   if (was_in_service && !is_in_service) leaves(scene);
@@ -114,7 +114,7 @@ void Incidents::leaves(Scene& scene) {
     }
     update(scene, *home.trouble);
     tell(scene, *home.trouble);
-    home.trouble.reset();
+    let_go(home.trouble);
     home.quiet = scene.standing;
   }
   if (losses_of(scene.standing) == losses_of(home.quiet)) home.quiet.census = scene.standing.census;
@@ -185,7 +185,7 @@ void Incidents::follow_in_service(Scene& scene, Case& trouble) {
     tell(scene, trouble);
   }
   scene.home->quiet = scene.standing;
-  scene.home->trouble.reset();
+  let_go(scene.home->trouble);
 }
 
 // --- Drains ---
@@ -206,6 +206,7 @@ void Incidents::follow_drain(Scene& scene) {
 Incidents::Case Incidents::open(Scene& scene, Kind kind, const Standing& base, bool in_service) {
   Incident incident;
   incident.id = ++last_id_;
+  followed_.insert(incident.id);
   incident.pool = scene.where.pool;
   incident.backend = scene.where.backend;
   incident.kind = kind;
@@ -281,18 +282,34 @@ Incident* Incidents::at(uint64_t id) {
 
 // --- What is kept ---
 
-bool Incidents::is_followed(uint64_t id) const {
-  return std::any_of(homes_.begin(), homes_.end(), [id](const auto& each) {
-    const Home& home = each.second;
-    return (home.trouble && home.trouble->id == id) || (home.drain && home.drain->id == id);
-  });
+void Incidents::let_go(std::optional<Case>& it) {
+  if (it) followed_.erase(it->id);
+  it.reset();
+}
+
+void Incidents::forget(const Where& where, uint32_t now) {
+  const auto gone = homes_.find({where.pool_id, where.slot});
+  if (gone == homes_.end()) return;
+  for (std::optional<Case>* it : {&gone->second.trouble, &gone->second.drain}) {
+    Incident* const incident = *it ? at((*it)->id) : nullptr;
+    if (incident != nullptr && incident->closed == 0) {
+      incident->closed = now;
+      incident->end = End::settled;
+    }
+    let_go(*it);
+  }
+  homes_.erase(gone);
+}
+
+void Incidents::forget_pool(std::string_view pool) {
+  std::erase_if(dropped_, [pool](const auto& each) { return each.second.pool == pool; });
 }
 
 // The oldest whose counts do not change any more. The newest is not followed yet, and stays.
 void Incidents::drop_oldest() {
   const auto last = std::prev(recent_.end());
   const auto oldest =
-      std::find_if(recent_.begin(), last, [&](const Incident& each) { return !is_followed(each.id); });
+      std::find_if(recent_.begin(), last, [&](const Incident& each) { return !followed_.contains(each.id); });
   if (oldest == last) return;
   add_losses(dropped_, *oldest);
   recent_.erase(oldest);

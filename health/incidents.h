@@ -19,6 +19,7 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -66,11 +67,16 @@ class Incidents {
   // At any time: brings the numbers of what is followed up to now, so that they agree with all others.
   void refresh(const Where& where, const Standing& standing, uint32_t now);
 
+  // Nothing is left of the backend, or of any pool of that name: what is open ends, and no slot and no name
+  // is remembered but in recent().
+  void forget(const Where& where, uint32_t now);
+  void forget_pool(std::string_view pool);
+
   const std::deque<Incident>& recent() const { return recent_; }  // by id, the newest last
   const Incident* find(uint64_t id) const;                        // nullptr: unknown, or not kept any more
-  // Since the process began, of all there ever were; no count ever falls. A drain's losses are those of the
-  // maintenance that ends it. A lapse may turn out to be the beginning of an outage, so it counts once it is
-  // over.
+  // Since the process began, of all there ever were of pools that are not forgotten; no count ever falls. A
+  // drain's losses are those of the maintenance that ends it. A lapse may turn out to be the beginning of an
+  // outage, so it counts once it is over.
   std::vector<Losses> losses() const;
 
  private:
@@ -109,13 +115,14 @@ class Incidents {
   void close(Scene& scene, Case& it, Incident::End end);
   void tell(Scene& scene, Case& it);
   Incident* at(uint64_t id);
-  bool is_followed(uint64_t id) const;
+  void let_go(std::optional<Case>& it);
   void drop_oldest();
   static void add_losses(LossBooks& books, const Incident& incident);
 
   std::map<std::pair<size_t, Slot>, Home> homes_;  // by the pool's id
   std::deque<Incident> recent_;
-  LossBooks dropped_;  // of what is not in recent_ any more
+  std::unordered_set<uint64_t> followed_;  // the ids of all cases
+  LossBooks dropped_;                      // of what is not in recent_ any more
   uint64_t last_id_ = 0;
 };
 

@@ -8,12 +8,6 @@
 namespace limpet::health {
 namespace {
 
-const conf::Backend* find(const conf::Pool& pool, const std::string& name) {
-  const auto found = std::find_if(pool.backends.begin(), pool.backends.end(),
-                                  [&](const conf::Backend& backend) { return backend.name == name; });
-  return found == pool.backends.end() ? nullptr : &*found;
-}
-
 void add(std::vector<SlotChange>& changes, size_t slot, Changed change) {
   if (change) changes.push_back({static_cast<Slot>(slot), *std::move(change)});
 }
@@ -30,17 +24,32 @@ std::vector<SlotChange> PoolHealth::reconfigure(const conf::Pool& pool, const ro
   std::vector<SlotChange> changes;
   const bool begins = judges_.empty();
   max_down_percent_ = pool.passive.max_down_percent;
+  std::vector<const conf::Backend*> named(fleet.backends.size());  // by slot
+  for (const conf::Backend& backend : pool.backends) named[fleet.find(backend.name)] = &backend;
   for (size_t slot = 0; slot < fleet.backends.size(); ++slot) {
-    const conf::Backend* const backend = find(pool, fleet.backends[slot].name);
-    if (slot == judges_.size()) {
-      judges_.emplace_back(Rules::from(pool, backend ? *backend : conf::Backend()), now,
-                           routing::mixed(seed_ + slot));
-      if (!begins) judges_.back().join(now);
-    } else if (backend) {
+    const conf::Backend* const backend = named[slot];
+    const bool is_new = slot >= judges_.size() || ids_[slot] != fleet.backends[slot].id;
+    if (backend != nullptr && is_new) {
+      Judge judge(Rules::from(pool, *backend), now, routing::mixed(seed_ + slot));
+      if (!begins) judge.join(now);
+      if (slot == judges_.size()) {
+        judges_.push_back(std::move(judge));
+      } else {
+        judges_[slot] = std::move(judge);
+      }
+      ids_.resize(judges_.size());
+      ids_[slot] = fleet.backends[slot].id;
+    } else if (backend != nullptr) {
       judges_[slot].reconfigure(Rules::from(pool, *backend), now);
     }
     add(changes, slot, backend ? judges_[slot].unremove(now) : judges_[slot].remove(now));
   }
+  return changes;
+}
+
+std::vector<SlotChange> PoolHealth::remove_all(Millis now) {
+  std::vector<SlotChange> changes;
+  for (size_t slot = 0; slot < judges_.size(); ++slot) add(changes, slot, judges_[slot].remove(now));
   return changes;
 }
 
@@ -88,13 +97,16 @@ std::vector<Slot> PoolHealth::take_due(Millis now) {
 
 bool PoolHealth::put_into(routing::Fleet& fleet, Millis now) const {
   bool changed = false;
-  for (size_t slot = 0; slot < judges_.size(); ++slot) {
-    routing::Backend& backend = fleet.backends[slot];
-    const BackendState state = std::exchange(backend.state, judges_[slot].state());
-    const uint32_t warmth = std::exchange(backend.warmth, judges_[slot].warmth(now));
-    changed = changed || state != backend.state || warmth != backend.warmth;
-  }
+  for (size_t slot = 0; slot < judges_.size(); ++slot)
+    changed = put_into(fleet, static_cast<Slot>(slot), now) || changed;
   return changed;
+}
+
+bool PoolHealth::put_into(routing::Fleet& fleet, Slot slot, Millis now) const {
+  routing::Backend& backend = fleet.backends[slot];
+  const BackendState state = std::exchange(backend.state, judges_[slot].state());
+  const uint32_t warmth = std::exchange(backend.warmth, judges_[slot].warmth(now));
+  return state != backend.state || warmth != backend.warmth;
 }
 
 size_t PoolHealth::listed() const {

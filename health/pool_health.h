@@ -27,8 +27,11 @@ class PoolHealth {
   // `fleet` has a slot for each of the pool's backends; the judges begin up. `seed` spreads the checks.
   PoolHealth(const conf::Pool& pool, const routing::Fleet& fleet, Millis now, uint64_t seed);
 
-  // After a reload. `fleet` has the slots it had, and more where there are new backends.
+  // After a reload. `fleet` has the slots it had, and more where there are new backends. A slot that has
+  // another backend now has a new judge.
   std::vector<SlotChange> reconfigure(const conf::Pool& pool, const routing::Fleet& fleet, Millis now);
+  std::vector<SlotChange> remove_all(Millis now);            // the file does not name the pool any more
+  void drop_last() { judges_.pop_back(), ids_.pop_back(); }  // of the last slot, which is free
 
   const Judge& operator[](Slot slot) const { return judges_[slot]; }
   size_t size() const { return judges_.size(); }
@@ -55,6 +58,7 @@ class PoolHealth {
 
   // What to tell the router: states and warmth, which grows by itself. True: `fleet` did not have it so.
   bool put_into(routing::Fleet& fleet, Millis now) const;
+  bool put_into(routing::Fleet& fleet, Slot slot, Millis now) const;
 
   // How the limit stands.
   size_t listed() const;
@@ -67,6 +71,7 @@ class PoolHealth {
   const uint64_t seed_;
   uint32_t max_down_percent_ = 0;
   std::vector<Judge> judges_;  // by slot
+  std::vector<uint64_t> ids_;  // by slot: whom they judge
 };
 
 }  // namespace limpet::health

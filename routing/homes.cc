@@ -2,6 +2,14 @@
 
 namespace limpet::routing {
 
+HomeCensus HomeCensus::operator-(const HomeCensus& earlier) const {
+  HomeCensus since = *this;
+  since.books = books - earlier.books;
+  since.arrived -= earlier.arrived;
+  since.failed_back -= earlier.failed_back;
+  return since;
+}
+
 bool Homes::reserve(Slot home, uint32_t limit) {
   std::atomic<uint32_t>& load = at(home).load;
   if (load.fetch_add(1, kRelaxed) < limit || limit == 0) return true;

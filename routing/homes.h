@@ -18,6 +18,9 @@ struct HomeCensus {
   uint64_t live = 0;
   uint64_t live_returned = 0;
   bool in_service = true;
+
+  // What happened since then; sessions and service as they are now.
+  HomeCensus operator-(const HomeCensus& earlier) const;
 };
 
 class Homes {
@@ -27,6 +30,7 @@ class Homes {
   void release(Slot home) { at(home).load.fetch_sub(1, kRelaxed); }
   uint32_t load(Slot home) const { return at(home).load.load(kRelaxed); }  // sessions and reservations
   uint32_t live(Slot home) const { return at(home).live.load(kRelaxed); }
+  bool is_empty(Slot home) const { return load(home) == 0 && live(home) == 0; }
 
   // Sessions come and go. `took_reservation`: its place is reserved already.
   void add(Slot home, bool returned, bool took_reservation);

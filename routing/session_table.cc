@@ -56,6 +56,23 @@ void note_pause(std::array<uint32_t, PauseCounts::kCodes>& counts, Entry& sessio
   session.pause = code;
 }
 
+// Where in a list each of its slots stands.
+class Places {
+ public:
+  static constexpr size_t kNone = SIZE_MAX;
+
+  explicit Places(std::span<const Slot> list) {
+    for (size_t i = 0; i < list.size(); ++i) {
+      if (list[i] >= places_.size()) places_.resize(list[i] + size_t{1}, kNone);
+      places_[list[i]] = i;
+    }
+  }
+  size_t operator[](Slot slot) const { return slot < places_.size() ? places_[slot] : kNone; }
+
+ private:
+  std::vector<size_t> places_;  // by slot
+};
+
 }  // namespace
 
 struct alignas(64) SessionTable::Shard {
@@ -456,17 +473,34 @@ PauseCounts SessionTable::pauses() const {
   return pauses;
 }
 
-std::vector<SessionView> SessionTable::sessions_at(Slot home) const {
-  std::vector<SessionView> sessions;
+// A shard at a time, under its lock.
+template <class Use>
+void SessionTable::for_each_session(Use&& use) const {
   for (size_t i = 0; i < shard_count_; ++i) {
     Shard& shard = shards_[i];
     const std::lock_guard lock(shard.mutex);
     for (size_t place = 0; place < shard.map.capacity(); ++place) {
-      const Entry& entry = shard.map.at(place);
-      if (entry.kind == Entry::Kind::session && entry.home == home) sessions.push_back(view(entry));
+      Entry& entry = shard.map.at(place);
+      if (entry.kind == Entry::Kind::session) use(entry);
     }
   }
+}
+
+std::vector<std::vector<SessionView>> SessionTable::sessions_at(std::span<const Slot> homes) const {
+  const Places places(homes);
+  std::vector<std::vector<SessionView>> sessions(homes.size());
+  for_each_session([&](const Entry& session) {
+    if (const size_t place = places[session.home]; place != Places::kNone)
+      sessions[place].push_back(view(session));
+  });
   return sessions;
+}
+
+void SessionTable::forget(std::span<const Slot> homes) {
+  const Places places(homes);
+  for_each_session([&](Entry& session) {
+    if (places[session.origin.first_home] != Places::kNone) session.origin.first_home = session.home;
+  });
 }
 
 }  // namespace limpet::routing

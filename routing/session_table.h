@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <vector>
 
 #include "routing/cost.h"
@@ -132,13 +133,19 @@ class SessionTable {
   Census census() const;
   PauseCounts pauses() const;
 
-  // All sessions at `home`, a shard at a time.
-  std::vector<SessionView> sessions_at(Slot home) const;
+  // The sessions at each of these homes, in one pass, a shard at a time.
+  std::vector<std::vector<SessionView>> sessions_at(std::span<const Slot> homes) const;
+  std::vector<SessionView> sessions_at(Slot home) const { return sessions_at(std::span(&home, 1)).front(); }
+
+  // These homes have gone for good, and hold no session: no session remembers one as its first either.
+  void forget(std::span<const Slot> homes);
 
  private:
   struct Shard;
 
   Shard& shard_of(uint64_t key) const;
+  template <class Use>
+  void for_each_session(Use&& use) const;
   template <class Use>
   auto with_session(uint64_t key, uint32_t now, Use&& use);
 

@@ -244,6 +244,8 @@ class Balancer final : status::Control {
       for (const std::string& key : keys) text += "\n" + key;
       return {false, kConflict, text};
     }
+    if (const std::string refusal = overseer_.refusal(*next); !refusal.empty())
+      return {false, kConflict, "nothing is changed: " + refusal};
     Sockets sockets;
     std::string error;
     if (!bind_new(settings_.get(), *next, workers_.size(), sockets, error))

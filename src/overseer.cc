@@ -39,7 +39,8 @@ Overseer::Overseer(net::Loop& loop, const net::Resolver& resolver, net::Calls& c
       workers_(workers),
       publish_(std::move(publish)) {
   uv_timer_init(loop_.uv(), &timer_);
-  timer_.data = this;
+  uv_prepare_init(loop_.uv(), &end_of_turn_);
+  timer_.data = end_of_turn_.data = this;
 }
 
 Overseer::~Overseer() = default;
@@ -49,49 +50,85 @@ void Overseer::close() {
     for (Pool::Backend& backend : pool->backends) backend.probe.reset();
   }
   uv_close(reinterpret_cast<uv_handle_t*>(&timer_), nullptr);
+  uv_close(reinterpret_cast<uv_handle_t*>(&end_of_turn_), nullptr);
 }
 
 void Overseer::start() {
   uv_timer_start(
       &timer_, [](uv_timer_t* timer) { static_cast<Overseer*>(timer->data)->on_tick(); }, kTick, kTick);
+  uv_prepare_start(&end_of_turn_,
+                   [](uv_prepare_t* prepare) { static_cast<Overseer*>(prepare->data)->publish_changes(); });
 }
 
 uint64_t Overseer::now() const { return uv_now(loop_.uv()); }
 
 // ---- settings
 
-Update Overseer::adopt(std::shared_ptr<const conf::Settings> settings) {
-  for (auto& pool : pools_) pool->listed = false;
-  listed_.clear();
-  for (const conf::Pool& said : settings->pools) {
-    Pool* pool = find_pool(said.name);
-    // One that was away, and comes back with other keys, finds none of its sessions by them.
-    if (pool == nullptr || !changed_keys(*pool->settings, said).empty()) pool = new_pool(said);
-    pool->listed = true;
-    pool->source = settings;
-    pool->settings = &said;
-    pool->router = std::make_shared<routing::Router>(said, secrets_.keys, secrets_.hash_secret, pool->memory);
-    pool->fleet = routing::Fleet::from(said, pool->fleet);
-    pool->backends.resize(pool->fleet.backends.size());
-    if (!pool->health) {
-      pool->health.emplace(said, pool->fleet, now(), routing::random_seed());
-    } else {
-      apply(*pool, pool->health->reconfigure(said, pool->fleet, now()));
-    }
-    pool->health->put_into(pool->fleet, now());
-    withdraw_overdue(*pool);
-    listed_.push_back(pool);
+std::string Overseer::refusal(const conf::Settings& settings) const {
+  for (const conf::Pool& said : settings.pools) {
+    const Pool* const pool = find_pool(said.name);
+    if (pool == nullptr || pool->slots_after(said) <= routing::kMostSlots) continue;
+    return "pool " + said.name + " would have more than " + std::to_string(routing::kMostSlots) +
+           " backends, with those that left it and still drain";
   }
+  return {};
+}
+
+Update Overseer::adopt(std::shared_ptr<const conf::Settings> settings) {
+  std::unordered_map<std::string_view, std::unique_ptr<Pool>*> known;  // by name, the latest
+  for (auto pool = pools_.rbegin(); pool != pools_.rend(); ++pool) known[(*pool)->settings->name] = &*pool;
+
+  std::vector<std::unique_ptr<Pool>> pools;
+  std::vector<std::pair<Pool*, std::vector<health::SlotChange>>> changes;
+  for (const conf::Pool& said : settings->pools) {
+    const auto found = known.find(said.name);
+    // One that was away, and comes back with other keys, finds none of its sessions by them.
+    const bool goes_on = found != known.end() && changed_keys(*(*found->second)->settings, said).empty();
+    Pool* const pool = pools.emplace_back(goes_on ? std::move(*found->second) : new_pool(said)).get();
+    pool->router = std::make_shared<routing::Router>(said, secrets_.keys, secrets_.hash_secret, pool->memory);
+    changes.emplace_back(pool, pool->adopt(settings, said, now(), routing::random_seed()));
+  }
+  for (std::unique_ptr<Pool>& former : pools_) {
+    if (former == nullptr) continue;
+    Pool* const pool = pools.emplace_back(std::move(former)).get();
+    if (pool->listed) changes.emplace_back(pool, pool->leave(now()));
+  }
+  pools_ = std::move(pools);
   routes_ = std::make_shared<const routing::Routes>(routing::Routes::from(*settings));
   settings_ = std::move(settings);
+  adopt_listeners();
+  for (const auto& [pool, of_pool] : changes) {
+    apply(*pool, of_pool);
+    withdraw_overdue(*pool);
+  }
   return take_changes();
 }
 
-Overseer::Pool* Overseer::new_pool(const conf::Pool& settings) {
-  Pool* const pool = pools_.emplace_back(std::make_unique<Pool>()).get();
-  pool->id = pools_.size() - 1;
+// A listener is known by its address, whatever its name.
+void Overseer::adopt_listeners() {
+  std::vector<Listener> former = std::exchange(listeners_, {});
+  for (const conf::Listener& said : settings_->listeners) {
+    const auto known = std::find_if(former.begin(), former.end(), [&](const Listener& listener) {
+      return listener.listed && listener.settings.address == said.address;
+    });
+    Listener& listener = listeners_.emplace_back();
+    listener.settings = said;
+    if (known == former.end()) continue;
+    listener.meter = std::move(known->meter);
+    former.erase(known);
+  }
+  for (Listener& listener : former) {
+    listener.listed = false;
+    listeners_.push_back(std::move(listener));
+  }
+}
+
+std::unique_ptr<Overseer::Pool> Overseer::new_pool(const conf::Pool& settings) {
+  auto pool = std::make_unique<Pool>();
+  pool->id = ++last_id_;
   pool->memory = routing::Router::new_memory(settings);
   for (size_t i = 0; i < workers_; ++i) pool->meters.push_back(std::make_shared<proxy::PoolMeter>());
+  by_id_[pool->id] = pool.get();
   return pool;
 }
 
@@ -101,13 +138,10 @@ Update Overseer::take_changes() {
   auto plan = std::make_shared<proxy::Plan>();
   plan->settings = settings_;
   plan->routes = routes_;
-  for (const Pool* pool : listed_) {
-    plan->pools.push_back({.id = pool->id,
-                           .settings = pool->settings,
-                           .router = pool->router,
-                           .meters = pool->meters,
-                           .fleet = pool->fleet});
+  for (const Listener& listener : listeners_) {
+    if (listener.listed) plan->listeners.push_back(listener.meter);
   }
+  for (const auto& pool : pools_) plan->pools.push_back(pool->publish());
   return {.plan = std::move(plan), .withdrawn = std::exchange(withdrawn_, {})};
 }
 
@@ -116,9 +150,14 @@ void Overseer::publish_changes() {
 }
 
 Overseer::Pool* Overseer::find_pool(const std::string& name) const {
-  const auto found = std::find_if(pools_.rbegin(), pools_.rend(),
+  const auto found = std::find_if(pools_.begin(), pools_.end(),
                                   [&](const auto& pool) { return pool->settings->name == name; });
-  return found == pools_.rend() ? nullptr : found->get();
+  return found == pools_.end() ? nullptr : found->get();
+}
+
+Overseer::Pool* Overseer::find_pool(size_t id) const {
+  const auto found = by_id_.find(id);
+  return found == by_id_.end() ? nullptr : found->second;
 }
 
 // ---- evidence
@@ -133,7 +172,8 @@ void Overseer::on_backend_worked(size_t pool, routing::Slot slot) { post_evidenc
 void Overseer::post_evidence(size_t pool, routing::Slot slot, Evidence what) {
   const auto judge = [this, pool, slot, what](bool open) {
     evidence_waiting_.fetch_sub(1);
-    if (open) judge_evidence(*pools_[pool], slot, what);
+    Pool* const judged = open ? find_pool(pool) : nullptr;
+    if (judged != nullptr && slot < judged->backends.size()) judge_evidence(*judged, slot, what);
   };
   if (evidence_waiting_.fetch_add(1) >= kMostEvidence || !calls_.post(judge)) evidence_waiting_.fetch_sub(1);
 }
@@ -149,7 +189,6 @@ void Overseer::judge_evidence(Pool& pool, routing::Slot slot, Evidence what) {
         pool.settings->name, pool.fleet.backends[slot].name, text(*what));
   }
   apply(pool, slot, failed.change);
-  publish_changes();
 }
 
 void Overseer::begin_checks(Pool& pool) {
@@ -162,12 +201,11 @@ void Overseer::begin_checks(Pool& pool) {
 }
 
 void Overseer::on_probed(uint64_t tag, const health::CheckResult& result, uint64_t microseconds) {
-  Pool& pool = *pools_[tag >> 16];
+  Pool& pool = *find_pool(tag >> 16);  // a pool that is over has no probe
   const auto slot = static_cast<routing::Slot>(tag & 0xffff);
   const bool passed = result.kind != health::CheckResult::Kind::fail;
   pool.backends[slot].last_check = {passed, result.detail, std::time(nullptr), microseconds};
   apply(pool, slot, pool.health->checked(slot, result, now()));
-  publish_changes();
 }
 
 // ---- what changes
@@ -178,8 +216,8 @@ void Overseer::apply(Pool& pool, const std::vector<health::SlotChange>& changes)
 
 void Overseer::apply(Pool& pool, routing::Slot slot, const health::Changed& change) {
   if (!change) return;
-  pool.health->put_into(pool.fleet, now());
-  changed_ = true;
+  pool.is_changed = changed_ = true;
+  pool.health->put_into(pool.fleet, slot, now());
   Pool::Backend& backend = pool.backends[slot];
   routing::Homes& homes = pool.table().homes();
   const uint32_t sessions = homes.live(slot);
@@ -207,20 +245,6 @@ void Overseer::tell(const std::vector<health::Notice>& notices) {
   }
 }
 
-health::Standing Overseer::Pool::standing(routing::Slot slot) const {
-  const routing::HomeCensus census = table().homes().census(slot);
-  const status::RequestReport requests = status::requests_at(meters, slot);
-  return {census, requests.answered(), requests.failed, requests.retried};
-}
-
-// What is under way at a backend out of service may finish within drain_timeout. Tunnels outlive the sessions
-// that they belonged to, until the deadline that their drain had.
-uint64_t Overseer::Pool::cut_at(routing::Slot slot) const {
-  const uint64_t at =
-      backends[slot].out_since.value_or(0) + static_cast<uint64_t>(settings->drain_timeout.count());
-  return std::min(at, (*health)[slot].drain_deadline().value_or(at));
-}
-
 void Overseer::withdraw_overdue(Pool& pool) {
   for (size_t i = 0; i < pool.backends.size(); ++i) {
     const auto slot = static_cast<routing::Slot>(i);
@@ -233,9 +257,8 @@ void Overseer::withdraw_overdue(Pool& pool) {
 }
 
 void Overseer::on_tick() {
-  for (Pool* pool : listed_) begin_checks(*pool);
+  for (const auto& pool : pools_) begin_checks(*pool);
   if (++ticks_ % kTicksASecond == 0) each_second();
-  publish_changes();
 }
 
 void Overseer::each_second() {
@@ -245,14 +268,42 @@ void Overseer::each_second() {
     for (size_t i = 0; i < pool->fleet.backends.size(); ++i)
       loads.push_back(pool->table().homes().load(static_cast<routing::Slot>(i)));
     apply(*pool, pool->health->tick(loads, now()));
-    changed_ = pool->health->put_into(pool->fleet, now()) || changed_;
     withdraw_overdue(*pool);
     for (size_t i = 0; i < pool->fleet.backends.size(); ++i) {
       const auto slot = static_cast<routing::Slot>(i);
+      if (pool->fleet.backends[i].is_free()) continue;
       tell(incidents_.tick(pool->where(slot), pool->standing(slot), unix_seconds()));
     }
     if (ticks_ % (kTicksASecond * status::kSampleSeconds) == 0) pool->take_sample(std::time(nullptr));
+    retire(*pool);
+    pool->is_changed = pool->health->put_into(pool->fleet, now()) || pool->is_changed;
+    changed_ = changed_ || pool->is_changed;
   }
+  for (size_t i = pools_.size(); i-- > 0;) {
+    if (pools_[i]->is_over()) end(i);
+  }
+  std::erase_if(listeners_, [](const Listener& listener) {
+    return !listener.listed && listener.meter->connections.load(std::memory_order_relaxed) == 0;
+  });
+}
+
+void Overseer::end(size_t place) {
+  const std::unique_ptr<Pool> pool = std::move(pools_[place]);
+  pools_.erase(pools_.begin() + static_cast<ptrdiff_t>(place));
+  by_id_.erase(pool->id);
+  changed_ = true;
+  const std::string& name = pool->settings->name;
+  if (find_pool(name) == nullptr) incidents_.forget_pool(name);
+  spdlog::info("pool {}: nothing is left of it", name);
+}
+
+// Ends what is gone of it.
+void Overseer::retire(Pool& pool) {
+  if (const std::vector<routing::Slot> gone = pool.gone(); !gone.empty()) {
+    for (const routing::Slot slot : gone) incidents_.forget(pool.where(slot), unix_seconds());
+    pool.free(gone);
+  }
+  pool.drop_unused();
 }
 
 }  // namespace limpet

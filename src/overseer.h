@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "health/incidents.h"
@@ -34,7 +35,8 @@ class Overseer final : public proxy::Witness, ProbeEvents {
 
   // Puts settings in force. What this returns is not published.
   Update adopt(std::shared_ptr<const conf::Settings> settings);
-  const conf::Settings& settings() const { return *settings_; }
+  // Why these cannot be put in force now; empty: they can.
+  std::string refusal(const conf::Settings& settings) const;
 
   // Checks begin, and time goes on.
   void start();
@@ -70,15 +72,21 @@ class Overseer final : public proxy::Witness, ProbeEvents {
   void withdraw_overdue(Pool& pool);
   void publish_changes();
   Update take_changes();
-  Pool* new_pool(const conf::Pool& settings);
-  Pool* find_pool(const std::string& name) const;
-  bool is_gone(const Pool& pool, routing::Slot slot) const;
+  void adopt_listeners();
+  std::unique_ptr<Pool> new_pool(const conf::Pool& settings);
+  Pool* find_pool(const std::string& name) const;  // in the file, or the latest that was
+  Pool* find_pool(size_t id) const;                // nullptr: it is gone
+  void retire(Pool& pool);
+  void end(size_t place);  // of a pool that is over
+  void forecast_drains(Pool& pool);
   status::Control::Done no_pool(const std::string& name) const;
   status::Control::Done no_backend(const Pool& pool, const std::string& name) const;
+  status::PoolReport report_pool(Pool& pool);
   status::BackendReport report_backend(const Pool& pool, routing::Slot slot) const;
   status::DrainReport report_drain(const Pool& pool, routing::Slot slot) const;
   uint64_t now() const;  // milliseconds of the loop's clock
   int64_t unix_at(uint64_t then) const;
+  int64_t drain_deadline(const Pool& pool, routing::Slot slot) const;  // Unix seconds
 
   net::Loop& loop_;
   const net::Resolver& resolver_;
@@ -88,12 +96,21 @@ class Overseer final : public proxy::Witness, ProbeEvents {
   const Publish publish_;
   std::shared_ptr<const conf::Settings> settings_;
   std::shared_ptr<const routing::Routes> routes_;
-  std::vector<std::unique_ptr<Pool>> pools_;  // all there ever were, of those with one name the latest last
-  std::vector<Pool*> listed_;                 // as in the settings
+  // Those that are listed, as in the settings; then those of which anything is left, the latest first.
+  std::vector<std::unique_ptr<Pool>> pools_;
+  std::unordered_map<size_t, Pool*> by_id_;
+  size_t last_id_ = 0;
+  struct Listener {
+    conf::Listener settings;
+    bool listed = true;
+    std::shared_ptr<proxy::ListenerMeter> meter = std::make_shared<proxy::ListenerMeter>();
+  };
+  std::vector<Listener> listeners_;  // as in the settings; then those that have connections yet
   health::Incidents incidents_;
   std::vector<Update::Withdrawal> withdrawn_;  // since the last plan
   std::atomic<uint32_t> evidence_waiting_{0};
   uv_timer_t timer_;
+  uv_prepare_t end_of_turn_;  // of the loop: what changed in it is published at once
   uint64_t ticks_ = 0;
   bool changed_ = false;  // since the last plan
 };

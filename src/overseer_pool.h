@@ -1,4 +1,10 @@
-// What the overseer keeps of one pool. Only its own files include this.
+// What the overseer keeps of one pool, and how its backends' slots come to an end. Only the overseer's own
+// files include this.
+//
+// A backend that left the file drains. Once it is out of service and nothing of it is left, its slot is
+// freed: no name leads there any more. A freed slot is reusable when nobody can remember it: no plan is kept
+// in which it had a name. Counters at a slot go on when it is used again; what counts is their difference
+// from then.
 #pragma once
 
 #include <ctime>
@@ -21,10 +27,14 @@ struct Overseer::Pool {
     std::optional<status::CheckReport> last_check;
     std::optional<uint64_t> out_since;  // out of service, and what is still under way there has not been cut
     uint64_t drain_began_with = 0;      // sessions
+    health::Forecast forecast;          // of its drain
+    status::RequestReport requests_before;  // when the slot became this backend's
+    routing::HomeCensus census_before;
+    uint64_t freed_by = 0;  // the number of the first plan that does not name it; 0: it is not free
   };
 
-  size_t id = 0;  // its place in Overseer::pools_
-  bool listed = false;
+  size_t id = 0;
+  bool listed = false;  // in the settings
   std::shared_ptr<const conf::Settings> source;
   const conf::Pool* settings = nullptr;  // in `source`
   std::shared_ptr<routing::Memory> memory;
@@ -33,18 +43,50 @@ struct Overseer::Pool {
   routing::Fleet fleet;  // as health has it
   std::optional<health::PoolHealth> health;
   std::vector<Backend> backends;
+  size_t slots_ever = 0;  // where anything is counted
+
+  proxy::SharedPoolPlan plan;  // the last that was published
+  bool is_changed = true;      // since then
+  struct Former {
+    uint64_t number;
+    std::weak_ptr<const proxy::PoolPlan> plan;
+  };
+  std::vector<Former> former;  // plans that a worker or one of its requests may keep; the oldest first
+  uint64_t plans = 0;          // how many there have been: the number of the last
 
   std::vector<status::Sample> history;  // a ring; `next_sample` is the oldest once it is full
   size_t next_sample = 0;
   routing::Census sampled;  // at the last sample
   status::RequestReport sampled_requests;
+  uint64_t forecast_at = 0;  // when the forecasts of all that drain were made last; milliseconds
 
   health::Incidents::Where where(routing::Slot slot) const {
     return {id, settings->name, slot, fleet.backends[slot].name};
   }
   uint64_t cut_at(routing::Slot slot) const;  // of one that is out of service
   routing::SessionTable& table() const { return memory->table; }
+
+  // Of the backend that has the slot now.
   health::Standing standing(routing::Slot slot) const;
+  routing::HomeCensus census(routing::Slot slot) const;
+  status::RequestReport requests(routing::Slot slot) const;
+
+  // Takes over what the file says of the pool from now on, or that it does not name it any more.
+  std::vector<health::SlotChange> adopt(std::shared_ptr<const conf::Settings> from, const conf::Pool& said,
+                                        uint64_t now, uint64_t seed);
+  std::vector<health::SlotChange> leave(uint64_t now);
+  size_t slots_after(const conf::Pool& said) const;  // that adopt() would need
+
+  const proxy::SharedPoolPlan& publish();
+
+  // Whether anything is left of a backend: of one that the file names, always.
+  bool is_gone(routing::Slot slot) const;
+  std::vector<routing::Slot> gone() const;  // that are not free yet
+  void free(const std::vector<routing::Slot>& slots);
+  std::vector<routing::Slot> reusable() const;
+  void drop_unused();  // the last slots, as far as they are reusable
+  bool is_over() const;
+
   void take_sample(int64_t now);
 };
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <unordered_set>
 
 #include "conf/spelling.h"
 #include "conf/words.h"
@@ -17,15 +18,10 @@ namespace {
 using Done = status::Control::Done;
 
 constexpr int kUnknown = 404, kConflict = 409;
+constexpr uint64_t kForecastEvery = 5000;  // milliseconds
 
 Done no_session(const std::string& pool) {
   return {false, kUnknown, "pool " + pool + " knows no such session"};
-}
-
-uint64_t count(const status::RequestReport& requests) {
-  uint64_t sum = 0;
-  for (const uint64_t n : requests.answers) sum += n;
-  return sum;
 }
 
 }  // namespace
@@ -34,42 +30,16 @@ int64_t Overseer::unix_at(uint64_t then) const {
   return std::time(nullptr) + (static_cast<int64_t>(then) - static_cast<int64_t>(now())) / 1000;
 }
 
-// One that left the file is told of, and takes orders, while anything of it is left.
-bool Overseer::is_gone(const Pool& pool, routing::Slot slot) const {
-  return !pool.fleet.backends[slot].listed && pool.table().homes().live(slot) == 0 &&
-         !health::in_service((*pool.health)[slot].state());
-}
-
 // ---- what is told
 
 void Overseer::report_pools(status::Report& report, size_t most_incidents) {
-  for (const auto& pool : pools_) {
-    for (size_t i = 0; i < pool->fleet.backends.size(); ++i) {
-      const auto slot = static_cast<routing::Slot>(i);
-      incidents_.refresh(pool->where(slot), pool->standing(slot), unix_seconds());
-    }
+  for (const Listener& listener : listeners_) {
+    report.listeners.push_back({listener.settings.name, listener.settings.address.text(), listener.listed,
+                                listener.meter->connections.load(std::memory_order_relaxed)});
   }
-  for (const Pool* pool : listed_) {
-    status::PoolReport& out = report.pools.emplace_back();
-    const conf::Pool& settings = *pool->settings;
-    out.name = settings.name;
-    for (const conf::AffinityKind kind : settings.affinity) out.affinity.emplace_back(conf::text(kind));
-    out.storage = conf::text(settings.storage);
-    out.placement = conf::text(settings.placement);
-    out.failover = conf::text(settings.failover);
-    out.failback = conf::text(settings.failback);
-    out.sessions = pool->table().census();
-    out.max_sessions = settings.max_sessions;
-    out.unverified_tokens = pool->memory->unverified_tokens;
-    out.guesses_missed = pool->memory->guesses_missed;
-    out.requests = status::requests_of_all(pool->meters, pool->fleet.backends.size());
-    status::add_decisions(pool->meters, out);
-    for (size_t i = 0; i < pool->fleet.backends.size(); ++i) {
-      const auto slot = static_cast<routing::Slot>(i);
-      if (!is_gone(*pool, slot)) out.backends.push_back(report_backend(*pool, slot));
-    }
-    for (size_t i = 0; i < pool->history.size(); ++i)
-      out.history.push_back(pool->history[(pool->next_sample + i) % pool->history.size()]);
+  std::unordered_set<std::string_view> names;
+  for (const auto& pool : pools_) {
+    if (names.insert(pool->settings->name).second) report.pools.push_back(report_pool(*pool));
   }
   const auto& recent = incidents_.recent();
   const size_t told = std::min(most_incidents, recent.size());
@@ -78,6 +48,35 @@ void Overseer::report_pools(status::Report& report, size_t most_incidents) {
   report.open_incidents = static_cast<uint64_t>(
       std::count_if(recent.begin(), recent.end(), [](const auto& incident) { return incident.closed == 0; }));
   report.losses = incidents_.losses();
+  std::erase_if(report.losses, [&](const health::Losses& of) { return !names.contains(of.pool); });
+}
+
+status::PoolReport Overseer::report_pool(Pool& pool) {
+  status::PoolReport out;
+  const conf::Pool& settings = *pool.settings;
+  out.name = settings.name;
+  out.listed = pool.listed;
+  for (const conf::AffinityKind kind : settings.affinity) out.affinity.emplace_back(conf::text(kind));
+  out.storage = conf::text(settings.storage);
+  out.placement = conf::text(settings.placement);
+  out.failover = conf::text(settings.failover);
+  out.failback = conf::text(settings.failback);
+  out.sessions = pool.table().census();
+  out.max_sessions = settings.max_sessions;
+  out.unverified_tokens = pool.memory->unverified_tokens;
+  out.guesses_missed = pool.memory->guesses_missed;
+  out.requests = status::requests_of_all(pool.meters, pool.slots_ever);
+  status::add_decisions(pool.meters, out);
+  forecast_drains(pool);
+  for (size_t i = 0; i < pool.fleet.backends.size(); ++i) {
+    const auto slot = static_cast<routing::Slot>(i);
+    if (pool.fleet.backends[i].is_free()) continue;
+    incidents_.refresh(pool.where(slot), pool.standing(slot), unix_seconds());
+    if (!pool.is_gone(slot)) out.backends.push_back(report_backend(pool, slot));
+  }
+  for (size_t i = 0; i < pool.history.size(); ++i)
+    out.history.push_back(pool.history[(pool.next_sample + i) % pool.history.size()]);
+  return out;
 }
 
 status::BackendReport Overseer::report_backend(const Pool& pool, routing::Slot slot) const {
@@ -95,38 +94,63 @@ status::BackendReport Overseer::report_backend(const Pool& pool, routing::Slot s
   out.weight = backend.weight;
   out.warmth = backend.warmth;
   out.max_sessions = backend.max_sessions;
-  out.sessions = pool.table().homes().census(slot);
-  out.requests = status::requests_at(pool.meters, slot);
+  out.sessions = pool.census(slot);
+  out.requests = pool.requests(slot);
   out.last_check = pool.backends[slot].last_check;
   if (judge.state() == routing::BackendState::draining) out.drain = report_drain(pool, slot);
   return out;
 }
 
 status::DrainReport Overseer::report_drain(const Pool& pool, routing::Slot slot) const {
-  const health::Judge& judge = (*pool.health)[slot];
-  status::DrainReport out;
-  out.began_with = pool.backends[slot].drain_began_with;
-  out.deadline = unix_at(judge.drain_deadline().value_or(now()));
-  const health::Horizon horizon{
-      .now = unix_seconds(),
-      .deadline = static_cast<uint32_t>(out.deadline),
-      .idle_timeout = routing::whole_seconds(pool.settings->idle_timeout),
-      .unreturned_timeout = routing::whole_seconds(pool.settings->unreturned_timeout)};
-  const auto history = health::History::from(pool.table().census(), pool.table().pauses());
-  out.forecast = health::forecast(history, pool.table().sessions_at(slot), horizon);
+  status::DrainReport out{.began_with = pool.backends[slot].drain_began_with,
+                          .deadline = drain_deadline(pool, slot),
+                          .forecast = pool.backends[slot].forecast};
+  out.forecast.sessions = pool.census(slot).live;  // the forecast itself may be some seconds old
   return out;
 }
 
+int64_t Overseer::drain_deadline(const Pool& pool, routing::Slot slot) const {
+  return unix_at((*pool.health)[slot].drain_deadline().value_or(now()));
+}
+
+// A forecast looks at every session of the pool: once for all of its drains, and again when it is
+// kForecastEvery old, or when another drain has begun.
+void Overseer::forecast_drains(Pool& pool) {
+  std::vector<routing::Slot> draining;
+  bool is_due = now() - pool.forecast_at >= kForecastEvery;
+  for (size_t i = 0; i < pool.fleet.backends.size(); ++i) {
+    const auto slot = static_cast<routing::Slot>(i);
+    if (pool.fleet.backends[i].is_free()) continue;
+    const health::Judge& judge = (*pool.health)[slot];
+    if (judge.state() != routing::BackendState::draining) continue;
+    draining.push_back(slot);
+    is_due = is_due || judge.since() >= pool.forecast_at;
+  }
+  if (draining.empty() || !is_due) return;
+  pool.forecast_at = now();
+  const auto history = health::History::from(pool.table().census(), pool.table().pauses());
+  const auto sessions = pool.table().sessions_at(draining);
+  for (size_t i = 0; i < draining.size(); ++i) {
+    const health::Horizon horizon{
+        .now = unix_seconds(),
+        .deadline = static_cast<uint32_t>(drain_deadline(pool, draining[i])),
+        .idle_timeout = routing::whole_seconds(pool.settings->idle_timeout),
+        .unreturned_timeout = routing::whole_seconds(pool.settings->unreturned_timeout)};
+    pool.backends[draining[i]].forecast = health::forecast(history, sessions[i], horizon);
+  }
+}
+
 bool Overseer::ready() const {
-  return std::all_of(listed_.begin(), listed_.end(), [&](const Pool* pool) {
-    return std::any_of(pool->fleet.backends.begin(), pool->fleet.backends.end(),
+  return std::all_of(pools_.begin(), pools_.end(), [&](const auto& pool) {
+    return !pool->listed ||
+           std::any_of(pool->fleet.backends.begin(), pool->fleet.backends.end(),
                        [](const routing::Backend& backend) { return backend.takes_new_sessions(); });
   });
 }
 
 std::vector<status::SessionReport> Overseer::find(const std::string& session) const {
   std::vector<status::SessionReport> found;
-  for (const Pool* pool : listed_) {
+  for (const auto& pool : pools_) {
     const auto view = pool->router->find(session, unix_seconds());
     if (!view || view->home == routing::kNoSlot) continue;
     status::SessionReport& out = found.emplace_back();
@@ -145,52 +169,27 @@ std::vector<status::SessionReport> Overseer::find(const std::string& session) co
   return found;
 }
 
-void Overseer::Pool::take_sample(int64_t at) {
-  const status::RequestReport requests = status::requests_of_all(meters, fleet.backends.size());
-  const routing::Census census = table().census();
-  const routing::Tally since = census.books.all - sampled.books.all;
-  const status::HistogramReport latency = status::since(sampled_requests.latency, requests.latency);
-  const status::Sample sample{.at = at,
-                              .live = census.live,
-                              .at_risk = census.at_risk,
-                              .begun = since.begun(),
-                              .ended = since.ended(),
-                              .lost = since[routing::Event::lost],
-                              .requests = count(requests) - count(sampled_requests),
-                              .failed = requests.failed - sampled_requests.failed,
-                              .p50_us = static_cast<uint64_t>(latency.quantile_us(0.5)),
-                              .p99_us = static_cast<uint64_t>(latency.quantile_us(0.99))};
-  sampled = census;
-  sampled_requests = requests;
-  if (history.size() < status::kSamples) {
-    history.push_back(sample);
-  } else {
-    history[next_sample] = sample;
-    next_sample = (next_sample + 1) % history.size();
-  }
-}
-
 // ---- what is ordered
 
 Done Overseer::no_pool(const std::string& name) const {
   std::vector<std::string> names;
-  for (const Pool* pool : listed_) names.push_back(pool->settings->name);
+  for (const auto& pool : pools_) names.push_back(pool->settings->name);
   return status::unknown("pool", name, names);
 }
 
 Done Overseer::no_backend(const Pool& pool, const std::string& name) const {
   std::vector<std::string> names;
   for (size_t i = 0; i < pool.fleet.backends.size(); ++i)
-    if (!is_gone(pool, static_cast<routing::Slot>(i))) names.push_back(pool.fleet.backends[i].name);
+    if (!pool.is_gone(static_cast<routing::Slot>(i))) names.push_back(pool.fleet.backends[i].name);
   return status::unknown("backend", name, names);
 }
 
 Done Overseer::order(const std::string& pool_name, const std::string& backend, health::Order what,
                      const std::string& who) {
   Pool* const pool = find_pool(pool_name);
-  if (pool == nullptr || !pool->listed) return no_pool(pool_name);
+  if (pool == nullptr) return no_pool(pool_name);
   const routing::Slot slot = pool->fleet.find(std::string_view(backend));
-  if (slot == routing::kNoSlot || is_gone(*pool, slot)) return no_backend(*pool, backend);
+  if (slot == routing::kNoSlot || pool->is_gone(slot)) return no_backend(*pool, backend);
   const health::Judge::Answer answer = pool->health->order(slot, what, who, now());
   if (!answer.refusal.empty()) return {false, kConflict, answer.refusal};
   spdlog::info("pool {}: backend {}: {} ordered by {}", pool_name, backend, health::text(what), who);
@@ -206,7 +205,7 @@ Done Overseer::order(const std::string& pool_name, const std::string& backend, h
 
 Done Overseer::unbind(const std::string& pool_name, const std::string& session, const std::string& who) {
   Pool* const pool = find_pool(pool_name);
-  if (pool == nullptr || !pool->listed) return no_pool(pool_name);
+  if (pool == nullptr) return no_pool(pool_name);
   if (!pool->router->unbind(session, unix_seconds())) return no_session(pool_name);
   spdlog::info("pool {}: a session unbound by {}", pool_name, who);
   return {true, 200, "the session is bound to no backend any more"};
@@ -215,9 +214,9 @@ Done Overseer::unbind(const std::string& pool_name, const std::string& session, 
 Done Overseer::pin(const std::string& pool_name, const std::string& session, const std::string& backend,
                    const std::string& who) {
   Pool* const pool = find_pool(pool_name);
-  if (pool == nullptr || !pool->listed) return no_pool(pool_name);
+  if (pool == nullptr) return no_pool(pool_name);
   const routing::Slot slot = pool->fleet.find(std::string_view(backend));
-  if (slot == routing::kNoSlot || is_gone(*pool, slot)) return no_backend(*pool, backend);
+  if (slot == routing::kNoSlot || pool->is_gone(slot)) return no_backend(*pool, backend);
   if (!health::in_service((*pool->health)[slot].state()))
     return {false, kConflict, backend + " is " + routing::predicate((*pool->health)[slot].state())};
   if (!pool->router->pin(session, slot, unix_seconds())) return no_session(pool_name);

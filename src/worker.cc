@@ -2,34 +2,64 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "src/net/dial.h"
 #include "src/net/uv_stream.h"
 
 namespace limpet {
 
-// A listener's socket.
-class Worker::Door final : net::Acceptor {
+// A listener's socket; and, once the listener has left the plan, the end of the connections that came by it.
+class Worker::Door final : public net::Mortal, net::Acceptor, net::DeadlineOwner {
  public:
-  Door(Worker& worker, const proxy::ServedListener& listener) : worker_(worker), listener_(listener) {}
-  ~Door() {
-    if (socket_ != nullptr) socket_->close();
-  }
+  Door(Worker& worker, proxy::ServedListener& listener)
+      : worker_(worker), listener_(listener), deadline_(worker.loop_.deadlines(), *this) {}
+  ~Door() override { close(); }
 
   bool open(int fd, std::string& error) {
     socket_ = net::Listener::listen(worker_.loop_, fd, listener_.settings, *this, error);
     return socket_ != nullptr;
   }
-  bool leads_nowhere() const { return listener_.place == proxy::ServedListener::kGone; }
+  const proxy::ServedListener& listener() const { return listener_; }
+  bool is_over() const { return !listener_.listed && listener_.connections == 0; }
+
+  void close() {
+    if (socket_ != nullptr) std::exchange(socket_, nullptr)->close();
+  }
+  // Accepts no more; what is still under way after so long is cut.
+  void close_in(net::Millis at_most) {
+    if (socket_ == nullptr) return;
+    close();
+    deadline_.set(worker_.loop_.deadlines().now() + at_most);
+  }
 
  private:
   void on_accepted(net::UvStream* stream, const conf::IpAddress& peer) override {
     worker_.accept(stream, peer, listener_);
   }
+  void on_deadline() override {
+    worker_.for_each_client([this](proxy::ClientConnection& client) {
+      if (&client.listener() == &listener_) client.close_now();
+    });
+  }
 
   Worker& worker_;
-  const proxy::ServedListener& listener_;
+  proxy::ServedListener& listener_;
+  net::Deadline deadline_;
   net::Listener* socket_ = nullptr;
 };
+
+namespace {
+
+// What is under way at a listener that left the file is owed as much time as at the most patient backend.
+net::Millis longest_drain(const conf::Settings& settings) {
+  conf::Duration longest{};
+  for (const conf::Pool& pool : settings.pools) longest = std::max(longest, pool.drain_timeout);
+  return proxy::millis(longest);
+}
+
+}  // namespace
 
 Worker::Worker(size_t index, const Shared& shared, std::shared_ptr<const proxy::Plan> plan,
                std::function<void()> on_done)
@@ -101,19 +131,31 @@ void Worker::take_updates() {
 
 void Worker::take(Update update) {
   context_->follow(std::move(update.plan));
-  std::erase_if(doors_, [](const auto& door) { return door->leads_nowhere(); });
+  const net::Millis longest = longest_drain(context_->settings());
+  for (size_t i = doors_.size(); i-- > 0;) {
+    if (!doors_[i]->listener().listed) doors_[i]->close_in(longest);
+    if (doors_[i]->is_over()) remove(*doors_[i]);
+  }
   std::string error;
   if (!listen(update.sockets, error)) spdlog::error("cannot listen on {}", error);
   for (const Update::Withdrawal& withdrawn : update.withdrawn) {
-    for (const auto& pool : context_->all_pools()) {
-      if (pool->id() != withdrawn.pool) continue;
-      for_each_client([&](proxy::ClientConnection& client) { client.withdraw(*pool, withdrawn.slot); });
-    }
+    const proxy::ServedPool* const pool = context_->find_pool(withdrawn.pool);
+    if (pool == nullptr) continue;
+    for_each_client([&](proxy::ClientConnection& client) { client.withdraw(*pool, withdrawn.slot); });
   }
 }
 
+// It may stand in a call of its own.
+void Worker::remove(Door& door) {
+  const auto at =
+      std::find_if(doors_.begin(), doors_.end(), [&](const auto& one) { return one.get() == &door; });
+  context_->forget(door.listener());
+  loop_.graveyard().bury(std::move(*at));
+  doors_.erase(at);
+}
+
 void Worker::end() {
-  doors_.clear();
+  for (const auto& door : doors_) door->close();
   context_->shutting_down = true;
   const bool now = wish_ == Wish::stop;
   for_each_client([&](proxy::ClientConnection& client) { now ? client.close_now() : client.shut_down(); });
@@ -133,13 +175,12 @@ void Worker::for_each_client(Tell&& tell) {
 void Worker::end_if_empty() {
   if (clients_ != nullptr || !context_->shutting_down || ending_) return;
   ending_ = true;
-  for (auto& pool : context_->all_pools()) pool->connections.close_idle();
+  context_->close_idle();
   uv_close(reinterpret_cast<uv_handle_t*>(&wake_), nullptr);
   loop_.stop();
 }
 
-void Worker::accept(net::UvStream* stream, const conf::IpAddress& peer,
-                    const proxy::ServedListener& listener) {
+void Worker::accept(net::UvStream* stream, const conf::IpAddress& peer, proxy::ServedListener& listener) {
   http::Peer from{peer, peer == conf::IpAddress{} ? std::string() : peer.text(),
                   http::is_trusted(listener.settings, peer)};
   auto* const client = new proxy::ClientConnection(*context_, listener, std::move(from), *this);
@@ -159,6 +200,9 @@ void Worker::on_client_closed(proxy::ClientConnection& connection) {
     clients_ = connection.next_;
   }
   if (connection.next_ != nullptr) connection.next_->prev_ = connection.prev_;
+  const auto over =
+      std::find_if(doors_.begin(), doors_.end(), [](const auto& door) { return door->is_over(); });
+  if (over != doors_.end()) remove(**over);
   end_if_empty();
 }
 

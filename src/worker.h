@@ -64,7 +64,7 @@ class Worker final : proxy::ClientConnections, proxy::Dialer {
   enum class Wish : int { serve, shut_down, stop };
   class Door;
 
-  void accept(net::UvStream* stream, const conf::IpAddress& peer, const proxy::ServedListener& listener);
+  void accept(net::UvStream* stream, const conf::IpAddress& peer, proxy::ServedListener& listener);
   void on_client_closed(proxy::ClientConnection& connection) override;
   net::StreamPtr dial(const conf::Address& address, unsigned attempt, net::StreamOwner* owner,
                       int& error) override;
@@ -73,6 +73,7 @@ class Worker final : proxy::ClientConnections, proxy::Dialer {
   void on_wake();
   void take_updates();
   void take(Update update);
+  void remove(Door& door);
   void end();
   void run();
   void end_if_empty();

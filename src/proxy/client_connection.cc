@@ -14,14 +14,17 @@ constexpr size_t kMostLingered = 16 * 1024 * 1024;
 
 }  // namespace
 
-ClientConnection::ClientConnection(Context& context, const ServedListener& listener, http::Peer peer,
+ClientConnection::ClientConnection(Context& context, ServedListener& listener, http::Peer peer,
                                    ClientConnections& home)
     : context_(context),
       listener_(listener),
       home_(home),
       peer_(std::move(peer)),
       deadline_(context.deadlines, *this),
-      state_(listener.settings.proxy_protocol ? State::proxy_header : State::idle) {}
+      state_(listener.settings.proxy_protocol ? State::proxy_header : State::idle) {
+  ++listener_.connections;
+  listener_.meter->connections.fetch_add(1, std::memory_order_relaxed);
+}
 
 ClientConnection::~ClientConnection() = default;
 
@@ -214,8 +217,7 @@ void ClientConnection::send_head(const http::ResponseHead& head, http::ResponseE
   const bool has_length = head.body.kind == http::BodyKind::none || head.body.kind == http::BodyKind::length;
   delimited_ = has_length ? Delimited::by_length : speaks_1_1 ? Delimited::by_chunks : Delimited::by_close;
   edits.chunked = delimited_ == Delimited::by_chunks;
-  edits.close =
-      edits.close || !request.keep_alive || context_.shutting_down || delimited_ == Delimited::by_close;
+  edits.close = edits.close || !request.keep_alive || is_ending() || delimited_ == Delimited::by_close;
   edits.keep_alive = !edits.close && !speaks_1_1;
   keep_alive_ = !edits.close && head.status != 101;
   http::write_response(head, edits, context_.to_client);
@@ -237,7 +239,7 @@ void ClientConnection::send_end(const http::Fields& trailers) {
 
 size_t ClientConnection::send_error(http::ErrorReply reply) {
   const http::RequestHead& request = exchange_->request();
-  reply.close = reply.close || !request.keep_alive || context_.shutting_down;
+  reply.close = reply.close || !request.keep_alive || is_ending();
   reply.keep_alive = !reply.close && request.minor_version == 0;
   keep_alive_ = !reply.close;
   context_.to_client.clear();
@@ -305,6 +307,8 @@ void ClientConnection::close(bool reset) {
   if (!reset) stream_->finish();
   if (reset || stream_->queued() != 0) stream_.release()->reset();  // what is dropped has to be missed
   stream_.reset();
+  --listener_.connections;
+  listener_.meter->connections.fetch_sub(1, std::memory_order_relaxed);
   home_.on_client_closed(*this);
   context_.graveyard.bury(std::unique_ptr<net::Mortal>(this));
 }

@@ -35,12 +35,12 @@ class ClientConnection final : public net::Mortal, net::StreamOwner, net::Deadli
 
   // `listener` and what is in `context` outlive it. It owns itself: it closes when it is done and says so to
   // `home`.
-  ClientConnection(Context& context, const ServedListener& listener, http::Peer peer,
-                   ClientConnections& home);
+  ClientConnection(Context& context, ServedListener& listener, http::Peer peer, ClientConnections& home);
   ~ClientConnection() override;
 
   net::StreamOwner* as_owner() { return this; }
   void attach(net::StreamPtr stream);
+  const ServedListener& listener() const override { return listener_; }
   void shut_down();  // ends as soon as no request is under way
   void close_now();
   // What it has under way at this backend is cut.
@@ -72,7 +72,6 @@ class ClientConnection final : public net::Mortal, net::StreamOwner, net::Deadli
   void on_deadline() override;
 
   const http::Peer& peer() const override { return peer_; }
-  const ServedListener& listener() const override { return listener_; }
   void send_interim(const http::ResponseHead& head) override;
   void send_head(const http::ResponseHead& head, http::ResponseEdits edits) override;
   void send_body(std::string_view piece) override;
@@ -91,6 +90,7 @@ class ClientConnection final : public net::Mortal, net::StreamOwner, net::Deadli
   void take_waiting();
   void keep(std::string_view rest);
   bool has_said_all() const { return state_ >= State::draining; }
+  bool is_ending() const { return context_.shutting_down || !listener_.listed; }
   Exchange& new_exchange();
   void refuse(const http::Fault& fault);
   void settle();
@@ -100,7 +100,7 @@ class ClientConnection final : public net::Mortal, net::StreamOwner, net::Deadli
   void close(bool reset);
 
   Context& context_;
-  const ServedListener& listener_;
+  ServedListener& listener_;
   ClientConnections& home_;
   net::StreamPtr stream_;
   std::unique_ptr<Exchange> exchange_;

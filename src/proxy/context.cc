@@ -14,29 +14,54 @@ constexpr size_t kMostSpareExchanges = 256;  // kept for the next requests
 constexpr net::Millis kLogDelay = 200;       // a line of the access log waits this long for others
 }  // namespace
 
-ServedPool::ServedPool(std::shared_ptr<const Plan> plan, size_t place, size_t worker,
-                       net::Deadlines& deadlines, net::Graveyard& graveyard, Dialer& dialer, Witness& witness)
+class ServedPool::Era {
+ public:
+  explicit Era(SharedPoolPlan plan) : plan_(std::move(plan)) {}
+  uint32_t requests = 0;
+
+ private:
+  const SharedPoolPlan plan_;
+};
+
+ServedPool::ServedPool(SharedPoolPlan plan, size_t worker, net::Deadlines& deadlines,
+                       net::Graveyard& graveyard, Dialer& dialer, Witness& witness)
     : connections(deadlines, graveyard, dialer), worker_(worker), witness_(witness) {
-  follow(std::move(plan), place);
+  follow(std::move(plan));
 }
 
-void ServedPool::follow(std::shared_ptr<const Plan> plan, size_t place) {
-  const PoolPlan& next = plan->pools[place];
-  meter_ = next.meters[worker_];
+ServedPool::~ServedPool() = default;
+
+void ServedPool::follow(SharedPoolPlan plan) {
+  if (plan == plan_) return;
+  meter_ = plan->meters[worker_];
   cookie_name_.clear();
-  for (const conf::AffinityKind kind : next.settings->affinity) {
+  for (const conf::AffinityKind kind : plan->settings->affinity) {
     if (kind != conf::AffinityKind::cookie) continue;
-    cookie_name_ = next.settings->cookie_name();
-    cookie_attributes_ = set_cookie_attributes(next.settings->cookie);
+    cookie_name_ = plan->settings->cookie_name();
+    cookie_attributes_ = set_cookie_attributes(plan->settings->cookie);
   }
-  suspected_.resize(next.fleet.backends.size());
-  for (size_t i = 0; i < next.fleet.backends.size(); ++i) {
-    const bool moved = now_ != nullptr && i < now_->fleet.backends.size() &&
-                       now_->fleet.backends[i].address != next.fleet.backends[i].address;
-    if (moved || !next.fleet.backends[i].serves_its_own()) connections.retire(static_cast<routing::Slot>(i));
+  const auto& next = plan->fleet.backends;
+  suspected_.resize(next.size());
+  for (size_t i = 0; i < next.size(); ++i) {
+    const bool is_new = plan_ == nullptr || i >= plan_->fleet.backends.size();
+    const bool is_other = !is_new && plan_->fleet.backends[i].id != next[i].id;
+    const bool moved = !is_new && plan_->fleet.backends[i].address != next[i].address;
+    if (is_other) suspected_[i] = false;
+    if (is_other || moved || !next[i].serves_its_own()) connections.retire(static_cast<routing::Slot>(i));
   }
-  now_ = &next;
+  if (!eras_.empty() && eras_.back()->requests == 0) eras_.pop_back();
+  eras_.push_back(std::make_unique<Era>(plan));
   plan_ = std::move(plan);
+}
+
+ServedPool::Era* ServedPool::enter() {
+  ++eras_.back()->requests;
+  return eras_.back().get();
+}
+
+void ServedPool::leave(Era* era) {
+  if (--era->requests != 0 || era == eras_.back().get()) return;
+  std::erase_if(eras_, [era](const auto& one) { return one.get() == era; });
 }
 
 void ServedPool::failed(routing::Slot slot, BackendFailure how) {
@@ -67,34 +92,90 @@ Context::Context(std::shared_ptr<const Plan> plan, size_t worker, net::Deadlines
 }
 
 void Context::follow(std::shared_ptr<const Plan> plan) {
-  pools_.clear();
-  for (size_t place = 0; place < plan->pools.size(); ++place) {
-    const size_t id = plan->pools[place].id;
-    const auto known = std::find_if(all_pools_.begin(), all_pools_.end(),
-                                    [id](const auto& pool) { return pool->id() == id; });
-    if (known != all_pools_.end()) {
-      (*known)->follow(plan, place);
-      pools_.push_back(known->get());
-    } else {
-      all_pools_.push_back(
-          std::make_unique<ServedPool>(plan, place, worker_, deadlines, graveyard, dialer_, witness_));
-      pools_.push_back(all_pools_.back().get());
-    }
-  }
-  for (const auto& listener : all_listeners_) listener->place = ServedListener::kGone;
-  listeners_.clear();
-  const auto& listeners = plan->settings->listeners;
-  for (size_t place = 0; place < listeners.size(); ++place) {
-    auto known = std::find_if(all_listeners_.begin(), all_listeners_.end(), [&](const auto& listener) {
-      return listener->place == ServedListener::kGone &&
-             listener->settings.address == listeners[place].address;
-    });
-    if (known == all_listeners_.end())
-      known = all_listeners_.insert(known, std::make_unique<ServedListener>());
-    **known = {listeners[place], place};
-    listeners_.push_back(known->get());
-  }
+  follow_pools(*plan);
+  if (plan_ == nullptr || plan_->settings != plan->settings) follow_listeners(*plan);
   plan_ = std::move(plan);
+}
+
+void Context::follow_pools(const Plan& plan) {
+  const std::vector<ServedPool*> before = std::move(pools_);
+  pools_.clear();
+  bool same = before.size() == plan.pools.size();
+  for (size_t place = 0; place < plan.pools.size(); ++place) {
+    const SharedPoolPlan& next = plan.pools[place];
+    ServedPool* served = place < before.size() && before[place]->id() == next->id ? before[place] : nullptr;
+    if (served == nullptr) {
+      same = false;
+      std::unique_ptr<ServedPool>& known = all_pools_[next->id];
+      if (known == nullptr)
+        known = std::make_unique<ServedPool>(next, worker_, deadlines, graveyard, dialer_, witness_);
+      served = known.get();
+    }
+    served->follow(next);
+    served->listed = true;
+    pools_.push_back(served);
+  }
+  if (same) return;
+  for (ServedPool* pool : before) pool->listed = false;
+  for (ServedPool* pool : pools_) pool->listed = true;
+  for (ServedPool* pool : before) bury_if_gone(*pool);
+}
+
+void Context::bury_if_gone(ServedPool& pool) {
+  if (pool.listed || pool.exchanges != 0) return;
+  const auto gone = all_pools_.find(pool.id());
+  pool.connections.close_idle();
+  graveyard.bury(std::move(gone->second));
+  all_pools_.erase(gone);
+}
+
+void Context::follow_listeners(const Plan& plan) {
+  const std::vector<ServedListener*> before = std::move(listeners_);
+  listeners_.clear();
+  for (ServedListener* listener : before) listener->listed = false;
+  const auto& listeners = plan.settings->listeners;
+  for (size_t place = 0; place < listeners.size(); ++place) {
+    const auto known = std::find_if(before.begin(), before.end(), [&](const ServedListener* listener) {
+      return !listener->listed && listener->settings.address == listeners[place].address;
+    });
+    ServedListener* const served =
+        known != before.end() ? *known
+                              : all_listeners_.emplace_back(std::make_unique<ServedListener>()).get();
+    served->settings = listeners[place];
+    served->meter = plan.listeners[place];
+    served->routes = plan.routes;
+    served->place = place;
+    served->listed = true;
+    listeners_.push_back(served);
+  }
+  for (ServedListener* listener : before) {
+    if (listener->listed) continue;
+    for (size_t place = 0; place < plan_->settings->pools.size(); ++place)
+      listener->pools.push_back(plan_->pools[place]->id);
+  }
+}
+
+ServedPool* Context::find_pool(size_t id) const {
+  const auto found = all_pools_.find(id);
+  return found == all_pools_.end() ? nullptr : found->second.get();
+}
+
+ServedPool* Context::route(const ServedListener& listener, std::string_view host,
+                           std::string_view target) const {
+  const size_t place = listener.routes->find(listener.place, host, target);
+  if (place == routing::kNoPool) return nullptr;
+  return listener.listed ? pools_[place] : find_pool(listener.pools[place]);
+}
+
+void Context::forget(const ServedListener& listener) {
+  const auto gone = std::find_if(all_listeners_.begin(), all_listeners_.end(),
+                                 [&](const auto& one) { return one.get() == &listener; });
+  graveyard.bury(std::move(*gone));
+  all_listeners_.erase(gone);
+}
+
+void Context::close_idle() {
+  for (auto& [id, pool] : all_pools_) pool->connections.close_idle();
 }
 
 Context::~Context() = default;

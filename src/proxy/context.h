@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "conf/settings.h"
@@ -35,17 +36,18 @@ class Witness {
 
 // A pool as one worker serves it: by the plan in force, or, once that knows the pool no more, by the last
 // that did, for what is still under way.
-class ServedPool {
+class ServedPool final : public net::Mortal {
  public:
-  ServedPool(std::shared_ptr<const Plan> plan, size_t place, size_t worker, net::Deadlines& deadlines,
-             net::Graveyard& graveyard, Dialer& dialer, Witness& witness);
+  ServedPool(SharedPoolPlan plan, size_t worker, net::Deadlines& deadlines, net::Graveyard& graveyard,
+             Dialer& dialer, Witness& witness);
+  ~ServedPool() override;
 
-  void follow(std::shared_ptr<const Plan> plan, size_t place);
+  void follow(SharedPoolPlan plan);
 
-  size_t id() const { return now_->id; }
-  const conf::Pool& settings() const { return *now_->settings; }
-  routing::Router& router() const { return *now_->router; }
-  const routing::Fleet& fleet() const { return now_->fleet; }
+  size_t id() const { return plan_->id; }
+  const conf::Pool& settings() const { return *plan_->settings; }
+  routing::Router& router() const { return *plan_->router; }
+  const routing::Fleet& fleet() const { return plan_->fleet; }
   PoolMeter& meter() const { return *meter_; }
   const std::string& cookie_name() const { return cookie_name_; }  // empty: the pool sets none
   const std::string& cookie_attributes() const {
@@ -56,11 +58,19 @@ class ServedPool {
   void failed(routing::Slot slot, BackendFailure how);
   void worked(routing::Slot slot);
 
+  // A request that was identified and not yet answered may remember any slot of the plan that it came under.
+  // While there is such a request the plan is kept, which keeps others from taking the slot over.
+  class Era;
+  Era* enter();
+  void leave(Era* era);
+
+  bool listed = true;      // in the plan; one that left it is gone once nothing is under way here
+  uint32_t exchanges = 0;  // that are under way here, and hold a pointer to this
   BackendConnections connections;
 
  private:
-  std::shared_ptr<const Plan> plan_;
-  const PoolPlan* now_ = nullptr;  // in plan_
+  SharedPoolPlan plan_;
+  std::vector<std::unique_ptr<Era>> eras_;  // the last: of plan_
   std::shared_ptr<PoolMeter> meter_;
   const size_t worker_;
   Witness& witness_;
@@ -69,10 +79,19 @@ class ServedPool {
 };
 
 // A listener as one worker serves it; known by its address, whatever its name. It outlives its connections.
-struct ServedListener {
+//
+// One that left the plan takes no more connections. Those that it has may ask once more, for a client cannot
+// know, and are told to close; what lasts longer is its worker's to cut.
+struct ServedListener final : net::Mortal {
   conf::Listener settings;
-  size_t place = 0;  // in the plan's settings; kGone: they know it no more
-  static constexpr size_t kGone = SIZE_MAX;
+  std::shared_ptr<ListenerMeter> meter;
+  uint32_t connections = 0;  // of this worker
+  bool listed = true;        // in the plan
+
+  // Which pools its requests go to: of the plan in force, or of the last that knew it.
+  std::shared_ptr<const routing::Routes> routes;
+  size_t place = 0;                // among the listeners of `routes`
+  std::vector<size_t> pools = {};  // PoolPlan::id by place, once it has left the plan
 };
 
 class Context final : net::DeadlineOwner {
@@ -86,10 +105,13 @@ class Context final : net::DeadlineOwner {
   void follow(std::shared_ptr<const Plan> plan);
 
   const conf::Settings& settings() const { return *plan_->settings; }
-  const routing::Routes& routes() const { return *plan_->routes; }
   ServedPool& pool(size_t place) const { return *pools_[place]; }  // of the plan
-  const std::vector<std::unique_ptr<ServedPool>>& all_pools() const { return all_pools_; }
-  const ServedListener& listener(size_t place) const { return *listeners_[place]; }  // of the plan's settings
+  ServedPool* find_pool(size_t id) const;                          // by PoolPlan::id; nullptr: it is gone
+  // Who serves this request; nullptr: nobody.
+  ServedPool* route(const ServedListener& listener, std::string_view host, std::string_view target) const;
+  ServedListener& listener(size_t place) const { return *listeners_[place]; }  // of the plan's settings
+  void forget(const ServedListener& listener);  // one that is not listed and has no connection
+  void close_idle();                            // connections to backends
 
   net::Deadlines& deadlines;
   net::Graveyard& graveyard;
@@ -100,6 +122,12 @@ class Context final : net::DeadlineOwner {
   net::Gather to_backend;
 
   bool shutting_down = false;  // answers say close, idle connections end
+
+  // An exchange comes to a pool, and is over.
+  void enter(ServedPool& pool) { ++pool.exchanges; }
+  void leave(ServedPool& pool) {
+    if (--pool.exchanges == 0) bury_if_gone(pool);
+  }
 
   std::unique_ptr<Exchange> new_exchange();       // a used one where there is one, with its memory
   void recycle(std::unique_ptr<Exchange> ended);  // one that is over, from the last thing it calls
@@ -112,13 +140,16 @@ class Context final : net::DeadlineOwner {
 
  private:
   void on_deadline() override;
+  void follow_pools(const Plan& plan);
+  void follow_listeners(const Plan& plan);
+  void bury_if_gone(ServedPool& pool);
 
   std::shared_ptr<const Plan> plan_;
   const size_t worker_;
   Dialer& dialer_;
   Witness& witness_;
-  std::vector<std::unique_ptr<ServedPool>> all_pools_;
-  std::vector<ServedPool*> pools_;  // as in the plan
+  std::unordered_map<size_t, std::unique_ptr<ServedPool>> all_pools_;  // by PoolPlan::id
+  std::vector<ServedPool*> pools_;                                     // as in the plan
   std::vector<std::unique_ptr<ServedListener>> all_listeners_;
   std::vector<ServedListener*> listeners_;  // as in the plan's settings
   AccessLogBuffer* const access_log_;       // nullptr: off

@@ -147,12 +147,13 @@ Exchange::Step Exchange::identify() {
     return Step::go;
   }
   const ServedListener& listener = client_->listener();
-  const size_t route = context_.routes().find(listener.place, request_.host, request_.target);
-  if (route == routing::kNoPool) {
+  pool_ = context_.route(listener, request_.host, request_.target);
+  if (pool_ == nullptr) {
     fail(failures::kNoRoute);
     return Step::go;
   }
-  pool_ = &context_.pool(route);
+  context_.enter(*pool_);
+  era_ = pool_->enter();
   const uint64_t most = context_.settings().limits.body;
   if (most != 0 && request_.body.length > most) {
     fail(failures::kTooLarge);
@@ -263,8 +264,16 @@ Exchange::Step Exchange::account() {
   }
   measure();
   log();
+  leave_era();
+  if (pool_ != nullptr) context_.leave(*pool_);
+  pool_ = nullptr;
   phase_ = Phase::over;
   return Step::wait;
+}
+
+// No slot is remembered any more but that of the backend that answers, where the request is counted.
+void Exchange::leave_era() {
+  if (era_ != nullptr) pool_->leave(std::exchange(era_, nullptr));
 }
 
 void Exchange::flush_backend() {

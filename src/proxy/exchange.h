@@ -18,12 +18,10 @@
 #include "src/net/loop.h"
 #include "src/proxy/backend_connection.h"
 #include "src/proxy/client_side.h"
+#include "src/proxy/context.h"
 #include "src/proxy/failures.h"
 
 namespace limpet::proxy {
-
-class Context;
-class ServedPool;
 
 class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::DeadlineOwner {
  public:
@@ -99,6 +97,7 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   void send_again();
 
   void start(ClientSide& client);
+  void leave_era();
   void settle_request_id();
   void begin_response(const http::ResponseHead& head);
   void judge_answer(int status);
@@ -117,7 +116,8 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   Context& context_;
   ClientSide* client_ = nullptr;
   std::unique_ptr<BackendConnection> backend_;  // ours from connect to account
-  ServedPool* pool_ = nullptr;
+  ServedPool* pool_ = nullptr;                  // from identify to account
+  ServedPool::Era* era_ = nullptr;              // of pool_, until an answer begins
   net::Deadline deadline_;
   http::Parser parser_;  // of the request
 

@@ -35,6 +35,7 @@ void Exchange::begin_response(const http::ResponseHead& head) {
       pool_->router().account(identity_, choice_, pool_->fleet(), view(), {head.status, head.fields.list},
                               static_cast<uint32_t>(unix_us / 1'000'000));
   choice_.reserved = false;
+  leave_era();
   std::string set_cookie;
   if (outcome.token) {
     set_cookie.append(pool_->cookie_name())

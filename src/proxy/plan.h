@@ -1,7 +1,9 @@
 // What workers serve by: one generation of the settings, and the backends as they are at the moment.
-// Immutable; a change of anything is a new plan, which every worker takes up between two events.
+// Immutable; a change of anything is a new plan, which every worker takes up between two events. A plan
+// shares with the one before what did not change, so that following it costs in proportion to what did.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -14,18 +16,27 @@
 namespace limpet::proxy {
 
 struct PoolPlan {
-  size_t id =
-      0;  // the same for as long as the pool keeps its sessions; two that have one name in turn have two
-  const conf::Pool* settings;  // one of Plan::settings
+  // The same for as long as the pool keeps its sessions; two that have one name in turn have two.
+  size_t id = 0;
+  std::shared_ptr<const conf::Settings> source;
+  const conf::Pool* settings;  // one of `source`
   std::shared_ptr<routing::Router> router;
   std::vector<std::shared_ptr<PoolMeter>> meters;  // by worker
   routing::Fleet fleet;
 };
+using SharedPoolPlan = std::shared_ptr<const PoolPlan>;
+
+// Of a listener, over all workers.
+struct ListenerMeter {
+  std::atomic<uint32_t> connections{0};
+};
 
 struct Plan {
   std::shared_ptr<const conf::Settings> settings;
-  std::shared_ptr<const routing::Routes> routes;  // to places in `pools`
-  std::vector<PoolPlan> pools;                    // as in the settings
+  std::shared_ptr<const routing::Routes> routes;          // to places in `pools`
+  std::vector<std::shared_ptr<ListenerMeter>> listeners;  // as in the settings
+  // As in the settings; then those that left them and of which anything is left.
+  std::vector<SharedPoolPlan> pools;
 };
 
 }  // namespace limpet::proxy

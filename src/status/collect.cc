@@ -17,7 +17,6 @@ std::string name_of(routing::Slot slot, const routing::Fleet& fleet) {
 
 RequestReport requests_at(const Meters& meters, routing::Slot slot) {
   RequestReport sum;
-  uint64_t begun = 0, ended = 0;
   for (const auto& meter : meters) {
     const proxy::BackendMeter& one = meter->backends[slot];
     for (size_t i = 0; i < one.answers.size(); ++i) sum.answers[i] += one.answers[i].value();
@@ -26,9 +25,22 @@ RequestReport requests_at(const Meters& meters, routing::Slot slot) {
     sum.retried += one.retried.value();
     sum.bytes_in += one.bytes_in.value();
     sum.bytes_out += one.bytes_out.value();
+    add(one.latency, sum.latency);
+  }
+  sum.in_flight = outcomes_at(meters, slot).in_flight;
+  return sum;
+}
+
+Outcomes outcomes_at(const Meters& meters, routing::Slot slot) {
+  Outcomes sum;
+  uint64_t begun = 0, ended = 0;
+  for (const auto& meter : meters) {
+    const proxy::BackendMeter& one = meter->backends[slot];
+    for (size_t digit = 1; digit < one.answers.size(); ++digit) sum.answered += one.answers[digit].value();
+    sum.failed += one.failed.value();
+    sum.retried += one.retried.value();
     ended += one.ended.value();  // first: what begins meanwhile may not make it negative
     begun += one.begun.value();
-    add(one.latency, sum.latency);
   }
   sum.in_flight = begun > ended ? begun - ended : 0;
   return sum;
@@ -60,13 +72,6 @@ std::string why_there(const routing::SessionView& session, const routing::Fleet&
     return "at risk: " + name_of(session.home, fleet) + " is " + routing::predicate(state);
   if (session.first_home != session.home) return "moved from " + name_of(session.first_home, fleet);
   return "its home";
-}
-
-HistogramReport since(const HistogramReport& earlier, const HistogramReport& now) {
-  HistogramReport difference;
-  for (size_t i = 0; i < now.counts.size(); ++i) difference.counts[i] = now.counts[i] - earlier.counts[i];
-  difference.sum_us = now.sum_us - earlier.sum_us;
-  return difference;
 }
 
 }  // namespace limpet::status

@@ -179,6 +179,7 @@ Json to_json(const PoolReport& pool) {
   for (size_t i = 0; i < pool.decisions.size(); ++i)
     decisions[routing::text(static_cast<routing::Reason>(i))] = pool.decisions[i];
   return {{"name", pool.name},
+          {"listed", pool.listed},
           {"affinity", pool.affinity},
           {"storage", pool.storage},
           {"placement", pool.placement},
@@ -195,6 +196,13 @@ Json to_json(const PoolReport& pool) {
           {"decision_latency", latency(pool.decision_latency)},
           {"backends", list(pool.backends)},
           {"history", history(pool.history)}};
+}
+
+Json to_json(const ListenerReport& listener) {
+  return {{"name", listener.name},
+          {"address", listener.address},
+          {"listed", listener.listed},
+          {"connections", listener.connections}};
 }
 
 Json to_json(const health::Incident& incident) {
@@ -244,6 +252,7 @@ Json to_json(const Report& report) {
           {"connections", report.connections},
           {"reloads", {{"done", report.reloads}, {"refused", report.failed_reloads}}},
           {"dropped_log_lines", report.dropped_log_lines},
+          {"listeners", list(report.listeners)},
           {"pools", list(report.pools)},
           {"incidents", list(report.incidents)},
           {"kept_incidents", report.kept_incidents},

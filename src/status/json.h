@@ -14,6 +14,7 @@ using Json = nlohmann::ordered_json;
 inline constexpr int kVersion = 1;
 
 Json to_json(const Report& report);
+Json to_json(const ListenerReport& listener);
 Json to_json(const PoolReport& pool);
 Json to_json(const BackendReport& backend);
 Json to_json(const health::Incident& incident);

@@ -23,10 +23,31 @@ RequestReport& RequestReport::operator+=(const RequestReport& other) {
   return *this;
 }
 
+RequestReport RequestReport::operator-(const RequestReport& earlier) const {
+  RequestReport since = *this;
+  for (size_t i = 0; i < answers.size(); ++i) since.answers[i] -= earlier.answers[i];
+  for (size_t i = 0; i < failures.size(); ++i) since.failures[i] -= earlier.failures[i];
+  since.latency = latency - earlier.latency;
+  since.failed -= earlier.failed;
+  since.retried -= earlier.retried;
+  since.bytes_in -= earlier.bytes_in;
+  since.bytes_out -= earlier.bytes_out;
+  return since;
+}
+
+uint64_t RequestReport::count() const { return answered() + answers[0]; }
+
 uint64_t RequestReport::answered() const {
   uint64_t sum = 0;
   for (size_t digit = 1; digit < answers.size(); ++digit) sum += answers[digit];
   return sum;
+}
+
+HistogramReport HistogramReport::operator-(const HistogramReport& earlier) const {
+  HistogramReport since = *this;
+  for (size_t i = 0; i < counts.size(); ++i) since.counts[i] -= earlier.counts[i];
+  since.sum_us -= earlier.sum_us;
+  return since;
 }
 
 double HistogramReport::quantile_us(double share) const {

@@ -27,6 +27,7 @@ struct HistogramReport {
     return sum;
   }
   double quantile_us(double share) const;  // estimated within its bucket; 0 where nothing was counted
+  HistogramReport operator-(const HistogramReport& earlier) const;
 };
 
 struct RequestReport {
@@ -37,8 +38,10 @@ struct RequestReport {
   uint64_t in_flight = 0;
   HistogramReport latency;
 
+  uint64_t count() const;     // of all
   uint64_t answered() const;  // by the backend
   RequestReport& operator+=(const RequestReport& other);
+  RequestReport operator-(const RequestReport& earlier) const;  // since then; in flight are those of now
 };
 
 struct DrainReport {
@@ -83,6 +86,7 @@ inline constexpr size_t kSamples = 180;  // kept: a quarter of an hour
 
 struct PoolReport {
   std::string name;
+  bool listed = true;  // in the file; otherwise its backends drain, or have drained
   std::vector<std::string> affinity;
   std::string storage, placement, failover, failback;
   routing::Census sessions;
@@ -100,6 +104,12 @@ struct PoolReport {
   double imbalance() const;
 };
 
+struct ListenerReport {
+  std::string name, address;
+  bool listed = true;  // in the file; otherwise it takes no more connections, and those it has end
+  uint64_t connections = 0;
+};
+
 struct Report {
   std::string version;
   int64_t now = 0, started = 0, loaded = 0;  // Unix seconds; loaded: the settings in force
@@ -109,6 +119,7 @@ struct Report {
   uint64_t reloads = 0, failed_reloads = 0;
   uint64_t dropped_log_lines = 0;
   bool shutting_down = false;
+  std::vector<ListenerReport> listeners;
   std::vector<PoolReport> pools;
   std::vector<health::Incident> incidents;          // newest first, as many as were asked for
   uint64_t kept_incidents = 0, open_incidents = 0;  // of all

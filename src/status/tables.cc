@@ -57,6 +57,7 @@ std::string why(const Json& backend, int64_t now) {
 }
 
 std::string why_pool(const Json& pool) {
+  if (!pool.value("listed", true)) return "the file does not name it any more";
   const auto imbalance = pool.at("books_imbalance").get<int64_t>();
   return imbalance == 0 ? "" : "BOOKS OUT OF BALANCE BY " + std::to_string(imbalance);
 }

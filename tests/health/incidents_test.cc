@@ -511,4 +511,43 @@ TEST_CASE("a drain, and a maintenance by order, are routine unless they cost ses
   }
 }
 
+TEST_CASE("what is open at a backend that is forgotten ends, and its slot begins anew") {
+  Scene it;
+  it.open(0, 2, 0);
+  it.change(0, BackendState::down);
+  REQUIRE(it.last().closed == 0);
+  it.forget(0);
+  CHECK(it.last().closed == it.now);
+  CHECK(it.count() == 1);
+  it.states[0] = BackendState::up;
+  it.table.homes().set_in_service(0, true);
+  it.change(0, BackendState::down);
+  CHECK(it.count() == 2);
+}
+
+TEST_CASE("the losses of a pool that is forgotten are told no more than its incidents are kept") {
+  Scene it;
+  it.open(0, 1, 0);
+  it.change(0, BackendState::down);
+  it.move(0, 0, 1);
+  it.tick();
+  it.change(0, BackendState::up);
+  it.tick(10);
+  it.tick();
+  it.tick();
+  REQUIRE(it.lost() == 1);
+  for (uint64_t key = 1; key <= Incidents::kKept; ++key) {
+    it.open(key, 1, 1);
+    it.change(1, BackendState::draining, Cause::order);
+    it.log_out(key);
+    it.tick();
+    it.change(1, BackendState::up, Cause::order);
+  }
+  CHECK(it.lost() == 1);
+  it.incidents.forget_pool("other");
+  CHECK(it.lost() == 1);
+  it.incidents.forget_pool("shop");
+  CHECK(it.lost() == 0);
+}
+
 }  // namespace limpet::health::incidents_test

@@ -215,4 +215,37 @@ TEST_CASE("a backend that joins by a reload warms up, those that a pool begins w
   CHECK(it.health[1].warmth(30'000) == 100);
 }
 
+TEST_CASE(
+    "a backend that takes over another one's slot has a judge of its own, which knows nothing of that") {
+  Pooled it(pool_of({"a", "b"}, 100));
+  it.fail(1);
+  REQUIRE(it.state(1) == BackendState::down);
+  it.pool.backends.pop_back();
+  it.fleet = Fleet::from(it.pool, it.fleet);
+  it.health.reconfigure(it.pool, it.fleet, 1000);
+  const Slot gone[] = {1};
+  it.fleet.free(gone);
+  it.pool.backends.emplace_back().name = "c";
+  it.fleet = Fleet::from(it.pool, it.fleet, gone);
+  REQUIRE(it.fleet.find("c") == 1);
+  CHECK(it.health.reconfigure(it.pool, it.fleet, 2000).empty());
+  CHECK(it.state(1) == BackendState::up);
+  CHECK(it.health[1].cause() == Cause::start);
+  CHECK(it.health.listed() == 2);
+}
+
+TEST_CASE("the backends of a pool that left the file drain, and are over when they are empty") {
+  Pooled it(pool_of({"a", "b"}));
+  const auto changes = it.health.remove_all(1000);
+  REQUIRE(changes.size() == 2);
+  CHECK(changes[0].change.to == BackendState::draining);
+  CHECK(changes[0].change.cause == Cause::reload);
+  CHECK(it.health.remove_all(1500).empty());
+  const uint32_t sessions[] = {0, 1};
+  it.health.tick(sessions, 3000);
+  CHECK(it.state(0) == BackendState::maintenance);
+  CHECK(it.state(1) == BackendState::draining);
+  CHECK(it.health.listed() == 0);
+}
+
 }  // namespace limpet::health::pool_health_test

@@ -62,6 +62,7 @@ class Scene {
     for (Slot slot = 0; slot < kBackends; ++slot) note(incidents.tick(where(slot), standing(slot), now));
   }
 
+  void forget(Slot slot) { incidents.forget(where(slot), now); }
   void refresh(Slot slot) { incidents.refresh(where(slot), standing(slot), now); }
 
   uint64_t lost() const {

@@ -68,6 +68,7 @@ TEST_CASE("a session goes to its home's backup, the named one, and is carried") 
 
 TEST_CASE("a backend without a named backup has one that every balancer and the application can work out") {
   conf::Pool pool = pool_of(6, {Kind::cookie});
+  pool.storage = conf::Storage::backup;
   const Fleet fleet = Fleet::from(pool);
   std::swap(pool.backends[1], pool.backends[4]);
   const Fleet same = Fleet::from(pool);

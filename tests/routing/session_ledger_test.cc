@@ -448,4 +448,39 @@ TEST_CASE("sessions of a backend that this process never had are at risk from th
   CHECK(desk.count(Event::abandoned) == 1);
 }
 
+TEST_CASE("the sessions at several homes are those at each of them") {
+  Desk desk;
+  desk.table.open(43, 3, kNow, Room::none, Begun::by_answer);
+  desk.table.open(44, 3, kNow, Room::none, Begun::by_answer);
+  const Slot homes[] = {3, 2, 0};
+  const auto sessions = desk.table.sessions_at(homes);
+  REQUIRE(sessions.size() == 3);
+  CHECK(sessions[0].size() == 2);
+  CHECK(sessions[1].empty());
+  CHECK(sessions[2].size() == 1);
+}
+
+TEST_CASE("a home that is forgotten is nobody's first home any more") {
+  Desk desk;
+  desk.table.set_failback(true);
+  desk.move(0, 1);
+  desk.answer(1, 0);
+  desk.table.open(43, 2, kNow, Room::none, Begun::by_answer);
+  REQUIRE(desk.table.find(kKey, kNow).first_home == 0);
+  const Slot gone[] = {0};
+  desk.table.forget(gone);
+  CHECK(desk.table.find(kKey, kNow).first_home == 1);
+  CHECK(desk.table.find(43, kNow).first_home == 2);
+  desk.check(2);
+}
+
+TEST_CASE("a home's census less an earlier one is what happened since") {
+  Desk desk;
+  const HomeCensus before = desk.table.homes().census(0);
+  desk.table.open(43, 0, kNow, Room::none, Begun::by_answer);
+  const HomeCensus since = desk.table.homes().census(0) - before;
+  CHECK(since.books.all[Event::opened] == 1);
+  CHECK(since.live == 2);
+}
+
 }  // namespace limpet::routing::session_ledger_test

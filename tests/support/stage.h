@@ -46,14 +46,17 @@ inline std::shared_ptr<proxy::Plan> plan_of(conf::Settings given) {
   auto settings = std::make_shared<const conf::Settings>(std::move(given));
   plan->routes = std::make_shared<const routing::Routes>(routing::Routes::from(*settings));
   for (const conf::Pool& pool : settings->pools) {
-    plan->pools.push_back(
-        {.id = plan->pools.size(),
-         .settings = &pool,
-         .router = std::make_shared<routing::Router>(pool, std::vector{std::string(32, 'k')},
-                                                     std::string(32, 's'), routing::Router::new_memory(pool)),
-         .meters = {std::make_shared<proxy::PoolMeter>()},
-         .fleet = routing::Fleet::from(pool)});
+    plan->pools.push_back(std::make_shared<const proxy::PoolPlan>(proxy::PoolPlan{
+        .id = plan->pools.size(),
+        .source = settings,
+        .settings = &pool,
+        .router = std::make_shared<routing::Router>(pool, std::vector{std::string(32, 'k')},
+                                                    std::string(32, 's'), routing::Router::new_memory(pool)),
+        .meters = {std::make_shared<proxy::PoolMeter>()},
+        .fleet = routing::Fleet::from(pool)}));
   }
+  for (size_t i = 0; i < settings->listeners.size(); ++i)
+    plan->listeners.push_back(std::make_shared<proxy::ListenerMeter>());
   plan->settings = std::move(settings);
   return plan;
 }
@@ -62,7 +65,9 @@ class Stage : proxy::ClientConnections, proxy::Witness {
  public:
   explicit Stage(conf::Settings given, AccessLogBuffer* log = nullptr)
       : plan_(plan_of(std::move(given))),
-        settings(*plan_->settings),
+        settings_(plan_->settings),
+        router_(plan_->pools.front()->router),
+        settings(*settings_),
         context_(new proxy::Context(plan_, 0, net.deadlines, net.graveyard, net, net, *this, log)) {}
 
   virtual ~Stage() {
@@ -78,19 +83,28 @@ class Stage : proxy::ClientConnections, proxy::Witness {
 
  private:
   std::shared_ptr<proxy::Plan> plan_;
+  const std::shared_ptr<const conf::Settings> settings_;  // of the first plan, as is the next
+  const std::shared_ptr<routing::Router> router_;
 
  public:
   const conf::Settings& settings;
   std::vector<std::pair<routing::Slot, proxy::BackendFailure>> failures;  // that were told of backends
 
   proxy::Context& context() { return *context_; }
-  routing::Router& router() { return *plan_->pools.front().router; }
+  routing::Router& router() { return *router_; }
 
   // A backend is in this state from now on.
   void put(routing::Slot slot, routing::BackendState state) {
+    auto pool = std::make_shared<proxy::PoolPlan>(*plan_->pools.front());
+    routing::Backend& backend = pool->fleet.backends[slot];
+    backend.state = state;
+    router().table().homes().set_in_service(slot, backend.serves_its_own());
     auto next = std::make_shared<proxy::Plan>(*plan_);
-    next->pools.front().fleet.backends[slot].state = state;
-    router().table().homes().set_in_service(slot, next->pools.front().fleet.backends[slot].serves_its_own());
+    next->pools.front() = std::move(pool);
+    follow(std::move(next));
+  }
+  const proxy::Plan& plan() const { return *plan_; }
+  void follow(std::shared_ptr<proxy::Plan> next) {
     plan_ = std::move(next);
     context_->follow(plan_);
     net.event_over();
@@ -107,7 +121,7 @@ class Stage : proxy::ClientConnections, proxy::Witness {
 
   // A client connects.
   FakeStream& client(std::string_view address = "192.0.2.1", size_t listener = 0) {
-    const proxy::ServedListener& front = context_->listener(listener);
+    proxy::ServedListener& front = context_->listener(listener);
     const conf::IpAddress ip = conf::IpAddress::parse(address).value();
     auto* const made = new proxy::ClientConnection(
         *context_, front, http::Peer{ip, std::string(address), http::is_trusted(front.settings, ip)}, *this);
@@ -126,7 +140,7 @@ class Stage : proxy::ClientConnections, proxy::Witness {
   }
   void stop() {
     for_each_client([](proxy::ClientConnection& client) { client.close_now(); });
-    for (const auto& pool : context_->all_pools()) pool->connections.close_idle();
+    context_->close_idle();
     net.event_over();
   }
 
