@@ -1,5 +1,6 @@
 #include "src/overseer.h"
 
+#include <malloc.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -279,6 +280,9 @@ void Overseer::each_second() {
     pool->is_changed = pool->health->put_into(pool->fleet, now()) || pool->is_changed;
     changed_ = changed_ || pool->is_changed;
   }
+  // By now workers have let go of what ended a second ago. Session tables are large, and the heap would keep
+  // them.
+  if (std::exchange(pools_ended_, false)) malloc_trim(0);
   for (size_t i = pools_.size(); i-- > 0;) {
     if (pools_[i]->is_over()) end(i);
   }
@@ -291,7 +295,7 @@ void Overseer::end(size_t place) {
   const std::unique_ptr<Pool> pool = std::move(pools_[place]);
   pools_.erase(pools_.begin() + static_cast<ptrdiff_t>(place));
   by_id_.erase(pool->id);
-  changed_ = true;
+  changed_ = pools_ended_ = true;
   const std::string& name = pool->settings->name;
   if (find_pool(name) == nullptr) incidents_.forget_pool(name);
   spdlog::info("pool {}: nothing is left of it", name);

@@ -112,7 +112,8 @@ class Overseer final : public proxy::Witness, ProbeEvents {
   uv_timer_t timer_;
   uv_prepare_t end_of_turn_;  // of the loop: what changed in it is published at once
   uint64_t ticks_ = 0;
-  bool changed_ = false;  // since the last plan
+  bool changed_ = false;      // since the last plan
+  bool pools_ended_ = false;  // in the last second
 };
 
 }  // namespace limpet
