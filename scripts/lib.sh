@@ -42,6 +42,9 @@ status_needs='
   nodejs               node
   npm                  npm
 '
+clang_needs='
+  clang                clang++
+'
 fuzz_needs='
   clang                clang++
   libclang-rt-dev      /usr/lib/llvm-*/lib/clang/*/include/fuzzer/FuzzedDataProvider.h
@@ -112,6 +115,10 @@ build_tsan() {
   local tests
   tests=$(cd tests && grep -rl '#include <thread>' --include='*_test.cc' conf routing health src | sort | tr '\n' ';')
   build build/tsan "$1" -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 -DLIMPET_SANITIZE=thread -DLIMPET_TESTS="$tests"
+}
+build_clang() {
+  build build/clang "$1" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS=-D_GLIBCXX_ASSERTIONS \
+    -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++
 }
 build_fuzz() {
   build build/fuzz "$1" -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 -DLIMPET_SANITIZE=address,undefined -DLIMPET_FUZZ=ON \
