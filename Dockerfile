@@ -1,16 +1,16 @@
 # Limpet in a small image that runs as a user of its own. Give it a configuration that listens at "*:8080":
 #   docker run -p 8080:8080 -v "$PWD/limpet.toml:/etc/limpet/limpet.toml:ro" limpet
 # Keys that it makes at its first start stay in /etc/limpet; keep that in a volume, or give the keys in the configuration.
-FROM debian:bookworm-slim AS build
+FROM debian:trixie-slim AS build
 WORKDIR /limpet
 COPY scripts/lib.sh scripts/
 RUN bash -c '. scripts/lib.sh && need build_needs'
 COPY . .
 RUN bash -c '. scripts/lib.sh && build_release limpet && strip build/limpet'
 
-FROM debian:bookworm-slim
+FROM debian:trixie-slim
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends libspdlog1.10 libssl3 libuv1 libxxhash0 \
+    && apt-get install -y --no-install-recommends libllhttp9.2 libspdlog1.15 libssl3t64 libuv1t64 libxxhash0 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin limpet \
     && install -d -o limpet /etc/limpet

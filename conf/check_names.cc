@@ -28,7 +28,7 @@ void check_reference(const std::string& path, const std::string& name, std::stri
   }
   if (names.size() != rows) return;  // it may be one of those whose names have faults
   findings.fault(path,
-                 "no " + std::string(what) + " is called " + quoted(name) + ", " + hint(name, names, '"'));
+                 "no " + std::string(what) + " is called " + in_quotes(name) + ", " + hint(name, names, '"'));
 }
 
 void check_listeners(const Settings& settings, Findings& findings) {

@@ -80,7 +80,7 @@ void check_reached(const Settings& settings, Findings& findings) {
     const bool reached = std::any_of(settings.routes.begin(), settings.routes.end(),
                                      [&](const Route& route) { return route.pool == name; });
     if (reached) continue;
-    findings.fault(path, "no route reaches this pool, accepted: a [[route]] with pool = " + quoted(name));
+    findings.fault(path, "no route reaches this pool, accepted: a [[route]] with pool = " + in_quotes(name));
   }
 }
 
@@ -98,7 +98,7 @@ void check_cookies_apart(const Settings& settings, Findings& findings) {
       const bool at_later = findings.given(later);
       const std::string& path = at_later ? later : earlier;
       if (findings.broken(path)) continue;
-      findings.fault(path, "is also the cookie of pool " + quoted(pools[at_later ? j : i].name) +
+      findings.fault(path, "is also the cookie of pool " + in_quotes(pools[at_later ? j : i].name) +
                                " on a host of both, accepted: a name of its own, or none for the default");
     }
   }

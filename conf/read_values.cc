@@ -31,7 +31,7 @@ void Size::operator()(const At& at, uint64_t& out) const {
   std::optional<uint64_t> size;
   if (at.value.kind == Value::Kind::string) {
     size = parse_size(at.value.string);
-    if (!size) return at.fault(quoted(at.value.string) + " is not a size", accepted());
+    if (!size) return at.fault(in_quotes(at.value.string) + " is not a size", accepted());
   } else if (at.value.kind == Value::Kind::integer) {
     size = static_cast<uint64_t>(at.value.integer);  // a negative number is beyond every `most`
   } else {
@@ -52,7 +52,7 @@ void Span::operator()(const At& at, Duration& out) const {
   if (at.value.kind == Value::Kind::integer) return at.fault("is a number without a unit", accepted());
   if (at.value.kind != Value::Kind::string) return at.wrong_type(accepted());
   const auto duration = parse_duration(at.value.string);
-  if (!duration) return at.fault(quoted(at.value.string) + " is not a duration", accepted());
+  if (!duration) return at.fault(in_quotes(at.value.string) + " is not a duration", accepted());
   const bool may_be_zero = !zero.empty() && *duration == Duration::zero();
   if (!may_be_zero && (*duration < least || *duration > most)) return at.fault("is out of range", accepted());
   out = *duration;
@@ -70,7 +70,7 @@ void StatusCodes::operator()(const At& at, StatusRange& out) const {
   if (!is_integer && at.value.kind != Value::Kind::string) return at.wrong_type(accepted());
   const std::string text = is_integer ? std::to_string(at.value.integer) : at.value.string;
   Parsed<StatusRange> parsed = parse_status_range(text);
-  if (!parsed.value()) return at.fault(quoted(text) + " " + parsed.what(), accepted());
+  if (!parsed.value()) return at.fault(in_quotes(text) + " " + parsed.what(), accepted());
   out = *parsed.value();
 }
 

@@ -55,7 +55,7 @@ struct Word {
 
   std::string accepted() const {
     std::string out;
-    for (const Named<E>& each : named) out += (out.empty() ? "" : ", ") + quoted(each.word);
+    for (const Named<E>& each : named) out += (out.empty() ? "" : ", ") + in_quotes(each.word);
     return out;
   }
   void operator()(const At& at, E& out) const {
@@ -66,8 +66,9 @@ struct Word {
       words.emplace_back(each.word);
     }
     const auto meant = nearest(at.value.string, words);
-    at.fault("unknown word " + quoted(at.value.string) + (meant ? ", did you mean \"" + *meant + "\"?" : ""),
-             accepted());
+    at.fault(
+        "unknown word " + in_quotes(at.value.string) + (meant ? ", did you mean \"" + *meant + "\"?" : ""),
+        accepted());
   }
 };
 
@@ -90,7 +91,7 @@ struct Text {
     if (T* value = parsed.value()) {
       out = std::move(*value);
     } else {
-      at.fault(quoted(at.value.string) + " " + parsed.what(), accepted());
+      at.fault(in_quotes(at.value.string) + " " + parsed.what(), accepted());
     }
   }
 };

@@ -37,7 +37,7 @@ std::string shown(std::string_view text) {
   return escaped(text.substr(0, size)) + "...";
 }
 
-std::string quoted(std::string_view text) { return '"' + shown(text) + '"'; }
+std::string in_quotes(std::string_view text) { return '"' + shown(text) + '"'; }
 
 size_t edit_distance(std::string_view a, std::string_view b) {
   // Three rows of the usual matrix: a swap of neighbours looks two rows back.

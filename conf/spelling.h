@@ -12,8 +12,8 @@ namespace limpet::conf {
 
 // Safe on a terminal and in one line: control characters as "\x1b".
 std::string escaped(std::string_view text);
-std::string shown(std::string_view text);   // the same, cut short after 40 bytes
-std::string quoted(std::string_view text);  // the same, in double quotes
+std::string shown(std::string_view text);      // the same, cut short after 40 bytes
+std::string in_quotes(std::string_view text);  // the same, in double quotes
 
 // Insertions, deletions, replacements and swaps of neighbours (optimal string alignment) that turn one word
 // into the other, where case, and '-' for '_', cost nothing.

@@ -3,7 +3,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# Debian packages, each with the file or command that shows it is there (so that one from elsewhere will do as well).
+# Debian packages, each with the file or command that shows it is there (so that one from elsewhere will do as well; a file may be
+# a pattern). Where releases differ a|b stands for either: what shows either will do, and the first that there is is installed.
 build_needs='
   g++                  g++
   cmake                cmake
@@ -11,7 +12,7 @@ build_needs='
   ccache               ccache
   pkg-config           pkg-config
   libuv1-dev           /usr/include/uv.h
-  node-llhttp          /usr/share/llhttp/llhttp.c
+  libllhttp-dev|node-llhttp  /usr/include/llhttp.h|/usr/share/llhttp/llhttp.c
   libssl-dev           /usr/include/openssl/ssl.h
   libxxhash-dev        /usr/include/xxhash.h
   libtomlplusplus-dev  /usr/include/toml++/toml.h
@@ -41,9 +42,12 @@ status_needs='
   nodejs               node
   npm                  npm
 '
+clang_needs='
+  clang                clang++
+'
 fuzz_needs='
   clang                clang++
-  libclang-rt-dev      /usr/lib/llvm-14/lib/clang/14.0.6/include/fuzzer/FuzzedDataProvider.h
+  libclang-rt-dev      /usr/lib/llvm-*/lib/clang/*/include/fuzzer/FuzzedDataProvider.h
 '
 lint_needs='
   clang-format-19      clang-format-19
@@ -54,25 +58,43 @@ die() { printf '%s\n' "$*" >&2; exit 1; }
 
 # need LIST...: installs what these lists hold and this machine lacks; says so, and does nothing where everything is there.
 need() {
-  local package proof list missing=() root=()
+  local packages proofs list missing=() root=()
   for list in "$@"; do
-    while read -r package proof; do
-      [[ -z $package || -e $proof ]] || command -v "$proof" >/dev/null || missing+=("$package")
+    while read -r packages proofs; do
+      [[ -z $packages ]] || is_there "$proofs" || missing+=("$packages")
     done <<<"${!list}"
   done
   ((${#missing[@]})) || return 0
   command -v apt-get >/dev/null || die "This needs what Debian calls: ${missing[*]}. Please install that, and try again."
   if ((EUID)); then
-    command -v sudo >/dev/null || die "Please run as root: apt-get install --no-install-recommends ${missing[*]}"
+    command -v sudo >/dev/null || die "Please run as root: apt-get install --no-install-recommends $(first_known "${missing[@]}")"
     root=(sudo)
   fi
-  say "Installing ${missing[*]} (Debian packages)"
   mkdir -p build/logs
-  "${root[@]}" apt-get -q update >build/logs/apt.log 2>&1 &&
-    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 \
-      install "${missing[@]}" >>build/logs/apt.log 2>&1 ||
-    { tail -n 20 build/logs/apt.log >&2; die "The installation failed; build/logs/apt.log has everything."; }
+  "${root[@]}" apt-get -q update >build/logs/apt.log 2>&1 || installation_failed
+  read -ra missing < <(first_known "${missing[@]}")
+  say "Installing ${missing[*]} (Debian packages)"
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 \
+    install "${missing[@]}" >>build/logs/apt.log 2>&1 || installation_failed
 }
+is_there() {  # PROOF|PROOF...
+  local proof
+  for proof in ${1//|/ }; do  # without quotes: a pattern becomes the files that there are
+    [[ ! -e $proof ]] && ! command -v "$proof" >/dev/null || return 0
+  done
+  return 1
+}
+first_known() {  # PACKAGE|PACKAGE...: of each argument the first package that this Debian has
+  local packages package known=()
+  for packages in "$@"; do
+    for package in ${packages//|/ }; do
+      ! apt-cache show "$package" >/dev/null 2>&1 || break
+    done
+    known+=("$package")
+  done
+  say "${known[*]}"
+}
+installation_failed() { tail -n 20 build/logs/apt.log >&2; die "The installation failed; build/logs/apt.log has everything."; }
 
 export CCACHE_DIR="$PWD/.cache/ccache" CCACHE_BASEDIR="$PWD" CCACHE_MAXSIZE=1G
 
@@ -93,6 +115,10 @@ build_tsan() {
   local tests
   tests=$(cd tests && grep -rl '#include <thread>' --include='*_test.cc' conf routing health src | sort | tr '\n' ';')
   build build/tsan "$1" -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 -DLIMPET_SANITIZE=thread -DLIMPET_TESTS="$tests"
+}
+build_clang() {
+  build build/clang "$1" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS=-D_GLIBCXX_ASSERTIONS \
+    -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++
 }
 build_fuzz() {
   build build/fuzz "$1" -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 -DLIMPET_SANITIZE=address,undefined -DLIMPET_FUZZ=ON \
@@ -118,14 +144,15 @@ fuzz() {
   return $broken
 }
 
-# have_promtool: Prometheus' checker, in $PROMTOOL. Where it is not installed it is taken out of Debian's package, which installed
+# have_promtool: Prometheus' checker, in $PROMTOOL. Where it is not installed it is taken out of Debian's package, which on Debian 12
 # would start a server as well. Tests do without where that fails.
 have_promtool() {
   local dir=$PWD/build/prometheus
   PROMTOOL=$(command -v promtool) || PROMTOOL=$dir/usr/bin/promtool
   export PROMTOOL
   [[ -x $PROMTOOL ]] && return
-  mkdir -p "$dir" && (cd "$dir" && apt-get -q download prometheus && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb) && return
+  mkdir -p "$dir" && (cd "$dir" && apt-get -q download "$(first_known 'promtool|prometheus')" && dpkg-deb -x ./*.deb . && rm ./*.deb)
+  [[ -x $PROMTOOL ]] && return
   unset PROMTOOL
   say 'No promtool: what it would check is skipped.'
 }

@@ -103,7 +103,7 @@ class Asker {
 
 conf::Address Asker::address() const {
   const auto address = status::parse_where(asked_.at);
-  if (!address) throw Refused{conf::quoted(asked_.at) + " is no HOST:PORT"};
+  if (!address) throw Refused{conf::in_quotes(asked_.at) + " is no HOST:PORT"};
   return *address;
 }
 

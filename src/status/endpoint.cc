@@ -204,7 +204,7 @@ Answer Endpoint::readiness(const Given&) {
   std::string why = report.shutting_down ? "shutting down" : "";
   for (const PoolReport& pool : report.pools) {
     if (pool.takes_new_sessions()) continue;
-    why += (why.empty() ? "" : "; ") + std::string("no backend of ") + conf::quoted(pool.name) +
+    why += (why.empty() ? "" : "; ") + std::string("no backend of ") + conf::in_quotes(pool.name) +
            " takes new sessions";
   }
   return {503, "application/json", written({{"ready", false}, {"error", why.empty() ? "not ready" : why}})};
@@ -215,7 +215,7 @@ Answer Endpoint::order(const Given& given) {
   const auto order = std::find(names.begin(), names.end(), given.values[2]);
   if (order == names.end())
     return failure(
-        404, "no order " + conf::quoted(given.values[2]) + "; " + conf::hint(given.values[2], names, '"'));
+        404, "no order " + conf::in_quotes(given.values[2]) + "; " + conf::hint(given.values[2], names, '"'));
   return from(control_.order(given.values[0], given.values[1],
                              static_cast<health::Order>(order - names.begin()), Guard::who(given.ask)));
 }

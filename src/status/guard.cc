@@ -59,7 +59,7 @@ std::optional<Answer> Guard::refuse(const Ask& ask, bool changes_something) cons
   const bool trusted = has_token(ask);
   if (!trusted && !is_ours(ask.host)) {
     return failure(
-        403, "the Host " + conf::quoted(ask.host) +
+        403, "the Host " + conf::in_quotes(ask.host) +
                  " is not accepted without the token: call this endpoint by its IP address, as localhost, "
                  "or by a name without dots");
   }

@@ -59,8 +59,8 @@ TEST_CASE("a hint names the nearest word, or else everything") {
 }
 
 TEST_CASE("what an operator wrote is shown in one line and cut short") {
-  CHECK(quoted("plain") == "\"plain\"");
-  CHECK(quoted("a\nb\x1b[31m\x7f") == "\"a\\x0ab\\x1b[31m\\x7f\"");
+  CHECK(in_quotes("plain") == "\"plain\"");
+  CHECK(in_quotes("a\nb\x1b[31m\x7f") == "\"a\\x0ab\\x1b[31m\\x7f\"");
   CHECK(shown(std::string(40, 'x')) == std::string(40, 'x'));
   CHECK(shown(std::string(41, 'x')) == std::string(40, 'x') + "...");
   CHECK(shown("zürich") == "zürich");

@@ -98,7 +98,8 @@ class ExchangeScript {
     static const std::array<std::vector<AffinityKind>, 4> kAffinities{
         std::vector{AffinityKind::cookie}, std::vector{AffinityKind::session_id, AffinityKind::ip},
         std::vector{AffinityKind::ip}, std::vector{AffinityKind::session_id, AffinityKind::cookie}};
-    conf::Settings settings = settings_of(1 + choices.below(3), choices.of(kAffinities));
+    const size_t backends = 1 + choices.below(3);  // before the next choice, whichever compiler
+    conf::Settings settings = settings_of(backends, choices.of(kAffinities));
     settings.listeners.push_back(settings.listeners[0]);
     settings.listeners[1].name = "behind";
     settings.listeners[1].proxy_protocol = true;
@@ -123,7 +124,7 @@ class ExchangeScript {
     const bool stuck_at_the_end = choices_.one_in(4);
     while (ok() && !choices_.none_left() && events_++ < kMostEvents) move();
     stage_.net.events_in_turn = 1;
-    stage_.net.end_turn();
+    stage_.net.event_over();  // what waited for the turn's end reaches its peers, who take note of it
     if (ok() && !stuck_at_the_end) answer_all();
     if (ok()) time_out();
   }

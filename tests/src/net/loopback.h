@@ -41,7 +41,7 @@ struct Owner final : net::StreamOwner {
 class Socket {
  public:
   explicit Socket(int fd) : fd_(fd) {
-    const timeval patience{.tv_sec = 10, .tv_usec = 0};
+    const timeval patience{.tv_sec = kPatience, .tv_usec = 0};
     setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   }
   ~Socket() { close(); }
@@ -53,9 +53,23 @@ class Socket {
     fd_ = -1;
   }
   void send(std::string_view bytes) {
-    REQUIRE(::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()));
+    while (!bytes.empty()) {
+      const ssize_t sent =
+          uninterrupted([&] { return ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL); });
+      REQUIRE(sent > 0);
+      bytes.remove_prefix(static_cast<size_t>(sent));
+    }
   }
   void end() { ::shutdown(fd_, SHUT_WR); }
+  // What comes next: 0 at the end, -1 when nothing came for those seconds.
+  ssize_t receive(char* into, size_t most) const {
+    return uninterrupted([&] { return ::recv(fd_, into, most, 0); });
+  }
+  int accept() const {  // blocking or not
+    pollfd waiting{fd_, POLLIN, 0};
+    REQUIRE(uninterrupted([&]() -> ssize_t { return ::poll(&waiting, 1, kPatience * 1000); }) == 1);
+    return ::accept(fd_, nullptr, nullptr);
+  }
   // What is there now; says in `end` whether the connection ended, and how (0: orderly, else errno).
   std::string take(bool& ended, int& error) {
     std::string text(256 * 1024, '\0');
@@ -68,6 +82,18 @@ class Socket {
   }
 
  private:
+  static constexpr int kPatience = 10;  // seconds
+
+  // What waits for so long at most is not taken up again by itself after an interruption; and from libuv 1.45
+  // on the end of a loop, which has an io_uring, interrupts the thread that made it.
+  template <typename Call>
+  static ssize_t uninterrupted(Call call) {
+    ssize_t result;
+    do result = call();
+    while (result < 0 && errno == EINTR);
+    return result;
+  }
+
   int fd_;
 };
 

@@ -196,7 +196,7 @@ TEST_CASE("a unix-domain socket is a stream like others") {
   net::UvStream* const stream = net::UvStream::connect_unix(here.loop, path.string(), &owner);
   CHECK(here.until([&] { return owner.connected == 1; }));
   CHECK(stream->tcp() == nullptr);
-  Socket peer(::accept(server.fd(), nullptr, nullptr));
+  Socket peer(server.accept());
   peer.send("hello");
   CHECK(here.until([&] { return owner.bytes == "hello"; }));
   stream->reset();

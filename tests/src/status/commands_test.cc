@@ -163,12 +163,12 @@ TEST_CASE("every command that shows or changes something speaks JSON as well") {
       {Command::drain, "drain"},   {Command::undrain, "undrain"},     {Command::maintenance, "maintenance"},
       {Command::up, "up"},         {Command::unbind, "unbind"},       {Command::pin, "pin"},
       {Command::reload, "reload"}};
-  for (const auto& [command, name] : commands) {
-    CommandLine asked = scene.command(command, name);
+  for (const auto& command : commands) {
+    CommandLine asked = scene.command(command.first, command.second);
     asked.json = true;
     const Said said = scene.run(asked);
-    CHECK_MESSAGE(said.exit_code == 0, std::string(name));
-    CHECK_MESSAGE(json::accept(said.out), std::string(name));
+    CHECK_MESSAGE(said.exit_code == 0, std::string(command.second));
+    CHECK_MESSAGE(json::accept(said.out), std::string(command.second));
   }
 }
 

@@ -99,9 +99,9 @@ TEST_CASE("a chart's columns are of one length, with the values of their samples
   CHECK(history["interval_s"] == status::kSampleSeconds);
   CHECK(history["window_s"] == status::kSampleSeconds * status::kSamples);
   CHECK(history.size() == 12);
-  for (const auto& [name, column] : history.items()) {
-    if (name != "interval_s" && name != "window_s")
-      CHECK_MESSAGE(column.size() == pool.history.size(), std::string(name));
+  for (const auto& column : history.items()) {
+    if (column.key() != "interval_s" && column.key() != "window_s")
+      CHECK_MESSAGE(column.value().size() == pool.history.size(), column.key());
   }
   CHECK(history["lost"][1] == pool.history[1].lost);
   CHECK(history["p99_us"][2] == pool.history[2].p99_us);

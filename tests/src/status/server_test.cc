@@ -38,7 +38,7 @@ struct Scene {
   static std::string read_to_end(test::Socket& socket) {
     std::string all;
     for (char buffer[65536];;) {
-      const ssize_t got = ::recv(socket.fd(), buffer, sizeof buffer, 0);
+      const ssize_t got = socket.receive(buffer, sizeof buffer);
       if (got <= 0) return all;
       all.append(buffer, static_cast<size_t>(got));
     }
@@ -46,7 +46,7 @@ struct Scene {
   static std::string read_until(test::Socket& socket, std::string_view mark) {
     std::string all;
     char c;
-    while (!all.ends_with(mark) && ::recv(socket.fd(), &c, 1, 0) == 1) all.push_back(c);
+    while (!all.ends_with(mark) && socket.receive(&c, 1) == 1) all.push_back(c);
     return all;
   }
   conf::Address address() const { return {conf::Address::Kind::ip, "127.0.0.1", server->port()}; }
@@ -146,9 +146,9 @@ TEST_CASE("what is no request is refused and the connection closed") {
       {large_head, "431"},
       {many_fields + "\r\n", "431"},
       {"GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n", "400"}};
-  for (const auto& [bytes, expected] : cases) {
-    const std::string answer = scene.say(bytes);
-    CHECK_MESSAGE(answer.starts_with("HTTP/1.1 " + expected), bytes.substr(0, 40));
+  for (const auto& each : cases) {
+    const std::string answer = scene.say(each.first);
+    CHECK_MESSAGE(answer.starts_with("HTTP/1.1 " + each.second), each.first.substr(0, 40));
     CHECK(answer.find("Connection: close\r\n") != std::string::npos);
   }
   CHECK(scene.say(with_close("GET /healthz")).starts_with("HTTP/1.1 200"));
@@ -308,20 +308,18 @@ TEST_CASE("the client says when nothing listens, and when what answers is not Li
   for (const char* answer : {"SSH-2.0-Open\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", ""}) {
     conf::Listener listener;
     std::string error;
-    const int fd = net::bind_socket({conf::Address::Kind::ip, "127.0.0.1", 0}, true, error);
-    REQUIRE(::listen(fd, 1) == 0);
-    auto asked = std::async(std::launch::async,
-                            [where = conf::Address{conf::Address::Kind::ip, "127.0.0.1", test::port_of(fd)}] {
-                              return status::Client(where, "", "").send("GET", "/status");
-                            });
-    pollfd waiting{.fd = fd, .events = POLLIN, .revents = 0};
-    REQUIRE(poll(&waiting, 1, 5000) == 1);
-    const int peer = ::accept(fd, nullptr, nullptr);
-    std::string request(4096, '\0');
-    REQUIRE(::recv(peer, request.data(), request.size(), 0) > 0);
-    ::send(peer, answer, strlen(answer), MSG_NOSIGNAL);
-    ::close(peer);
-    ::close(fd);
+    test::Socket listening(net::bind_socket({conf::Address::Kind::ip, "127.0.0.1", 0}, true, error));
+    REQUIRE(::listen(listening.fd(), 1) == 0);
+    auto asked = std::async(std::launch::async, [where = conf::Address{conf::Address::Kind::ip, "127.0.0.1",
+                                                                       test::port_of(listening.fd())}] {
+      return status::Client(where, "", "").send("GET", "/status");
+    });
+    {
+      test::Socket peer(listening.accept());
+      std::string request(4096, '\0');
+      REQUIRE(peer.receive(request.data(), request.size()) > 0);
+      peer.send(answer);
+    }
     const auto got = asked.get();
     CHECK_MESSAGE(std::holds_alternative<std::string>(got), std::string(answer));
   }
