@@ -244,6 +244,7 @@ Json to_json(const Report& report) {
           {"connections", report.connections},
           {"reloads", {{"done", report.reloads}, {"refused", report.failed_reloads}}},
           {"dropped_log_lines", report.dropped_log_lines},
+          {"dropped_stderr_lines", report.dropped_stderr_lines},
           {"pools", list(report.pools)},
           {"incidents", list(report.incidents)},
           {"kept_incidents", report.kept_incidents},
