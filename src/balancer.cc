@@ -12,6 +12,7 @@
 #include "conf/spelling.h"
 #include "src/command_line.h"
 #include "src/net/calls.h"
+#include "src/net/other_listeners.h"
 #include "src/overseer.h"
 #include "src/reload.h"
 #include "src/signals.h"
@@ -61,7 +62,8 @@ void close_all(const Sockets& sockets) {
 }
 
 // A socket for each worker at each address of `next` that `now` does not have. SO_REUSEPORT would let a
-// second Limpet share the first one's port without a word, so each address is tried alone first.
+// second Limpet share the first one's port without a word, so each address is tried alone first; if that
+// fails, it may be for this process's own sockets, at an address that overlaps or is just being left.
 bool bind_new(const conf::Settings* now, const conf::Settings& next, size_t workers, Sockets& sockets,
               std::string& error) {
   sockets.resize(workers);
@@ -76,8 +78,11 @@ bool bind_new(const conf::Settings* now, const conf::Settings& next, size_t work
       continue;
     }
     const int alone = net::bind_socket(listener.address, true, error);
-    if (alone < 0) return close_all(sockets), false;
-    close(alone);
+    if (alone >= 0) {
+      close(alone);
+    } else if (net::others_listen(listener.address)) {
+      return close_all(sockets), false;
+    }
     for (auto& of_worker : sockets) {
       const int fd = net::bind_socket(listener.address, false, error);
       if (fd < 0) return close_all(sockets), false;

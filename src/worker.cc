@@ -101,9 +101,10 @@ void Worker::take_updates() {
 
 void Worker::take(Update update) {
   context_->follow(std::move(update.plan));
-  std::erase_if(doors_, [](const auto& door) { return door->leads_nowhere(); });
   std::string error;
   if (!listen(update.sockets, error)) spdlog::error("cannot listen on {}", error);
+  // Last, so that an address that only becomes wider or narrower is listened at all the while.
+  std::erase_if(doors_, [](const auto& door) { return door->leads_nowhere(); });
   for (const Update::Withdrawal& withdrawn : update.withdrawn) {
     for (const auto& pool : context_->all_pools()) {
       if (pool->id() != withdrawn.pool) continue;
