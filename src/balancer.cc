@@ -5,17 +5,17 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
 #include <ctime>
 #include <iterator>
 
 #include "conf/load.h"
 #include "conf/spelling.h"
 #include "src/command_line.h"
-#include "src/log.h"
 #include "src/net/calls.h"
+#include "src/net/other_listeners.h"
 #include "src/overseer.h"
 #include "src/reload.h"
+#include "src/signals.h"
 #include "src/status/control.h"
 #include "src/status/server.h"
 #include "src/status/token.h"
@@ -25,6 +25,8 @@
 namespace limpet {
 
 namespace {
+
+constexpr uint64_t kLogReport = 1000;  // milliseconds between two looks at what the access log dropped
 
 using Sockets = std::vector<std::vector<Update::Socket>>;  // by worker
 
@@ -60,7 +62,8 @@ void close_all(const Sockets& sockets) {
 }
 
 // A socket for each worker at each address of `next` that `now` does not have. SO_REUSEPORT would let a
-// second Limpet share the first one's port without a word, so each address is tried alone first.
+// second Limpet share the first one's port without a word, so each address is tried alone first; if that
+// fails, it may be for this process's own sockets, at an address that overlaps or is just being left.
 bool bind_new(const conf::Settings* now, const conf::Settings& next, size_t workers, Sockets& sockets,
               std::string& error) {
   sockets.resize(workers);
@@ -75,8 +78,11 @@ bool bind_new(const conf::Settings* now, const conf::Settings& next, size_t work
       continue;
     }
     const int alone = net::bind_socket(listener.address, true, error);
-    if (alone < 0) return close_all(sockets), false;
-    close(alone);
+    if (alone >= 0) {
+      close(alone);
+    } else if (net::others_listen(listener.address)) {
+      return close_all(sockets), false;
+    }
     for (auto& of_worker : sockets) {
       const int fd = net::bind_socket(listener.address, false, error);
       if (fd < 0) return close_all(sockets), false;
@@ -90,11 +96,12 @@ bool bind_new(const conf::Settings* now, const conf::Settings& next, size_t work
 class Balancer final : status::Control {
  public:
   Balancer(const std::string& file, std::shared_ptr<const conf::Settings> settings, const Secrets& secrets,
-           AccessLog* access_log)
+           AccessLog* access_log, Log& log)
       : file_(file),
         started_(std::time(nullptr)),
         loaded_(started_),
         access_log_(access_log),
+        log_(log),
         workers_wanted_(count_of_workers(*settings)),
         calls_(loop_.uv()),
         overseer_(loop_, resolver_, calls_, secrets, workers_wanted_,
@@ -103,6 +110,7 @@ class Balancer final : status::Control {
     resolver_.start(loop_.uv(), host_names(*settings_));
     uv_async_init(loop_.uv(), &worker_done_, [](uv_async_t* handle) { of(handle).on_worker_done(); });
     uv_timer_init(loop_.uv(), &shutdown_);
+    uv_timer_init(loop_.uv(), &log_report_);
     for (uv_signal_t& handle : signals_) uv_signal_init(loop_.uv(), &handle);
     for_each_handle([this](uv_handle_t* handle) { handle->data = this; });
   }
@@ -124,17 +132,23 @@ class Balancer final : status::Control {
   }
 
   int run() {
-    constexpr int kNumbers[] = {SIGTERM, SIGINT, SIGUSR1, SIGHUP};
     for (size_t i = 0; i < signals_.size(); ++i) {
       uv_signal_start(
-          &signals_[i], [](uv_signal_t* handle, int number) { of(handle).on_signal(number); }, kNumbers[i]);
+          &signals_[i], [](uv_signal_t* handle, int number) { of(handle).on_signal(number); },
+          kSignalsOfRun[i]);
+    }
+    if (access_log_ != nullptr) {
+      uv_timer_start(
+          &log_report_, [](uv_timer_t* handle) { of(handle).access_log_->report(); }, kLogReport, kLogReport);
     }
     overseer_.start();
     for (auto& worker : workers_) worker->start();
     for (const conf::Listener& listener : settings_->listeners)
       spdlog::info("listening on {}", listener.address.text());
     spdlog::info("serving with {}", conf::counted(workers_.size(), "worker"));
+    take_signals();  // the threads are started, and take none
     loop_.run();
+    hold_signals();  // one that comes now finds the end under way
     end();
     spdlog::info("ended");
     return kExitOk;
@@ -150,6 +164,7 @@ class Balancer final : status::Control {
   void for_each_handle(Visit&& visit) {
     visit(reinterpret_cast<uv_handle_t*>(&worker_done_));
     visit(reinterpret_cast<uv_handle_t*>(&shutdown_));
+    visit(reinterpret_cast<uv_handle_t*>(&log_report_));
     for (uv_signal_t& handle : signals_) visit(reinterpret_cast<uv_handle_t*>(&handle));
   }
 
@@ -192,7 +207,7 @@ class Balancer final : status::Control {
       reload_now("SIGHUP");
       return;
     }
-    if (shutting_down_) _exit(kExitForced);
+    if (shutting_down_) end_at_once();
     shutting_down_ = true;
     spdlog::info("{}: accepting no more, {} for what is under way", strsignal(number),
                  status::latency_words(static_cast<double>(settings_->shutdown_timeout.count())));
@@ -200,6 +215,13 @@ class Balancer final : status::Control {
     uv_timer_start(
         &shutdown_, [](uv_timer_t* handle) { of(handle).stop(); },
         static_cast<uint64_t>(settings_->shutdown_timeout.count()), 0);
+  }
+
+  // What was logged is written, by readers that read.
+  [[noreturn]] void end_at_once() {
+    if (access_log_ != nullptr) access_log_->finish(LineWriter::kInHurry);
+    log_.finish(LineWriter::kInHurry);
+    _exit(kExitForced);
   }
 
   void stop() {
@@ -251,7 +273,7 @@ class Balancer final : status::Control {
     if (!bind_new(settings_.get(), *next, workers_.size(), sockets, error))
       return {false, kConflict, "nothing is changed: cannot listen on " + error};
     resolver_.watch(host_names(*next));
-    set_up_log(next->log.level);
+    log_.set_level(next->log.level);
     settings_ = next;
     loaded_ = std::time(nullptr);
     publish(overseer_.adopt(std::move(next)), sockets);
@@ -306,6 +328,7 @@ class Balancer final : status::Control {
     report.reloads = reloads_;
     report.failed_reloads = failed_reloads_;
     report.dropped_log_lines = access_log_ != nullptr ? access_log_->dropped_lines() : 0;
+    report.dropped_stderr_lines = log_.dropped_lines();
     report.shutting_down = shutting_down_;
     overseer_.report_pools(report, most_incidents);
     return report;
@@ -315,6 +338,7 @@ class Balancer final : status::Control {
   const int64_t started_;  // Unix seconds
   int64_t loaded_;
   AccessLog* const access_log_;
+  Log& log_;
   const size_t workers_wanted_;
   net::Resolver resolver_;  // before the loop, which runs what it cancelled to its end
   net::Loop loop_;
@@ -324,8 +348,8 @@ class Balancer final : status::Control {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<status::Server> server_;
   uv_async_t worker_done_;
-  uv_timer_t shutdown_;
-  std::array<uv_signal_t, 4> signals_;
+  uv_timer_t shutdown_, log_report_;
+  std::array<uv_signal_t, std::size(kSignalsOfRun)> signals_;
   uint64_t reloads_ = 0, failed_reloads_ = 0;
   bool shutting_down_ = false;
 };
@@ -333,8 +357,7 @@ class Balancer final : status::Control {
 }  // namespace
 
 int run_balancer(const std::string& file, std::shared_ptr<const conf::Settings> settings,
-                 const Secrets& secrets) {
-  signal(SIGPIPE, SIG_IGN);
+                 const Secrets& secrets, Log& log) {
   raise_file_limit();
   AccessLog::Opened opened = AccessLog::open(settings->log);
   if (const auto* wrong = std::get_if<std::string>(&opened)) {
@@ -342,7 +365,7 @@ int run_balancer(const std::string& file, std::shared_ptr<const conf::Settings> 
     return kExitFault;
   }
   const auto access_log = std::move(std::get<std::unique_ptr<AccessLog>>(opened));
-  Balancer balancer(file, std::move(settings), secrets, access_log.get());
+  Balancer balancer(file, std::move(settings), secrets, access_log.get(), log);
   return balancer.listen() ? balancer.run() : kExitFault;
 }
 

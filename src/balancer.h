@@ -5,13 +5,14 @@
 #include <string>
 
 #include "conf/settings.h"
+#include "src/log.h"
 #include "src/secrets.h"
 
 namespace limpet {
 
-// Serves until SIGTERM or SIGINT; `settings` came out of `file`, which is read again on SIGHUP. Returns the
-// exit code; what is wrong goes to the log.
+// Serves until SIGTERM or SIGINT, which hold_signals() held until now; `settings` came out of `file`, which
+// is read again on SIGHUP. Returns the exit code; what is wrong goes to the log.
 int run_balancer(const std::string& file, std::shared_ptr<const conf::Settings> settings,
-                 const Secrets& secrets);
+                 const Secrets& secrets, Log& log);
 
 }  // namespace limpet

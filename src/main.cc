@@ -2,6 +2,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <iostream>
 
 #include "conf/load.h"
@@ -10,6 +11,7 @@
 #include "src/commands.h"
 #include "src/log.h"
 #include "src/secrets.h"
+#include "src/signals.h"
 
 namespace {
 
@@ -23,23 +25,28 @@ void open_standard_descriptors() {
   if (fd >= 0) close(fd);
 }
 
-int refuse(const limpet::conf::Faults& faults) {
-  for (const limpet::conf::Fault& fault : faults) std::cerr << fault.text() << '\n';
+int refuse(const limpet::conf::Faults& faults, limpet::Log& log) {
+  std::string lines;
+  for (const limpet::conf::Fault& fault : faults) lines += fault.text() + '\n';
+  log.write(lines);
   return limpet::kExitFault;
 }
 
 int run(const std::string& file) {
+  limpet::hold_signals();
+  std::signal(SIGPIPE, SIG_IGN);
+  limpet::Log log;
   auto loaded = limpet::conf::load_file(file);
-  if (const auto* faults = std::get_if<limpet::conf::Faults>(&loaded)) return refuse(*faults);
+  if (const auto* faults = std::get_if<limpet::conf::Faults>(&loaded)) return refuse(*faults, log);
   const auto settings =
       std::make_shared<const limpet::conf::Settings>(std::move(std::get<limpet::conf::Settings>(loaded)));
-  limpet::set_up_log(settings->log.level);
+  log.set_level(settings->log.level);
 
   const auto found = limpet::load_secrets(*settings);
-  if (const auto* faults = std::get_if<limpet::conf::Faults>(&found)) return refuse(*faults);
+  if (const auto* faults = std::get_if<limpet::conf::Faults>(&found)) return refuse(*faults, log);
   const auto& secrets = std::get<limpet::Secrets>(found);
   for (const std::string& warning : secrets.warnings) spdlog::warn("{}", warning);
-  return limpet::run_balancer(file, settings, secrets);
+  return limpet::run_balancer(file, settings, secrets, log);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <openssl/rand.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -146,23 +147,62 @@ bool write_all(int fd, std::string_view text) {
   return fsync(fd) == 0;
 }
 
-// Makes the file whole and at once: nobody sees half of it, and of two who make it the first wins. Returns an
-// errno: EEXIST when somebody else was first.
+// The draft of a key file, of which there is one at a time, under one name, so that what a killed process
+// leaves behind is used by the next. Whoever holds its lock has it alone.
+class Draft {
+ public:
+  explicit Draft(const std::string& key_file) : path_(key_file + ".draft") {
+    while (!is_mine() && error_ == 0) open_and_lock();
+  }
+  ~Draft() {
+    if (is_mine()) ::unlink(path_.c_str());
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Draft(const Draft&) = delete;
+  Draft& operator=(const Draft&) = delete;
+
+  // Makes the file whole and at once: nobody sees half of it. Returns an errno.
+  int become(const std::string& key_file, std::string_view text) {
+    if (error_ != 0) return error_;
+    if (::access(key_file.c_str(), F_OK) == 0) return EEXIST;
+    if (::fchmod(fd_, kDraftMode) != 0 || ::ftruncate(fd_, 0) != 0 || !write_all(fd_, text)) return errno;
+    return ::link(path_.c_str(), key_file.c_str()) == 0 ? 0 : errno;
+  }
+
+ private:
+  void open_and_lock() {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, kDraftMode);
+    if (fd_ < 0 && errno == EACCES && ::unlink(path_.c_str()) == 0) return;  // another user's, who was killed
+    if (fd_ < 0 || ::flock(fd_, LOCK_EX) != 0) error_ = errno;
+    // Where a process was killed before it took the draft's name away, this is a key file as well.
+    struct stat status{};
+    if (is_mine() && ::fstat(fd_, &status) == 0 && status.st_nlink > 1) ::unlink(path_.c_str());
+  }
+
+  // Whoever had it before may have taken its name away meanwhile.
+  bool is_mine() const {
+    struct stat opened{}, named{};
+    return fd_ >= 0 && error_ == 0 && ::fstat(fd_, &opened) == 0 && ::stat(path_.c_str(), &named) == 0 &&
+           opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
+  }
+
+  static constexpr mode_t kDraftMode = S_IRUSR | S_IWUSR;
+
+  const std::string path_;
+  int fd_ = -1;
+  int error_ = 0;
+};
+
+// Of two who make it the first wins. Returns an errno: EEXIST when somebody else was first.
 int make_key_file(const std::string& path, const Secrets& secrets) {
-  std::string draft = path + ".XXXXXX";
-  const int fd = mkostemp(draft.data(), O_CLOEXEC);  // mode 0600
-  if (fd < 0) return errno;
   const std::string text =
       "# Limpet's secrets: who has them can forge session tokens. Balancers that share sessions share this "
       "file.\n"
       "# To rotate, put a new key line first and keep the old one until its tokens have run out.\n"
       "key = " +
       hex(secrets.keys.front()) + "\nhash_secret = " + hex(secrets.hash_secret) + "\n";
-  int error = write_all(fd, text) ? 0 : errno;
-  ::close(fd);
-  if (error == 0 && ::link(draft.c_str(), path.c_str()) != 0) error = errno;
-  ::unlink(draft.c_str());
-  return error;
+  return Draft(path).become(path, text);
 }
 
 std::variant<Secrets, conf::Faults> taken(KeyFile file) {

@@ -131,13 +131,14 @@ void Worker::take_updates() {
 
 void Worker::take(Update update) {
   context_->follow(std::move(update.plan));
+  std::string error;
+  if (!listen(update.sockets, error)) spdlog::error("cannot listen on {}", error);
+  // Last, so that an address that only becomes wider or narrower is listened at all the while.
   const net::Millis longest = longest_drain(context_->settings());
   for (size_t i = doors_.size(); i-- > 0;) {
     if (!doors_[i]->listener().listed) doors_[i]->close_in(longest);
     if (doors_[i]->is_over()) remove(*doors_[i]);
   }
-  std::string error;
-  if (!listen(update.sockets, error)) spdlog::error("cannot listen on {}", error);
   for (const Update::Withdrawal& withdrawn : update.withdrawn) {
     const proxy::ServedPool* const pool = context_->find_pool(withdrawn.pool);
     if (pool == nullptr) continue;

@@ -3,112 +3,183 @@
 #include <netinet/in.h>
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
+#include <cerrno>
+#include <condition_variable>
 #include <cstring>
+#include <deque>
+#include <optional>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "src/signals.h"
 
 namespace limpet::net {
 
-namespace {
-constexpr addrinfo kHints{.ai_flags = AI_ADDRCONFIG,
-                          .ai_family = AF_UNSPEC,
-                          .ai_socktype = SOCK_STREAM,
-                          .ai_protocol = 0,
-                          .ai_addrlen = 0,
-                          .ai_addr = nullptr,
-                          .ai_canonname = nullptr,
-                          .ai_next = nullptr};
-}
+// What lookups and the loop's thread have in common.
+struct Resolver::Lookups : std::enable_shared_from_this<Resolver::Lookups> {
+  struct Question {
+    std::string name;
+    bool failed_before;
+  };
 
-struct Resolver::Name {
-  std::string text;
-  Resolver* resolver = nullptr;
-  uv_getaddrinfo_t request{};
-  bool wanted = true;
-  bool asking = false;
-  bool failing = false;
+  explicit Lookups(Lookup how) : lookup(std::move(how)) {}
+
+  void ask(Question question) {
+    {
+      const std::lock_guard lock(mutex);
+      (question.failed_before ? doubtful : waiting).push_back(std::move(question));
+      ++unanswered;
+    }
+    start_thread();
+  }
+
+  // Where the system has no thread to give, the next refresh tries again.
+  void start_thread() {
+    const std::lock_guard lock(mutex);
+    if (threads == kMostLookups || (waiting.empty() && doubtful.empty())) return;
+    const SignalsBlocked guard;
+    try {
+      std::thread([self = shared_from_this()] { self->run(); }).detach();
+      ++threads;
+    } catch (const std::system_error&) {
+    }
+  }
+
+  void run() {
+    std::unique_lock lock(mutex);
+    while (std::optional<Question> question = next()) {
+      lock.unlock();
+      Answer answer = lookup(question->name);
+      lock.lock();
+      if (question->failed_before) --doubtful_now;
+      answers.emplace_back(std::move(question->name), std::move(answer));
+      --unanswered;
+      all_answered.notify_one();
+      if (wake != nullptr) uv_async_send(wake);
+    }
+    --threads;
+  }
+
+  std::optional<Question> next() {
+    const bool take_doubtful = waiting.empty() && doubtful_now < kMostLookups / 2;
+    std::deque<Question>& from = take_doubtful ? doubtful : waiting;
+    if (from.empty()) return std::nullopt;
+    Question question = std::move(from.front());
+    from.pop_front();
+    if (take_doubtful) ++doubtful_now;
+    return question;
+  }
+
+  const Lookup lookup;
+  std::mutex mutex;
+  std::condition_variable all_answered;
+  std::deque<Question> waiting, doubtful;  // guarded by the mutex, as is all that follows
+  size_t threads = 0, doubtful_now = 0, unanswered = 0;
+  std::vector<std::pair<std::string, Answer>> answers;
+  uv_async_t* wake = nullptr;  // nullptr: nobody takes answers any more, or not yet
 };
 
-Resolver::Resolver() = default;
+Resolver::Answer Resolver::ask_system(const std::string& name) {
+  addrinfo hints{};
+  hints.ai_flags = AI_ADDRCONFIG;
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  const int status = getaddrinfo(name.c_str(), nullptr, &hints, &found);
+  if (status != 0) return {status == EAI_SYSTEM ? std::strerror(errno) : gai_strerror(status)};
+  Answer answer;
+  for (const addrinfo* one = found; one != nullptr; one = one->ai_next)
+    std::memcpy(&answer.addresses.emplace_back(), one->ai_addr, one->ai_addrlen);
+  freeaddrinfo(found);
+  return answer;
+}
+
+Resolver::Resolver(Lookup lookup, uint64_t refresh)
+    : lookups_(std::make_shared<Lookups>(std::move(lookup))), refresh_(refresh) {}
 Resolver::~Resolver() = default;
 
 void Resolver::start(uv_loop_t* loop, const std::vector<std::string>& names) {
-  for (const std::string& text : names) {
-    addrinfo* found = nullptr;
-    const int status = getaddrinfo(text.c_str(), nullptr, &kHints, &found);
-    take(*add(text), status == 0 ? nullptr : gai_strerror(status), found);
-    if (found != nullptr) freeaddrinfo(found);
+  watch(names);
+  {
+    std::unique_lock lock(lookups_->mutex);
+    lookups_->all_answered.wait_for(lock, kFirst, [this] { return lookups_->unanswered == 0; });
+    uv_async_init(loop, &answered_,
+                  [](uv_async_t* answered) { static_cast<Resolver*>(answered->data)->take_answers(); });
+    answered_.data = this;
+    lookups_->wake = &answered_;
+  }
+  take_answers();
+  for (auto& [text, name] : names_) {
+    if (name.asking) note(text, name, "no answer yet");
   }
   uv_timer_init(loop, &timer_);
   timer_.data = this;
   uv_timer_start(
-      &timer_, [](uv_timer_t* timer) { static_cast<Resolver*>(timer->data)->refresh(); }, kRefresh, kRefresh);
-}
-
-Resolver::Name* Resolver::add(const std::string& text) {
-  Name* const name = names_.emplace_back(std::make_unique<Name>()).get();
-  name->text = text;
-  name->resolver = this;
-  name->request.data = name;
-  return name;
+      &timer_, [](uv_timer_t* timer) { static_cast<Resolver*>(timer->data)->refresh(); }, refresh_, refresh_);
 }
 
 void Resolver::watch(const std::vector<std::string>& names) {
-  for (const auto& name : names_) name->wanted = false;
+  for (auto& [text, name] : names_) name.wanted = false;
   for (const std::string& text : names) {
-    const auto known =
-        std::find_if(names_.begin(), names_.end(), [&](const auto& name) { return name->text == text; });
-    if (known != names_.end()) {
-      (*known)->wanted = true;
-    } else {
-      ask(*add(text));
-    }
+    const auto [at, is_new] = names_.try_emplace(text);
+    at->second.wanted = true;
+    if (is_new) ask(text, at->second);
   }
 }
 
 void Resolver::close() {
-  uv_close(reinterpret_cast<uv_handle_t*>(&timer_), nullptr);
-  for (auto& name : names_) {
-    if (name->asking) uv_cancel(reinterpret_cast<uv_req_t*>(&name->request));
+  {
+    const std::lock_guard lock(lookups_->mutex);
+    lookups_->wake = nullptr;
+    lookups_->waiting.clear();
+    lookups_->doubtful.clear();
   }
+  uv_close(reinterpret_cast<uv_handle_t*>(&answered_), nullptr);
+  uv_close(reinterpret_cast<uv_handle_t*>(&timer_), nullptr);
 }
 
 void Resolver::refresh() {
-  for (auto& name : names_) {
-    if (name->wanted && !name->asking) ask(*name);
+  for (auto& [text, name] : names_) {
+    if (name.wanted && !name.asking) ask(text, name);
   }
+  lookups_->start_thread();
 }
 
-void Resolver::ask(Name& name) {
-  const auto on_found = [](uv_getaddrinfo_t* request, int status, addrinfo* found) {
-    Name& asked = *static_cast<Name*>(request->data);
-    asked.asking = false;
-    if (status != UV_ECANCELED)
-      asked.resolver->take(asked, status == 0 ? nullptr : uv_strerror(status), found);
-    uv_freeaddrinfo(found);
-  };
-  name.asking =
-      uv_getaddrinfo(timer_.loop, &name.request, on_found, name.text.c_str(), nullptr, &kHints) == 0;
+void Resolver::ask(const std::string& text, Name& name) {
+  name.asking = true;
+  lookups_->ask({text, !name.wrong.empty()});
 }
 
-// `wrong`: why the lookup failed; nullptr: it did not. A name that cannot be resolved now keeps the addresses
-// it had.
-void Resolver::take(Name& name, const char* wrong, const addrinfo* found) {
-  if (wrong != nullptr) {
-    const bool had_any = addresses_.contains(name.text);
-    if (!name.failing)
-      spdlog::warn("backend host {}: {}{}", name.text, wrong,
-                   had_any ? "; it keeps the addresses it had" : "");
-    name.failing = true;
-    return;
+void Resolver::take_answers() {
+  std::vector<std::pair<std::string, Answer>> answers;
+  {
+    const std::lock_guard lock(lookups_->mutex);
+    answers.swap(lookups_->answers);
   }
-  if (name.failing) spdlog::info("backend host {} can be resolved again", name.text);
-  name.failing = false;
-  std::vector<sockaddr_storage> addresses;
-  for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
-    std::memcpy(&addresses.emplace_back(), one->ai_addr, one->ai_addrlen);
-  }
+  for (auto& [text, answer] : answers) take(text, names_[text], std::move(answer));
+}
+
+// A name that cannot be resolved now keeps the addresses it had.
+void Resolver::take(const std::string& text, Name& name, Answer answer) {
+  name.asking = false;
+  if (!answer.wrong.empty()) return note(text, name, answer.wrong);
+  if (!name.wrong.empty()) spdlog::info("backend host {} can be resolved now", text);
+  name.wrong.clear();
   const std::lock_guard lock(mutex_);
-  addresses_[name.text] = std::move(addresses);
+  addresses_[text] = std::move(answer.addresses);
+}
+
+void Resolver::note(const std::string& text, Name& name, const std::string& wrong) {
+  if (name.wrong == wrong) return;
+  name.wrong = wrong;
+  spdlog::warn("backend host {}: {}{}", text, wrong,
+               has_addresses(text) ? "; it keeps the addresses it had" : "");
+}
+
+bool Resolver::has_addresses(const std::string& name) const {
+  const std::lock_guard lock(mutex_);
+  return addresses_.contains(name);
 }
 
 bool Resolver::find(const std::string& name, unsigned index, uint16_t port, sockaddr_storage& out) const {

@@ -1,11 +1,15 @@
 // Host names of backends, looked up beforehand and again every kRefresh, so that a container that comes back
-// under another address is found and no request ever waits for a name server. One for the process; lookups
-// are thread-safe.
+// under another address is found and no request ever waits for a name server. One for the process.
+//
+// A lookup takes as long as the system likes, and nothing cancels it. So each runs on a thread of its own, of
+// which nobody waits for the end, and names that do not resolve never take the threads of those that do.
 #pragma once
 
 #include <netdb.h>
 #include <uv.h>
 
+#include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -16,35 +20,58 @@ namespace limpet::net {
 
 class Resolver {
  public:
-  static constexpr uint64_t kRefresh = 10'000;  // milliseconds
+  static constexpr uint64_t kRefresh = 10'000;
+  static constexpr std::chrono::milliseconds kFirst{1000};  // start() waits no longer for answers
+  static constexpr size_t kMostLookups = 64;                // at a time, half of them of names that failed
 
-  Resolver();
+  struct Answer {
+    std::string wrong;  // why there are no addresses; empty: there are
+    std::vector<sockaddr_storage> addresses{};
+  };
+  // Called on threads that outlive the resolver. Never twice at a time for one name.
+  using Lookup = std::function<Answer(const std::string& name)>;
+  static Answer ask_system(const std::string& name);
+
+  // `refresh`: milliseconds from one round of lookups to the next.
+  explicit Resolver(Lookup lookup = ask_system, uint64_t refresh = kRefresh);
   ~Resolver();
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
-  // The address of `name` that is `index`th in the system's order of preference, with `port`; false when
-  // there is none.
+  // From any thread. The address of `name` that is `index`th in the system's order of preference, with
+  // `port`; false when there is none.
   bool find(const std::string& name, unsigned index, uint16_t port, sockaddr_storage& out) const;
 
-  // Looks every name up once, waiting for the answers. One that fails is said in the log and tried again.
-  // Lookups end with the loop, so that has to be destroyed first.
+  // All else is the loop's thread's. Looks every name up, side by side, and waits for the answers, but no
+  // longer than kFirst. A name that fails is said in the log and tried again. Before the loop is destroyed
+  // comes close().
   void start(uv_loop_t* loop, const std::vector<std::string>& names);
   // These names from now on; of those that are new the answers come later.
   void watch(const std::vector<std::string>& names);
-  void close();  // before the loop ends
+  void close();
 
  private:
-  struct Name;
-  Name* add(const std::string& text);
-  void refresh();
-  void ask(Name& name);
-  void take(Name& name, const char* wrong, const addrinfo* found);
+  struct Lookups;
+  struct Name {
+    bool wanted = true;
+    bool asking = false;
+    std::string wrong{};  // as the log has it; empty: nothing is
+  };
 
-  std::vector<std::unique_ptr<Name>> names_;
+  void refresh();
+  void ask(const std::string& text, Name& name);
+  void take_answers();
+  void take(const std::string& text, Name& name, Answer answer);
+  void note(const std::string& text, Name& name, const std::string& wrong);
+  bool has_addresses(const std::string& name) const;
+
+  const std::shared_ptr<Lookups> lookups_;  // its threads have it too
+  const uint64_t refresh_;
+  std::map<std::string, Name> names_;
   mutable std::mutex mutex_;
-  std::map<std::string, std::vector<sockaddr_storage>> addresses_;  // guarded by mutex_; one thread writes
+  std::map<std::string, std::vector<sockaddr_storage>> addresses_;  // guarded by mutex_
   uv_timer_t timer_;
+  uv_async_t answered_;
 };
 
 }  // namespace limpet::net

@@ -252,6 +252,7 @@ Json to_json(const Report& report) {
           {"connections", report.connections},
           {"reloads", {{"done", report.reloads}, {"refused", report.failed_reloads}}},
           {"dropped_log_lines", report.dropped_log_lines},
+          {"dropped_stderr_lines", report.dropped_stderr_lines},
           {"listeners", list(report.listeners)},
           {"pools", list(report.pools)},
           {"incidents", list(report.incidents)},

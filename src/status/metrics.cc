@@ -70,8 +70,11 @@ void process(Exposition& out, const Report& report) {
   out.gauge("limpet_client_connections", "Connections from clients that are open.");
   out.sample({}, report.connections);
   out.counter("limpet_access_log_dropped_lines_total",
-              "Lines that the access log could not be written fast enough for.");
+              "Lines of the access log that its reader or disk did not take.");
   out.sample({}, report.dropped_log_lines);
+  out.counter("limpet_stderr_dropped_lines_total",
+              "Lines of the operational log that the reader of standard error did not take.");
+  out.sample({}, report.dropped_stderr_lines);
 }
 
 void pool_sessions(Exposition& out, const Report& report) {

@@ -117,7 +117,7 @@ struct Report {
   uint32_t workers = 0;
   uint64_t connections = 0;
   uint64_t reloads = 0, failed_reloads = 0;
-  uint64_t dropped_log_lines = 0;
+  uint64_t dropped_log_lines = 0, dropped_stderr_lines = 0;  // of the access log; of the operational one
   bool shutting_down = false;
   std::vector<ListenerReport> listeners;
   std::vector<PoolReport> pools;

@@ -7,15 +7,15 @@
 #include <fstream>
 
 #include "conf/grammar.h"
+#include "conf/read_file.h"
 
 namespace limpet::status {
 
 namespace {
 
-bool is_open_to_all(const std::string& path) {
-  struct stat status{};
-  return ::stat(path.c_str(), &status) == 0 && (status.st_mode & S_IRWXO) != 0;
-}
+constexpr size_t kMostBytes = 64 * conf::KiB;  // of a token file; of a longer one that much is read
+
+std::string first_line_of(const std::string& path) { return "the first line of " + path; }
 
 }  // namespace
 
@@ -33,16 +33,20 @@ LoadedToken read_token_file(const std::string& path) {
   std::string line;
   if (in) std::getline(in, line);
   if (!in.is_open() || in.bad()) return {"", path + " cannot be read: " + std::strerror(errno)};
-  return check_token(line, "the first line of " + path);
+  return check_token(line, first_line_of(path));
 }
 
 LoadedToken load_token(const conf::Status& settings) {
   if (settings.token_file.empty()) return {settings.token, ""};
-  LoadedToken loaded = read_token_file(settings.token_file);
+  const std::string& path = settings.token_file;
+  const conf::FileText file = conf::read_file(path, kMostBytes);
+  LoadedToken loaded{"", path + " " + file.wrong};
+  if (file.wrong.empty())
+    loaded = check_token(file.text.substr(0, file.text.find('\n')), first_line_of(path));
   if (!loaded.wrong.empty()) {
     loaded.wrong.insert(0, "status.token_file: ");
-  } else if (is_open_to_all(settings.token_file)) {
-    loaded.warning = "the token file " + settings.token_file +
+  } else if ((file.mode & S_IRWXO) != 0) {
+    loaded.warning = "the token file " + path +
                      " is open to every user of this machine, who could give orders: chmod 600 it";
   }
   return loaded;

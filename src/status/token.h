@@ -18,10 +18,11 @@ struct LoadedToken {
 // from.
 LoadedToken check_token(std::string_view text, const std::string& whence);
 
-// The first line of the file.
+// The first line of the file, which may be a pipe: for who sends it, and may wait.
 LoadedToken read_token_file(const std::string& path);
 
-// From the settings, or the file that they name. Warns where every user of this machine may read that.
+// From the settings, or the file that they name, which never has to be waited for. Warns where every user of
+// this machine may read that.
 LoadedToken load_token(const conf::Status& settings);
 
 }  // namespace limpet::status

@@ -104,7 +104,7 @@ def test_requests_alone_take_down_no_more_of_a_pool_than_the_file_allows(scene):
     states = {name: status.backend(name) for name in "ab"}
     assert sorted(backend["state"] for backend in states.values()) == ["down", "up"]
     assert [backend["held"] for backend in states.values() if backend["state"] == "up"] == [True]
-    assert "max_down_percent" in limpet.stderr
+    eventually(lambda: "max_down_percent" in limpet.stderr)
 
 
 def test_checks_take_down_a_whole_pool_if_they_must(scene):

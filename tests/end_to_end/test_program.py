@@ -1,5 +1,6 @@
 """The program: its commands, its signals, and how it ends."""
 
+import os
 import pathlib
 import re
 import signal
@@ -106,6 +107,21 @@ def test_a_file_that_is_no_toml_is_refused_with_its_place(command, tmp_path):
     path.write_text('workers = 1\n[log\nlevel = "info"\n')
     status, out, err = run(command, str(path))
     assert status == 1 and re.search(re.escape(str(path)) + r":[23]:\d+: ", err)
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+@pytest.mark.parametrize("which", ["file", "key file", "token file"])
+def test_a_pipe_in_the_place_of_a_file_is_refused_and_nobody_waits_for_its_writer(command, which, tmp_path):
+    path, pipe = tmp_path / "limpet.toml", tmp_path / "pipe"
+    os.mkfifo(pipe)
+    config = settings([{"name": "a", "address": "127.0.0.1:9"}])
+    if which == "key file":
+        config["secrets"] = {"key_file": str(pipe)}
+    if which == "token file":
+        config["status"] = {"address": f"127.0.0.1:{free_port()}", "token_file": str(pipe)}
+    path.write_text(to_toml(config))
+    status, out, err = run(command, str(pipe if which == "file" else path))
+    assert status == 1 and "is no regular file" in err and str(pipe) in err
 
 
 def test_check_starts_nothing(scene, good_file):

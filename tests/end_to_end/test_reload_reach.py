@@ -90,6 +90,50 @@ def test_a_second_listener_comes_by_a_reload_though_the_first_gets_a_name_by_it(
     assert accepts(second)
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("one, other", [("127.0.0.1", "*"), ("127.0.0.1", "0.0.0.0"), ("[::1]", "[::]"), ("[::1]", "*")])
+def test_a_listener_moves_between_one_address_and_all_of_them_on_its_port(scene, workers, one, other):
+    port = free_port()
+    limpet = scene.start(settings(scene.backends(1), workers=workers, status=status_table(), listeners=[{"name": "main", "address": f"{one}:{port}"}]))
+    status = Status(limpet)
+    for address in [other, one] * 3:
+        answer = reload(limpet, status, listener=[{"name": "main", "address": f"{address}:{port}"}])
+        assert answer.status == 200, answer.text
+        assert eventually(lambda: answers_at(limpet.address)), "a connection was refused"
+
+
+def answers_at(address):
+    client = Client(address)  # which fails where it is refused
+    try:
+        return client.request().status == 200
+    except (Closed, OSError):
+        return False  # a socket that was just closed had not accepted it yet
+    finally:
+        client.close()
+
+
+def test_an_address_joins_another_that_overlaps_it_and_leaves_again(scene):
+    port = free_port()
+    one, all_of_them = {"name": "one", "address": f"127.0.0.1:{port}"}, {"name": "all", "address": f"*:{port}"}
+    limpet = scene.start(settings(scene.backends(1), status=status_table(), listeners=[one]))
+    status = Status(limpet)
+    for listeners in ([one, all_of_them], [all_of_them], [all_of_them, one], [one]):
+        answer = reload(limpet, status, listener=listeners)
+        assert answer.status == 200, answer.text
+        assert eventually(lambda: answers_at(("127.0.0.1", port)))
+        if all_of_them in listeners:
+            assert eventually(lambda: answers_at(("::1", port)))
+
+
+def test_an_address_where_another_process_listens_is_refused_also_beside_ones_own(scene):
+    port = free_port()
+    limpet = scene.start(settings(scene.backends(1), status=status_table(), listeners=[{"name": "main", "address": f"127.0.0.1:{port}"}]))
+    other = scene.start(settings(scene.backends(1), listeners=[{"name": "main", "address": f"127.0.0.2:{port}"}]))
+    answer = reload(limpet, Status(limpet), listener=[{"name": "main", "address": f"*:{port}"}])
+    assert answer.status == 409 and "Address already in use" in answer.text
+    assert limpet.get().status == other.get().status == 200
+
+
 def test_a_reload_that_cannot_be_done_is_refused_as_a_conflict(scene):
     limpet = scene.limpet(scene.backends(1), status=status_table())
     status = Status(limpet)
@@ -147,6 +191,7 @@ def test_the_log_has_a_line_for_each_change_of_a_backends_state_with_its_cause(s
     def lines(level, backend, text):
         return [line for line in limpet.stderr.splitlines() if f" {level} pool app: backend {backend} is {text}" in line]
 
+    eventually(lambda: lines("warning", "b", "down (checks: connection refused); "))
     assert len(lines("info", "a", "draining (order: ann from 127.0.0.1); ")) == 1
     assert len(lines("info", "a", "in maintenance (drained: ann from 127.0.0.1); ")) == 1
     assert len(lines("info", "a", "down (order: ann from 127.0.0.1); ")) == 1

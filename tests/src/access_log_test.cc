@@ -105,7 +105,7 @@ TEST_CASE("every line of every worker arrives, whole and in the worker's order")
 
 TEST_CASE("a line longer than a block is written whole") {
   const TemporaryFolder folder;
-  const std::string target(3 * AccessBlock::kBytes, '\x01');
+  const std::string target(3 * LineBlock::kBytes, '\x01');
   {
     const auto log = open_log(folder.file("log"));
     AccessLogBuffer buffer(*log);

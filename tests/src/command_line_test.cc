@@ -173,7 +173,7 @@ TEST_CASE("a token file that a start would refuse is a fault, and one that other
   CheckedFile file(std::string("[status]\ntoken_file = \"t\"\n") + kSound);
   const std::string token = file.folder + "/t", key = file.path + ": status.token_file: ";
   CHECK(file.exit_code == limpet::kExitFault);
-  CHECK(file.err == key + token + " cannot be read: No such file or directory\n");
+  CHECK(file.err == key + token + " cannot be opened: No such file or directory\n");
   std::ofstream(token) << "short\n";
   file.check();
   CHECK(file.exit_code == limpet::kExitFault);

@@ -1,7 +1,9 @@
 #include "src/secrets.h"
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -87,6 +89,48 @@ TEST_CASE("of many starts at once all have the same secrets and no draft is left
   CHECK(std::set<std::string>(keys.begin(), keys.end()).size() == 1);
   const std::filesystem::directory_iterator files(given.path);
   CHECK(std::distance(begin(files), end(files)) == 1);
+}
+
+size_t files_in(const std::string& path) {
+  const std::filesystem::directory_iterator files(path);
+  return static_cast<size_t>(std::distance(begin(files), end(files)));
+}
+
+// A process that is killed while it writes the key file's draft.
+void start_and_be_killed(const conf::Settings& settings) {
+  const pid_t child = fork();
+  if (child == 0) {
+    const rlimit none{0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+    setrlimit(RLIMIT_FSIZE, &none);  // the first byte is one too many, and SIGXFSZ kills
+    load_secrets(settings);
+    _exit(0);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  REQUIRE(WIFSIGNALED(status));
+}
+
+TEST_CASE("drafts that killed processes leave behind do not pile up, and hinder no start") {
+  const Given given;
+  for (int i = 0; i < 3; ++i) start_and_be_killed(given.settings);
+  CHECK(files_in(given.path) <= 1);
+  CHECK(given.load().warnings.empty());
+  CHECK(files_in(given.path) == 1);
+  CHECK(std::filesystem::exists(given.settings.secrets.key_file));
+}
+
+TEST_CASE("a draft that has become a key file, which was moved, is not written over") {
+  const Given given;
+  const Secrets old = given.load();
+  const std::string moved = given.path + "/moved.keys";
+  std::filesystem::rename(given.settings.secrets.key_file, moved);
+  std::filesystem::create_hard_link(moved, given.settings.secrets.key_file + ".draft");
+  CHECK(given.load().keys != old.keys);
+  Given other;
+  other.settings.secrets.key_file = moved;
+  CHECK(other.load().keys == old.keys);
+  CHECK(files_in(given.path) == 2);
 }
 
 TEST_CASE("a key file holds keys in order, comments and blank lines") {

@@ -87,7 +87,7 @@ def test_a_backend_is_drained_by_clicking_and_taken_back(scene, faultless):
     faultless.click("Undrain a of app")
     faultless.click("Undrain")
     faultless.wait(row("a") + " .state", "^up$")
-    assert "dashboard from 127.0.0.1" in limpet.stderr
+    eventually(lambda: "dashboard from 127.0.0.1" in limpet.stderr)
 
 
 def test_a_backend_that_is_killed_shows_what_it_costs(scene, faultless):

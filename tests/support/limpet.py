@@ -105,9 +105,9 @@ def _connectable(address):
 
 
 class Limpet:
-    """A running program."""
+    """A running program. `stdout` and `stderr`: descriptors, for who reads them itself; `environment`: more of it."""
 
-    def __init__(self, config, *, arguments=None, wait=True):
+    def __init__(self, config, *, arguments=None, wait=True, stdout=None, stderr=None, environment=None):
         self.config = config
         self.directory = tempfile.TemporaryDirectory(prefix="limpet-")
         self.file = os.path.join(self.directory.name, "limpet.toml")
@@ -121,8 +121,8 @@ class Limpet:
         with open(self.stdout_path, "wb") as out, open(self.stderr_path, "wb") as err:
             self.process = subprocess.Popen(
                 [binary(), *(arguments or ["run", self.file])],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                cwd=self.directory.name, env={**os.environ, **SANITIZER_OPTIONS},
+                stdin=subprocess.DEVNULL, stdout=out if stdout is None else stdout, stderr=err if stderr is None else stderr,
+                cwd=self.directory.name, env={**os.environ, **SANITIZER_OPTIONS, **(environment or {})},
             )
         if wait:
             try:

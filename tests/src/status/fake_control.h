@@ -139,6 +139,7 @@ inline status::Report made_up_report() {
   made.reloads = count();
   made.failed_reloads = count();
   made.dropped_log_lines = count();
+  made.dropped_stderr_lines = count();
   made.pools.push_back(pool_report(count, "shop"));
   made.pools.push_back(pool_report(count, "caf\xc3\xa9/1"));
 

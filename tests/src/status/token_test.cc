@@ -59,8 +59,8 @@ TEST_CASE("the settings' token is taken as it is, and their file is named where 
   CHECK(status::load_token(settings).text == settings.token);
   settings.token = "";
   settings.token_file = file.path;
-  CHECK(
-      status::load_token(settings).wrong.starts_with("status.token_file: " + file.path + " cannot be read"));
+  CHECK(status::load_token(settings).wrong ==
+        "status.token_file: " + file.path + " cannot be opened: No such file or directory");
   file.with("fedcba9876543210\n");
   chmod(file.path.c_str(), 0644);
   CHECK(status::load_token(settings).text == "fedcba9876543210");
@@ -68,6 +68,14 @@ TEST_CASE("the settings' token is taken as it is, and their file is named where 
       status::load_token(settings).warning.starts_with("the token file " + file.path + " is open to every"));
   chmod(file.path.c_str(), 0600);
   CHECK(status::load_token(settings).warning == "");
+}
+
+TEST_CASE("a token file that is a pipe is a fault for who serves, and nobody waits for its writer") {
+  const File file;
+  REQUIRE(mkfifo(file.path.c_str(), 0600) == 0);
+  conf::Status settings;
+  settings.token_file = file.path;
+  CHECK(status::load_token(settings).wrong == "status.token_file: " + file.path + " is no regular file");
 }
 
 }  // namespace limpet::status::token_test
