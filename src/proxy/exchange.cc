@@ -289,7 +289,7 @@ void Exchange::await_progress() {
   const conf::PoolTimeouts& timeouts = pool_->settings().timeouts;
   conf::Duration wait = timeouts.body;
   if (phase_ == Phase::tunnel) {
-    wait = timeouts.tunnel;
+    wait = tunnel_wait();
     touch_session();
   } else if (client_->queued() != 0 || (!response_begun_ && takes_body())) {
     wait = context_.settings().timeouts.body;
@@ -297,6 +297,18 @@ void Exchange::await_progress() {
     wait = timeouts.head;
   }
   deadline_.set(now_ms() + millis(wait));
+}
+
+// Silence is the two ends' own affair while both may break it. One that has bytes to take, or that alone has
+// still to end, is waited for as in a body. Whoever takes nothing may hide that the other has ended: that is
+// not read any further.
+conf::Duration Exchange::tunnel_wait() const {
+  const conf::PoolTimeouts& timeouts = pool_->settings().timeouts;
+  const conf::Duration for_client = std::min(context_.settings().timeouts.body, timeouts.tunnel);
+  const conf::Duration for_backend = std::min(timeouts.body, timeouts.tunnel);
+  if (client_->queued() != 0) return for_client;
+  if (client_ended_ || backend_->queued() != 0) return for_backend;
+  return backend_ended_ ? for_client : timeouts.tunnel;
 }
 
 // A tunnel is one request, however long it lasts; while bytes flow its session is no idle one.

@@ -107,6 +107,7 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   void flush_backend();
   void flush_client();
   void await_progress();
+  conf::Duration tunnel_wait() const;
   void drop_backend();
   void measure();
   void log();

@@ -93,6 +93,7 @@ void Exchange::on_backend_tunnel(std::string_view bytes) {
 void Exchange::on_backend_tunnel_end() {
   backend_ended_ = true;
   client_->finish_tunnel();
+  await_progress();
   advance();
 }
 

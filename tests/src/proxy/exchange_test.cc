@@ -680,4 +680,95 @@ TEST_CASE("a tunnel is cut only when neither end says anything") {
   CHECK(client.finished());
 }
 
+// A tunnel, by now, with nothing under way.
+FakeStream& switched(Proxy& proxy, FakeStream& client) {
+  client.sends(kUpgrade);
+  FakeStream& backend = proxy.backend();
+  backend.sends(kSwitch);
+  return backend;
+}
+
+TEST_CASE("a tunnel whose backend has ended waits for its client no longer than for a request's body") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  FakeStream& backend = switched(proxy, client);
+  proxy.net.pass(1'000'000);
+  backend.sends_end();
+  for (int i = 0; i < 4; ++i) {
+    proxy.net.pass(50'000);
+    client.sends("c");
+  }
+  CHECK(backend.received.ends_with("cccc"));
+  CHECK(backend.open());
+  proxy.net.pass(60'100);
+  CHECK_FALSE(backend.open());
+  CHECK(client.finished());
+  proxy.net.pass(2'100);
+  CHECK_FALSE(client.open());
+  CHECK(proxy.failures.empty());
+}
+
+TEST_CASE("a tunnel whose client has ended waits for its backend no longer than for an answer's body") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  FakeStream& backend = switched(proxy, client);
+  proxy.net.pass(1'000'000);
+  client.sends_end();
+  for (int i = 0; i < 4; ++i) {
+    proxy.net.pass(50'000);
+    backend.sends("b");
+  }
+  CHECK(client.received.ends_with("bbbb"));
+  proxy.net.pass(60'100);
+  CHECK_FALSE(backend.open());
+  CHECK_FALSE(client.open());
+  CHECK(proxy.failures.empty());
+}
+
+TEST_CASE("a tunnel whose client ended before the switch is one whose client has ended") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(kUpgrade);
+  FakeStream& backend = proxy.backend();
+  client.sends_end();
+  backend.sends(kSwitch);
+  CHECK(backend.finished());
+  proxy.net.pass(60'100);
+  CHECK_FALSE(backend.open());
+}
+
+TEST_CASE("a tunnel waits for an end that takes nothing no longer than a body does") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  FakeStream& backend = switched(proxy, client);
+  FakeStream* slow = &client;
+  FakeStream* other = &backend;
+  SUBCASE("the client") {}
+  SUBCASE("the backend") { std::swap(slow, other); }
+  slow->room = 0;
+  SUBCASE("that may still speak") {}
+  SUBCASE("while the other has ended, which nobody has read yet") { other->end(); }
+  other->sends("last words");
+  SUBCASE("when it has ended itself") { slow->sends_end(); }
+  proxy.net.pass(59'900);
+  CHECK(backend.open());
+  proxy.net.pass(200);
+  CHECK_FALSE(backend.open());
+  proxy.net.pass(62'200);
+  CHECK_FALSE(client.open());
+  CHECK(proxy.failures.empty());
+}
+
+TEST_CASE("a tunnel of which one end has ended lasts no longer in silence than a whole one") {
+  conf::Settings settings = settings_of(1, {Kind::ip});
+  settings.pools[0].timeouts.tunnel = conf::Duration(10'000);
+  Proxy proxy(settings);
+  FakeStream& client = proxy.client();
+  FakeStream& backend = switched(proxy, client);
+  SUBCASE("the client") { client.sends_end(); }
+  SUBCASE("the backend") { backend.sends_end(); }
+  proxy.net.pass(10'100);
+  CHECK_FALSE(backend.open());
+}
+
 }  // namespace limpet::proxy::exchange_test
