@@ -196,6 +196,9 @@ struct ClientTimeouts {
   Duration idle = 60s;  // between requests; then the connection is closed
   Duration head = 15s;  // from a request's first byte to the end of its head; then 408
   Duration body = 60s;  // between two pieces of a body that the client sends (408) or takes
+  // Bytes a second, on average, that a body with Content-Length has to come at beyond `body`; then 408.
+  // Time in which the backend takes no more does not count. 0: no least rate.
+  uint64_t body_rate = 100;
   bool operator==(const ClientTimeouts&) const = default;
 };
 

@@ -60,6 +60,7 @@ void Exchange::start(ClientSide& client) {
   choice_ = {};
   tried_ = {};
   patience_ = {};
+  pace_ = {};
   started_unix_us_ = context_.clock.unix_us();
   started_us_ = context_.clock.monotonic_us();
   written_ = connect_us_ = connected_us_ = head_us_ = bytes_in_ = bytes_out_ = 0;
@@ -220,6 +221,7 @@ Exchange::Step Exchange::connect() {
 Exchange::Step Exchange::send() {
   written_ = 0;
   send_failed_ = false;
+  pace_.excuse();
   keeps_body_ = keeps_body_ || bytes_in_ == 0;
   backend_->expect_response(this, request_.is_head());
 
@@ -269,6 +271,7 @@ Exchange::Step Exchange::account() {
 
 void Exchange::flush_backend() {
   if (context_.to_backend.empty() || !backend_) return;
+  pace_.came(now_ms());
   if (backend_->write(context_.to_backend.parts())) {
     written_ += context_.to_backend.size();
   } else {
@@ -296,7 +299,25 @@ void Exchange::await_progress() {
   } else if (!response_begun_) {
     wait = timeouts.head;
   }
-  deadline_.set(now_ms() + millis(wait));
+  net::Millis most = millis(wait);
+  if (!upload_has_a_rate() || !takes_body()) {
+    pace_.excuse();
+  } else {
+    pace_.await(now_ms());
+    most = std::min(most, upload_left());
+  }
+  deadline_.set(now_ms() + most);
+}
+
+// A chunked body may be a stream, which is as slow as what it tells of.
+bool Exchange::upload_has_a_rate() const {
+  return phase_ == Phase::relay && !request_ended_ && request_.body.kind == http::BodyKind::length &&
+         context_.settings().timeouts.body_rate != 0;
+}
+
+net::Millis Exchange::upload_left() const {
+  const conf::ClientTimeouts& timeouts = context_.settings().timeouts;
+  return pace_.left(now_ms(), millis(timeouts.body), bytes_in_, timeouts.body_rate);
 }
 
 // Silence is the two ends' own affair while both may break it. One that has bytes to take, or that alone has

@@ -19,6 +19,7 @@
 #include "src/proxy/backend_connection.h"
 #include "src/proxy/client_side.h"
 #include "src/proxy/failures.h"
+#include "src/proxy/upload_pace.h"
 
 namespace limpet::proxy {
 
@@ -108,6 +109,8 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   void flush_client();
   void await_progress();
   conf::Duration tunnel_wait() const;
+  bool upload_has_a_rate() const;
+  net::Millis upload_left() const;
   void drop_backend();
   void measure();
   void log();
@@ -131,6 +134,7 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   routing::Choice choice_;
   routing::Tried tried_;
   health::Patience patience_;
+  UploadPace pace_;
   std::string sent_body_;  // what of the body is on its way, while it may have to be sent again
 
   uint64_t started_unix_us_ = 0;

@@ -98,6 +98,7 @@ void Exchange::on_backend_tunnel_end() {
 }
 
 void Exchange::on_backend_drained() {
+  pace_.excuse();
   await_progress();
   client_->pull();
 }

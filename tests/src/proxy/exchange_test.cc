@@ -633,15 +633,115 @@ TEST_CASE("a backend whose answer trickles in, or that asks for patience, gets n
 TEST_CASE("a body that does not come in time is a 408; one that trickles is waited for") {
   Proxy proxy;
   FakeStream& client = proxy.client();
-  client.sends("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n");
+  client.sends("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
   proxy.backend();
   for (int i = 0; i < 4; ++i) {
     proxy.net.pass(50'000);
-    client.sends("b");
+    client.sends(std::string(5000, 'b'));
   }
   CHECK(client.received == "");
   proxy.net.pass(60'100);
   CHECK(client.received.starts_with("HTTP/1.1 408 "));
+}
+
+constexpr std::string_view kUpload = "PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n";
+constexpr std::string_view kStream = "PUT /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+// The client sends this piece every half second, for so long; false as soon as the proxy has answered.
+bool trickles(Proxy& proxy, FakeStream& client, std::string_view piece, net::Millis duration) {
+  const size_t before = client.received.size();
+  for (net::Millis passed = 0; passed < duration && client.received.size() == before; passed += 500) {
+    proxy.net.pass(500);
+    client.sends(piece);
+  }
+  return client.received.size() == before;
+}
+
+TEST_CASE("a body with a length that comes at less than the least rate is a 408, once it had its time") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(kUpload);
+  FakeStream& backend = proxy.backend();
+  CHECK(trickles(proxy, client, "b", 59'000));
+  CHECK_FALSE(trickles(proxy, client, "b", 5'000));
+  CHECK(client.received.starts_with("HTTP/1.1 408 "));
+  CHECK_FALSE(backend.open());
+  CHECK(proxy.failures.empty());
+}
+
+TEST_CASE("a body that comes at the least rate is waited for") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(kUpload);
+  proxy.backend();
+  SUBCASE("steadily") { CHECK(trickles(proxy, client, std::string(50, 'b'), 600'000)); }
+  SUBCASE("on average: what came fast earns time") {
+    client.sends(std::string(50'000, 'b'));
+    CHECK(trickles(proxy, client, "b", 500'000));
+    CHECK_FALSE(trickles(proxy, client, "b", 100'000));
+  }
+}
+
+TEST_CASE("a body without a length, and where no least rate is configured, comes as slowly as it likes") {
+  conf::Settings settings = settings_of(1, {Kind::ip});
+  std::string_view head = kStream, piece = "1\r\nb\r\n";
+  SUBCASE("chunked") {}
+  SUBCASE("no rate") {
+    settings.timeouts.body_rate = 0;
+    head = kUpload;
+    piece = "b";
+  }
+  Proxy proxy(settings);
+  FakeStream& client = proxy.client();
+  client.sends(head);
+  proxy.backend();
+  CHECK(trickles(proxy, client, piece, 600'000));
+}
+
+TEST_CASE("while the backend takes no more of a body its client's time stands still") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(kUpload);
+  FakeStream& backend = proxy.backend();
+  SUBCASE("and that shows at once") {}
+  SUBCASE("and that shows at the turn's end") { proxy.net.events_in_turn = 2; }
+  const auto lag = [&] {
+    backend.room = 0;
+    for (int i = 0; i < 10; ++i) {
+      client.sends("b");
+      proxy.net.end_turn();
+      proxy.net.pass(50'000);
+      REQUIRE(client.received == "");
+      backend.drain();
+    }
+    backend.room = kAll;
+  };
+  lag();
+  CHECK(trickles(proxy, client, "b", 58'000));
+  lag();
+  proxy.net.events_in_turn = 1;
+  CHECK_FALSE(trickles(proxy, client, "b", 5'000));
+  CHECK(client.received.starts_with("HTTP/1.1 408 "));
+  CHECK(proxy.failures.empty());
+}
+
+TEST_CASE("a body that is too slow cuts its answer, and its backend is not to blame") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(kUpload);
+  FakeStream& backend = proxy.backend();
+  backend.sends("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+  client.received.clear();
+  for (int i = 0; i < 150 && backend.open(); ++i) {
+    proxy.net.pass(500);
+    backend.sends("1\r\na\r\n");
+    client.sends("b");
+  }
+  CHECK_FALSE(backend.open());
+  CHECK(client.finished());
+  CHECK(count(client.received, "\r\na\r\n") > 110);
+  CHECK_FALSE(contains(client.received, "\r\n0\r\n"));
+  CHECK(proxy.failures.empty());
 }
 
 TEST_CASE("an answer that stops is cut; one that trickles is waited for") {
