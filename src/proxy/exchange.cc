@@ -71,6 +71,7 @@ void Exchange::start(ClientSide& client) {
   touch_at_ = 0;
   connected_ = fresh_only_ = fresh_again_ = send_failed_ = keeps_body_ = false;
   request_ended_ = client_ended_ = backend_ended_ = response_begun_ = response_ended_ = whole_ = false;
+  is_open_ended_ = false;
   client_address_ = client.peer().address;
   phase_ = Phase::identify;
 }

@@ -162,7 +162,8 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   bool backend_ended_ = false;   // of a tunnel
   bool response_begun_ = false;  // the head of a final answer is on its way to the client
   bool response_ended_ = false;
-  bool whole_ = false;  // the client got a whole answer
+  bool whole_ = false;          // the client got a whole answer
+  bool is_open_ended_ = false;  // its length is its ends' choice: a tunnel, a stream of events
 };
 
 }  // namespace limpet::proxy

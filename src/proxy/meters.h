@@ -50,7 +50,9 @@ struct BackendMeter {
   Counter retried;  // attempts that were made again, here or elsewhere
   Counter bytes_in, bytes_out;
   Counter begun, ended;  // exchanges
-  Histogram latency;     // from when it was turned to until the answer's last byte
+  // From when it was turned to until the answer's last byte. How long a tunnel lasts, or a stream of events,
+  // says nothing of the backend and is left out.
+  Histogram latency;
 };
 
 struct PoolMeter {

@@ -588,6 +588,60 @@ TEST_CASE("a backend that declines an upgrade is answered like any other") {
   CHECK(contains(proxy.dialed(0).received, "GET /x "));
 }
 
+// ---- what is measured
+
+uint64_t measured(Proxy& proxy) {
+  const Histogram& latency = proxy.context().pool(0).meter().backends[0].latency;
+  uint64_t all = 0;
+  for (const Counter& count : latency.counts) all += count.value();
+  return all;
+}
+
+TEST_CASE("how long a tunnel lasts is no latency of its backend") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(kUpgrade);
+  FakeStream& backend = proxy.backend();
+  backend.sends(kSwitch);
+  proxy.net.pass(600'000);
+  client.sends_end();
+  backend.sends_end();
+  CHECK(measured(proxy) == 0);
+  CHECK(proxy.context().pool(0).meter().backends[0].answers[1].value() == 1);
+  FakeStream& other = proxy.client();
+  other.sends(kUpgrade);
+  proxy.backend(1).sends(kOk);
+  CHECK(measured(proxy) == 1);
+}
+
+TEST_CASE("how long a client listens to a stream of events is no latency of its backend") {
+  struct Answered {
+    const char* head;
+    const char* request;
+    uint64_t counts;
+  };
+  const char* const get = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
+  const char* const post = "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
+  for (const auto& [head, asked, counts] :
+       {Answered{"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n", get, 0},
+        Answered{"content-type: Text/Event-Stream ; charset=utf-8\r\nTransfer-Encoding: chunked\r\n", get, 0},
+        Answered{"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n", post, 1},
+        Answered{"Content-Type: text/event-streams\r\nTransfer-Encoding: chunked\r\n", get, 1},
+        Answered{"Transfer-Encoding: chunked\r\n", get, 1}}) {
+    CAPTURE(head);
+    CAPTURE(asked);
+    Proxy proxy;
+    FakeStream& client = proxy.client();
+    client.sends(asked);
+    FakeStream& backend = proxy.backend();
+    backend.sends("HTTP/1.1 200 OK\r\n" + std::string(head) + "\r\n5\r\nhello\r\n");
+    proxy.net.pass(50'000);
+    backend.sends("0\r\n\r\n");
+    CHECK(client.received.ends_with("\r\n0\r\n\r\n"));
+    CHECK(measured(proxy) == counts);
+  }
+}
+
 // ---- time
 
 TEST_CASE("a backend that does not answer in time is a 504") {
