@@ -99,6 +99,8 @@ class Context final : net::DeadlineOwner {
   net::Gather to_client;
   net::Gather to_backend;
 
+  uint64_t process_number = 0;  // random, the same for all workers: see http::LoopMark
+
   bool shutting_down = false;  // answers say close, idle connections end
 
   std::unique_ptr<Exchange> new_exchange();       // a used one where there is one, with its memory

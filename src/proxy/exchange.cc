@@ -155,6 +155,10 @@ Exchange::Step Exchange::identify() {
     return Step::go;
   }
   pool_ = &context_.pool(route);
+  if (request_.fields.has(http::FieldName::via) && loop_mark().is_in(request_.fields)) {
+    fail(failures::kLoop);
+    return Step::go;
+  }
   const uint64_t most = context_.settings().limits.body;
   if (most != 0 && request_.body.length > most) {
     fail(failures::kTooLarge);
@@ -166,6 +170,10 @@ Exchange::Step Exchange::identify() {
   phase_ = Phase::choose;
   return Step::go;
 }
+
+// A request may pass through a process twice, as where a pool's backends are caches in front of another pool
+// here. It has no reason to come to the same pool again.
+http::LoopMark Exchange::loop_mark() const { return http::LoopMark(context_.process_number + pool_->id()); }
 
 Exchange::Step Exchange::choose() {
   const bool timed = context_.times_this_decision();
@@ -226,8 +234,10 @@ Exchange::Step Exchange::send() {
   keeps_body_ = keeps_body_ || bytes_in_ == 0;
   backend_->expect_response(this, request_.is_head());
 
+  const http::LoopMark mark = loop_mark();
   http::write_request(request_,
                       {.via = context_.settings().via,
+                       .mark = mark.text(),
                        .request_id = own_request_id_,
                        .hidden_cookie = pool_->cookie_name(),
                        .peer = client_->peer(),

@@ -14,6 +14,7 @@
 
 #include "health/patience.h"
 #include "routing/router.h"
+#include "src/http/loop_mark.h"
 #include "src/http/parser.h"
 #include "src/net/loop.h"
 #include "src/proxy/backend_connection.h"
@@ -101,6 +102,7 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
 
   void start(ClientSide& client);
   void settle_request_id();
+  http::LoopMark loop_mark() const;
   void begin_response(const http::ResponseHead& head);
   void judge_answer(int status);
   void touch_session();

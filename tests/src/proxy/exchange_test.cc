@@ -505,6 +505,75 @@ TEST_CASE("a body beyond the limit is a 413, whether its length is said or shows
   CHECK_FALSE(backend.open());
 }
 
+// ---- loops
+
+// The value of the Via that the proxy added.
+std::string via_of(const std::string& head) {
+  const size_t begin = head.rfind("Via: ") + 5;
+  return head.substr(begin, head.find("\r\n", begin) - begin);
+}
+
+std::string via(const std::string& hops) { return "GET /x HTTP/1.1\r\nHost: a\r\nVia: " + hops + "\r\n\r\n"; }
+
+TEST_CASE("a request that comes to its pool once more is a 508, of which no backend hears") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(kGet);
+  const std::string own = via_of(proxy.backend().received);
+  FakeStream& again = proxy.client("192.0.2.2");
+  SUBCASE("directly") { again.sends(via(own)); }
+  SUBCASE("through others") { again.sends(via("1.0 first, " + own + ", 1.1 last")); }
+  SUBCASE("with a body") {
+    again.sends("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nVia: " + own + "\r\n\r\nhello");
+  }
+  CHECK(again.received.starts_with("HTTP/1.1 508 Loop Detected\r\n"));
+  CHECK(proxy.net.dials() == 1);
+  CHECK(proxy.failures.empty());
+  const PoolMeter& meter = proxy.context().pool(0).meter();
+  CHECK(meter.unserved.value() == 1);
+  CHECK(meter.backends[0].begun.value() == 1);
+  CHECK(meter.backends[0].failed.value() == 0);
+}
+
+TEST_CASE("a 508 that comes back through a backend counts against it only where the file says so") {
+  conf::Settings settings = settings_of(1, {Kind::ip});
+  bool counts = false;
+  SUBCASE("it does not") { settings.pools[0].passive.status = {{500, 504}}; }
+  SUBCASE("it does") {
+    settings.pools[0].passive.status = {{500, 599}};
+    counts = true;
+  }
+  Proxy proxy(settings);
+  FakeStream& client = proxy.client();
+  client.sends(kGet);
+  proxy.backend().sends("HTTP/1.1 508 Loop Detected\r\nContent-Length: 0\r\n\r\n");
+  CHECK(client.received.starts_with("HTTP/1.1 508 "));
+  CHECK(proxy.failures.empty() == !counts);
+}
+
+TEST_CASE("a request that has been in another pool, or in another process, does not come once more") {
+  conf::Settings settings = settings_of(1, {Kind::ip});
+  settings.pools.push_back(settings.pools[0]);
+  settings.pools[1].name = "caches";
+  settings.listeners.push_back(settings.listeners[0]);
+  settings.listeners[1].name = "outer";
+  settings.routes = {{.listener = "front", .host = "", .pool = "shop"},
+                     {.listener = "outer", .host = "", .pool = "caches"}};
+  Proxy proxy(settings);
+  proxy.client("192.0.2.1", 1).sends(kGet);
+  const std::string through_cache = via_of(proxy.backend(0).received);
+  FakeStream& cache = proxy.client("192.0.2.2", 0);
+  cache.sends(via(through_cache));
+  const std::string through_both = via_of(proxy.backend(1).received);
+  CHECK(through_both != through_cache);
+  proxy.dialed(1).sends(kOk);
+  CHECK(cache.received.ends_with("ok"));
+  proxy.dialed(1).received.clear();
+  proxy.context().process_number = 1'000'000;  // as in another process
+  cache.sends(via(through_cache + ", " + through_both));
+  CHECK(contains(proxy.dialed(1).received, through_both + "\r\n"));
+}
+
 // ---- tunnels
 
 constexpr std::string_view kUpgrade =
