@@ -71,6 +71,7 @@ const Keys<ClientTimeouts>& client_timeouts_keys() {
       key("idle", &ClientTimeouts::idle, kWait),
       key("head", &ClientTimeouts::head, kWait),
       key("body", &ClientTimeouts::body, kWait),
+      key("body_rate", &ClientTimeouts::body_rate, Size{1, 1 * GiB, "no least rate"}),
   };
   return keys;
 }

@@ -97,10 +97,10 @@ struct SessionIdAffinity {
 };
 
 struct PoolTimeouts {
-  Duration connect = 5s;      // to establish a connection to a backend
-  Duration head = 60s;        // from the request's last byte to the head of the backend's final answer
-  Duration body = 60s;        // between two pieces of the backend's answer
-  Duration tunnel = 1h;       // without a byte either way after an upgrade
+  Duration connect = 5s;  // to establish a connection to a backend
+  Duration head = 60s;    // from the request's last byte to the head of the backend's final answer
+  Duration body = 60s;    // between two pieces of the backend's answer
+  Duration tunnel = 1h;   // without a byte either way after an upgrade, while both ends may speak and take
   Duration keep_alive = 60s;  // an unused backend connection is kept this long
   bool operator==(const PoolTimeouts&) const = default;
 };
@@ -198,6 +198,9 @@ struct ClientTimeouts {
   Duration idle = 60s;  // between requests; then the connection is closed
   Duration head = 15s;  // from a request's first byte to the end of its head; then 408
   Duration body = 60s;  // between two pieces of a body that the client sends (408) or takes
+  // Bytes a second, on average, that a body with Content-Length has to come at beyond `body`; then 408.
+  // Time in which the backend takes no more does not count. 0: no least rate.
+  uint64_t body_rate = 100;
   bool operator==(const ClientTimeouts&) const = default;
 };
 

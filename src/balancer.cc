@@ -1,5 +1,6 @@
 #include "src/balancer.h"
 
+#include <openssl/rand.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -48,6 +49,12 @@ std::vector<std::string> host_names(const conf::Settings& settings) {
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
   return names;
+}
+
+uint64_t random_number() {
+  uint64_t number = 0;
+  RAND_bytes(reinterpret_cast<unsigned char*>(&number), sizeof number);
+  return number;
 }
 
 size_t count_of_workers(const conf::Settings& settings) {
@@ -124,8 +131,9 @@ class Balancer final : status::Control {
       return refuse("cannot listen on " + error);
     bool good = true;
     for (size_t i = 0; i < workers_wanted_; ++i) {
-      workers_.push_back(std::make_unique<Worker>(i, Shared{resolver_, overseer_, access_log_}, plan,
-                                                  [this] { uv_async_send(&worker_done_); }));
+      workers_.push_back(std::make_unique<Worker>(i,
+                                                  Shared{resolver_, overseer_, access_log_, process_number_},
+                                                  plan, [this] { uv_async_send(&worker_done_); }));
       good = good && workers_.back()->listen(sockets[i], error);
     }
     return (good || refuse("cannot listen on " + error)) && serve_status();
@@ -340,6 +348,7 @@ class Balancer final : status::Control {
   AccessLog* const access_log_;
   Log& log_;
   const size_t workers_wanted_;
+  const uint64_t process_number_ = random_number();
   net::Resolver resolver_;  // before the loop, which runs what it cancelled to its end
   net::Loop loop_;
   net::Calls calls_;

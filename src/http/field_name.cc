@@ -49,6 +49,7 @@ FieldName field_name(std::string_view name) {
       if (first == 'c') return is("connection", FieldName::connection);
       return first == 'u' ? is("user-agent", FieldName::user_agent) : is("keep-alive", FieldName::keep_alive);
     case 12:
+      if (first == 'c') return is("content-type", FieldName::content_type);
       return first == 'm' ? is("max-forwards", FieldName::max_forwards)
                           : is("x-request-id", FieldName::x_request_id);
     case 13:

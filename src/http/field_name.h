@@ -15,6 +15,7 @@ enum class FieldName : uint8_t {
   cache_control,
   connection,
   content_length,
+  content_type,
   cookie,
   date,
   expect,

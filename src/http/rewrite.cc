@@ -102,10 +102,11 @@ void put_private_caching(const Fields& fields, Cursor& out) {
   out.put("\r\n");
 }
 
-void put_via(uint8_t minor_version, std::string_view pseudonym, Cursor& out) {
-  out.put(minor_version == 0 ? std::string_view("Via: 1.0 ") : std::string_view("Via: 1.1 "))
-      .put(pseudonym)
-      .put("\r\n\r\n");
+// With the final empty line.
+void put_via(uint8_t minor_version, std::string_view pseudonym, std::string_view mark, Cursor& out) {
+  out.put(minor_version == 0 ? std::string_view("Via: 1.0 ") : std::string_view("Via: 1.1 ")).put(pseudonym);
+  if (!mark.empty()) out.put(" (").put(mark).put(")");
+  out.put("\r\n\r\n");
 }
 
 void put_request(const RequestHead& request, const RequestEdits& edits, Cursor& out) {
@@ -147,7 +148,7 @@ void put_request(const RequestHead& request, const RequestEdits& edits, Cursor& 
   }
   write_forwarded(edits.peer, edits.listener, request, out);
   if (!edits.request_id.empty()) out.field("X-Request-Id", edits.request_id);
-  put_via(request.minor_version, edits.via, out);
+  put_via(request.minor_version, edits.via, edits.mark, out);
 }
 
 void put_response(const ResponseHead& response, const ResponseEdits& edits, Cursor& out) {
@@ -176,7 +177,7 @@ void put_response(const ResponseHead& response, const ResponseEdits& edits, Curs
     out.put("Connection: keep-alive\r\n");
   }
   if (response.status >= 200 && !fields.has(FieldName::date)) out.field("Date", edits.date);
-  put_via(response.minor_version, edits.via, out);
+  put_via(response.minor_version, edits.via, {}, out);
 }
 
 }  // namespace
@@ -184,7 +185,8 @@ void put_response(const ResponseHead& response, const ResponseEdits& edits, Curs
 // What a head gains from its own bytes: its authority three times (Host, X-Forwarded-Host, Forwarded), and a
 // space for each cookie.
 void write_request(const RequestHead& request, const RequestEdits& edits, net::Gather& out) {
-  const size_t own = edits.via.size() + edits.request_id.size() + 2 * edits.peer.text.size();
+  const size_t own =
+      edits.via.size() + edits.mark.size() + edits.request_id.size() + 2 * edits.peer.text.size();
   Cursor cursor(out.room(5 * request.bytes.size() + own + kMostAdded));
   put_request(request, edits, cursor);
   out.wrote(cursor.at());

@@ -121,6 +121,8 @@ class Context final : net::DeadlineOwner {
   net::Gather to_client;
   net::Gather to_backend;
 
+  uint64_t process_number = 0;  // random, the same for all workers: see http::LoopMark
+
   bool shutting_down = false;  // answers say close, idle connections end
 
   // An exchange comes to a pool, and is over.

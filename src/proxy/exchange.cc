@@ -60,6 +60,7 @@ void Exchange::start(ClientSide& client) {
   choice_ = {};
   tried_ = {};
   patience_ = {};
+  pace_ = {};
   started_unix_us_ = context_.clock.unix_us();
   started_us_ = context_.clock.monotonic_us();
   written_ = connect_us_ = connected_us_ = head_us_ = bytes_in_ = bytes_out_ = 0;
@@ -70,6 +71,7 @@ void Exchange::start(ClientSide& client) {
   touch_at_ = 0;
   connected_ = fresh_only_ = fresh_again_ = send_failed_ = keeps_body_ = false;
   request_ended_ = client_ended_ = backend_ended_ = response_begun_ = response_ended_ = whole_ = false;
+  is_open_ended_ = false;
   client_address_ = client.peer().address;
   phase_ = Phase::identify;
 }
@@ -154,6 +156,10 @@ Exchange::Step Exchange::identify() {
   }
   context_.enter(*pool_);
   era_ = pool_->enter();
+  if (request_.fields.has(http::FieldName::via) && loop_mark().is_in(request_.fields)) {
+    fail(failures::kLoop);
+    return Step::go;
+  }
   const uint64_t most = context_.settings().limits.body;
   if (most != 0 && request_.body.length > most) {
     fail(failures::kTooLarge);
@@ -165,6 +171,10 @@ Exchange::Step Exchange::identify() {
   phase_ = Phase::choose;
   return Step::go;
 }
+
+// A request may pass through a process twice, as where a pool's backends are caches in front of another pool
+// here. It has no reason to come to the same pool again.
+http::LoopMark Exchange::loop_mark() const { return http::LoopMark(context_.process_number + pool_->id()); }
 
 Exchange::Step Exchange::choose() {
   const bool timed = context_.times_this_decision();
@@ -221,11 +231,14 @@ Exchange::Step Exchange::connect() {
 Exchange::Step Exchange::send() {
   written_ = 0;
   send_failed_ = false;
+  pace_.excuse();
   keeps_body_ = keeps_body_ || bytes_in_ == 0;
   backend_->expect_response(this, request_.is_head());
 
+  const http::LoopMark mark = loop_mark();
   http::write_request(request_,
                       {.via = context_.settings().via,
+                       .mark = mark.text(),
                        .request_id = own_request_id_,
                        .hidden_cookie = pool_->cookie_name(),
                        .peer = client_->peer(),
@@ -278,6 +291,7 @@ void Exchange::leave_era() {
 
 void Exchange::flush_backend() {
   if (context_.to_backend.empty() || !backend_) return;
+  pace_.came(now_ms());
   if (backend_->write(context_.to_backend.parts())) {
     written_ += context_.to_backend.size();
   } else {
@@ -298,14 +312,44 @@ void Exchange::await_progress() {
   const conf::PoolTimeouts& timeouts = pool_->settings().timeouts;
   conf::Duration wait = timeouts.body;
   if (phase_ == Phase::tunnel) {
-    wait = timeouts.tunnel;
+    wait = tunnel_wait();
     touch_session();
   } else if (client_->queued() != 0 || (!response_begun_ && takes_body())) {
     wait = context_.settings().timeouts.body;
   } else if (!response_begun_) {
     wait = timeouts.head;
   }
-  deadline_.set(now_ms() + millis(wait));
+  net::Millis most = millis(wait);
+  if (!upload_has_a_rate() || !takes_body()) {
+    pace_.excuse();
+  } else {
+    pace_.await(now_ms());
+    most = std::min(most, upload_left());
+  }
+  deadline_.set(now_ms() + most);
+}
+
+// A chunked body may be a stream, which is as slow as what it tells of.
+bool Exchange::upload_has_a_rate() const {
+  return phase_ == Phase::relay && !request_ended_ && request_.body.kind == http::BodyKind::length &&
+         context_.settings().timeouts.body_rate != 0;
+}
+
+net::Millis Exchange::upload_left() const {
+  const conf::ClientTimeouts& timeouts = context_.settings().timeouts;
+  return pace_.left(now_ms(), millis(timeouts.body), bytes_in_, timeouts.body_rate);
+}
+
+// Silence is the two ends' own affair while both may break it. One that has bytes to take, or that alone has
+// still to end, is waited for as in a body. Whoever takes nothing may hide that the other has ended: that is
+// not read any further.
+conf::Duration Exchange::tunnel_wait() const {
+  const conf::PoolTimeouts& timeouts = pool_->settings().timeouts;
+  const conf::Duration for_client = std::min(context_.settings().timeouts.body, timeouts.tunnel);
+  const conf::Duration for_backend = std::min(timeouts.body, timeouts.tunnel);
+  if (client_->queued() != 0) return for_client;
+  if (client_ended_ || backend_->queued() != 0) return for_backend;
+  return backend_ended_ ? for_client : timeouts.tunnel;
 }
 
 // A tunnel is one request, however long it lasts; while bytes flow its session is no idle one.

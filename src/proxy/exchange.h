@@ -14,12 +14,14 @@
 
 #include "health/patience.h"
 #include "routing/router.h"
+#include "src/http/loop_mark.h"
 #include "src/http/parser.h"
 #include "src/net/loop.h"
 #include "src/proxy/backend_connection.h"
 #include "src/proxy/client_side.h"
 #include "src/proxy/context.h"
 #include "src/proxy/failures.h"
+#include "src/proxy/upload_pace.h"
 
 namespace limpet::proxy {
 
@@ -99,6 +101,7 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   void start(ClientSide& client);
   void leave_era();
   void settle_request_id();
+  http::LoopMark loop_mark() const;
   void begin_response(const http::ResponseHead& head);
   void judge_answer(int status);
   void touch_session();
@@ -106,6 +109,9 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   void flush_backend();
   void flush_client();
   void await_progress();
+  conf::Duration tunnel_wait() const;
+  bool upload_has_a_rate() const;
+  net::Millis upload_left() const;
   void drop_backend();
   void measure();
   void log();
@@ -130,6 +136,7 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   routing::Choice choice_;
   routing::Tried tried_;
   health::Patience patience_;
+  UploadPace pace_;
   std::string sent_body_;  // what of the body is on its way, while it may have to be sent again
 
   uint64_t started_unix_us_ = 0;
@@ -157,7 +164,8 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   bool backend_ended_ = false;   // of a tunnel
   bool response_begun_ = false;  // the head of a final answer is on its way to the client
   bool response_ended_ = false;
-  bool whole_ = false;  // the client got a whole answer
+  bool whole_ = false;          // the client got a whole answer
+  bool is_open_ended_ = false;  // its length is its ends' choice: a tunnel, a stream of events
 };
 
 }  // namespace limpet::proxy

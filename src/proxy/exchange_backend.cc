@@ -6,6 +6,18 @@
 
 namespace limpet::proxy {
 
+namespace {
+
+// What an EventSource listens to (HTML Living Standard, section 9.2), or an MCP client. By other methods an
+// answer may come as events too, but it ends when it is given.
+bool is_stream_of_events(const http::RequestHead& request, const http::ResponseHead& answer) {
+  if (answer.body.kind == http::BodyKind::length || request.method != "GET") return false;
+  const std::string_view type = answer.fields.first(http::FieldName::content_type);
+  return equals_ignoring_case(trimmed(type.substr(0, type.find(';'))), "text/event-stream");
+}
+
+}  // namespace
+
 void Exchange::on_backend_connected() {
   connected_ = true;
   advance();
@@ -44,6 +56,7 @@ void Exchange::begin_response(const http::ResponseHead& head) {
         .append(pool_->cookie_attributes());
   }
   judge_answer(head.status);
+  is_open_ended_ = head.status == 101 || is_stream_of_events(request_, head);
   client_->send_head(head, {.via = context_.settings().via,
                             .date = context_.clock.http_date(unix_us),
                             .set_cookie = set_cookie,
@@ -94,10 +107,12 @@ void Exchange::on_backend_tunnel(std::string_view bytes) {
 void Exchange::on_backend_tunnel_end() {
   backend_ended_ = true;
   client_->finish_tunnel();
+  await_progress();
   advance();
 }
 
 void Exchange::on_backend_drained() {
+  pace_.excuse();
   await_progress();
   client_->pull();
 }

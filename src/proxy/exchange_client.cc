@@ -71,6 +71,7 @@ void Exchange::on_client_end() {
   client_ended_ = true;
   if (phase_ == Phase::tunnel) {
     backend_->finish();
+    await_progress();
   } else if (!request_ended_) {
     fail(failures::kBodyCut);
   }

@@ -32,12 +32,14 @@ void Exchange::on_deadline() {
     connect_failed(0);
   } else if (phase_ == Phase::tunnel) {
     cut(failures::kTunnelIdle);
+  } else if (pace_.awaits() && !takes_body()) {
+    await_progress();  // its client's time was running, but then the backend took no more
   } else if (!response_begun_) {
     const bool client_lags = !request_ended_ && takes_body();
     if (!client_lags) pool_->failed(choice_.slot, BackendFailure::timeout);
     fail(client_lags ? failures::kClientSlow : failures::kBackendSlow);
   } else {
-    const bool client_lags = client_->queued() != 0;
+    const bool client_lags = client_->queued() != 0 || (upload_has_a_rate() && upload_left() == 0);
     if (!client_lags) pool_->failed(choice_.slot, BackendFailure::timeout);
     cut(client_lags ? failures::kClientSlow : failures::kBackendSlow);
   }

@@ -29,7 +29,8 @@ void Exchange::measure() {
   meter.ended.add();
   meter.bytes_in.add(bytes_in_);
   meter.bytes_out.add(bytes_out_);
-  if (whole_ && head_us_ != 0) meter.latency.add(context_.clock.monotonic_us() - connect_us_);
+  if (whole_ && head_us_ != 0 && !is_open_ended_)
+    meter.latency.add(context_.clock.monotonic_us() - connect_us_);
 }
 
 void Exchange::log() {

@@ -50,14 +50,17 @@ struct BackendMeter {
   Counter retried;  // attempts that were made again, here or elsewhere
   Counter bytes_in, bytes_out;
   Counter begun, ended;  // exchanges
-  Histogram latency;     // from when it was turned to until the answer's last byte
+  // From when it was turned to until the answer's last byte. How long a tunnel lasts, or a stream of events,
+  // says nothing of the backend and is left out.
+  Histogram latency;
 };
 
 struct PoolMeter {
   static constexpr size_t kReasons = static_cast<size_t>(routing::Reason::no_backend) + 1;
 
   routing::PerSlot<BackendMeter> backends;
-  Counter unserved;  // requests that failed and no one backend is to blame: none was there, or none had room
+  Counter
+      unserved;  // requests that failed and no one backend is to blame: none there or none with room, a loop
   std::array<Counter, kReasons> reasons;  // routing decisions
   Histogram decision;                     // how long one took, of every 16th
 };

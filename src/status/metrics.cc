@@ -223,7 +223,8 @@ void backend_requests(Exposition& out, const Report& report) {
     out.sample(labels, backend.requests.in_flight);
   });
   out.histogram("limpet_backend_request_duration_seconds",
-                "From a request's whole head to the last byte of the backend's answer.");
+                "From a request's whole head to the last byte of the backend's answer; without tunnels (101) "
+                "and streams of events (GET, text/event-stream).");
   each_backend(report, [&](const BackendReport& backend, const Labels& labels) {
     out.sample(labels, backend.requests.latency);
   });

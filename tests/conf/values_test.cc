@@ -43,7 +43,7 @@ TEST_CASE("an unknown key is told the nearest one, wherever it stands") {
 
 TEST_CASE("an unknown key that is near none is told all of its table") {
   CHECK(top("[timeouts]\ntunnel = \"1h\"") ==
-        "f:2:1: timeouts.tunnel: unknown key, accepted: `idle`, `head`, `body`");
+        "f:2:1: timeouts.tunnel: unknown key, accepted: `idle`, `head`, `body`, `body_rate`");
 }
 
 TEST_CASE("an unknown key cannot write on the terminal") {
@@ -112,6 +112,14 @@ TEST_CASE("a body may be without limit") {
   CHECK(loaded("[limits]\nbody = 1" + kBase).limits.body == 1);
   CHECK(top("[limits]\nbody = -1") ==
         "f:2:8: limits.body: is out of range, accepted: " + kSizes + "1B to 1024GiB, or 0: no limit");
+}
+
+TEST_CASE("a body may have to come at a rate, or at none") {
+  CHECK(loaded(kBase).timeouts.body_rate == 100);
+  CHECK(loaded("[timeouts]\nbody_rate = \"1KiB\"" + kBase).timeouts.body_rate == 1024);
+  CHECK(loaded("[timeouts]\nbody_rate = 0" + kBase).timeouts.body_rate == 0);
+  CHECK(top("[timeouts]\nbody_rate = -1") == "f:2:13: timeouts.body_rate: is out of range, accepted: " +
+                                                 kSizes + "1B to 1GiB, or 0: no least rate");
 }
 
 TEST_CASE("a duration is a text with its unit, never a plain number") {

@@ -129,11 +129,16 @@ def elements(forwarded):
 # Via.
 
 
+def via_of(message):
+    """Without the mark that requests get."""
+    return [re.sub(r" \([a-p]{16}\)$", "", hop) for hop in message.tokens("Via")]
+
+
 def test_via_tells_each_hop_in_order(plain):
-    plain.get("/", "Via: 1.0 first, 1.1 second")
-    assert plain.backend.last.tokens("Via") == ["1.0 first", "1.1 second", "1.1 limpet"]
+    plain.get("/", "Via: 1.0 first, 1.1 second (comment)")
+    assert via_of(plain.backend.last) == ["1.0 first", "1.1 second (comment)", "1.1 limpet"]
     plain.request(version="HTTP/1.0")
-    assert plain.backend.last.tokens("Via") == ["1.0 limpet"]
+    assert via_of(plain.backend.last) == ["1.0 limpet"]
 
 
 def test_via_is_in_answers_too(scene):
@@ -145,7 +150,7 @@ def test_via_is_in_answers_too(scene):
 def test_the_pseudonym_of_via_can_be_chosen(scene):
     a = scene.backend("a")
     scene.limpet([a], via="edge").get()
-    assert a.last.tokens("Via") == ["1.1 edge"]
+    assert via_of(a.last) == ["1.1 edge"]
 
 
 # X-Request-Id.

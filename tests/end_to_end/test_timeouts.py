@@ -55,12 +55,36 @@ def test_a_body_that_does_not_come_is_408(scene):
     assert not any(request.complete for request in a.requests)
 
 
+def test_a_body_that_trickles_in_without_end_is_408(scene):
+    a = scene.backend("a")
+    limpet = scene.limpet([a], timeouts={"body": "500ms", "body_rate": 1000})
+    client = limpet.client()
+    client.send(request_bytes("PUT", "/upload", ["Content-Length: 1000000"]))
+    end = time.monotonic() + 20
+    while client.is_silent(0.05):
+        assert time.monotonic() < end, "a trickled body is waited for without end"
+        client.send(b"x")
+    assert client.read_response().status == 408
+    line = limpet.log_of("/upload")[0]
+    assert (line["status"], line["end"]) == (408, "client_timeout") and line["bytes_in"] >= 5
+    eventually(lambda: not a.open_connections)
+    assert limpet.get().status == 200, "the backend is blamed"
+
+
+def test_a_stream_that_trickles_in_is_waited_for(scene):
+    a = scene.backend("a", lambda connection, request: connection.reply(body=connection.read_body()))
+    limpet = scene.limpet([a], timeouts={"body": "500ms", "body_rate": 1000})
+    client = limpet.client()
+    client.send(request_bytes("PUT", fields=["Transfer-Encoding: chunked"]), *[b"1\r\nx\r\n"] * 20, b"0\r\n\r\n", pause=0.05)
+    assert client.read_response().text == "x" * 20
+
+
 def test_a_body_that_comes_slowly_but_steadily_is_waited_for(scene):
     a = scene.backend("a", lambda connection, request: connection.reply(body=connection.read_body()))
     client = scene.limpet([a], timeouts={"body": "500ms", "head": "500ms", "idle": "500ms"}, pool={"timeouts": {"head": "500ms", "body": "500ms"}}).client()
-    data = request_bytes("POST", body=b"0123456789")
-    client.send(data[:-10], *[data[-10 + index:len(data) - 9 + index] for index in range(10)], pause=0.1)
-    assert client.read_response().text == "0123456789"
+    pieces = [bytes([48 + index]) * 100 for index in range(10)]
+    client.send(request_bytes("POST", fields=["Content-Length: 1000"]), *pieces, pause=0.1)
+    assert client.read_response().text.encode() == b"".join(pieces)
 
 
 def test_a_client_that_does_not_take_its_answer_is_cut(scene):

@@ -221,6 +221,26 @@ def test_a_tunnel_in_which_nothing_moves_is_closed(scene):
     eventually(lambda: not a.open_connections)
 
 
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+@pytest.mark.parametrize("ends", ["backend", "client"])
+def test_a_tunnel_that_one_side_has_ended_waits_for_the_other_as_for_a_body(scene, tmp_path, kind, ends):
+    # A whole one may be silent for an hour.
+    released = threading.Event()
+    a = scene.backend("a", switching(lambda connection: ends == "backend" or released.wait(20)),
+                      path=str(tmp_path / "app.sock") if kind == "unix" else None)
+    limpet = scene.limpet([a], timeouts={"body": "300ms"}, pool={"timeouts": {"body": "300ms"}, "passive": {"failures": 1, "max_down_percent": 100}})
+    assert limpet.get("/").text == "plain"
+    before = limpet.descriptors()
+    client = upgraded(limpet)
+    if ends == "client":
+        client.half_close()
+    line = limpet.log_of("/socket")[0]
+    assert (line["status"], line["backend"], line["end"]) == (101, "a", "tunnel_timeout")
+    eventually(lambda: len(limpet.descriptors()) <= len(before), what="both descriptors are given back")
+    released.set()
+    assert limpet.get("/").text == "plain", "the backend is blamed"
+
+
 def test_a_tunnel_outlives_the_other_timeouts(scene):
     a = scene.backend("a", switching(echo))
     limpet = scene.limpet([a], timeouts={"idle": "150ms", "head": "150ms", "body": "150ms"}, pool={"timeouts": {"head": "150ms", "body": "150ms", "keep_alive": "150ms"}})

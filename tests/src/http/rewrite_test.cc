@@ -219,6 +219,24 @@ TEST_CASE("trailers pass that frame, route and authenticate nothing") {
   CHECK(text_of(out) == "X-Sum: v\r\nServer-Timing: v\r\n\r\n");
 }
 
+TEST_CASE("a request bears its mark in a comment behind the pseudonym") {
+  const Read read(message(kGet, {"Host: a", "Via: 1.1 before (who)"}));
+  conf::Listener listener;
+  listener.forwarded = conf::ForwardedStyle::none;
+  const http::Peer peer{conf::IpAddress::parse("192.0.2.1").value(), "192.0.2.1", true};
+  net::Gather out;
+  http::write_request(read.request,
+                      {.via = "limpet",
+                       .mark = "0123",
+                       .request_id = {},
+                       .hidden_cookie = {},
+                       .peer = peer,
+                       .listener = listener},
+                      out);
+  CHECK(text_of(out) ==
+        "GET / HTTP/1.1\r\nHost: a\r\nVia: 1.1 before (who)\r\nVia: 1.1 limpet (0123)\r\n\r\n");
+}
+
 TEST_CASE("a head that grows as much as it can has room") {
   // A host that is told three times, and cookies that each gain a space.
   const std::string host = "Host: " + std::string(9'000, 'h') + ":80";

@@ -505,6 +505,75 @@ TEST_CASE("a body beyond the limit is a 413, whether its length is said or shows
   CHECK_FALSE(backend.open());
 }
 
+// ---- loops
+
+// The value of the Via that the proxy added.
+std::string via_of(const std::string& head) {
+  const size_t begin = head.rfind("Via: ") + 5;
+  return head.substr(begin, head.find("\r\n", begin) - begin);
+}
+
+std::string via(const std::string& hops) { return "GET /x HTTP/1.1\r\nHost: a\r\nVia: " + hops + "\r\n\r\n"; }
+
+TEST_CASE("a request that comes to its pool once more is a 508, of which no backend hears") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(kGet);
+  const std::string own = via_of(proxy.backend().received);
+  FakeStream& again = proxy.client("192.0.2.2");
+  SUBCASE("directly") { again.sends(via(own)); }
+  SUBCASE("through others") { again.sends(via("1.0 first, " + own + ", 1.1 last")); }
+  SUBCASE("with a body") {
+    again.sends("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nVia: " + own + "\r\n\r\nhello");
+  }
+  CHECK(again.received.starts_with("HTTP/1.1 508 Loop Detected\r\n"));
+  CHECK(proxy.net.dials() == 1);
+  CHECK(proxy.failures.empty());
+  const PoolMeter& meter = proxy.context().pool(0).meter();
+  CHECK(meter.unserved.value() == 1);
+  CHECK(meter.backends[0].begun.value() == 1);
+  CHECK(meter.backends[0].failed.value() == 0);
+}
+
+TEST_CASE("a 508 that comes back through a backend counts against it only where the file says so") {
+  conf::Settings settings = settings_of(1, {Kind::ip});
+  bool counts = false;
+  SUBCASE("it does not") { settings.pools[0].passive.status = {{500, 504}}; }
+  SUBCASE("it does") {
+    settings.pools[0].passive.status = {{500, 599}};
+    counts = true;
+  }
+  Proxy proxy(settings);
+  FakeStream& client = proxy.client();
+  client.sends(kGet);
+  proxy.backend().sends("HTTP/1.1 508 Loop Detected\r\nContent-Length: 0\r\n\r\n");
+  CHECK(client.received.starts_with("HTTP/1.1 508 "));
+  CHECK(proxy.failures.empty() == !counts);
+}
+
+TEST_CASE("a request that has been in another pool, or in another process, does not come once more") {
+  conf::Settings settings = settings_of(1, {Kind::ip});
+  settings.pools.push_back(settings.pools[0]);
+  settings.pools[1].name = "caches";
+  settings.listeners.push_back(settings.listeners[0]);
+  settings.listeners[1].name = "outer";
+  settings.routes = {{.listener = "front", .host = "", .pool = "shop"},
+                     {.listener = "outer", .host = "", .pool = "caches"}};
+  Proxy proxy(settings);
+  proxy.client("192.0.2.1", 1).sends(kGet);
+  const std::string through_cache = via_of(proxy.backend(0).received);
+  FakeStream& cache = proxy.client("192.0.2.2", 0);
+  cache.sends(via(through_cache));
+  const std::string through_both = via_of(proxy.backend(1).received);
+  CHECK(through_both != through_cache);
+  proxy.dialed(1).sends(kOk);
+  CHECK(cache.received.ends_with("ok"));
+  proxy.dialed(1).received.clear();
+  proxy.context().process_number = 1'000'000;  // as in another process
+  cache.sends(via(through_cache + ", " + through_both));
+  CHECK(contains(proxy.dialed(1).received, through_both + "\r\n"));
+}
+
 // ---- tunnels
 
 constexpr std::string_view kUpgrade =
@@ -588,6 +657,60 @@ TEST_CASE("a backend that declines an upgrade is answered like any other") {
   CHECK(contains(proxy.dialed(0).received, "GET /x "));
 }
 
+// ---- what is measured
+
+uint64_t measured(Proxy& proxy) {
+  const Histogram& latency = proxy.context().pool(0).meter().backends[0].latency;
+  uint64_t all = 0;
+  for (const Counter& count : latency.counts) all += count.value();
+  return all;
+}
+
+TEST_CASE("how long a tunnel lasts is no latency of its backend") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(kUpgrade);
+  FakeStream& backend = proxy.backend();
+  backend.sends(kSwitch);
+  proxy.net.pass(600'000);
+  client.sends_end();
+  backend.sends_end();
+  CHECK(measured(proxy) == 0);
+  CHECK(proxy.context().pool(0).meter().backends[0].answers[1].value() == 1);
+  FakeStream& other = proxy.client();
+  other.sends(kUpgrade);
+  proxy.backend(1).sends(kOk);
+  CHECK(measured(proxy) == 1);
+}
+
+TEST_CASE("how long a client listens to a stream of events is no latency of its backend") {
+  struct Answered {
+    const char* head;
+    const char* request;
+    uint64_t counts;
+  };
+  const char* const get = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
+  const char* const post = "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
+  for (const auto& [head, asked, counts] :
+       {Answered{"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n", get, 0},
+        Answered{"content-type: Text/Event-Stream ; charset=utf-8\r\nTransfer-Encoding: chunked\r\n", get, 0},
+        Answered{"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n", post, 1},
+        Answered{"Content-Type: text/event-streams\r\nTransfer-Encoding: chunked\r\n", get, 1},
+        Answered{"Transfer-Encoding: chunked\r\n", get, 1}}) {
+    CAPTURE(head);
+    CAPTURE(asked);
+    Proxy proxy;
+    FakeStream& client = proxy.client();
+    client.sends(asked);
+    FakeStream& backend = proxy.backend();
+    backend.sends("HTTP/1.1 200 OK\r\n" + std::string(head) + "\r\n5\r\nhello\r\n");
+    proxy.net.pass(50'000);
+    backend.sends("0\r\n\r\n");
+    CHECK(client.received.ends_with("\r\n0\r\n\r\n"));
+    CHECK(measured(proxy) == counts);
+  }
+}
+
 // ---- time
 
 TEST_CASE("a backend that does not answer in time is a 504") {
@@ -633,15 +756,115 @@ TEST_CASE("a backend whose answer trickles in, or that asks for patience, gets n
 TEST_CASE("a body that does not come in time is a 408; one that trickles is waited for") {
   Proxy proxy;
   FakeStream& client = proxy.client();
-  client.sends("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n");
+  client.sends("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
   proxy.backend();
   for (int i = 0; i < 4; ++i) {
     proxy.net.pass(50'000);
-    client.sends("b");
+    client.sends(std::string(5000, 'b'));
   }
   CHECK(client.received == "");
   proxy.net.pass(60'100);
   CHECK(client.received.starts_with("HTTP/1.1 408 "));
+}
+
+constexpr std::string_view kUpload = "PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n";
+constexpr std::string_view kStream = "PUT /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+// The client sends this piece every half second, for so long; false as soon as the proxy has answered.
+bool trickles(Proxy& proxy, FakeStream& client, std::string_view piece, net::Millis duration) {
+  const size_t before = client.received.size();
+  for (net::Millis passed = 0; passed < duration && client.received.size() == before; passed += 500) {
+    proxy.net.pass(500);
+    client.sends(piece);
+  }
+  return client.received.size() == before;
+}
+
+TEST_CASE("a body with a length that comes at less than the least rate is a 408, once it had its time") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(kUpload);
+  FakeStream& backend = proxy.backend();
+  CHECK(trickles(proxy, client, "b", 59'000));
+  CHECK_FALSE(trickles(proxy, client, "b", 5'000));
+  CHECK(client.received.starts_with("HTTP/1.1 408 "));
+  CHECK_FALSE(backend.open());
+  CHECK(proxy.failures.empty());
+}
+
+TEST_CASE("a body that comes at the least rate is waited for") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(kUpload);
+  proxy.backend();
+  SUBCASE("steadily") { CHECK(trickles(proxy, client, std::string(50, 'b'), 600'000)); }
+  SUBCASE("on average: what came fast earns time") {
+    client.sends(std::string(50'000, 'b'));
+    CHECK(trickles(proxy, client, "b", 500'000));
+    CHECK_FALSE(trickles(proxy, client, "b", 100'000));
+  }
+}
+
+TEST_CASE("a body without a length, and where no least rate is configured, comes as slowly as it likes") {
+  conf::Settings settings = settings_of(1, {Kind::ip});
+  std::string_view head = kStream, piece = "1\r\nb\r\n";
+  SUBCASE("chunked") {}
+  SUBCASE("no rate") {
+    settings.timeouts.body_rate = 0;
+    head = kUpload;
+    piece = "b";
+  }
+  Proxy proxy(settings);
+  FakeStream& client = proxy.client();
+  client.sends(head);
+  proxy.backend();
+  CHECK(trickles(proxy, client, piece, 600'000));
+}
+
+TEST_CASE("while the backend takes no more of a body its client's time stands still") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(kUpload);
+  FakeStream& backend = proxy.backend();
+  SUBCASE("and that shows at once") {}
+  SUBCASE("and that shows at the turn's end") { proxy.net.events_in_turn = 2; }
+  const auto lag = [&] {
+    backend.room = 0;
+    for (int i = 0; i < 10; ++i) {
+      client.sends("b");
+      proxy.net.end_turn();
+      proxy.net.pass(50'000);
+      REQUIRE(client.received == "");
+      backend.drain();
+    }
+    backend.room = kAll;
+  };
+  lag();
+  CHECK(trickles(proxy, client, "b", 58'000));
+  lag();
+  proxy.net.events_in_turn = 1;
+  CHECK_FALSE(trickles(proxy, client, "b", 5'000));
+  CHECK(client.received.starts_with("HTTP/1.1 408 "));
+  CHECK(proxy.failures.empty());
+}
+
+TEST_CASE("a body that is too slow cuts its answer, and its backend is not to blame") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(kUpload);
+  FakeStream& backend = proxy.backend();
+  backend.sends("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+  client.received.clear();
+  for (int i = 0; i < 150 && backend.open(); ++i) {
+    proxy.net.pass(500);
+    backend.sends("1\r\na\r\n");
+    client.sends("b");
+  }
+  CHECK_FALSE(backend.open());
+  CHECK(client.finished());
+  CHECK(count(client.received, "\r\na\r\n") > 110);
+  CHECK_FALSE(contains(client.received, "\r\n0\r\n"));
+  CHECK(proxy.failures.empty());
 }
 
 TEST_CASE("an answer that stops is cut; one that trickles is waited for") {
@@ -678,6 +901,97 @@ TEST_CASE("a tunnel is cut only when neither end says anything") {
   proxy.net.pass(10'100);
   CHECK_FALSE(backend.open());
   CHECK(client.finished());
+}
+
+// A tunnel, by now, with nothing under way.
+FakeStream& switched(Proxy& proxy, FakeStream& client) {
+  client.sends(kUpgrade);
+  FakeStream& backend = proxy.backend();
+  backend.sends(kSwitch);
+  return backend;
+}
+
+TEST_CASE("a tunnel whose backend has ended waits for its client no longer than for a request's body") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  FakeStream& backend = switched(proxy, client);
+  proxy.net.pass(1'000'000);
+  backend.sends_end();
+  for (int i = 0; i < 4; ++i) {
+    proxy.net.pass(50'000);
+    client.sends("c");
+  }
+  CHECK(backend.received.ends_with("cccc"));
+  CHECK(backend.open());
+  proxy.net.pass(60'100);
+  CHECK_FALSE(backend.open());
+  CHECK(client.finished());
+  proxy.net.pass(2'100);
+  CHECK_FALSE(client.open());
+  CHECK(proxy.failures.empty());
+}
+
+TEST_CASE("a tunnel whose client has ended waits for its backend no longer than for an answer's body") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  FakeStream& backend = switched(proxy, client);
+  proxy.net.pass(1'000'000);
+  client.sends_end();
+  for (int i = 0; i < 4; ++i) {
+    proxy.net.pass(50'000);
+    backend.sends("b");
+  }
+  CHECK(client.received.ends_with("bbbb"));
+  proxy.net.pass(60'100);
+  CHECK_FALSE(backend.open());
+  CHECK_FALSE(client.open());
+  CHECK(proxy.failures.empty());
+}
+
+TEST_CASE("a tunnel whose client ended before the switch is one whose client has ended") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(kUpgrade);
+  FakeStream& backend = proxy.backend();
+  client.sends_end();
+  backend.sends(kSwitch);
+  CHECK(backend.finished());
+  proxy.net.pass(60'100);
+  CHECK_FALSE(backend.open());
+}
+
+TEST_CASE("a tunnel waits for an end that takes nothing no longer than a body does") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  FakeStream& backend = switched(proxy, client);
+  FakeStream* slow = &client;
+  FakeStream* other = &backend;
+  SUBCASE("the client") {}
+  SUBCASE("the backend") { std::swap(slow, other); }
+  slow->room = 0;
+  SUBCASE("that may still speak") {}
+  SUBCASE("while the other has ended, which nobody has read yet") { other->end(); }
+  other->sends("last words");
+  SUBCASE("when it has ended itself") { slow->sends_end(); }
+  proxy.net.pass(59'900);
+  CHECK(backend.open());
+  proxy.net.pass(200);
+  CHECK_FALSE(backend.open());
+  proxy.net.pass(62'200);
+  CHECK_FALSE(client.open());
+  CHECK(proxy.failures.empty());
+}
+
+TEST_CASE("a tunnel of which one end has ended lasts no longer in silence than a whole one") {
+  conf::Settings settings = settings_of(1, {Kind::ip});
+  settings.pools[0].timeouts.tunnel = conf::Duration(10'000);
+  Proxy proxy(settings);
+  FakeStream& client = proxy.client();
+  FakeStream& backend = switched(proxy, client);
+  SUBCASE("the client") { client.sends_end(); }
+  SUBCASE("the backend") { backend.sends_end(); }
+  proxy.net.pass(10'100);
+  CHECK_FALSE(backend.open());
 }
 
 }  // namespace limpet::proxy::exchange_test
