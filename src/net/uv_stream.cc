@@ -173,7 +173,7 @@ void UvStream::on_written(uv_write_t* request, int status) {
   }
   if (!self.waiting_.empty()) return self.write_waiting();
   self.waiting_ = {};
-  if (self.finishing_) self.finish();
+  if (self.finish_ == Finish::asked) self.finish();
   self.owner_->on_drained();
 }
 
@@ -189,9 +189,11 @@ void UvStream::resume() {
 }
 
 void UvStream::finish() {
+  if (finish_ == Finish::done) return;
   post();
-  finishing_ = true;
+  finish_ = Finish::asked;
   if (queued() != 0 || write_broken_ || owner_ == nullptr) return;
+  finish_ = Finish::done;
   uv_os_fd_t fd;
   if (uv_fileno(reinterpret_cast<uv_handle_t*>(stream()), &fd) == 0) ::shutdown(fd, SHUT_WR);
 }

@@ -74,7 +74,8 @@ class UvStream final : public Stream {
   bool write_broken_ = false;  // the peer takes no more; reading goes on
   bool reading_ = false;
   bool read_ended_ = false;  // on_end() has been told
-  bool finishing_ = false;   // shut down once nothing is queued
+  enum class Finish : uint8_t { no, asked, done };  // asked: once nothing is queued
+  Finish finish_ = Finish::no;
 };
 
 }  // namespace limpet::net
