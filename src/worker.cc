@@ -16,9 +16,12 @@ class Worker::Door final : net::Acceptor {
   }
 
   bool open(int fd, std::string& error) {
-    socket_ = net::Listener::listen(worker_.loop_, fd, listener_.settings, *this, error);
+    net::Descriptors& descriptors = worker_.shared_.descriptors;
+    socket_ = net::Listener::listen(worker_.loop_, fd, listener_.settings, descriptors,
+                                    {.below = descriptors.for_clients()}, *this, error);
     return socket_ != nullptr;
   }
+  void take_waiting() { socket_->take_waiting(); }
   bool leads_nowhere() const { return listener_.place == proxy::ServedListener::kGone; }
 
  private:
@@ -101,7 +104,10 @@ void Worker::take_updates() {
 
 void Worker::take(Update update) {
   context_->follow(std::move(update.plan));
-  std::erase_if(doors_, [](const auto& door) { return door->leads_nowhere(); });
+  std::erase_if(doors_, [](const auto& door) {
+    if (door->leads_nowhere()) door->take_waiting();
+    return door->leads_nowhere();
+  });
   std::string error;
   if (!listen(update.sockets, error)) spdlog::error("cannot listen on {}", error);
   for (const Update::Withdrawal& withdrawn : update.withdrawn) {
@@ -162,9 +168,20 @@ void Worker::on_client_closed(proxy::ClientConnection& connection) {
   end_if_empty();
 }
 
+// Where descriptors are short, what is kept for requests to come is given up for the one that is there.
 net::StreamPtr Worker::dial(const conf::Address& address, unsigned attempt, net::StreamOwner* owner,
                             int& error) {
-  return net::dial(loop_, shared_.resolver, address, attempt, owner, error);
+  const auto try_it = [&] {
+    return net::dial(loop_, shared_.resolver, address, attempt, shared_.descriptors.for_backends(), owner,
+                     error);
+  };
+  net::StreamPtr stream = try_it();
+  if (stream || !net::is_shortage(error)) return stream;
+  for (auto& pool : context_->all_pools()) pool->connections.close_idle();
+  stream = try_it();
+  if (!stream && net::is_shortage(error))
+    shared_.descriptors.met(net::Descriptors::Shortage::undialed, error);
+  return stream;
 }
 
 }  // namespace limpet

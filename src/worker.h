@@ -23,6 +23,7 @@ struct Shared {
   const net::Resolver& resolver;
   proxy::Witness& witness;
   AccessLog* access_log;  // nullptr: off
+  net::Descriptors& descriptors;
 };
 
 // What a worker is to serve from now on.

@@ -105,7 +105,7 @@ struct Report {
   int64_t now = 0, started = 0, loaded = 0;  // Unix seconds; loaded: the settings in force
   std::string file;
   uint32_t workers = 0;
-  uint64_t connections = 0;
+  uint64_t connections = 0, refused_connections = 0;  // of clients: open now; refused since the start
   uint64_t reloads = 0, failed_reloads = 0;
   uint64_t dropped_log_lines = 0;
   bool shutting_down = false;

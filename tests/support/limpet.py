@@ -9,6 +9,7 @@ import functools
 import json
 import os
 import pathlib
+import resource
 import signal
 import socket
 import subprocess
@@ -107,7 +108,8 @@ def _connectable(address):
 class Limpet:
     """A running program."""
 
-    def __init__(self, config, *, arguments=None, wait=True):
+    def __init__(self, config, *, arguments=None, wait=True, most_files=None):
+        """`most_files`: the limit of open files that it starts with."""
         self.config = config
         self.directory = tempfile.TemporaryDirectory(prefix="limpet-")
         self.file = os.path.join(self.directory.name, "limpet.toml")
@@ -123,6 +125,7 @@ class Limpet:
                 [binary(), *(arguments or ["run", self.file])],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=err,
                 cwd=self.directory.name, env={**os.environ, **SANITIZER_OPTIONS},
+                preexec_fn=most_files and (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))),
             )
         if wait:
             try:
