@@ -13,6 +13,7 @@
 #include "conf/spelling.h"
 #include "src/command_line.h"
 #include "src/net/calls.h"
+#include "src/net/descriptors.h"
 #include "src/net/other_listeners.h"
 #include "src/overseer.h"
 #include "src/reload.h"
@@ -31,12 +32,14 @@ constexpr uint64_t kLogReport = 1000;  // milliseconds between two looks at what
 
 using Sockets = std::vector<std::vector<Update::Socket>>;  // by worker
 
-// Every connection is a file; the limit that is allowed is the limit to have.
-void raise_file_limit() {
+// Every connection is a file; the limit that is allowed is the limit to have. Returns it.
+uint64_t raise_file_limit() {
   rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return net::kAnyDescriptor;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
+  getrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_cur;
 }
 
 std::vector<std::string> host_names(const conf::Settings& settings) {
@@ -103,12 +106,13 @@ bool bind_new(const conf::Settings* now, const conf::Settings& next, size_t work
 class Balancer final : status::Control {
  public:
   Balancer(const std::string& file, std::shared_ptr<const conf::Settings> settings, const Secrets& secrets,
-           AccessLog* access_log, Log& log)
+           AccessLog* access_log, Log& log, uint64_t file_limit)
       : file_(file),
         started_(std::time(nullptr)),
         loaded_(started_),
         access_log_(access_log),
         log_(log),
+        descriptors_(file_limit),
         workers_wanted_(count_of_workers(*settings)),
         calls_(loop_.uv()),
         overseer_(loop_, resolver_, calls_, secrets, workers_wanted_,
@@ -131,9 +135,9 @@ class Balancer final : status::Control {
       return refuse("cannot listen on " + error);
     bool good = true;
     for (size_t i = 0; i < workers_wanted_; ++i) {
-      workers_.push_back(std::make_unique<Worker>(i,
-                                                  Shared{resolver_, overseer_, access_log_, process_number_},
-                                                  plan, [this] { uv_async_send(&worker_done_); }));
+      workers_.push_back(std::make_unique<Worker>(
+          i, Shared{resolver_, overseer_, access_log_, descriptors_, process_number_}, plan,
+          [this] { uv_async_send(&worker_done_); }));
       good = good && workers_.back()->listen(sockets[i], error);
     }
     return (good || refuse("cannot listen on " + error)) && serve_status();
@@ -181,7 +185,7 @@ class Balancer final : status::Control {
     auto token = status::load_token(settings_->status);
     if (!token.wrong.empty()) return refuse(token.wrong);
     if (!token.warning.empty()) spdlog::warn("{}", token.warning);
-    auto started = status::Server::start(settings_->status, token.text, *this);
+    auto started = status::Server::start(settings_->status, token.text, *this, descriptors_);
     if (auto* wrong = std::get_if<std::string>(&started)) return refuse(*wrong);
     server_ = std::move(std::get<std::unique_ptr<status::Server>>(started));
     spdlog::info("status at http://{}/", settings_->status.address->text());
@@ -333,6 +337,7 @@ class Balancer final : status::Control {
     report.file = file_;
     report.workers = static_cast<uint32_t>(workers_.size());
     for (const auto& worker : workers_) report.connections += worker->connections();
+    report.refused_connections = descriptors_.refused();
     report.reloads = reloads_;
     report.failed_reloads = failed_reloads_;
     report.dropped_log_lines = access_log_ != nullptr ? access_log_->dropped_lines() : 0;
@@ -347,6 +352,7 @@ class Balancer final : status::Control {
   int64_t loaded_;
   AccessLog* const access_log_;
   Log& log_;
+  net::Descriptors descriptors_;
   const size_t workers_wanted_;
   const uint64_t process_number_ = random_number();
   net::Resolver resolver_;  // before the loop, which runs what it cancelled to its end
@@ -367,14 +373,14 @@ class Balancer final : status::Control {
 
 int run_balancer(const std::string& file, std::shared_ptr<const conf::Settings> settings,
                  const Secrets& secrets, Log& log) {
-  raise_file_limit();
+  const uint64_t file_limit = raise_file_limit();
   AccessLog::Opened opened = AccessLog::open(settings->log);
   if (const auto* wrong = std::get_if<std::string>(&opened)) {
     spdlog::error("{}", *wrong);
     return kExitFault;
   }
   const auto access_log = std::move(std::get<std::unique_ptr<AccessLog>>(opened));
-  Balancer balancer(file, std::move(settings), secrets, access_log.get(), log);
+  Balancer balancer(file, std::move(settings), secrets, access_log.get(), log, file_limit);
   return balancer.listen() ? balancer.run() : kExitFault;
 }
 

@@ -7,6 +7,7 @@
 
 #include "conf/quantities.h"
 #include "src/http/head.h"
+#include "src/net/descriptors.h"
 #include "src/net/dial.h"
 #include "src/net/loop.h"
 #include "src/net/socket_address.h"
@@ -60,7 +61,7 @@ void Probe::cancel() {
 bool Probe::dial_next() {
   for (;;) {
     int error = 0;
-    stream_ = net::dial(loop_, resolver_, address_, attempt_++, this, error);
+    stream_ = net::dial(loop_, resolver_, address_, attempt_++, net::kAnyDescriptor, this, error);
     if (stream_) return true;
     if (error == 0) return false;
     dial_error_ = error;

@@ -18,7 +18,9 @@ class Worker::Door final : public net::Mortal, net::Acceptor, net::DeadlineOwner
   ~Door() override { close(); }
 
   bool open(int fd, std::string& error) {
-    socket_ = net::Listener::listen(worker_.loop_, fd, listener_.settings, *this, error);
+    net::Descriptors& descriptors = worker_.shared_.descriptors;
+    socket_ = net::Listener::listen(worker_.loop_, fd, listener_.settings, descriptors,
+                                    {.below = descriptors.for_clients()}, *this, error);
     return socket_ != nullptr;
   }
   const proxy::ServedListener& listener() const { return listener_; }
@@ -27,9 +29,10 @@ class Worker::Door final : public net::Mortal, net::Acceptor, net::DeadlineOwner
   void close() {
     if (socket_ != nullptr) std::exchange(socket_, nullptr)->close();
   }
-  // Accepts no more; what is still under way after so long is cut.
+  // Accepts no more but those that wait already; what is still under way after so long is cut.
   void close_in(net::Millis at_most) {
     if (socket_ == nullptr) return;
+    socket_->take_waiting();
     close();
     deadline_.set(worker_.loop_.deadlines().now() + at_most);
   }
@@ -208,9 +211,20 @@ void Worker::on_client_closed(proxy::ClientConnection& connection) {
   end_if_empty();
 }
 
+// Where descriptors are short, what is kept for requests to come is given up for the one that is there.
 net::StreamPtr Worker::dial(const conf::Address& address, unsigned attempt, net::StreamOwner* owner,
                             int& error) {
-  return net::dial(loop_, shared_.resolver, address, attempt, owner, error);
+  const auto try_it = [&] {
+    return net::dial(loop_, shared_.resolver, address, attempt, shared_.descriptors.for_backends(), owner,
+                     error);
+  };
+  net::StreamPtr stream = try_it();
+  if (stream || !net::is_shortage(error)) return stream;
+  context_->close_idle();
+  stream = try_it();
+  if (!stream && net::is_shortage(error))
+    shared_.descriptors.met(net::Descriptors::Shortage::undialed, error);
+  return stream;
 }
 
 }  // namespace limpet

@@ -22,7 +22,8 @@ namespace limpet {
 struct Shared {
   const net::Resolver& resolver;
   proxy::Witness& witness;
-  AccessLog* access_log;    // nullptr: off
+  AccessLog* access_log;  // nullptr: off
+  net::Descriptors& descriptors;
   uint64_t process_number;  // random
 };
 

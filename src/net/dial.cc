@@ -7,10 +7,11 @@
 namespace limpet::net {
 
 StreamPtr dial(Loop& loop, const Resolver& resolver, const conf::Address& address, unsigned attempt,
-               StreamOwner* owner, int& error) {
+               int below, StreamOwner* owner, int& error) {
   error = 0;
   if (address.kind == conf::Address::Kind::unix_socket) {
-    return StreamPtr(attempt == 0 ? UvStream::connect_unix(loop, address.host, owner) : nullptr);
+    return StreamPtr(attempt == 0 ? UvStream::connect_unix(loop, address.host, below, owner, error)
+                                  : nullptr);
   }
   sockaddr_storage where{};
   if (address.kind == conf::Address::Kind::host) {
@@ -18,7 +19,7 @@ StreamPtr dial(Loop& loop, const Resolver& resolver, const conf::Address& addres
   } else if (attempt != 0 || !to_sockaddr(address.host, address.port, where)) {
     return nullptr;
   }
-  return StreamPtr(UvStream::connect(loop, reinterpret_cast<const sockaddr*>(&where), owner, error));
+  return StreamPtr(UvStream::connect(loop, reinterpret_cast<const sockaddr*>(&where), below, owner, error));
 }
 
 }  // namespace limpet::net

@@ -1,7 +1,7 @@
 #include "src/net/listener.h"
 
 #include <netinet/in.h>
-#include <spdlog/spdlog.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -26,6 +26,7 @@ int bind_to(const sockaddr_storage& address, bool alone, bool both_families) {
   if (fd < 0) return -1;
   bool good = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
   if (!alone) good = good && set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+  good = good && set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);  // for all that it accepts, which inherit it
   if (address.ss_family == AF_INET6)
     good = good && set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, both_families ? 0 : 1);
   const socklen_t size = address.ss_family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
@@ -51,45 +52,101 @@ int bind_socket(const conf::Address& address, bool alone, std::string& error) {
   return fd;
 }
 
-Listener::Listener(Loop& loop, const conf::Listener& settings, Acceptor& acceptor)
-    : loop_(loop), settings_(settings), acceptor_(acceptor) {
-  uv_tcp_init(loop.uv(), &handle_);
-  handle_.data = this;
-}
+Listener::Listener(Loop& loop, int fd, Descriptors& descriptors, Intake intake, Acceptor& acceptor)
+    : loop_(loop),
+      descriptors_(descriptors),
+      intake_(intake),
+      acceptor_(acceptor),
+      fd_(fd),
+      pause_(loop.deadlines(), *this) {}
 
-Listener* Listener::listen(Loop& loop, int fd, const conf::Listener& settings, Acceptor& acceptor,
-                           std::string& error) {
-  auto* made = new Listener(loop, settings, acceptor);
-  int status = uv_tcp_open(&made->handle_, fd);
-  if (status == 0) {
-    status = uv_listen(
-        reinterpret_cast<uv_stream_t*>(&made->handle_), kBacklog,
-        [](uv_stream_t* handle, int result) { static_cast<Listener*>(handle->data)->on_connection(result); });
+Listener* Listener::listen(Loop& loop, int fd, const conf::Listener& settings, Descriptors& descriptors,
+                           Intake intake, Acceptor& acceptor, std::string& error) {
+  auto* made = new Listener(loop, fd, descriptors, intake, acceptor);
+  if (const int status = uv_poll_init(loop.uv(), &made->poll_, fd); status != 0) {
+    error = settings.address.text() + ": " + uv_strerror(status);
+    ::close(fd);
+    delete made;
+    return nullptr;
   }
-  if (status == 0) return made;
-  error = settings.address.text() + ": " + uv_strerror(status);
+  made->poll_.data = made;
+  if (::listen(fd, kBacklog) == 0 && made->start()) return made;
+  error = settings.address.text() + ": " + std::strerror(errno);
   made->close();
   return nullptr;
 }
 
-void Listener::on_connection(int status) {
-  if (status != 0) {
-    spdlog::warn("listener {}: a connection could not be accepted: {}", settings_.name, uv_strerror(status));
-    return;
+bool Listener::start() {
+  const auto on_event = [](uv_poll_t* poll, int status, int) {
+    Listener& self = *static_cast<Listener*>(poll->data);
+    if (status != 0) return self.pause(status);
+    for (unsigned taken = 0; taken < self.intake_.at_once && self.take_one(); ++taken) {
+    }
+  };
+  return uv_poll_start(&poll_, UV_READABLE, on_event) == 0;
+}
+
+// False: nobody waits, or whoever waits has to go on waiting.
+bool Listener::take_one() {
+  sockaddr_storage peer;
+  peer.ss_family = AF_UNSPEC;
+  socklen_t size = sizeof peer;
+  const int fd = accept4(fd_, reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (fd >= intake_.below) {
+    refuse(fd);
+    return true;
   }
-  UvStream* const stream = UvStream::accept(loop_, reinterpret_cast<uv_stream_t*>(&handle_));
-  if (stream == nullptr) return;
-  sockaddr_storage peer{};
-  int size = sizeof peer;
-  conf::IpAddress address{};
-  if (uv_tcp_getpeername(stream->tcp(), reinterpret_cast<sockaddr*>(&peer), &size) == 0)
-    address = from_sockaddr(peer);
-  acceptor_.on_accepted(stream, address);
+  if (fd >= 0) {
+    UvStream* const stream = UvStream::adopt(loop_, fd);
+    if (stream != nullptr) acceptor_.on_accepted(stream, from_sockaddr(peer));
+    return true;
+  }
+  switch (errno) {
+    case EAGAIN:
+      return false;
+    case EINTR:
+    case ECONNABORTED:  // this connection's own errors: the next one may be good (accept(2))
+    case EPROTO:
+    case EPERM:
+    case ENOPROTOOPT:
+    case ENETDOWN:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+      return true;
+    default:
+      pause(-errno);
+      return false;
+  }
+}
+
+// By a reset: the client knows at once that nothing was done, and no end of it stays here for a minute.
+void Listener::refuse(int connection) {
+  const linger at_once{.l_onoff = 1, .l_linger = 0};
+  setsockopt(connection, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  ::close(connection);
+  descriptors_.met(Descriptors::Shortage::refused, -EMFILE);
+}
+
+// Who waits is still there, and the poll would say so again and again.
+void Listener::pause(int error) {
+  descriptors_.met(Descriptors::Shortage::deferred, error);
+  uv_poll_stop(&poll_);
+  pause_.set(loop_.deadlines().now() + kPause);
+  acceptor_.on_shortage();
+}
+
+void Listener::take_waiting() {
+  for (int taken = 0; taken < kBacklog && take_one(); ++taken) {
+  }
 }
 
 void Listener::close() {
-  uv_close(reinterpret_cast<uv_handle_t*>(&handle_),
+  pause_.clear();
+  uv_close(reinterpret_cast<uv_handle_t*>(&poll_),
            [](uv_handle_t* handle) { delete static_cast<Listener*>(handle->data); });
+  ::close(fd_);
 }
 
 }  // namespace limpet::net

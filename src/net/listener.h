@@ -1,10 +1,17 @@
 // Listening sockets. Each worker has its own for the same address (SO_REUSEPORT), so that the kernel spreads
 // connections and no worker wakes for another's.
+//
+// An event takes a bounded number of connections, whatever befalls them; where they cannot be accepted the
+// listener pauses. So nobody who connects can keep the loop from its other events.
 #pragma once
+
+#include <uv.h>
 
 #include <string>
 
 #include "conf/settings.h"
+#include "src/net/deadlines.h"
+#include "src/net/descriptors.h"
 #include "src/net/uv_stream.h"
 
 namespace limpet::net {
@@ -19,27 +26,48 @@ class Acceptor {
  public:
   // `peer` is all zero where there is no IP address.
   virtual void on_accepted(UvStream* stream, const conf::IpAddress& peer) = 0;
+  // Somebody waits and cannot be accepted, until kPause later at least. What is given up now makes room.
+  virtual void on_shortage() {}
 
  protected:
   ~Acceptor() = default;
 };
 
+// What a listener takes.
+struct Intake {
+  // Of those that wait, in one event. What is behind a new connection costs about 20 microseconds, so 64 of
+  // them hold up the others for about a millisecond.
+  unsigned at_once = 64;
+  int below = kAnyDescriptor;  // whose descriptor has this number, or a higher one, is refused
+};
+
 // Owns the socket. Frees itself once it is closed.
-class Listener {
+class Listener final : DeadlineOwner {
  public:
-  // `fd` comes from bind_socket(); `settings` outlives it. Accepts at once.
-  static Listener* listen(Loop& loop, int fd, const conf::Listener& settings, Acceptor& acceptor,
-                          std::string& error);
+  static constexpr Millis kPause = 100;  // after a failure: about as long as nobody notices
+
+  // `fd` comes from bind_socket(); `settings`, `descriptors` and `acceptor` outlive it. Accepts at once.
+  static Listener* listen(Loop& loop, int fd, const conf::Listener& settings, Descriptors& descriptors,
+                          Intake intake, Acceptor& acceptor, std::string& error);
+  // Accepts who waits already: closing would reset them.
+  void take_waiting();
   void close();
 
  private:
-  Listener(Loop& loop, const conf::Listener& settings, Acceptor& acceptor);
-  void on_connection(int status);
+  Listener(Loop& loop, int fd, Descriptors& descriptors, Intake intake, Acceptor& acceptor);
+  bool start();
+  bool take_one();
+  void refuse(int connection);
+  void pause(int error);
+  void on_deadline() override { start(); }
 
   Loop& loop_;
-  const conf::Listener& settings_;
+  Descriptors& descriptors_;
+  const Intake intake_;
   Acceptor& acceptor_;
-  uv_tcp_t handle_;
+  const int fd_;
+  uv_poll_t poll_;
+  Deadline pause_;
 };
 
 }  // namespace limpet::net

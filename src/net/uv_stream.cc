@@ -1,6 +1,7 @@
 #include "src/net/uv_stream.h"
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -19,23 +20,16 @@ struct UvStream::Requests {
   uv_write_t write;
 };
 
-UvStream::UvStream(Loop& loop, Kind kind) : loop_(loop) {
-  if (kind == Kind::tcp) {
-    uv_tcp_init(loop.uv(), &handle_.tcp);
-  } else {
-    uv_pipe_init(loop.uv(), &handle_.pipe, 0);
-  }
-  stream()->data = this;
-}
+UvStream::UvStream(Loop& loop) : loop_(loop) {}
 
-UvStream* UvStream::accept(Loop& loop, uv_stream_t* listener) {
-  auto* accepted = new UvStream(loop, Kind::tcp);
-  if (uv_accept(listener, accepted->stream()) != 0) {
-    accepted->close();
-    return nullptr;
-  }
-  uv_tcp_nodelay(&accepted->handle_.tcp, 1);
-  return accepted;
+UvStream* UvStream::adopt(Loop& loop, int fd) {
+  auto* made = new UvStream(loop);
+  uv_tcp_init(loop.uv(), &made->handle_.tcp);
+  made->stream()->data = made;
+  if (uv_tcp_open(&made->handle_.tcp, fd) == 0) return made;
+  ::close(fd);
+  made->close();
+  return nullptr;
 }
 
 void UvStream::start(StreamOwner* owner) {
@@ -43,11 +37,20 @@ void UvStream::start(StreamOwner* owner) {
   resume();
 }
 
-UvStream* UvStream::connect(Loop& loop, const sockaddr* address, StreamOwner* owner, int& error) {
-  auto* made = new UvStream(loop, Kind::tcp);
+// The socket is made first, so that one that may not be had is never connected.
+UvStream* UvStream::connect(Loop& loop, const sockaddr* address, int below, StreamOwner* owner, int& error) {
+  auto* made = new UvStream(loop);
+  error = uv_tcp_init_ex(loop.uv(), &made->handle_.tcp, address->sa_family);
+  if (error != 0) {  // and libuv has forgotten it
+    delete made;
+    return nullptr;
+  }
+  made->stream()->data = made;
   made->owner_ = owner;
   made->begin_connect();
-  error = uv_tcp_connect(&made->requests_->connect, &made->handle_.tcp, address, on_connect);
+  error = made->descriptor() < below
+              ? uv_tcp_connect(&made->requests_->connect, &made->handle_.tcp, address, on_connect)
+              : UV_EMFILE;
   if (error != 0) {
     made->close();
     return nullptr;
@@ -56,12 +59,25 @@ UvStream* UvStream::connect(Loop& loop, const sockaddr* address, StreamOwner* ow
   return made;
 }
 
-UvStream* UvStream::connect_unix(Loop& loop, const std::string& path, StreamOwner* owner) {
-  auto* made = new UvStream(loop, Kind::unix_socket);
+// libuv makes the socket and connects it in one call, which tells its errors later, and has no descriptor
+// then.
+UvStream* UvStream::connect_unix(Loop& loop, const std::string& path, int below, StreamOwner* owner,
+                                 int& error) {
+  auto* made = new UvStream(loop);
+  uv_pipe_init(loop.uv(), &made->handle_.pipe, 0);
+  made->stream()->data = made;
   made->owner_ = owner;
   made->begin_connect();
   uv_pipe_connect(&made->requests_->connect, &made->handle_.pipe, path.c_str(), on_connect);
-  return made;
+  error = made->descriptor() < below ? 0 : UV_EMFILE;
+  if (error == 0) return made;
+  made->close();
+  return nullptr;
+}
+
+int UvStream::descriptor() const {
+  uv_os_fd_t fd;
+  return uv_fileno(reinterpret_cast<const uv_handle_t*>(&handle_), &fd) == 0 ? fd : -1;
 }
 
 void UvStream::begin_connect() {
@@ -100,9 +116,7 @@ int UvStream::hidden_error() {
   if (write_broken_) return UV_ECONNRESET;
   int error = 0;
   socklen_t size = sizeof error;
-  uv_os_fd_t fd;
-  if (uv_fileno(reinterpret_cast<uv_handle_t*>(stream()), &fd) != 0) return 0;
-  if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) return 0;
+  if (::getsockopt(descriptor(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) return 0;
   return -error;
 }
 
@@ -173,7 +187,7 @@ void UvStream::on_written(uv_write_t* request, int status) {
   }
   if (!self.waiting_.empty()) return self.write_waiting();
   self.waiting_ = {};
-  if (self.finishing_) self.finish();
+  if (self.finish_ == Finish::asked) self.finish();
   self.owner_->on_drained();
 }
 
@@ -189,11 +203,12 @@ void UvStream::resume() {
 }
 
 void UvStream::finish() {
+  if (finish_ == Finish::done) return;
   post();
-  finishing_ = true;
+  finish_ = Finish::asked;
   if (queued() != 0 || write_broken_ || owner_ == nullptr) return;
-  uv_os_fd_t fd;
-  if (uv_fileno(reinterpret_cast<uv_handle_t*>(stream()), &fd) == 0) ::shutdown(fd, SHUT_WR);
+  finish_ = Finish::done;
+  ::shutdown(descriptor(), SHUT_WR);
 }
 
 void UvStream::abandon() {

@@ -18,15 +18,15 @@ class Loop;
 
 class UvStream final : public Stream {
  public:
-  // An accepted connection, or nullptr when accepting failed.
-  static UvStream* accept(Loop& loop, uv_stream_t* listener);
+  // A TCP connection that was accepted, not blocking; owns `fd`. nullptr: it cannot be had, and is closed.
+  static UvStream* adopt(Loop& loop, int fd);
   // A connection in the making: on_connected() or on_broken() follows. nullptr: not even that, for the reason
-  // in `error`.
-  static UvStream* connect(Loop& loop, const sockaddr* address, StreamOwner* owner, int& error);
-  static UvStream* connect_unix(Loop& loop, const std::string& path, StreamOwner* owner);
+  // in `error`, which is -EMFILE where its descriptor would not be `below` that number.
+  static UvStream* connect(Loop& loop, const sockaddr* address, int below, StreamOwner* owner, int& error);
+  static UvStream* connect_unix(Loop& loop, const std::string& path, int below, StreamOwner* owner,
+                                int& error);
 
   void start(StreamOwner* owner);  // begins to read
-  const uv_tcp_t* tcp() const { return handle_.tcp.type == UV_TCP ? &handle_.tcp : nullptr; }
 
   bool write(std::span<const iovec> parts) override;
   size_t queued() const override { return writing_.size() + waiting_.size(); }
@@ -39,11 +39,11 @@ class UvStream final : public Stream {
   void reset() override;
 
  private:
-  enum class Kind { tcp, unix_socket };
-  UvStream(Loop& loop, Kind kind);
+  explicit UvStream(Loop& loop);  // whose handle is still to be made
   ~UvStream() override = default;
 
   uv_stream_t* stream() { return reinterpret_cast<uv_stream_t*>(&handle_); }
+  int descriptor() const;  // -1: it has none
   void begin_connect();
   bool send(std::span<const iovec> parts);
   void write_waiting();
@@ -73,8 +73,9 @@ class UvStream final : public Stream {
   uint32_t never_sent_ = 0;    // bytes that were in the outbox when the peer took no more
   bool write_broken_ = false;  // the peer takes no more; reading goes on
   bool reading_ = false;
-  bool read_ended_ = false;  // on_end() has been told
-  bool finishing_ = false;   // shut down once nothing is queued
+  bool read_ended_ = false;                         // on_end() has been told
+  enum class Finish : uint8_t { no, asked, done };  // asked: once nothing is queued
+  Finish finish_ = Finish::no;
 };
 
 }  // namespace limpet::net

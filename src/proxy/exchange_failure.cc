@@ -1,8 +1,8 @@
 // What an exchange does when something goes wrong: tries again while that is safe, or answers the client,
 // once.
-#include <cerrno>
 #include <utility>
 
+#include "src/net/descriptors.h"
 #include "src/proxy/context.h"
 #include "src/proxy/exchange.h"
 
@@ -49,9 +49,7 @@ void Exchange::on_deadline() {
 // For what this process lacks no backend is to blame, and no session is moved.
 void Exchange::connect_failed(int error) {
   drop_backend();
-  if (error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM) {
-    return fail(failures::kNoDescriptors);
-  }
+  if (net::is_shortage(error)) return fail(failures::kNoDescriptors);
   pool_->failed(choice_.slot, BackendFailure::connect);
   choose_again();
 }

@@ -250,6 +250,7 @@ Json to_json(const Report& report) {
           {"shutting_down", report.shutting_down},
           {"workers", report.workers},
           {"connections", report.connections},
+          {"refused_connections", report.refused_connections},
           {"reloads", {{"done", report.reloads}, {"refused", report.failed_reloads}}},
           {"dropped_log_lines", report.dropped_log_lines},
           {"dropped_stderr_lines", report.dropped_stderr_lines},

@@ -69,6 +69,9 @@ void process(Exposition& out, const Report& report) {
   out.sample({}, uint64_t{report.workers});
   out.gauge("limpet_client_connections", "Connections from clients that are open.");
   out.sample({}, report.connections);
+  out.counter("limpet_client_connections_refused_total",
+              "Connections from clients that were refused for want of descriptors.");
+  out.sample({}, report.refused_connections);
   out.counter("limpet_access_log_dropped_lines_total",
               "Lines of the access log that its reader or disk did not take.");
   out.sample({}, report.dropped_log_lines);

@@ -115,7 +115,7 @@ struct Report {
   int64_t now = 0, started = 0, loaded = 0;  // Unix seconds; loaded: the settings in force
   std::string file;
   uint32_t workers = 0;
-  uint64_t connections = 0;
+  uint64_t connections = 0, refused_connections = 0;  // of clients: open now; refused since the start
   uint64_t reloads = 0, failed_reloads = 0;
   uint64_t dropped_log_lines = 0, dropped_stderr_lines = 0;  // of the access log; of the operational one
   bool shutting_down = false;

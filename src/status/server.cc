@@ -30,8 +30,9 @@ uint16_t port_of(int fd) {
 
 class Server::Thread final : net::Acceptor, net::DeadlineOwner, public ConnectionOwner {
  public:
-  Thread(const conf::Status& settings, const std::string& token, Control& control)
-      : endpoint_(control, token), tick_(loop_.deadlines(), *this) {
+  Thread(const conf::Status& settings, const std::string& token, Control& control,
+         net::Descriptors& descriptors)
+      : endpoint_(control, token), descriptors_(descriptors), tick_(loop_.deadlines(), *this) {
     listener_settings_.name = "status";
     listener_settings_.address = *settings.address;
     uv_async_init(loop_.uv(), &stop_, [](uv_async_t* stop) {
@@ -55,7 +56,7 @@ class Server::Thread final : net::Acceptor, net::DeadlineOwner, public Connectio
     const int fd = net::bind_socket(listener_settings_.address, true, error);
     if (fd < 0) return false;
     port_ = port_of(fd);
-    listener_ = net::Listener::listen(loop_, fd, listener_settings_, *this, error);
+    listener_ = net::Listener::listen(loop_, fd, listener_settings_, descriptors_, {}, *this, error);
     return listener_ != nullptr;
   }
 
@@ -119,6 +120,7 @@ class Server::Thread final : net::Acceptor, net::DeadlineOwner, public Connectio
 
   net::Loop loop_;
   Endpoint endpoint_;
+  net::Descriptors& descriptors_;
   conf::Listener listener_settings_;
   net::Listener* listener_ = nullptr;  // frees itself
   std::vector<std::unique_ptr<Connection>> connections_;
@@ -134,8 +136,9 @@ Server::~Server() = default;
 uint16_t Server::port() const { return thread_->port(); }
 
 std::variant<std::unique_ptr<Server>, std::string> Server::start(const conf::Status& settings,
-                                                                 const std::string& token, Control& control) {
-  auto thread = std::make_unique<Thread>(settings, token, control);
+                                                                 const std::string& token, Control& control,
+                                                                 net::Descriptors& descriptors) {
+  auto thread = std::make_unique<Thread>(settings, token, control, descriptors);
   std::string error;
   if (!thread->listen(error)) return error;
   thread->start();

@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "conf/settings.h"
+#include "src/net/descriptors.h"
 #include "src/status/control.h"
 
 namespace limpet::status {
@@ -18,13 +19,14 @@ class Server {
   static constexpr size_t kMostEventStreams = 16;  // the next one is answered 503
 
   // Listens and serves, or says what is wrong. `settings` has an address. `token`: for what changes anything;
-  // empty where none is needed.
+  // empty where none is needed. `control` and `descriptors` outlive it.
   //
   // `control` is called from the server's thread, and answers every call until ~Server() has returned: who
   // destroys the server on the thread that answers those calls has to refuse them from then on, or the two
   // wait for each other.
   static std::variant<std::unique_ptr<Server>, std::string> start(const conf::Status& settings,
-                                                                  const std::string& token, Control& control);
+                                                                  const std::string& token, Control& control,
+                                                                  net::Descriptors& descriptors);
   ~Server();  // ends all connections and waits for the thread
 
   uint16_t port() const;  // that it listens at

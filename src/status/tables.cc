@@ -85,6 +85,11 @@ std::string going_on(const Json& incident, int64_t now) {
          (text(incident, "kind") == "drain" ? " still there\n" : " still at risk\n");
 }
 
+std::string refused(const Json& status) {
+  const auto count = status.value("refused_connections", uint64_t{0});  // an older Limpet tells none
+  return count == 0 ? "" : " (" + std::to_string(count) + " REFUSED, out of descriptors)";
+}
+
 }  // namespace
 
 std::string status_table(const Json& status) {
@@ -92,7 +97,7 @@ std::string status_table(const Json& status) {
   std::string out = "limpet " + text(status, "limpet") + ", up " +
                     conf::duration_words(now - status.at("started").get<int64_t>()) + ", " +
                     conf::counted(number(status, "workers"), "worker") + ", " +
-                    conf::counted(number(status, "connections"), "connection") + ", " +
+                    conf::counted(number(status, "connections"), "connection") + refused(status) + ", " +
                     conf::escaped(text(status, "file")) + " loaded " +
                     time_words(status.at("loaded").get<int64_t>()) +
                     (status.at("shutting_down").get<bool>() ? ", SHUTTING DOWN\n\n" : "\n\n");

@@ -133,7 +133,8 @@ class Checked : WithResolver, public Loopback, public ProbeEvents {
     uv_walk(
         loop.uv(),
         [](uv_handle_t* handle, void* into) {
-          const bool is_socket = handle->type == UV_TCP || handle->type == UV_NAMED_PIPE;
+          const bool is_socket =
+              handle->type == UV_TCP || handle->type == UV_NAMED_PIPE || handle->type == UV_POLL;
           if (is_socket && !uv_is_closing(handle)) ++*static_cast<size_t*>(into);
         },
         &count);

@@ -9,6 +9,7 @@ import functools
 import json
 import os
 import pathlib
+import resource
 import signal
 import socket
 import subprocess
@@ -105,9 +106,10 @@ def _connectable(address):
 
 
 class Limpet:
-    """A running program. `stdout` and `stderr`: descriptors, for who reads them itself; `environment`: more of it."""
+    """A running program. `stdout` and `stderr`: descriptors, for who reads them itself; `environment`: more of it;
+    `most_files`: the limit of open files that it starts with."""
 
-    def __init__(self, config, *, arguments=None, wait=True, stdout=None, stderr=None, environment=None):
+    def __init__(self, config, *, arguments=None, wait=True, stdout=None, stderr=None, environment=None, most_files=None):
         self.config = config
         self.directory = tempfile.TemporaryDirectory(prefix="limpet-")
         self.file = os.path.join(self.directory.name, "limpet.toml")
@@ -123,6 +125,7 @@ class Limpet:
                 [binary(), *(arguments or ["run", self.file])],
                 stdin=subprocess.DEVNULL, stdout=out if stdout is None else stdout, stderr=err if stderr is None else stderr,
                 cwd=self.directory.name, env={**os.environ, **SANITIZER_OPTIONS, **(environment or {})},
+                preexec_fn=most_files and (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))),
             )
         if wait:
             try:

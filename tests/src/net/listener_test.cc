@@ -1,7 +1,10 @@
 #include "src/net/listener.h"
 
+#include <netinet/tcp.h>
+
 #include "src/net/resolver.h"
 #include "tests/src/net/loopback.h"
+#include "tests/support/descriptors.h"
 
 namespace limpet::net::listener_test {
 
@@ -34,6 +37,111 @@ TEST_CASE("a closed listener takes nobody, and lets go of its address") {
   std::string error;
   Socket again(net::bind_socket(address("127.0.0.1", here.port), true, error));
   CHECK(error == "");
+}
+
+// How the socket's connection ended; 0: orderly.
+int end_of(Socket& socket) {
+  char byte;
+  const ssize_t size = ::recv(socket.fd(), &byte, 1, 0);
+  return size < 0 ? errno : 0;
+}
+
+TEST_CASE("an event takes a bounded number of those that wait, and the next one goes on") {
+  Loopback here("127.0.0.1", {.at_once = 2});
+  std::vector<std::unique_ptr<Socket>> sockets;
+  for (int i = 0; i < 5; ++i) sockets.push_back(std::make_unique<Socket>(connect_to("127.0.0.1", here.port)));
+  for (const size_t so_far : {2, 4, 5}) {
+    uv_run(here.loop.uv(), UV_RUN_NOWAIT);
+    CHECK(here.accepted.size() == so_far);
+  }
+}
+
+TEST_CASE("whoever connects while only the last descriptors are left is refused by a reset, and counted") {
+  constexpr int kBelow = 400;
+  Loopback here("127.0.0.1", {.below = kBelow});
+  Socket early(connect_to("127.0.0.1", here.port));
+  REQUIRE(here.until([&] { return here.accepted.size() == 1; }));
+  {
+    DescriptorsTaken taken(kBelow);
+    for (int i = 0; i < 3; ++i) {
+      Socket late(connect_to("127.0.0.1", here.port));
+      here.until([&] { return here.descriptors.refused() == static_cast<uint64_t>(i + 1); });
+      CHECK(end_of(late) == ECONNRESET);
+    }
+  }
+  CHECK(here.descriptors.refused() == 3);
+  CHECK(here.accepted.size() == 1);
+  Socket again(connect_to("127.0.0.1", here.port));
+  CHECK(here.until([&] { return here.accepted.size() == 2; }));
+  CHECK(here.descriptors.refused() == 3);
+}
+
+TEST_CASE("a listener that cannot accept pauses, and takes later who waits") {
+  Loopback here;
+  Owner owner;
+  net::UvStream* const other = here.dial(here.port, owner);
+  REQUIRE(here.until([&] { return owner.connected == 1 && here.accepted.size() == 1; }));
+  Socket waiting(connect_to("127.0.0.1", here.port));
+  {
+    NoDescriptors none;
+    const Millis began = here.loop.deadlines().now();
+    for (int turn = 0; turn < 1000; ++turn) uv_run(here.loop.uv(), UV_RUN_NOWAIT);
+    const Millis took = here.loop.deadlines().now() - began;
+    CHECK(here.shortages >= 1);
+    CHECK(static_cast<Millis>(here.shortages) <= 1 + took / net::Listener::kPause);
+    CHECK(here.accepted.size() == 1);
+    const iovec part{const_cast<char*>("hello"), 5};  // all else goes on
+    Owner peer;
+    here.accepted[0]->start(&peer);
+    other->write({&part, 1});
+    CHECK(here.until([&] { return peer.bytes == "hello"; }));
+    here.accepted[0]->close();
+  }
+  CHECK(here.until([&] { return here.accepted.size() == 2; }));
+  here.accepted.erase(here.accepted.begin());
+  other->close();
+}
+
+TEST_CASE("those that wait where a listener is about to be closed are taken, and served") {
+  Loopback here;
+  std::vector<std::unique_ptr<Socket>> sockets;
+  for (int i = 0; i < 100; ++i) {
+    sockets.push_back(std::make_unique<Socket>(connect_to("127.0.0.1", here.port)));
+    sockets.back()->send("hello");
+  }
+  here.take_waiting();
+  here.close_listener();
+  REQUIRE(here.accepted.size() == 100);
+  std::vector<Owner> owners(100);
+  for (size_t i = 0; i < 100; ++i) here.accepted[i]->start(&owners[i]);
+  CHECK(here.until([&] {
+    return std::all_of(owners.begin(), owners.end(),
+                       [](const Owner& owner) { return owner.bytes == "hello"; });
+  }));
+}
+
+TEST_CASE("what a listener accepts sends small writes at once") {
+  Loopback here("*");
+  for (const char* host : {"127.0.0.1", "::1"}) {
+    Socket socket(connect_to(host, here.port));
+    if (socket.fd() < 0) continue;  // a machine without IPv6
+    const size_t before = here.accepted.size();
+    REQUIRE(here.until([&] { return here.accepted.size() == before + 1; }));
+    int found = 0;
+    for (int fd = 0; fd < 1024; ++fd) {
+      sockaddr_storage peer{};
+      socklen_t size = sizeof peer;
+      if (getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0 ||
+          reinterpret_cast<sockaddr_in&>(peer).sin_port != htons(port_of(socket.fd())))
+        continue;
+      int at_once = 0;
+      size = sizeof at_once;
+      REQUIRE(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &at_once, &size) == 0);
+      CHECK(at_once != 0);
+      ++found;
+    }
+    CHECK(found == 1);
+  }
 }
 
 TEST_CASE("workers share an address; whoever wants it alone is told that it is taken") {

@@ -117,20 +117,21 @@ inline int connect_to(const std::string& host, uint16_t port) {
 // A loop and one listener on it.
 class Loopback : public net::Acceptor {
  public:
-  explicit Loopback(const std::string& host = "127.0.0.1") {
+  explicit Loopback(const std::string& host = "127.0.0.1", net::Intake intake = {}) {
     signal(SIGPIPE, SIG_IGN);  // as the program does
     settings_.address = {conf::Address::Kind::ip, host, 0};
     std::string error;
     const int fd = net::bind_socket(settings_.address, false, error);
     REQUIRE(error == "");
     port = port_of(fd);
-    listener_ = net::Listener::listen(loop, fd, settings_, *this, error);
+    listener_ = net::Listener::listen(loop, fd, settings_, descriptors, intake, *this, error);
     REQUIRE(listener_ != nullptr);
   }
   ~Loopback() {
     close_listener();
     for (net::UvStream* stream : accepted) stream->close();
   }
+  void take_waiting() { listener_->take_waiting(); }
   void close_listener() {
     if (listener_ != nullptr) listener_->close();
     listener_ = nullptr;
@@ -141,8 +142,8 @@ class Loopback : public net::Acceptor {
     sockaddr_storage address;
     REQUIRE(net::to_sockaddr("127.0.0.1", to, address));
     int why = 0;
-    net::UvStream* const made =
-        net::UvStream::connect(loop, reinterpret_cast<const sockaddr*>(&address), &owner, why);
+    net::UvStream* const made = net::UvStream::connect(loop, reinterpret_cast<const sockaddr*>(&address),
+                                                       net::kAnyDescriptor, &owner, why);
     REQUIRE(why == 0);
     REQUIRE(made != nullptr);
     return made;
@@ -165,7 +166,9 @@ class Loopback : public net::Acceptor {
   }
 
   net::Loop loop;
+  net::Descriptors descriptors{1'000'000};
   uint16_t port = 0;
+  int shortages = 0;
   std::vector<net::UvStream*> accepted;  // closed at the end; take out what was closed before
   std::vector<conf::IpAddress> peers;
 
@@ -174,6 +177,7 @@ class Loopback : public net::Acceptor {
     accepted.push_back(stream);
     peers.push_back(peer);
   }
+  void on_shortage() override { ++shortages; }
 
   conf::Listener settings_;
   net::Listener* listener_ = nullptr;

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "tests/src/net/loopback.h"
+#include "tests/support/descriptors.h"
 
 namespace limpet::net::uv_stream_test {
 
@@ -152,7 +153,6 @@ TEST_CASE("a connection in the making takes bytes, and connects") {
   CHECK(here.until([&] { return owner.connected == 1 && !here.accepted.empty(); }));
   here.accepted[0]->start(&accepted);
   CHECK(here.until([&] { return accepted.bytes == "early" && owner.drained == 1; }));
-  CHECK(stream->tcp() != nullptr);
   stream->close();
 }
 
@@ -175,9 +175,54 @@ TEST_CASE("a connection that is given up before it is made tells nothing") {
   Owner owner;
   here.dial(here.port, owner)->close();
   here.dial(here.port, owner)->reset();
-  net::UvStream::connect_unix(here.loop, "/nowhere/at/all.sock", &owner)->close();
+  int why = 0;
+  net::UvStream::connect_unix(here.loop, "/nowhere/at/all.sock", net::kAnyDescriptor, &owner, why)->close();
   here.for_a_while();
   CHECK(owner.events() == 0);
+}
+
+TEST_CASE("a connection that would take one of the last descriptors is not made, and gives it back") {
+  Loopback here;
+  Owner owner;
+  sockaddr_storage address;
+  REQUIRE(to_sockaddr("127.0.0.1", here.port, address));
+  const auto* to = reinterpret_cast<const sockaddr*>(&address);
+  here.dial(here.port, owner)->close();  // libuv opens a descriptor of its own for the first one
+  here.for_a_while();
+  const size_t before = here.accepted.size();
+  const int next = next_descriptor();
+  int why = 0;
+  CHECK(net::UvStream::connect(here.loop, to, next, &owner, why) == nullptr);
+  CHECK(why == -EMFILE);
+  why = 0;
+  CHECK(net::UvStream::connect_unix(here.loop, "/nowhere/at/all.sock", next, &owner, why) == nullptr);
+  CHECK(why == -EMFILE);
+  here.for_a_while();
+  CHECK(here.accepted.size() == before);
+  CHECK(owner.events() == 0);
+  CHECK(next_descriptor() == next);
+  net::UvStream* const made = net::UvStream::connect(here.loop, to, next + 1, &owner, why);
+  REQUIRE(made != nullptr);
+  CHECK(here.until([&] { return owner.connected == 1; }));
+  made->close();
+}
+
+TEST_CASE("without a descriptor there is no connection, and the reason is told") {
+  Loopback here;
+  Owner owner;
+  sockaddr_storage address;
+  REQUIRE(to_sockaddr("127.0.0.1", here.port, address));
+  int why = 0;
+  NoDescriptors none;
+  CHECK(net::UvStream::connect(here.loop, reinterpret_cast<const sockaddr*>(&address), net::kAnyDescriptor,
+                               &owner, why) == nullptr);
+  CHECK(why == -EMFILE);
+  net::UvStream* const made =
+      net::UvStream::connect_unix(here.loop, "/nowhere/at/all.sock", net::kAnyDescriptor, &owner, why);
+  REQUIRE(made != nullptr);
+  CHECK(here.until([&] { return owner.broken == 1; }));
+  CHECK(owner.error == -EMFILE);
+  made->close();
 }
 
 TEST_CASE("a unix-domain socket is a stream like others") {
@@ -193,9 +238,10 @@ TEST_CASE("a unix-domain socket is a stream like others") {
 
   Loopback here;
   Owner owner;
-  net::UvStream* const stream = net::UvStream::connect_unix(here.loop, path.string(), &owner);
+  int why = 0;
+  net::UvStream* const stream =
+      net::UvStream::connect_unix(here.loop, path.string(), net::kAnyDescriptor, &owner, why);
   CHECK(here.until([&] { return owner.connected == 1; }));
-  CHECK(stream->tcp() == nullptr);
   Socket peer(server.accept());
   peer.send("hello");
   CHECK(here.until([&] { return owner.bytes == "hello"; }));
@@ -203,7 +249,8 @@ TEST_CASE("a unix-domain socket is a stream like others") {
 
   std::filesystem::remove(path);
   Owner lost;
-  net::UvStream* const nobody = net::UvStream::connect_unix(here.loop, path.string(), &lost);
+  net::UvStream* const nobody =
+      net::UvStream::connect_unix(here.loop, path.string(), net::kAnyDescriptor, &lost, why);
   CHECK(here.until([&] { return lost.broken == 1; }));
   CHECK(lost.error == -ENOENT);
   nobody->close();

@@ -30,7 +30,7 @@ struct Scene {
     signal(SIGPIPE, SIG_IGN);
     conf::Status settings;
     settings.address->port = 0;
-    auto started = status::Server::start(settings, token, control);
+    auto started = status::Server::start(settings, token, control, descriptors);
     REQUIRE(std::holds_alternative<std::unique_ptr<status::Server>>(started));
     server = std::move(std::get<0>(started));
   }
@@ -53,6 +53,7 @@ struct Scene {
   }
 
   test::FakeControl control;
+  net::Descriptors descriptors{1024};
   std::unique_ptr<status::Server> server;
 };
 
@@ -111,7 +112,8 @@ Said drain_and_wait(const char* cause, uint64_t cut, size_t columns = 0, bool as
   Draining control(cause, cut);
   conf::Status settings;
   settings.address->port = 0;
-  auto started = status::Server::start(settings, "", control);
+  net::Descriptors descriptors(1024);
+  auto started = status::Server::start(settings, "", control, descriptors);
   CommandLine asked;
   asked.command = Command::drain;
   asked.name = "drain";

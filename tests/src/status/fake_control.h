@@ -136,6 +136,7 @@ inline status::Report made_up_report() {
   made.file = "/etc/limpet/limpet.toml";
   made.workers = 2;
   made.connections = count();
+  made.refused_connections = 90'000 + made.connections;
   made.reloads = count();
   made.failed_reloads = count();
   made.dropped_log_lines = count();

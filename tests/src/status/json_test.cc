@@ -28,6 +28,13 @@ TEST_CASE("sessions that live are active or at risk, of all and of those that re
   }
 }
 
+TEST_CASE("connections from clients that are open, and those that were refused, are told apart") {
+  const status::Report report = test::made_up_report();
+  const json shown = plain(to_json(report));
+  CHECK(shown["connections"] == report.connections);
+  CHECK(shown["refused_connections"] == report.refused_connections);
+}
+
 TEST_CASE("every event of the ledger has its count under its name") {
   const status::Report report = test::made_up_report();
   const json pool = plain(to_json(report.pools[0]));

@@ -54,6 +54,13 @@ TEST_CASE("the metrics are well-formed, of a whole report and of an empty one") 
   CHECK(Read(status::Report{}).check.families.size() > 40);
 }
 
+TEST_CASE("connections from clients that are open, and those that were refused, are told apart") {
+  const status::Report report = test::made_up_report();
+  Read read(report);
+  CHECK(read("limpet_client_connections") == static_cast<double>(report.connections));
+  CHECK(read("limpet_client_connections_refused_total") == static_cast<double>(report.refused_connections));
+}
+
 TEST_CASE("labels bring names back as they are, whatever they hold") {
   Read read;
   CHECK(read("limpet_backend_weight", {{"pool", "caf\xc3\xa9/1"}, {"backend", "a\"b\\c\nd"}}) > 0);

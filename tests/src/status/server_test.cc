@@ -22,7 +22,7 @@ struct Scene {
     signal(SIGPIPE, SIG_IGN);
     conf::Status settings;
     settings.address->port = 0;
-    auto started = status::Server::start(settings, token, control);
+    auto started = status::Server::start(settings, token, control, descriptors);
     REQUIRE(std::holds_alternative<std::unique_ptr<status::Server>>(started));
     server = std::move(std::get<0>(started));
   }
@@ -52,6 +52,7 @@ struct Scene {
   conf::Address address() const { return {conf::Address::Kind::ip, "127.0.0.1", server->port()}; }
 
   test::FakeControl control;
+  net::Descriptors descriptors{1024};
   std::unique_ptr<status::Server> server;
 };
 
@@ -277,7 +278,7 @@ TEST_CASE("a port that is taken is said, with the address") {
   Scene scene;
   conf::Status settings;
   settings.address->port = scene.server->port();
-  const auto started = status::Server::start(settings, "", scene.control);
+  const auto started = status::Server::start(settings, "", scene.control, scene.descriptors);
   REQUIRE(std::holds_alternative<std::string>(started));
   CHECK(std::get<std::string>(started).find(std::to_string(scene.server->port())) != std::string::npos);
 }

@@ -76,6 +76,19 @@ TEST_CASE("a backend's row has each count under its own title") {
   CHECK(row.at("FAILED") == std::to_string(backend.requests.failed));
 }
 
+TEST_CASE("the status says how many connections were refused, where any were") {
+  status::Report report = test::made_up_report();
+  report.connections = 7;
+  report.refused_connections = 12;
+  CHECK(status::status_table(status::to_json(report))
+            .find(", 7 connections (12 REFUSED, out of descriptors), ") != std::string::npos);
+  report.refused_connections = 0;
+  status::Json json = status::to_json(report);
+  CHECK(status::status_table(json).find(", 7 connections, ") != std::string::npos);
+  json.erase("refused_connections");  // of a Limpet that did not count them
+  CHECK(status::status_table(json).find(", 7 connections, ") != std::string::npos);
+}
+
 TEST_CASE("an incident that goes on says how many of its sessions had returned") {
   status::Report report = test::made_up_report();
   const health::Incident& it = report.incidents[0];
