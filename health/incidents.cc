@@ -303,6 +303,9 @@ void Incidents::forget(const Where& where, uint32_t now) {
 
 void Incidents::forget_pool(std::string_view pool) {
   std::erase_if(dropped_, [pool](const auto& each) { return each.second.pool == pool; });
+  for (const Incident& incident : recent_) {
+    if (incident.pool == pool) forgotten_.insert(incident.id);
+  }
 }
 
 // The oldest whose counts do not change any more. The newest is not followed yet, and stays.
@@ -312,10 +315,12 @@ void Incidents::drop_oldest() {
       std::find_if(recent_.begin(), last, [&](const Incident& each) { return !followed_.contains(each.id); });
   if (oldest == last) return;
   add_losses(dropped_, *oldest);
+  forgotten_.erase(oldest->id);
   recent_.erase(oldest);
 }
 
-void Incidents::add_losses(LossBooks& books, const Incident& incident) {
+void Incidents::add_losses(LossBooks& books, const Incident& incident) const {
+  if (forgotten_.contains(incident.id)) return;
   if (incident.kind == Kind::drain || (incident.kind == Kind::lapse && incident.closed == 0)) return;
   Losses& losses = books[{incident.pool, incident.kind, incident.cause}];
   losses.pool = incident.pool;

@@ -117,12 +117,13 @@ class Incidents {
   Incident* at(uint64_t id);
   void let_go(std::optional<Case>& it);
   void drop_oldest();
-  static void add_losses(LossBooks& books, const Incident& incident);
+  void add_losses(LossBooks& books, const Incident& incident) const;
 
   std::map<std::pair<size_t, Slot>, Home> homes_;  // by the pool's id
   std::deque<Incident> recent_;
-  std::unordered_set<uint64_t> followed_;  // the ids of all cases
-  LossBooks dropped_;                      // of what is not in recent_ any more
+  std::unordered_set<uint64_t> followed_;   // the ids of all cases
+  std::unordered_set<uint64_t> forgotten_;  // in recent_, of pools that are: their losses count no more
+  LossBooks dropped_;                       // of what is not in recent_ any more
   uint64_t last_id_ = 0;
 };
 

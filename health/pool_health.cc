@@ -42,9 +42,14 @@ std::vector<SlotChange> PoolHealth::reconfigure(const conf::Pool& pool, const ro
     } else if (backend != nullptr) {
       judges_[slot].reconfigure(Rules::from(pool, *backend), now);
     }
+    if (ids_[slot] == 0) continue;
     add(changes, slot, backend ? judges_[slot].unremove(now) : judges_[slot].remove(now));
   }
   return changes;
+}
+
+void PoolHealth::free(std::span<const Slot> slots) {
+  for (const Slot slot : slots) ids_[slot] = 0;
 }
 
 std::vector<SlotChange> PoolHealth::remove_all(Millis now) {
@@ -70,8 +75,9 @@ Judge::Answer PoolHealth::order(Slot slot, Order order, const std::string& who, 
 
 std::vector<SlotChange> PoolHealth::tick(std::span<const uint32_t> sessions, Millis now) {
   std::vector<SlotChange> changes;
-  for (size_t slot = 0; slot < judges_.size(); ++slot)
-    add(changes, slot, judges_[slot].tick(sessions[slot], now));
+  for (size_t slot = 0; slot < judges_.size(); ++slot) {
+    if (ids_[slot] != 0) add(changes, slot, judges_[slot].tick(sessions[slot], now));
+  }
   return changes;
 }
 
@@ -87,7 +93,7 @@ std::optional<Millis> PoolHealth::next_check() const {
 std::vector<Slot> PoolHealth::take_due(Millis now) {
   std::vector<Slot> due;
   for (size_t slot = 0; slot < judges_.size(); ++slot) {
-    const auto at = judges_[slot].next_check();
+    const auto at = ids_[slot] != 0 ? judges_[slot].next_check() : std::nullopt;
     if (!at || *at > now) continue;
     judges_[slot].check_begins(now);
     due.push_back(static_cast<Slot>(slot));
@@ -103,6 +109,7 @@ bool PoolHealth::put_into(routing::Fleet& fleet, Millis now) const {
 }
 
 bool PoolHealth::put_into(routing::Fleet& fleet, Slot slot, Millis now) const {
+  if (ids_[slot] == 0) return false;
   routing::Backend& backend = fleet.backends[slot];
   const BackendState state = std::exchange(backend.state, judges_[slot].state());
   const uint32_t warmth = std::exchange(backend.warmth, judges_[slot].warmth(now));

@@ -30,6 +30,7 @@ class PoolHealth {
   // After a reload. `fleet` has the slots it had, and more where there are new backends. A slot that has
   // another backend now has a new judge.
   std::vector<SlotChange> reconfigure(const conf::Pool& pool, const routing::Fleet& fleet, Millis now);
+  void free(std::span<const Slot> slots);  // nobody has them: nothing is asked, and nothing changes there
   std::vector<SlotChange> remove_all(Millis now);            // the file does not name the pool any more
   void drop_last() { judges_.pop_back(), ids_.pop_back(); }  // of the last slot, which is free
 
@@ -71,7 +72,7 @@ class PoolHealth {
   const uint64_t seed_;
   uint32_t max_down_percent_ = 0;
   std::vector<Judge> judges_;  // by slot
-  std::vector<uint64_t> ids_;  // by slot: whom they judge
+  std::vector<uint64_t> ids_;  // by slot: whom they judge; 0: nobody
 };
 
 }  // namespace limpet::health

@@ -284,7 +284,6 @@ class Balancer final : status::Control {
     std::string error;
     if (!bind_new(settings_.get(), *next, workers_.size(), sockets, error))
       return {false, kConflict, "nothing is changed: cannot listen on " + error};
-    resolver_.watch(host_names(*next));
     log_.set_level(next->log.level);
     settings_ = next;
     loaded_ = std::time(nullptr);
@@ -336,7 +335,6 @@ class Balancer final : status::Control {
     report.loaded = loaded_;
     report.file = file_;
     report.workers = static_cast<uint32_t>(workers_.size());
-    for (const auto& worker : workers_) report.connections += worker->connections();
     report.refused_connections = descriptors_.refused();
     report.reloads = reloads_;
     report.failed_reloads = failed_reloads_;
@@ -344,6 +342,8 @@ class Balancer final : status::Control {
     report.dropped_stderr_lines = log_.dropped_lines();
     report.shutting_down = shutting_down_;
     overseer_.report_pools(report, most_incidents);
+    for (const status::ListenerReport& listener : report.listeners)
+      report.connections += listener.connections;
     return report;
   }
 
@@ -355,7 +355,7 @@ class Balancer final : status::Control {
   net::Descriptors descriptors_;
   const size_t workers_wanted_;
   const uint64_t process_number_ = random_number();
-  net::Resolver resolver_;  // before the loop, which runs what it cancelled to its end
+  net::Resolver resolver_;  // before the loop, which closes its handles
   net::Loop loop_;
   net::Calls calls_;
   Overseer overseer_;

@@ -31,7 +31,7 @@ uint64_t tag_of(size_t pool, routing::Slot slot) { return uint64_t{pool} << 16 |
 
 }  // namespace
 
-Overseer::Overseer(net::Loop& loop, const net::Resolver& resolver, net::Calls& calls, const Secrets& secrets,
+Overseer::Overseer(net::Loop& loop, net::Resolver& resolver, net::Calls& calls, const Secrets& secrets,
                    size_t workers, Publish publish)
     : loop_(loop),
       resolver_(resolver),
@@ -102,7 +102,19 @@ Update Overseer::adopt(std::shared_ptr<const conf::Settings> settings) {
     apply(*pool, of_pool);
     withdraw_overdue(*pool);
   }
+  watch_names();
   return take_changes();
+}
+
+// Of all backends of which anything is left: those that drain may change their addresses too.
+void Overseer::watch_names() {
+  std::vector<std::string> names;
+  for (const auto& pool : pools_) {
+    for (const routing::Backend& backend : pool->fleet.backends) {
+      if (backend.address.kind == conf::Address::Kind::host) names.push_back(backend.address.host);
+    }
+  }
+  resolver_.watch(names);
 }
 
 // A listener is known by its address, whatever its name.
@@ -174,7 +186,7 @@ void Overseer::post_evidence(size_t pool, routing::Slot slot, Evidence what) {
   const auto judge = [this, pool, slot, what](bool open) {
     evidence_waiting_.fetch_sub(1);
     Pool* const judged = open ? find_pool(pool) : nullptr;
-    if (judged != nullptr && slot < judged->backends.size()) judge_evidence(*judged, slot, what);
+    if (judged != nullptr && judged->has(slot)) judge_evidence(*judged, slot, what);
   };
   if (evidence_waiting_.fetch_add(1) >= kMostEvidence || !calls_.post(judge)) evidence_waiting_.fetch_sub(1);
 }
@@ -280,9 +292,9 @@ void Overseer::each_second() {
     pool->is_changed = pool->health->put_into(pool->fleet, now()) || pool->is_changed;
     changed_ = changed_ || pool->is_changed;
   }
-  // By now workers have let go of what ended a second ago. Session tables are large, and the heap would keep
-  // them.
-  if (std::exchange(pools_ended_, false)) malloc_trim(0);
+  // Session tables are large, and the heap would keep what they leave.
+  const auto is_freed = [](const std::weak_ptr<routing::Memory>& memory) { return memory.expired(); };
+  if (std::erase_if(ended_, is_freed) != 0) malloc_trim(0);
   for (size_t i = pools_.size(); i-- > 0;) {
     if (pools_[i]->is_over()) end(i);
   }
@@ -295,7 +307,8 @@ void Overseer::end(size_t place) {
   const std::unique_ptr<Pool> pool = std::move(pools_[place]);
   pools_.erase(pools_.begin() + static_cast<ptrdiff_t>(place));
   by_id_.erase(pool->id);
-  changed_ = pools_ended_ = true;
+  ended_.push_back(pool->memory);
+  changed_ = true;
   const std::string& name = pool->settings->name;
   if (find_pool(name) == nullptr) incidents_.forget_pool(name);
   spdlog::info("pool {}: nothing is left of it", name);
@@ -306,6 +319,7 @@ void Overseer::retire(Pool& pool) {
   if (const std::vector<routing::Slot> gone = pool.gone(); !gone.empty()) {
     for (const routing::Slot slot : gone) incidents_.forget(pool.where(slot), unix_seconds());
     pool.free(gone);
+    watch_names();
   }
   pool.drop_unused();
 }

@@ -28,7 +28,7 @@ class Overseer final : public proxy::Witness, ProbeEvents {
   using Publish = std::function<void(Update)>;
 
   // `secrets`, `resolver` and `calls`, which runs calls on `loop`, outlive it.
-  Overseer(net::Loop& loop, const net::Resolver& resolver, net::Calls& calls, const Secrets& secrets,
+  Overseer(net::Loop& loop, net::Resolver& resolver, net::Calls& calls, const Secrets& secrets,
            size_t workers, Publish publish);
   ~Overseer();
   void close();  // before the loop ends
@@ -70,6 +70,7 @@ class Overseer final : public proxy::Witness, ProbeEvents {
   void apply(Pool& pool, routing::Slot slot, const health::Changed& change);
   void tell(const std::vector<health::Notice>& notices);
   void withdraw_overdue(Pool& pool);
+  void watch_names();
   void publish_changes();
   Update take_changes();
   void adopt_listeners();
@@ -89,7 +90,7 @@ class Overseer final : public proxy::Witness, ProbeEvents {
   int64_t drain_deadline(const Pool& pool, routing::Slot slot) const;  // Unix seconds
 
   net::Loop& loop_;
-  const net::Resolver& resolver_;
+  net::Resolver& resolver_;
   net::Calls& calls_;
   const Secrets& secrets_;
   const size_t workers_;
@@ -112,8 +113,8 @@ class Overseer final : public proxy::Witness, ProbeEvents {
   uv_timer_t timer_;
   uv_prepare_t end_of_turn_;  // of the loop: what changed in it is published at once
   uint64_t ticks_ = 0;
-  bool changed_ = false;      // since the last plan
-  bool pools_ended_ = false;  // in the last second
+  bool changed_ = false;                               // since the last plan
+  std::vector<std::weak_ptr<routing::Memory>> ended_;  // of pools that workers may still hold
 };
 
 }  // namespace limpet

@@ -42,6 +42,7 @@ std::vector<health::SlotChange> Overseer::Pool::adopt(std::shared_ptr<const conf
   fleet = routing::Fleet::from(said, before, reusable());
   backends.resize(fleet.backends.size());
   slots_ever = std::max(slots_ever, backends.size());
+  std::vector<Slot> taken;
   for (size_t i = 0; i < backends.size(); ++i) {
     const bool is_new = i >= before.backends.size() || before.backends[i].id != fleet.backends[i].id;
     if (!is_new || fleet.backends[i].is_free()) continue;
@@ -50,7 +51,10 @@ std::vector<health::SlotChange> Overseer::Pool::adopt(std::shared_ptr<const conf
     backends[i].requests_before = status::requests_at(meters, slot);
     backends[i].census_before = table().homes().census(slot);
     table().homes().set_in_service(slot, true);
+    taken.push_back(slot);
   }
+  // A request that came under an earlier plan may have left its mark after the slot was freed.
+  if (!taken.empty()) table().forget(taken);
   std::vector<health::SlotChange> changes;
   if (health) {
     changes = health->reconfigure(said, fleet, now);
@@ -111,6 +115,7 @@ std::vector<Slot> Overseer::Pool::gone() const {
 void Overseer::Pool::free(const std::vector<Slot>& slots) {
   table().forget(slots);
   fleet.free(slots);
+  health->free(slots);
   for (const Slot slot : slots) {
     backends[slot] = {};
     backends[slot].freed_by = plans + 1;

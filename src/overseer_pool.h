@@ -79,6 +79,7 @@ struct Overseer::Pool {
 
   const proxy::SharedPoolPlan& publish();
 
+  bool has(routing::Slot slot) const { return slot < backends.size() && !fleet.backends[slot].is_free(); }
   // Whether anything is left of a backend: of one that the file names, always.
   bool is_gone(routing::Slot slot) const;
   std::vector<routing::Slot> gone() const;  // that are not free yet

@@ -150,7 +150,9 @@ bool Overseer::ready() const {
 
 std::vector<status::SessionReport> Overseer::find(const std::string& session) const {
   std::vector<status::SessionReport> found;
+  std::unordered_set<std::string_view> names;
   for (const auto& pool : pools_) {
+    if (!names.insert(pool->settings->name).second) continue;
     const auto view = pool->router->find(session, unix_seconds());
     if (!view || view->home == routing::kNoSlot) continue;
     status::SessionReport& out = found.emplace_back();

@@ -85,12 +85,12 @@ Worker::~Worker() {
 }
 
 bool Worker::listen(const std::vector<Update::Socket>& sockets, std::string& error) {
+  bool good = true;
   for (const Update::Socket& socket : sockets) {
-    auto door = std::make_unique<Door>(*this, context_->listener(socket.listener));
-    if (!door->open(socket.fd, error)) return false;
-    doors_.push_back(std::move(door));
+    Door& door = *doors_.emplace_back(std::make_unique<Door>(*this, context_->listener(socket.listener)));
+    good = door.open(socket.fd, error) && good;
   }
-  return true;
+  return good;
 }
 
 void Worker::start() {
@@ -189,7 +189,6 @@ void Worker::accept(net::UvStream* stream, const conf::IpAddress& peer, proxy::S
   http::Peer from{peer, peer == conf::IpAddress{} ? std::string() : peer.text(),
                   http::is_trusted(listener.settings, peer)};
   auto* const client = new proxy::ClientConnection(*context_, listener, std::move(from), *this);
-  connections_.fetch_add(1, std::memory_order_relaxed);
   client->next_ = clients_;
   if (clients_ != nullptr) clients_->prev_ = client;
   clients_ = client;
@@ -198,7 +197,6 @@ void Worker::accept(net::UvStream* stream, const conf::IpAddress& peer, proxy::S
 }
 
 void Worker::on_client_closed(proxy::ClientConnection& connection) {
-  connections_.fetch_sub(1, std::memory_order_relaxed);
   if (connection.prev_ != nullptr) {
     connection.prev_->next_ = connection.next_;
   } else {

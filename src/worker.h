@@ -60,7 +60,6 @@ class Worker final : proxy::ClientConnections, proxy::Dialer {
   void shut_down();  // accepts no more, ends what is idle, lets exchanges finish
   void stop();       // ends everything now
   bool done() const { return done_; }
-  uint32_t connections() const { return connections_.load(std::memory_order_relaxed); }  // of clients
 
  private:
   enum class Wish : int { serve, shut_down, stop };
@@ -90,7 +89,6 @@ class Worker final : proxy::ClientConnections, proxy::Dialer {
   std::unique_ptr<proxy::Context> context_;
   std::vector<std::unique_ptr<Door>> doors_;
   proxy::ClientConnection* clients_ = nullptr;  // the head of a list; each owns itself
-  std::atomic<uint32_t> connections_{0};        // in that list
   std::mutex mutex_;
   std::vector<Update> updates_;  // guarded by mutex_
   std::atomic<Wish> wish_{Wish::serve};

@@ -14,7 +14,7 @@
 
 namespace limpet::net {
 
-// Descriptors with this number or a higher one may not be had.
+// No bound: for whoever may have the last descriptor.
 inline constexpr int kAnyDescriptor = INT_MAX;
 
 // Whether a negative errno is about what this machine or process lacks, so that no peer is to blame.

@@ -46,7 +46,7 @@ class Listener final : DeadlineOwner {
  public:
   static constexpr Millis kPause = 100;  // after a failure: about as long as nobody notices
 
-  // `fd` comes from bind_socket(); `settings`, `descriptors` and `acceptor` outlive it. Accepts at once.
+  // `fd` comes from bind_socket(); `descriptors` and `acceptor` outlive it. Accepts at once.
   static Listener* listen(Loop& loop, int fd, const conf::Listener& settings, Descriptors& descriptors,
                           Intake intake, Acceptor& acceptor, std::string& error);
   // Accepts who waits already: closing would reset them.

@@ -126,6 +126,12 @@ void Resolver::watch(const std::vector<std::string>& names) {
     at->second.wanted = true;
     if (is_new) ask(text, at->second);
   }
+  std::erase_if(names_, [this](const auto& entry) {
+    if (entry.second.wanted) return false;
+    const std::lock_guard lock(mutex_);
+    addresses_.erase(entry.first);
+    return !entry.second.asking;  // whose answer will come, and be dropped
+  });
 }
 
 void Resolver::close() {
@@ -157,7 +163,14 @@ void Resolver::take_answers() {
     const std::lock_guard lock(lookups_->mutex);
     answers.swap(lookups_->answers);
   }
-  for (auto& [text, answer] : answers) take(text, names_[text], std::move(answer));
+  for (auto& [text, answer] : answers) {
+    const auto name = names_.find(text);
+    if (name->second.wanted) {
+      take(text, name->second, std::move(answer));
+    } else {
+      names_.erase(name);
+    }
+  }
 }
 
 // A name that cannot be resolved now keeps the addresses it had.

@@ -46,7 +46,7 @@ class Resolver {
   // longer than kFirst. A name that fails is said in the log and tried again. Before the loop is destroyed
   // comes close().
   void start(uv_loop_t* loop, const std::vector<std::string>& names);
-  // These names from now on; of those that are new the answers come later.
+  // These names from now on; of those that are new the answers come later, and all others are forgotten.
   void watch(const std::vector<std::string>& names);
   void close();
 

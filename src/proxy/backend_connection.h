@@ -101,7 +101,7 @@ class BackendConnection final : public net::Mortal, net::StreamOwner, net::Deadl
   BackendConnection* older_ = nullptr;
   const routing::Slot slot_;
   State state_ = State::connecting;
-  uint32_t retired_ = 0;  // how often its backend's had been when it was dialled
+  uint32_t retired_ = 0;  // the slot's retirement count when this connection was dialled
   bool to_head_ = false;
   bool reused_ = false;
   bool answered_ = false;

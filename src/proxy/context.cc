@@ -112,17 +112,16 @@ void Context::follow_pools(const Plan& plan) {
       served = known.get();
     }
     served->follow(next);
-    served->listed = true;
     pools_.push_back(served);
   }
   if (same) return;
-  for (ServedPool* pool : before) pool->listed = false;
-  for (ServedPool* pool : pools_) pool->listed = true;
+  for (ServedPool* pool : before) pool->in_plan = false;
+  for (ServedPool* pool : pools_) pool->in_plan = true;
   for (ServedPool* pool : before) bury_if_gone(*pool);
 }
 
 void Context::bury_if_gone(ServedPool& pool) {
-  if (pool.listed || pool.exchanges != 0) return;
+  if (pool.in_plan || pool.exchanges != 0) return;
   const auto gone = all_pools_.find(pool.id());
   pool.connections.close_idle();
   graveyard.bury(std::move(gone->second));

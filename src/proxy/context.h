@@ -64,7 +64,7 @@ class ServedPool final : public net::Mortal {
   Era* enter();
   void leave(Era* era);
 
-  bool listed = true;      // in the plan; one that left it is gone once nothing is under way here
+  bool in_plan = true;     // one that left it is gone once nothing is under way here
   uint32_t exchanges = 0;  // that are under way here, and hold a pointer to this
   BackendConnections connections;
 

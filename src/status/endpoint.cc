@@ -203,7 +203,7 @@ Answer Endpoint::readiness(const Given&) {
   const Report report = control_.report(0);
   std::string why = report.shutting_down ? "shutting down" : "";
   for (const PoolReport& pool : report.pools) {
-    if (pool.takes_new_sessions()) continue;
+    if (pool.takes_new_sessions() || !pool.listed) continue;
     why += (why.empty() ? "" : "; ") + std::string("no backend of ") + conf::in_quotes(pool.name) +
            " takes new sessions";
   }

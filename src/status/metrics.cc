@@ -86,6 +86,8 @@ void pool_sessions(Exposition& out, const Report& report) {
     const routing::Census& now = pool.sessions;
     live_sessions(out, labels, now.live, now.live_returned, now.at_risk, now.at_risk_returned);
   });
+  out.gauge("limpet_pool_listed", "0 for a pool that left the file and of which something is left.");
+  each_pool(report, [&](const PoolReport& pool, const Labels& labels) { out.sample(labels, pool.listed); });
   out.gauge("limpet_pool_sessions_max", "Entries that the session table may hold (max_sessions).");
   each_pool(report,
             [&](const PoolReport& pool, const Labels& labels) { out.sample(labels, pool.max_sessions); });

@@ -525,7 +525,7 @@ TEST_CASE("what is open at a backend that is forgotten ends, and its slot begins
   CHECK(it.count() == 2);
 }
 
-TEST_CASE("the losses of a pool that is forgotten are told no more than its incidents are kept") {
+TEST_CASE("the losses of a pool that is forgotten are told no more") {
   Scene it;
   it.open(0, 1, 0);
   it.change(0, BackendState::down);
@@ -547,6 +547,31 @@ TEST_CASE("the losses of a pool that is forgotten are told no more than its inci
   it.incidents.forget_pool("other");
   CHECK(it.lost() == 1);
   it.incidents.forget_pool("shop");
+  CHECK(it.lost() == 0);
+}
+
+TEST_CASE(
+    "incidents that are kept when their pool is forgotten count no more, then or once they are dropped") {
+  Scene it;
+  it.open(0, 1, 0);
+  it.change(0, BackendState::down);
+  it.move(0, 0, 1);
+  it.tick();
+  it.change(0, BackendState::up);
+  it.tick();
+  it.tick();
+  it.tick();
+  REQUIRE(it.lost() == 1);
+  it.incidents.forget_pool("shop");
+  CHECK(it.lost() == 0);
+  CHECK(it.count() == 1);
+  for (uint64_t key = 1; key <= Incidents::kKept; ++key) {
+    it.open(key, 1, 1);
+    it.change(1, BackendState::draining, Cause::order);
+    it.log_out(key);
+    it.tick();
+    it.change(1, BackendState::up, Cause::order);
+  }
   CHECK(it.lost() == 0);
 }
 

@@ -225,6 +225,7 @@ TEST_CASE(
   it.health.reconfigure(it.pool, it.fleet, 1000);
   const Slot gone[] = {1};
   it.fleet.free(gone);
+  it.health.free(gone);
   it.pool.backends.emplace_back().name = "c";
   it.fleet = Fleet::from(it.pool, it.fleet, gone);
   REQUIRE(it.fleet.find("c") == 1);
@@ -232,6 +233,29 @@ TEST_CASE(
   CHECK(it.state(1) == BackendState::up);
   CHECK(it.health[1].cause() == Cause::start);
   CHECK(it.health.listed() == 2);
+}
+
+TEST_CASE(
+    "a backend that comes back after its slot was freed has a new judge, though it has the slot again") {
+  Pooled it(pool_of({"a", "b"}, 100));
+  it.fail(0);
+  REQUIRE(it.state(0) == BackendState::down);
+  it.health.take_due(60'000);  // a check begins that nobody will end
+  const limpet::conf::Pool both = it.pool;
+  it.pool.backends.erase(it.pool.backends.begin());
+  it.fleet = Fleet::from(it.pool, it.fleet);
+  it.health.reconfigure(it.pool, it.fleet, 61'000);
+  const Slot gone[] = {0};
+  it.fleet.free(gone);
+  it.health.free(gone);
+  const uint32_t sessions[] = {0, 0};
+  CHECK(it.health.tick(sessions, 62'000).empty());
+  CHECK(it.health.take_due(120'000) == std::vector<Slot>{});
+  it.fleet = Fleet::from(both, it.fleet, gone);
+  REQUIRE(it.fleet.find("a") == 0);
+  it.health.reconfigure(both, it.fleet, 121'000);
+  CHECK(it.state(0) == BackendState::up);
+  CHECK(it.health.take_due(200'000) == std::vector<Slot>{0, 1});
 }
 
 TEST_CASE("the backends of a pool that left the file drain, and are over when they are empty") {

@@ -163,14 +163,25 @@ TEST_CASE("any number of names that fail leaves threads for those that do not") 
   CHECK(scene.server->get(&NameServer::most_now) <= static_cast<int>(Resolver::kMostLookups));
 }
 
-TEST_CASE("of names that are not wanted any more no address is looked up, and new ones are found") {
+TEST_CASE("of names that are not wanted any more no address is looked up or kept, and new ones are found") {
   Scene scene;
   scene.resolver.start(scene.loop.uv(), {"old", "both"});
   scene.resolver.watch({"both", "new"});
   CHECK(scene.comes_true([&] { return scene.found("new") >= 5; }));
   CHECK(scene.server->count_of("old") <= 2);
   CHECK(scene.server->count_of("both") >= 3);
-  CHECK(scene.found("old") == 1);
+  CHECK(scene.found("old") == 0);
+}
+
+TEST_CASE("a name that is wanted again is looked up at once, and never served by what it had") {
+  Scene scene(Resolver::kRefresh);
+  scene.resolver.start(scene.loop.uv(), {"app"});
+  REQUIRE(scene.found("app") == 1);
+  scene.resolver.watch({});
+  CHECK(scene.found("app") == 0);
+  scene.resolver.watch({"app"});
+  CHECK(scene.found("app") == 0);
+  CHECK(scene.comes_true([&] { return scene.found("app") == 2; }));
 }
 
 TEST_CASE("what hangs is left behind at the end, and its answer hurts nobody") {
