@@ -29,18 +29,19 @@ uint32_t overlong_line(std::string_view text) {
   return 0;
 }
 
+void fit_into_interval(HealthCheck& check, Duration HealthCheck::* span) {
+  check.*span = std::min(check.*span, check.interval);
+}
+
 // What nobody said of a check's times is at most its interval.
 void fit_into_intervals(Pool& pool, const std::string& path, const Findings& findings) {
   const std::string of_pool = path + ".health.";
   for (const auto& [key, span] : kWithinInterval) {
-    const auto fit = [span = span](HealthCheck& check) {
-      check.*span = std::min(check.*span, check.interval);
-    };
     if (findings.given(of_pool + key)) continue;
-    fit(pool.health);
+    fit_into_interval(pool.health, span);
     for (size_t i = 0; i < pool.backends.size(); ++i) {
       const std::string of_backend = indexed(path + ".backend", i) + ".health.";
-      if (!findings.given(of_backend + key)) fit(pool.backends[i].health);
+      if (!findings.given(of_backend + key)) fit_into_interval(pool.backends[i].health, span);
     }
   }
 }

@@ -250,14 +250,14 @@ TEST_CASE("clients that leave at any moment leave nothing behind") {
 TEST_CASE("a client that takes nothing is left, and others are served meanwhile") {
   Scene scene;
   status::Report large = test::made_up_report();
-  for (int i = 0; i < 3000; ++i) large.incidents.push_back(large.incidents[0]);
+  for (int i = 0; i < 1000; ++i) large.incidents.push_back(large.incidents[0]);
   scene.control.set(large);
   const auto stuck = scene.connect();
-  std::string many;
-  for (int i = 0; i < 200; ++i) many += "GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  std::string many;  // more than fits into sockets, of what costs the server nothing to make
+  for (int i = 0; i < 500; ++i) many += "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
   stuck->send(many);
   CHECK(scene.say(with_close("GET /healthz")).starts_with("HTTP/1.1 200"));
-  CHECK(scene.say(with_close("GET /status")).size() > 1'000'000);
+  CHECK(scene.say(with_close("GET /status")).size() > 500'000);
 }
 
 TEST_CASE("its end ends all connections, streams too, without a wait") {
