@@ -24,6 +24,7 @@ struct Answer {
   std::string body;
   std::vector<std::pair<std::string_view, std::string>> fields{};  // beside those that every answer has
   bool events = false;                                             // the body is what comes from now on
+  bool last = false;                                               // the connection ends after it
 };
 
 // {"error": text}

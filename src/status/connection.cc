@@ -14,7 +14,25 @@ void Connection::attach(net::StreamPtr stream) {
 
 void Connection::wait(State state, net::Millis at_most) {
   state_ = state;
-  deadline_.set(deadlines_.now() + at_most);
+  since_ = deadlines_.now();
+  deadline_.set(since_ + at_most);
+}
+
+// Whoever is slow to send a request or to read its answer is older than who has just come: all of them are
+// told apart by age alone, so that the newest has its chance.
+Connection::Worth Connection::worth() const {
+  using enum Use;
+  switch (state_) {
+    case State::idle:
+      return {deadlines_.now() - since_ < kFresh ? asks : nothing, since_};
+    case State::lingering:
+    case State::closed:
+      return {answered, since_};
+    case State::streaming:
+      return {watches, since_};
+    default:
+      return {asks, since_};
+  }
 }
 
 // --- What comes in ---
@@ -88,12 +106,8 @@ void Connection::answer_request() {
 
 void Connection::refuse(const http::Fault& fault) {
   head_.clear();
-  refuse(failure(fault.status, fault.what));
-}
-
-void Connection::refuse(const Answer& answer) {
   keep_alive_ = false;
-  send(answer);
+  send(failure(fault.status, fault.what));
 }
 
 void Connection::send(const Answer& answer) {
@@ -105,7 +119,7 @@ void Connection::send(const Answer& answer) {
   http::add_field(out, "Cache-Control", "no-store");
   http::add_field(out, "X-Content-Type-Options", "nosniff");
   for (const auto& [name, value] : answer.fields) http::add_field(out, name, value);
-  if (answer.events) keep_alive_ = false;  // its end is the connection's
+  if (answer.events || answer.last) keep_alive_ = false;  // the events' end is the connection's
   if (!keep_alive_) http::add_field(out, "Connection", "close");
   out.append("\r\n");
   if (!head_.is_head()) out.append(answer.body);

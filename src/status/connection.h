@@ -6,6 +6,8 @@
 // and the next request is not read before the answer to the last one has left.
 #pragma once
 
+#include <compare>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -37,6 +39,9 @@ class Connection final : public net::Mortal, net::StreamOwner, net::DeadlineOwne
   static constexpr net::Millis kReceiving = 10'000;  // from a request's first byte to its last
   static constexpr net::Millis kSending = 30'000;    // until an answer has left, or an event
   static constexpr net::Millis kLinger = 2'000;
+  // Whoever connects, or has been answered, asks within so long, or most likely not soon: its bytes may be on
+  // their way.
+  static constexpr net::Millis kFresh = 1'000;
 
   // `owner` owns it, and buries it when it hears that it is closed.
   Connection(net::Deadlines& deadlines, ConnectionOwner& owner, std::string peer);
@@ -44,9 +49,17 @@ class Connection final : public net::Mortal, net::StreamOwner, net::DeadlineOwne
   net::StreamOwner* as_owner() { return this; }
   void attach(net::StreamPtr stream);
 
+  // Compares: of two connections the one to be closed for the sake of others is worth less. `since`: of the
+  // loop's clock.
+  enum class Use : uint8_t { nothing, answered, asks, watches };
+  struct Worth {
+    Use use;
+    net::Millis since;
+    auto operator<=>(const Worth&) const = default;
+  };
+  Worth worth() const;
   bool is_streaming() const { return state_ == State::streaming; }
   void send_event(const std::string& event);  // left out while the last one has not left
-  void refuse(const Answer& answer);          // answers no request, and ends the connection
   void close();
 
  private:
@@ -72,7 +85,7 @@ class Connection final : public net::Mortal, net::StreamOwner, net::DeadlineOwne
   bool take_head();
   bool take_body();
   void answer_request();
-  void refuse(const http::Fault& fault);
+  void refuse(const http::Fault& fault);  // and ends the connection
   void send(const Answer& answer);
   bool write(std::string_view bytes);
   void settle();
@@ -91,7 +104,8 @@ class Connection final : public net::Mortal, net::StreamOwner, net::DeadlineOwne
   size_t searched_ = 0;     // how far the head in it has been looked through
   uint64_t body_size_ = 0;
   State state_ = State::idle;
-  bool ended_ = false;  // the client has sent its last byte
+  net::Millis since_ = 0;  // when that, or the request that it is a part of, began
+  bool ended_ = false;     // the client has sent its last byte
   bool keep_alive_ = false;
 };
 

@@ -19,6 +19,9 @@ namespace {
 
 constexpr net::Millis kEvery = 1000;  // between two events
 
+// Whoever is accepted has its turn to be read before others that connect may take its room.
+constexpr net::Intake kOneByOne{.at_once = 1};
+
 uint16_t port_of(int fd) {
   sockaddr_storage address{};
   socklen_t size = sizeof address;
@@ -56,7 +59,7 @@ class Server::Thread final : net::Acceptor, net::DeadlineOwner, public Connectio
     const int fd = net::bind_socket(listener_settings_.address, true, error);
     if (fd < 0) return false;
     port_ = port_of(fd);
-    listener_ = net::Listener::listen(loop_, fd, listener_settings_, descriptors_, {}, *this, error);
+    listener_ = net::Listener::listen(loop_, fd, listener_settings_, descriptors_, kOneByOne, *this, error);
     return listener_ != nullptr;
   }
 
@@ -81,14 +84,22 @@ class Server::Thread final : net::Acceptor, net::DeadlineOwner, public Connectio
   }
 
   void on_accepted(net::UvStream* stream, const conf::IpAddress& peer) override {
-    const size_t others = connections_.size();
-    if (others >= 2 * kMostConnections) return stream->close();  // no room even for those that are told so
+    if (connections_.size() >= descriptors_.for_status()) make_room();
     connections_.push_back(std::make_unique<Connection>(loop_.deadlines(), *this, peer.text()));
     Connection& connection = *connections_.back();
     connection.attach(net::StreamPtr(stream));
     stream->start(connection.as_owner());
-    if (others >= kMostConnections)
-      connection.refuse(failure(503, "too many connections to the status endpoint"));
+  }
+
+  void on_shortage() override {
+    if (!connections_.empty()) make_room();
+  }
+
+  void make_room() {
+    const auto least =
+        std::min_element(connections_.begin(), connections_.end(),
+                         [](const auto& one, const auto& other) { return one->worth() < other->worth(); });
+    (*least)->close();
   }
 
   Answer answer(const Ask& ask) override {
@@ -96,7 +107,11 @@ class Server::Thread final : net::Acceptor, net::DeadlineOwner, public Connectio
     if (!answer.events) return answer;
     const auto streams = std::count_if(connections_.begin(), connections_.end(),
                                        [](const auto& connection) { return connection->is_streaming(); });
-    if (static_cast<size_t>(streams) >= kMostEventStreams) return failure(503, "too many streams of events");
+    if (static_cast<size_t>(streams) >= descriptors_.for_status() / kStreamsOneIn) {
+      answer = failure(503, "too many streams of events");
+      answer.last = true;
+      return answer;
+    }
     if (!tick_.is_set()) tick_.set(loop_.deadlines().now() + kEvery);
     return answer;
   }

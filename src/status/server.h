@@ -1,6 +1,9 @@
 // The status endpoint's server: a thread of its own with a loop, a socket, and the few connections of
 // operators, their browsers and whoever gathers metrics. None of it touches the traffic that is balanced: a
 // flood of questions is met by the limits below.
+//
+// Whoever connects is let in. Where there is no room it is made: the connection that is worth least is closed
+// (Connection::worth()), so that those who ask nothing, send slowly or read slowly keep nobody else out.
 #pragma once
 
 #include <memory>
@@ -15,8 +18,9 @@ namespace limpet::status {
 
 class Server {
  public:
-  static constexpr size_t kMostConnections = 64;   // the next one is answered 503
-  static constexpr size_t kMostEventStreams = 16;  // the next one is answered 503
+  // Of the connections that there may be at once, Descriptors::for_status(), a quarter may be streams of
+  // events; the next one is answered 503.
+  static constexpr size_t kStreamsOneIn = 4;
 
   // Listens and serves, or says what is wrong. `settings` has an address. `token`: for what changes anything;
   // empty where none is needed. `control` and `descriptors` outlive it.

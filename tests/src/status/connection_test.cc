@@ -128,6 +128,39 @@ TEST_CASE("a stream ends when its client does") {
   }
 }
 
+TEST_CASE(
+    "an open stream is worth most, who asks nothing least, and of those that ask or are answered the "
+    "oldest") {
+  Scene silent, lingering, half, half_a_body, fresh, stuck, streaming;
+  const auto pass = [&](net::Millis time) {
+    for (Scene* scene : {&silent, &lingering, &half, &half_a_body, &fresh, &stuck, &streaming})
+      scene->net.pass(time);
+  };
+  const auto worth = [](const Scene& scene) { return scene.connection->worth(); };
+  streaming.stream.sends("GET /events HTTP/1.1\r\nHost: a\r\n\r\n");
+  pass(10);
+  half.stream.sends("GET /sta");
+  pass(10);
+  stuck.body = std::string(100'000, 'x');
+  stuck.stream.room = 1000;
+  stuck.stream.sends(kGet);
+  pass(10);
+  half_a_body.stream.sends("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf");
+  pass(10);
+  lingering.stream.sends("GET / HTTP/3.0\r\n\r\n");
+  pass(Connection::kFresh);
+  fresh.stream.sends(kGet);
+  pass(10);
+  const Scene* const rising[] = {&silent, &lingering, &half, &stuck, &half_a_body, &fresh, &streaming};
+  for (size_t i = 0; i + 1 < std::size(rising); ++i) {
+    REQUIRE(rising[i]->is_open());
+    CHECK_MESSAGE(worth(*rising[i]) < worth(*rising[i + 1]), i);
+  }
+  pass(Connection::kFresh);
+  CHECK(worth(fresh) < worth(half));
+  CHECK(worth(silent) < worth(fresh));
+}
+
 TEST_CASE("after a refusal what still comes is read, so that the refusal arrives") {
   Scene scene;
   scene.stream.sends("GET / HTTP/3.0\r\n\r\n");

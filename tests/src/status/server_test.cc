@@ -10,15 +10,22 @@
 #include "src/status/connection.h"
 #include "tests/src/net/loopback.h"
 #include "tests/src/status/fake_control.h"
+#include "tests/support/descriptors.h"
 
 namespace limpet::status::server_test {
 
 using nlohmann::json;
 
+constexpr char kEvents[] = "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n";
 constexpr char kGet[] = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
+std::string with_close(std::string_view line, std::string_view fields = "") {
+  return std::string(line) + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + std::string(fields) +
+         "\r\n";
+}
+
 struct Scene {
-  explicit Scene(const std::string& token = "") {
+  explicit Scene(const std::string& token = "", uint64_t file_limit = 1024) : descriptors(file_limit) {
     signal(SIGPIPE, SIG_IGN);
     conf::Status settings;
     settings.address->port = 0;
@@ -51,15 +58,28 @@ struct Scene {
   }
   conf::Address address() const { return {conf::Address::Kind::ip, "127.0.0.1", server->port()}; }
 
+  // That health, reports and orders get in, on new connections.
+  void check_all_get_in() const {
+    CHECK(say(with_close("GET /healthz")).starts_with("HTTP/1.1 200"));
+    CHECK(say(with_close("GET /status")).starts_with("HTTP/1.1 200"));
+    const size_t orders = control.asked().size();
+    CHECK(say(with_close("POST /pools/shop/backends/app-1/drain", "X-Limpet: alice\r\n"))
+              .starts_with("HTTP/1.1 200"));
+    CHECK(control.asked().size() == orders + 1);
+  }
+  std::vector<std::unique_ptr<test::Socket>> connect_many(size_t count, std::string_view say_first) const {
+    std::vector<std::unique_ptr<test::Socket>> sockets;
+    for (size_t i = 0; i < count; ++i) {
+      sockets.push_back(connect());
+      if (!say_first.empty()) sockets.back()->send(say_first);
+    }
+    return sockets;
+  }
+
   test::FakeControl control;
-  net::Descriptors descriptors{1024};
+  net::Descriptors descriptors;
   std::unique_ptr<status::Server> server;
 };
-
-std::string with_close(std::string_view line, std::string_view fields = "") {
-  return std::string(line) + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + std::string(fields) +
-         "\r\n";
-}
 
 size_t count(std::string_view text, std::string_view part) {
   size_t found = 0;
@@ -192,12 +212,12 @@ TEST_CASE("events come at once and then every second, and show what changed") {
 TEST_CASE("there are so many streams of events and no more") {
   Scene scene;
   std::vector<std::unique_ptr<test::Socket>> streams;
-  for (size_t i = 0; i < status::Server::kMostEventStreams; ++i) {
+  for (size_t i = 0; i < scene.descriptors.for_status() / status::Server::kStreamsOneIn; ++i) {
     streams.push_back(scene.connect());
     streams.back()->send("GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n");
     CHECK(Scene::read_until(*streams.back(), "\n\n").find("200 OK") != std::string::npos);
   }
-  CHECK(scene.say(with_close("GET /events")).starts_with("HTTP/1.1 503"));
+  CHECK(scene.say(kEvents).starts_with("HTTP/1.1 503"));  // which ends the connection
   CHECK(scene.say(with_close("GET /status")).starts_with("HTTP/1.1 200"));
   streams.pop_back();
   bool free_again = false;
@@ -210,27 +230,77 @@ TEST_CASE("there are so many streams of events and no more") {
   CHECK(free_again);
 }
 
-TEST_CASE("there are so many connections; the next is told so and the others go on") {
+TEST_CASE("connections that ask nothing keep nobody out, whatever the limit of descriptors is") {
+  for (const uint64_t limit : {64, 1024}) {
+    Scene scene("", limit);
+    const auto idle = scene.connect_many(140, "");
+    scene.check_all_get_in();
+  }
+}
+
+TEST_CASE("connections that have asked and stay keep nobody out") {
   Scene scene;
   std::vector<std::unique_ptr<test::Socket>> idle;
-  for (size_t i = 0; i < status::Server::kMostConnections; ++i) {
+  for (int i = 0; i < 140; ++i) {
     idle.push_back(scene.connect());
     idle.back()->send(kGet);
     CHECK(Scene::read_until(*idle.back(), "true}\n").starts_with("HTTP/1.1 200"));
   }
-  const auto turned_away = scene.connect();
-  CHECK(Scene::read_to_end(*turned_away).starts_with("HTTP/1.1 503"));
-  idle[0]->send(kGet);
-  CHECK(Scene::read_until(*idle[0], "true}\n").starts_with("HTTP/1.1 200"));
-  idle.clear();
-  bool served = false;
-  for (int i = 0; i < 500 && !served; ++i) {
-    const auto socket = scene.connect();
-    socket->send(with_close("GET /healthz"));
-    served = Scene::read_to_end(*socket).starts_with("HTTP/1.1 200");
-    if (!served) poll(nullptr, 0, 5);
+  scene.check_all_get_in();
+}
+
+TEST_CASE("requests that do not come whole keep nobody out") {
+  Scene scene;
+  const auto heads = scene.connect_many(140, "GET /healthz HTT");
+  scene.check_all_get_in();
+  const auto bodies = scene.connect_many(
+      140, "POST /reload HTTP/1.1\r\nHost: localhost\r\nX-Limpet: a\r\nContent-Length: 9\r\n\r\nhalf");
+  scene.check_all_get_in();
+}
+
+TEST_CASE("streams of events keep nobody out, and go on") {
+  Scene scene;
+  std::vector<std::unique_ptr<test::Socket>> streams;
+  for (int i = 0; i < 100; ++i) {
+    auto socket = scene.connect();
+    socket->send(kEvents);
+    const std::string head = Scene::read_until(*socket, "\r\n\r\n");
+    if (head.starts_with("HTTP/1.1 200")) streams.push_back(std::move(socket));
   }
-  CHECK(served);
+  CHECK(streams.size() == scene.descriptors.for_status() / status::Server::kStreamsOneIn);
+  const auto idle = scene.connect_many(140, "");
+  scene.check_all_get_in();
+  for (const auto& stream : streams) {
+    for (int events = 0; events < 3; ++events) CHECK(Scene::read_until(*stream, "\n\n").ends_with("\n\n"));
+  }
+}
+
+TEST_CASE("who asks again and again is not closed to make room, but who asks nothing is") {
+  Scene scene;
+  const auto asks = scene.connect(), silent = scene.connect();
+  std::vector<std::unique_ptr<test::Socket>> others;
+  for (int i = 0; i < 300; ++i) {
+    others.push_back(scene.connect());
+    if (i % 10 != 0) continue;
+    asks->send(kGet);
+    REQUIRE(Scene::read_until(*asks, "true}\n").starts_with("HTTP/1.1 200"));
+  }
+  CHECK(Scene::read_to_end(*silent) == "");
+}
+
+TEST_CASE("where no descriptor is left, who asks nothing makes room for who asks") {
+  Scene scene;
+  const auto idle = scene.connect_many(5, kGet);
+  for (const auto& socket : idle) Scene::read_until(*socket, "true}\n");
+  test::Socket late(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const test::NoDescriptors none;
+  const sockaddr_in where = {.sin_family = AF_INET,
+                             .sin_port = htons(scene.server->port()),
+                             .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)},
+                             .sin_zero = {}};
+  REQUIRE(::connect(late.fd(), reinterpret_cast<const sockaddr*>(&where), sizeof where) == 0);
+  late.send(kGet);
+  CHECK(Scene::read_until(late, "true}\n").starts_with("HTTP/1.1 200"));
 }
 
 TEST_CASE("clients that leave at any moment leave nothing behind") {
