@@ -8,7 +8,7 @@
 
 namespace limpet::status {
 
-// Views into the request's bytes.
+// Views into the request's bytes, or into those of a KeptAsk.
 struct Ask {
   std::string_view method;
   std::string_view target;           // in origin-form, or "*"
@@ -16,6 +16,20 @@ struct Ask {
   std::string_view authorization{};  // the field's value
   std::string_view on_behalf{};      // X-Limpet: who wants the change
   std::string peer{};                // the client's address
+};
+
+// One that outlives the request.
+struct KeptAsk {
+  explicit KeptAsk(const Ask& ask)
+      : method(ask.method),
+        target(ask.target),
+        host(ask.host),
+        authorization(ask.authorization),
+        on_behalf(ask.on_behalf),
+        peer(ask.peer) {}
+  Ask view() const { return {method, target, host, authorization, on_behalf, peer}; }
+
+  std::string method, target, host, authorization, on_behalf, peer;
 };
 
 struct Answer {

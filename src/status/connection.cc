@@ -4,8 +4,8 @@
 
 namespace limpet::status {
 
-Connection::Connection(net::Deadlines& deadlines, ConnectionOwner& owner, std::string peer)
-    : owner_(owner), peer_(std::move(peer)), deadline_(deadlines, *this), deadlines_(deadlines) {}
+Connection::Connection(net::Deadlines& deadlines, ConnectionOwner& owner, uint64_t id, std::string peer)
+    : owner_(owner), id_(id), peer_(std::move(peer)), deadline_(deadlines, *this), deadlines_(deadlines) {}
 
 void Connection::attach(net::StreamPtr stream) {
   stream_ = std::move(stream);
@@ -41,14 +41,22 @@ void Connection::on_bytes(std::string_view bytes) {
   if (state_ == State::streaming || state_ == State::lingering) return;
   in_.append(bytes);
   proceed();
+  if (state_ == State::waiting && in_.size() >= kMostPipelined) stream_->pause();
 }
 
 void Connection::on_end() {
   ended_ = true;
-  if (state_ != State::answering) close();
+  if (state_ != State::answering && state_ != State::waiting) close();
 }
 
 void Connection::proceed() {
+  if (proceeding_) return;
+  proceeding_ = true;
+  proceed_while_possible();
+  proceeding_ = false;
+}
+
+void Connection::proceed_while_possible() {
   while (state_ == State::idle || state_ == State::head || state_ == State::body) {
     if (!(state_ == State::body ? take_body() : take_head())) return;
     answer_request();
@@ -101,7 +109,14 @@ void Connection::answer_request() {
     if (equals_ignoring_case(field.name, "X-Limpet")) ask.on_behalf = field.value;
   }
   keep_alive_ = head_.keep_alive && head_.minor_version != 0;
-  send(owner_.answer(ask));
+  state_ = State::waiting;
+  deadline_.clear();
+  owner_.on_asked(*this, ask);
+}
+
+void Connection::answer(const Answer& answer) {
+  send(answer);
+  proceed();
 }
 
 void Connection::refuse(const http::Fault& fault) {
@@ -127,7 +142,7 @@ void Connection::send(const Answer& answer) {
   wait(streams ? State::streaming : State::answering, kSending);
   if (!write(out)) return close();
   if (stream_->queued() == 0) return settle();
-  if (!streams) stream_->pause();
+  streams ? stream_->resume() : stream_->pause();
 }
 
 bool Connection::write(std::string_view bytes) {
@@ -150,6 +165,7 @@ void Connection::on_drained() {
 void Connection::settle() {
   if (state_ == State::streaming) {
     deadline_.clear();
+    stream_->resume();
   } else if (state_ != State::answering) {
     return;
   } else if (!keep_alive_ || ended_) {

@@ -2,8 +2,9 @@
 // and writes the answer. HTTP/1.1 as the proxy's own clients have it, parsed by the same parser; bodies are
 // read and not looked at, for nothing here takes one.
 //
-// Every state but `streaming` has a deadline. What is read is bounded by the limits of a head and of a body,
-// and the next request is not read before the answer to the last one has left.
+// Every state has a deadline but `waiting`, which the owner ends, and `streaming`. What is read is bounded by
+// the limits of a head and of a body, and the next request is not read before the answer to the last one has
+// left.
 #pragma once
 
 #include <compare>
@@ -24,7 +25,9 @@ class Connection;
 // Knows all connections.
 class ConnectionOwner {
  public:
-  virtual Answer answer(const Ask& ask) = 0;
+  // connection.answer() has to follow, now or later, unless it is closed before. `ask` is valid during the
+  // call only.
+  virtual void on_asked(Connection& connection, const Ask& ask) = 0;
   virtual void on_closed(Connection& connection) = 0;  // to be buried, not freed: it stands in its own call
 
  protected:
@@ -35,16 +38,17 @@ class Connection final : public net::Mortal, net::StreamOwner, net::DeadlineOwne
  public:
   static constexpr http::HeadLimits kLimits{.head = 16 * 1024, .target = 8 * 1024, .fields = 100};
   static constexpr uint64_t kMostBody = 64 * 1024;
-  static constexpr net::Millis kIdle = 60'000;       // between requests
-  static constexpr net::Millis kReceiving = 10'000;  // from a request's first byte to its last
-  static constexpr net::Millis kSending = 30'000;    // until an answer has left, or an event
+  static constexpr size_t kMostPipelined = 64 * 1024;  // bytes of requests to come, about
+  static constexpr net::Millis kIdle = 60'000;         // between requests
+  static constexpr net::Millis kReceiving = 10'000;    // from a request's first byte to its last
+  static constexpr net::Millis kSending = 30'000;      // until an answer has left, or an event
   static constexpr net::Millis kLinger = 2'000;
   // Whoever connects, or has been answered, asks within so long, or most likely not soon: its bytes may be on
   // their way.
   static constexpr net::Millis kFresh = 1'000;
 
-  // `owner` owns it, and buries it when it hears that it is closed.
-  Connection(net::Deadlines& deadlines, ConnectionOwner& owner, std::string peer);
+  // `owner` owns it, knows it by `id`, and buries it when it hears that it is closed.
+  Connection(net::Deadlines& deadlines, ConnectionOwner& owner, uint64_t id, std::string peer);
 
   net::StreamOwner* as_owner() { return this; }
   void attach(net::StreamPtr stream);
@@ -58,6 +62,8 @@ class Connection final : public net::Mortal, net::StreamOwner, net::DeadlineOwne
     auto operator<=>(const Worth&) const = default;
   };
   Worth worth() const;
+  uint64_t id() const { return id_; }
+  void answer(const Answer& answer);  // what was asked last
   bool is_streaming() const { return state_ == State::streaming; }
   void send_event(const std::string& event);  // left out while the last one has not left
   void close();
@@ -67,6 +73,7 @@ class Connection final : public net::Mortal, net::StreamOwner, net::DeadlineOwne
     idle,
     head,       // a part of a head has come
     body,       // a part of a body is still to come
+    waiting,    // for the owner's answer
     answering,  // the answer is on its way out
     streaming,  // events go out, as long as the client takes them
     lingering,  // all is sent; reads what still comes so that the answer is not lost to a reset
@@ -82,6 +89,7 @@ class Connection final : public net::Mortal, net::StreamOwner, net::DeadlineOwne
   void on_body_end(const http::Fields&) override {}
 
   void proceed();
+  void proceed_while_possible();
   bool take_head();
   bool take_body();
   void answer_request();
@@ -93,6 +101,7 @@ class Connection final : public net::Mortal, net::StreamOwner, net::DeadlineOwne
   void wait(State state, net::Millis at_most);
 
   ConnectionOwner& owner_;
+  const uint64_t id_;
   const std::string peer_;
   net::StreamPtr stream_;
   net::Deadline deadline_;
@@ -107,6 +116,7 @@ class Connection final : public net::Mortal, net::StreamOwner, net::DeadlineOwne
   net::Millis since_ = 0;  // when that, or the request that it is a part of, began
   bool ended_ = false;     // the client has sent its last byte
   bool keep_alive_ = false;
+  bool proceeding_ = false;
 };
 
 }  // namespace limpet::status

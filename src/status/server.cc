@@ -8,8 +8,10 @@
 #include <thread>
 #include <vector>
 
+#include "src/net/calls.h"
 #include "src/net/listener.h"
 #include "src/net/loop.h"
+#include "src/status/asker.h"
 #include "src/status/connection.h"
 #include "src/status/endpoint.h"
 
@@ -35,7 +37,10 @@ class Server::Thread final : net::Acceptor, net::DeadlineOwner, public Connectio
  public:
   Thread(const conf::Status& settings, const std::string& token, Control& control,
          net::Descriptors& descriptors)
-      : endpoint_(control, token), descriptors_(descriptors), tick_(loop_.deadlines(), *this) {
+      : endpoint_(control, token),
+        descriptors_(descriptors),
+        answers_(loop_.uv()),
+        tick_(loop_.deadlines(), *this) {
     listener_settings_.name = "status";
     listener_settings_.address = *settings.address;
     uv_async_init(loop_.uv(), &stop_, [](uv_async_t* stop) {
@@ -47,6 +52,7 @@ class Server::Thread final : net::Acceptor, net::DeadlineOwner, public Connectio
   }
 
   ~Thread() {
+    asker_.stop();
     if (thread_.joinable()) {
       uv_async_send(&stop_);
       thread_.join();
@@ -65,6 +71,7 @@ class Server::Thread final : net::Acceptor, net::DeadlineOwner, public Connectio
 
   void start() {
     thread_ = std::thread([this] { loop_.run(); });
+    asker_.start();
   }
 
   uint16_t port() const { return port_; }
@@ -74,6 +81,7 @@ class Server::Thread final : net::Acceptor, net::DeadlineOwner, public Connectio
     if (listener_ != nullptr) listener_->close();
     for (Connection* connection : all()) connection->close();
     tick_.clear();
+    answers_.close();
     uv_close(reinterpret_cast<uv_handle_t*>(&stop_), nullptr);
   }
 
@@ -85,7 +93,7 @@ class Server::Thread final : net::Acceptor, net::DeadlineOwner, public Connectio
 
   void on_accepted(net::UvStream* stream, const conf::IpAddress& peer) override {
     if (connections_.size() >= descriptors_.for_status()) make_room();
-    connections_.push_back(std::make_unique<Connection>(loop_.deadlines(), *this, peer.text()));
+    connections_.push_back(std::make_unique<Connection>(loop_.deadlines(), *this, next_id_++, peer.text()));
     Connection& connection = *connections_.back();
     connection.attach(net::StreamPtr(stream));
     stream->start(connection.as_owner());
@@ -102,43 +110,69 @@ class Server::Thread final : net::Acceptor, net::DeadlineOwner, public Connectio
     (*least)->close();
   }
 
-  Answer answer(const Ask& ask) override {
-    Answer answer = endpoint_.answer(ask);
-    if (!answer.events) return answer;
+  // Health is answered here, whatever the main thread does.
+  void on_asked(Connection& connection, const Ask& ask) override {
+    if (Endpoint::answers_at_once(ask)) return connection.answer(endpoint_.answer(ask));
+    asker_.ask(connection.id(), [this, id = connection.id(), kept = KeptAsk(ask)] {
+      answers_.post([this, id, answer = endpoint_.answer(kept.view())](bool open) {
+        if (open) on_answered(id, answer);
+      });
+    });
+  }
+
+  void on_answered(uint64_t id, const Answer& answer) {
+    const auto asked = std::find_if(connections_.begin(), connections_.end(),
+                                    [id](const auto& connection) { return connection->id() == id; });
+    if (asked == connections_.end()) return;
+    if (!answer.events) return (*asked)->answer(answer);
     const auto streams = std::count_if(connections_.begin(), connections_.end(),
                                        [](const auto& connection) { return connection->is_streaming(); });
     if (static_cast<size_t>(streams) >= descriptors_.for_status() / kStreamsOneIn) {
-      answer = failure(503, "too many streams of events");
-      answer.last = true;
-      return answer;
+      Answer refusal = failure(503, "too many streams of events");
+      refusal.last = true;
+      return (*asked)->answer(refusal);
     }
+    (*asked)->answer(answer);
     if (!tick_.is_set()) tick_.set(loop_.deadlines().now() + kEvery);
-    return answer;
   }
 
   void on_closed(Connection& closed) override {
+    asker_.drop(closed.id());
     const auto at = std::find_if(connections_.begin(), connections_.end(),
                                  [&](const auto& connection) { return connection.get() == &closed; });
     loop_.graveyard().bury(std::move(*at));
     connections_.erase(at);
   }
 
-  void on_deadline() override {
-    std::string event;  // made once for all
-    for (Connection* connection : all()) {
-      if (!connection->is_streaming()) continue;
-      if (event.empty()) event = endpoint_.event();
-      connection->send_event(event);
-    }
-    if (!event.empty()) tick_.set(loop_.deadlines().now() + kEvery);
+  bool has_streams() const {
+    return std::any_of(connections_.begin(), connections_.end(),
+                       [](const auto& connection) { return connection->is_streaming(); });
   }
 
+  void on_deadline() override {
+    if (!has_streams()) return;
+    tick_.set(loop_.deadlines().now() + kEvery);
+    asker_.drop(kEvent);  // the last one is late
+    asker_.ask(kEvent, [this] {
+      answers_.post([this, event = endpoint_.event()](bool open) {  // made once for all
+        for (Connection* connection : all()) {
+          if (open && connection->is_streaming()) connection->send_event(event);
+        }
+      });
+    });
+  }
+
+  static constexpr uint64_t kEvent = 0;  // to the asker: no connection's id
+
   net::Loop loop_;
-  Endpoint endpoint_;
+  Endpoint endpoint_;  // asked by both threads
   net::Descriptors& descriptors_;
+  net::Calls answers_;  // from the asker
+  Asker asker_;
   conf::Listener listener_settings_;
   net::Listener* listener_ = nullptr;  // frees itself
   std::vector<std::unique_ptr<Connection>> connections_;
+  uint64_t next_id_ = kEvent + 1;
   net::Deadline tick_;
   uv_async_t stop_;
   uint16_t port_ = 0;

@@ -1,9 +1,11 @@
-// The status endpoint's server: a thread of its own with a loop, a socket, and the few connections of
+// The status endpoint's server: a thread with a loop, a socket, and the few connections of
 // operators, their browsers and whoever gathers metrics. None of it touches the traffic that is balanced: a
 // flood of questions is met by the limits below.
 //
 // Whoever connects is let in. Where there is no room it is made: the connection that is worth least is closed
-// (Connection::worth()), so that those who ask nothing, send slowly or read slowly keep nobody else out.
+// (Connection::worth()), so that those who ask nothing, send slowly or read slowly keep nobody else out. What
+// takes time is asked by another thread (Asker), so that who waits for an answer keeps nobody waiting who
+// asks for health.
 #pragma once
 
 #include <memory>
@@ -25,9 +27,9 @@ class Server {
   // Listens and serves, or says what is wrong. `settings` has an address. `token`: for what changes anything;
   // empty where none is needed. `control` and `descriptors` outlive it.
   //
-  // `control` is called from the server's thread, and answers every call until ~Server() has returned: who
-  // destroys the server on the thread that answers those calls has to refuse them from then on, or the two
-  // wait for each other.
+  // `control` is called from a thread of the server's, and answers every call until ~Server() has returned:
+  // who destroys the server on the thread that answers those calls has to refuse them from then on, or the
+  // two wait for each other.
   static std::variant<std::unique_ptr<Server>, std::string> start(const conf::Status& settings,
                                                                   const std::string& token, Control& control,
                                                                   net::Descriptors& descriptors);

@@ -16,17 +16,20 @@ constexpr char kGet[] = "GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n";
 // One connection to an endpoint that answers everything alike.
 struct Scene final : status::ConnectionOwner {
   Scene() : stream(net.accept()) {
-    connection = std::make_unique<Connection>(net.deadlines, *this, "127.0.0.1");
+    connection = std::make_unique<Connection>(net.deadlines, *this, 1, "127.0.0.1");
     connection->attach(net::StreamPtr(&stream));
     stream.attach(connection->as_owner());
   }
   ~Scene() { CHECK(net.fault == ""); }
 
-  status::Answer answer(const status::Ask& ask) override {
+  void on_asked(Connection&, const status::Ask& ask) override {
     asked.emplace_back(ask.target);
+    if (!answers_late) answer();
+  }
+  void answer() {
     status::Answer answer{200, "application/json", body};
-    answer.events = ask.target == "/events";
-    return answer;
+    answer.events = asked.back() == "/events";
+    connection->answer(answer);
   }
   void on_closed(Connection&) override { net.graveyard.bury(std::move(connection)); }
   bool is_open() const { return connection != nullptr; }
@@ -35,6 +38,7 @@ struct Scene final : status::ConnectionOwner {
   test::FakeNet net;
   FakeStream& stream;
   std::string body = "{}\n";
+  bool answers_late = false;  // by answer()
   std::vector<std::string> asked;
   std::unique_ptr<Connection> connection;
 };
@@ -159,6 +163,42 @@ TEST_CASE(
   pass(Connection::kFresh);
   CHECK(worth(fresh) < worth(half));
   CHECK(worth(silent) < worth(fresh));
+}
+
+TEST_CASE("an answer that comes late is waited for, and what comes meanwhile is not read without bounds") {
+  Scene scene;
+  scene.answers_late = true;
+  std::string many;
+  while (many.size() < 3 * Connection::kMostPipelined) many += kGet;
+  scene.stream.sends(many);
+  CHECK(scene.asked.size() == 1);
+  CHECK(scene.stream.paused());
+  scene.net.pass(3'600'000);
+  CHECK(scene.is_open());
+  CHECK_FALSE(scene.has_sent("200 OK"));
+  scene.answer();
+  CHECK(scene.has_sent("200 OK"));
+  CHECK(scene.asked.size() == 2);
+  scene.answers_late = false;
+  scene.answer();
+  scene.stream.read_all();
+  CHECK(scene.asked.size() == many.size() / std::string_view(kGet).size());
+  CHECK(scene.is_open());
+}
+
+TEST_CASE(
+    "a client that has sent its last byte gets the answer that comes late; one that is gone is closed") {
+  Scene ended, gone;
+  ended.answers_late = gone.answers_late = true;
+  ended.stream.sends(kGet);
+  ended.stream.sends_end();
+  REQUIRE(ended.is_open());
+  ended.answer();
+  CHECK(ended.has_sent("200 OK"));
+  CHECK_FALSE(ended.is_open());
+  gone.stream.sends(kGet);
+  gone.stream.sends_abort();
+  CHECK_FALSE(gone.is_open());
 }
 
 TEST_CASE("after a refusal what still comes is read, so that the refusal arrives") {

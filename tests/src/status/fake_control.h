@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <condition_variable>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -202,8 +203,23 @@ class FakeControl final : public status::Control {
     return asked_;
   }
 
-  status::Report report(size_t most_incidents) override {
+  // Until it is let go, it makes whoever asks for a report wait, as a main thread does that is busy.
+  void hold(bool held) {
     const std::lock_guard lock(mutex_);
+    held_ = held;
+    let_go_.notify_all();
+  }
+  // How many wait for it.
+  int waiting() const {
+    const std::lock_guard lock(mutex_);
+    return waiting_;
+  }
+
+  status::Report report(size_t most_incidents) override {
+    std::unique_lock lock(mutex_);
+    ++waiting_;
+    let_go_.wait(lock, [this] { return !held_; });
+    --waiting_;
     status::Report made = report_;
     made.incidents.resize(std::min(made.incidents.size(), most_incidents));
     return made;
@@ -265,6 +281,9 @@ class FakeControl final : public status::Control {
   }
 
   mutable std::mutex mutex_;
+  std::condition_variable let_go_;
+  bool held_ = false;
+  int waiting_ = 0;
   status::Report report_;
   Done done_{.good = true, .status = 200, .text = "it is so"};
   bool ready_ = true;

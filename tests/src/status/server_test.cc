@@ -67,6 +67,10 @@ struct Scene {
               .starts_with("HTTP/1.1 200"));
     CHECK(control.asked().size() == orders + 1);
   }
+  bool someone_waits_for_the_main_thread() const {
+    for (int i = 0; i < 10'000 && control.waiting() == 0; ++i) poll(nullptr, 0, 1);
+    return control.waiting() != 0;
+  }
   std::vector<std::unique_ptr<test::Socket>> connect_many(size_t count, std::string_view say_first) const {
     std::vector<std::unique_ptr<test::Socket>> sockets;
     for (size_t i = 0; i < count; ++i) {
@@ -256,6 +260,46 @@ TEST_CASE("requests that do not come whole keep nobody out") {
   const auto bodies = scene.connect_many(
       140, "POST /reload HTTP/1.1\r\nHost: localhost\r\nX-Limpet: a\r\nContent-Length: 9\r\n\r\nhalf");
   scene.check_all_get_in();
+}
+
+TEST_CASE("clients that do not read their answers keep nobody out") {
+  Scene scene("", 64);
+  status::Report large = test::made_up_report();
+  for (int i = 0; i < 1000; ++i) large.incidents.push_back(large.incidents[0]);
+  scene.control.set(large);
+  std::string many;
+  for (int i = 0; i < 40; ++i) many += "GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  const auto stuck = scene.connect_many(3 * scene.descriptors.for_status(), many);
+  scene.check_all_get_in();
+}
+
+TEST_CASE("while the balancer's main thread is busy, health is answered all the same") {
+  Scene scene;
+  scene.control.hold(true);
+  const auto waiting =
+      scene.connect_many(5, "GET /status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+  CHECK(scene.someone_waits_for_the_main_thread());
+  CHECK(scene.say(with_close("GET /healthz")).starts_with("HTTP/1.1 200"));
+  scene.control.hold(false);
+  for (const auto& socket : waiting) CHECK(Scene::read_to_end(*socket).starts_with("HTTP/1.1 200"));
+}
+
+TEST_CASE("what was asked by a client that has left before it began is not done") {
+  Scene scene;
+  scene.control.hold(true);
+  const auto first = scene.connect_many(1, "GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  CHECK(scene.someone_waits_for_the_main_thread());
+  {
+    const auto gone = scene.connect();
+    gone->send(with_close("POST /reload", "X-Limpet: alice\r\n"));
+    CHECK(scene.say(with_close("GET /healthz")).starts_with("HTTP/1.1 200"));
+    const linger reset{.l_onoff = 1, .l_linger = 0};
+    setsockopt(gone->fd(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+  }
+  CHECK(scene.say(with_close("GET /healthz")).starts_with("HTTP/1.1 200"));
+  scene.control.hold(false);
+  scene.check_all_get_in();
+  CHECK(scene.control.asked().size() == 1);  // that order
 }
 
 TEST_CASE("streams of events keep nobody out, and go on") {
