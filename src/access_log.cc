@@ -12,15 +12,15 @@ namespace limpet {
 
 AccessLog::Opened AccessLog::open(const conf::Log& settings) {
   if (settings.access == "off") return std::unique_ptr<AccessLog>();
-  LineWriter::Target target{STDOUT_FILENO};
-  if (settings.access != "stdout") target = LineWriter::open(settings.access);
+  LineTarget target{STDOUT_FILENO};
+  if (settings.access != "stdout") target = LineTarget::open(settings.access);
   if (target.error != 0)
     return "cannot open the access log " + settings.access + ": " + std::strerror(target.error);
   if (target.fd < 0) spdlog::warn("access log: nobody reads {} yet, so its lines are dropped", target.path);
   return std::unique_ptr<AccessLog>(new AccessLog(std::move(target), settings.access_format));
 }
 
-AccessLog::AccessLog(LineWriter::Target target, conf::AccessFormat format)
+AccessLog::AccessLog(LineTarget target, conf::AccessFormat format)
     : path_(target.path), format_(format), writer_(std::move(target), kMostPending, nullptr) {}
 
 void AccessLog::report() {

@@ -49,7 +49,7 @@ class AccessLog {
  private:
   using Clock = std::chrono::steady_clock;
 
-  AccessLog(LineWriter::Target target, conf::AccessFormat format);
+  AccessLog(LineTarget target, conf::AccessFormat format);
   void report_drops();
 
   const std::string path_;

@@ -1,11 +1,5 @@
 #include "src/line_writer.h"
 
-#include <fcntl.h>
-#include <limits.h>
-#include <poll.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
@@ -20,46 +14,9 @@
 namespace limpet {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-constexpr mode_t kFileMode = 0640;                 // targets may carry session ids
-constexpr std::chrono::milliseconds kLookUp{100};  // a thread that waits for a reader looks up this often
-constexpr std::chrono::milliseconds kSlack{500};   // for the thread to end after it gave up
-constexpr std::chrono::seconds kTellAgain{10};     // a notice that could not be written is tried this often
-constexpr size_t kMostSpare = 64;                  // blocks kept for use again
-
-struct stat status_of(int fd) {
-  struct stat status{};
-  if (fstat(fd, &status) != 0) status.st_mode = 0;
-  return status;
-}
-
-bool is_fifo(const std::string& path) {
-  struct stat status{};
-  return ::stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode);
-}
-
-// Whether a file's last line has no end: a process was killed, or the disk full, in the middle of it. Where
-// that cannot be read it is taken to be whole.
-bool ends_within_line(int fd) {
-  const struct stat status = status_of(fd);
-  if (!S_ISREG(status.st_mode) || status.st_size == 0) return false;
-  const std::string again = "/proc/self/fd/" + std::to_string(fd);  // `fd` is for writing only
-  const int reader = ::open(again.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-  if (reader < 0) return false;
-  char last = '\n';
-  const bool known = ::pread(reader, &last, 1, status.st_size - 1) == 1;
-  ::close(reader);
-  return known && last != '\n';
-}
-
-// The most of `size` bytes, in whole lines, that a pipe takes at once or not at all: lines then do not mix
-// with what others write to the same pipe, and a write after POLLOUT does not block (pipe(7)).
-size_t atomic_piece(const char* from, size_t size) {
-  if (size <= PIPE_BUF) return size;
-  const void* newline = memrchr(from, '\n', PIPE_BUF);
-  return newline == nullptr ? PIPE_BUF : static_cast<size_t>(static_cast<const char*>(newline) - from) + 1;
-}
+constexpr std::chrono::milliseconds kSlack{500};  // for the thread to end after it gave up
+constexpr std::chrono::seconds kTellAgain{10};    // a notice that could not be written is tried this often
+constexpr size_t kMostSpare = 64;                 // blocks kept for use again
 
 uint64_t count_lines(const char* from, size_t size) {
   return static_cast<uint64_t>(std::count(from, from + size, '\n'));
@@ -93,13 +50,11 @@ bool LineBlock::append(const char* from, size_t count, uint64_t of_lines) {
 // What the thread and those who hand lines over have in common.
 class LineWriter::Work {
  public:
-  Work(Target target, size_t most_pending, Notice notice)
-      : path_(std::move(target.path)), most_pending_(most_pending), notice_(notice) {
-    take_descriptor(target.fd);
-  }
-  ~Work() {
-    if (!path_.empty() && fd_ >= 0) ::close(fd_);
-  }
+  Work(LineTarget target, size_t most_pending, Notice notice)
+      : can_reopen_(!target.path.empty()),
+        most_pending_(most_pending),
+        notice_(notice),
+        output_(std::move(target)) {}
 
   void submit(LineBlock& block);
   void submit(std::string_view text);
@@ -116,21 +71,15 @@ class LineWriter::Work {
   void drop(uint64_t lines);
   void take(LineBlock block);
   LineBlock spare();
-  void take_descriptor(int fd);
   void write_block(const LineBlock& block);
   void tell_missing();
-  size_t write_text(const char* from, size_t size);
-  size_t write_piece(const char* from, size_t size);
-  bool wait_until_writable();
-  void open_again();
 
-  const std::string path_;
+  const bool can_reopen_;
   const size_t most_pending_;
   const Notice notice_;
   std::atomic<uint64_t> dropped_{0};
   std::atomic<int> last_error_{0};
   std::atomic<int> reopen_error_{0};
-  std::atomic<Clock::rep> give_up_at_{Clock::time_point::max().time_since_epoch().count()};
 
   std::mutex mutex_;
   std::condition_variable wake_, ended_;
@@ -144,10 +93,8 @@ class LineWriter::Work {
   bool has_ended_ = false;
 
   // The thread's own.
-  int fd_ = -1;
-  bool may_block_ = false;   // a pipe, a terminal or a socket: its reader decides when a write ends
-  bool is_in_line_ = false;  // what was written last ended within a line
-  uint64_t untold_ = 0;      // dropped, and no notice of it written yet
+  LineOutput output_;
+  uint64_t untold_ = 0;  // dropped, and no notice of it written yet
   int untold_error_ = 0;
 };
 
@@ -205,7 +152,7 @@ LineBlock LineWriter::Work::spare() {
 }
 
 void LineWriter::Work::reopen() {
-  if (path_.empty()) return;
+  if (!can_reopen_) return;
   const std::lock_guard lock(mutex_);
   reopen_asked_ = true;
   wake_.notify_one();
@@ -213,7 +160,7 @@ void LineWriter::Work::reopen() {
 
 // False: the thread does not come to its end, and nobody may wait for it.
 bool LineWriter::Work::finish(std::chrono::milliseconds most) {
-  give_up_at_ = (Clock::now() + most).time_since_epoch().count();
+  output_.give_up_at(LineOutput::Clock::now() + most);
   std::unique_lock lock(mutex_);
   stopping_ = true;
   wake_.notify_one();
@@ -247,7 +194,7 @@ void LineWriter::Work::run() {
         spare_.push_back(std::move(block));
     }
     tell_missing();
-    if (open_now) open_again();
+    if (const int error = open_now ? output_.reopen() : 0; error != 0) reopen_error_ = error;
     if (stop && taken.empty()) break;
     taken.clear();
   }
@@ -260,7 +207,7 @@ void LineWriter::Work::write_block(const LineBlock& block) {
   untold_ += block.missing;
   tell_missing();
   const char* const from = block.bytes.get();
-  const size_t done = write_text(from, block.size);
+  const size_t done = output_.write(from, block.size);
   if (done == block.size) return;
   const int error = errno;
   const uint64_t lines = count_lines(from + done, block.size - done);
@@ -272,83 +219,14 @@ void LineWriter::Work::write_block(const LineBlock& block) {
 void LineWriter::Work::tell_missing() {
   if (untold_ == 0 || notice_ == nullptr) return;
   const std::string text = notice_(untold_, reason(untold_error_));
-  if (write_text(text.data(), text.size()) != text.size()) return;
+  if (output_.write(text.data(), text.size()) != text.size()) return;
   untold_ = 0;
   untold_error_ = 0;
 }
 
-// How many bytes of these whole lines it wrote; if not all, the reason is in errno.
-size_t LineWriter::Work::write_text(const char* from, size_t size) {
-  if (is_in_line_ && write_piece("\n", 1) == 0) return 0;
-  size_t done = 0, written = 1;
-  while (done < size && written > 0) {
-    written = write_piece(from + done, size - done);
-    done += written;
-  }
-  is_in_line_ = done > 0 && from[done - 1] != '\n';
-  return done;
-}
-
-// 0: none, for the reason in errno.
-size_t LineWriter::Work::write_piece(const char* from, size_t size) {
-  if (fd_ < 0) open_again();
-  if (fd_ < 0) {
-    errno = ENXIO;
-    return 0;
-  }
-  for (;;) {
-    if (may_block_ && !wait_until_writable()) return 0;
-    const ssize_t written = ::write(fd_, from, may_block_ ? atomic_piece(from, size) : size);
-    if (written > 0) return static_cast<size_t>(written);
-    if (written == 0) {
-      errno = EIO;
-      return 0;
-    }
-    if (errno != EINTR && errno != EAGAIN) return 0;
-  }
-}
-
-// False when the writer ends and the reader did not move for long enough.
-bool LineWriter::Work::wait_until_writable() {
-  for (;;) {
-    const bool is_late = Clock::now().time_since_epoch().count() >= give_up_at_;
-    pollfd watched{fd_, POLLOUT, 0};
-    if (::poll(&watched, 1, is_late ? 0 : static_cast<int>(kLookUp.count())) > 0) return true;
-    if (is_late) {
-      errno = ETIMEDOUT;
-      return false;
-    }
-  }
-}
-
-// Where that fails the old file is written on.
-void LineWriter::Work::open_again() {
-  const Target opened = LineWriter::open(path_);
-  if (opened.error != 0) {
-    reopen_error_ = opened.error;
-    return;
-  }
-  if (fd_ >= 0) ::close(fd_);
-  take_descriptor(opened.fd);
-}
-
-void LineWriter::Work::take_descriptor(int fd) {
-  fd_ = fd;
-  may_block_ = !S_ISREG(status_of(fd).st_mode);
-  is_in_line_ = ends_within_line(fd);
-}
-
 // ---- the owner
 
-LineWriter::Target LineWriter::open(const std::string& path) {
-  // Without waiting; a file does not know the difference.
-  const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC, kFileMode);
-  if (fd >= 0) return {fd, path};
-  const int error = errno;
-  return {-1, path, error == ENXIO && is_fifo(path) ? 0 : error};
-}
-
-LineWriter::LineWriter(Target target, size_t most_pending, Notice notice)
+LineWriter::LineWriter(LineTarget target, size_t most_pending, Notice notice)
     : work_(std::make_shared<Work>(std::move(target), most_pending, notice)) {
   const SignalsBlocked guard;  // a reader that went away is EPIPE to the thread, not SIGPIPE
   thread_ = std::thread([work = work_] { work->run(); });

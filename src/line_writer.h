@@ -2,9 +2,8 @@
 // terminal. Whoever has lines hands them over and goes on; a thread of the writer's own takes them there.
 //
 // Nobody who hands lines over waits for their reader. At most `most_pending` bytes wait for the thread; lines
-// beyond that are dropped and counted, as are those that cannot be written. What is written begins on a line
-// of its own, also after a write that ended within one. At the end a reader that does not read is waited for
-// for a bounded time, and a thread that the kernel holds is left behind.
+// beyond that are dropped and counted, as are those that cannot be written. At the end a reader that does not
+// read is waited for for a bounded time, and a thread that the kernel holds is left behind.
 #pragma once
 
 #include <chrono>
@@ -15,7 +14,8 @@
 #include <string_view>
 #include <thread>
 
-#include "conf/quantities.h"
+#include "conf/settings.h"
+#include "src/line_output.h"
 
 namespace limpet {
 
@@ -43,17 +43,8 @@ class LineWriter {
   // The line that stands where lines are missing.
   using Notice = std::string (*)(uint64_t lines, const char* why);
 
-  struct Target {
-    int fd = -1;
-    std::string path{};  // of what was opened, and is closed again; empty: the descriptor is not the writer's
-    int error = 0;       // why it could not be opened; 0 without an `fd`: a FIFO that has no reader yet
-  };
-  // Opens a file to append to, or makes it, with mode 0640. Never waits for a FIFO's reader: the writer opens
-  // it once there is one.
-  static Target open(const std::string& path);
-
   // `notice`: nullptr where nothing is to be written but what was handed over.
-  LineWriter(Target target, size_t most_pending, Notice notice);
+  LineWriter(LineTarget target, size_t most_pending, Notice notice);
   ~LineWriter() { finish(kAtEnd); }
   LineWriter(const LineWriter&) = delete;
   LineWriter& operator=(const LineWriter&) = delete;

@@ -76,7 +76,7 @@ bool takes_colour(int fd) { return isatty(fd) != 0 && spdlog::details::os::is_co
 }  // namespace
 
 Log::Log(int fd)
-    : writer_(std::make_shared<LineWriter>(LineWriter::Target{fd}, kMostPending, missing_lines)),
+    : writer_(std::make_shared<LineWriter>(LineTarget{fd}, kMostPending, missing_lines)),
       logger_(std::make_shared<spdlog::logger>(kName, std::make_shared<Sink>(writer_, takes_colour(fd)))) {
   spdlog::set_default_logger(logger_);
 }

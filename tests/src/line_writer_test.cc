@@ -83,7 +83,7 @@ TEST_CASE(
     "counted") {
   const Folder folder;
   const std::string path = folder.file("log");
-  LineWriter writer(LineWriter::open(path), kMost, nullptr);
+  LineWriter writer(LineTarget::open(path), kMost, nullptr);
   {
     const FullAt limit(25);
     writer.submit("0123456789\n0123456789\n0123456789\n0123456789\n");
@@ -98,7 +98,7 @@ TEST_CASE(
 TEST_CASE("a log that tells of missing lines does so where they are missing, once it can") {
   const Folder folder;
   const std::string path = folder.file("log");
-  LineWriter writer(LineWriter::open(path), kMost, missing);
+  LineWriter writer(LineTarget::open(path), kMost, missing);
   {
     const FullAt limit(4);
     writer.submit("one\ntwo\n");
@@ -114,7 +114,7 @@ TEST_CASE("a file whose last line has no end is written on in a new line") {
   const Folder folder;
   std::ofstream(folder.file("log")) << "half a li";
   std::ofstream(folder.file("rotated")) << "a whole line\n";
-  LineWriter writer(LineWriter::open(folder.file("log")), kMost, nullptr);
+  LineWriter writer(LineTarget::open(folder.file("log")), kMost, nullptr);
   writer.submit("one\n");
   CHECK(comes_true([&] { return content(folder.file("log")) == "half a li\none\n"; }));
   std::filesystem::rename(folder.file("rotated"), folder.file("log"));
@@ -129,7 +129,7 @@ TEST_CASE("a FIFO without a reader holds up nothing, and its next reader gets th
   const Folder folder;
   const std::string path = folder.file("fifo");
   REQUIRE(mkfifo(path.c_str(), 0600) == 0);
-  LineWriter::Target target = LineWriter::open(path);
+  LineTarget target = LineTarget::open(path);
   CHECK(target.fd == -1);
   CHECK(target.error == 0);
   LineWriter writer(std::move(target), kMost, nullptr);
@@ -151,7 +151,7 @@ TEST_CASE("reopening a FIFO that has no reader any more holds up nothing") {
   const std::string path = folder.file("fifo");
   REQUIRE(mkfifo(path.c_str(), 0600) == 0);
   const int reader = ::open(path.c_str(), O_RDONLY | O_NONBLOCK);
-  LineWriter writer(LineWriter::open(path), kMost, nullptr);
+  LineWriter writer(LineTarget::open(path), kMost, nullptr);
   ::close(reader);
   writer.reopen();
   writer.submit("one\n");
@@ -161,7 +161,7 @@ TEST_CASE("reopening a FIFO that has no reader any more holds up nothing") {
 
 TEST_CASE("a path that cannot be opened again is written on where it was, and its error is told once") {
   const Folder folder;
-  LineWriter writer(LineWriter::open(folder.file("log")), kMost, nullptr);
+  LineWriter writer(LineTarget::open(folder.file("log")), kMost, nullptr);
   std::filesystem::rename(folder.file("log"), folder.file("moved"));
   std::filesystem::create_directory(folder.file("log"));
   writer.reopen();
