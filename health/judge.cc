@@ -44,7 +44,8 @@ uint32_t Judge::warmth(Millis now) const {
 // --- Evidence ---
 
 Changed Judge::checked(const CheckResult& result, Millis now) {
-  verdict_.checked(result.kind != CheckResult::Kind::fail, result.detail, rules_.check, now);
+  if (result.kind != CheckResult::Kind::unasked)
+    verdict_.checked(result.kind != CheckResult::Kind::fail, result.detail, rules_.check, now);
   if (result.kind == CheckResult::Kind::drain) begin_drain(kByAnswer, result.detail, now);
   if (result.kind == CheckResult::Kind::pass) drains_[kByAnswer] = {};
   const Millis began = std::exchange(check_began_, std::nullopt).value_or(now);

@@ -25,9 +25,10 @@
 namespace limpet::health {
 
 struct CheckResult {
-  enum class Kind : uint8_t { pass, fail, drain };  // drain: it passed, and asks to be drained
+  // drain: it passed, and asks to be drained; unasked: it could not be asked, which is no verdict.
+  enum class Kind : uint8_t { pass, fail, drain, unasked };
   Kind kind = Kind::pass;
-  std::string detail;  // what failed, or what asks
+  std::string detail;  // what failed, what asks, or why it could not be asked
 };
 
 // What an operator may order.

@@ -216,8 +216,9 @@ void Overseer::begin_checks(Pool& pool) {
 void Overseer::on_probed(uint64_t tag, const health::CheckResult& result, uint64_t microseconds) {
   Pool& pool = *find_pool(tag >> 16);  // a pool that is over has no probe
   const auto slot = static_cast<routing::Slot>(tag & 0xffff);
-  const bool passed = result.kind != health::CheckResult::Kind::fail;
-  pool.backends[slot].last_check = {passed, result.detail, std::time(nullptr), microseconds};
+  using enum health::CheckResult::Kind;
+  if (result.kind != unasked)
+    pool.backends[slot].last_check = {result.kind != fail, result.detail, std::time(nullptr), microseconds};
   apply(pool, slot, pool.health->checked(slot, result, now()));
 }
 

@@ -68,9 +68,10 @@ bool Probe::dial_next() {
   }
 }
 
-std::string Probe::dial_failure() const {
-  if (dial_error_ != 0) return uv_strerror(dial_error_);
-  return "the name " + address_.host + " has no address";
+// For what this machine lacks the backend is not to blame.
+void Probe::dial_failed() {
+  if (dial_error_ == 0) return fail("the name " + address_.host + " has no address");
+  end(net::is_shortage(dial_error_) ? Kind::unasked : Kind::fail, uv_strerror(dial_error_));
 }
 
 void Probe::on_connected() {
@@ -147,7 +148,7 @@ void Probe::on_end() {
 void Probe::on_broken(int error) {
   if (phase_ == Phase::connecting) {
     dial_error_ = error;
-    if (!dial_next()) fail(dial_failure());
+    if (!dial_next()) dial_failed();
     return;
   }
   const std::string reason = uv_strerror(error);
@@ -155,7 +156,7 @@ void Probe::on_broken(int error) {
 }
 
 void Probe::on_deadline() {
-  if (phase_ == Phase::refused) return fail(dial_failure());
+  if (phase_ == Phase::refused) return dial_failed();
   if (overdue_) return fail(timeout_detail());
   overdue_ = true;
   deadline_.set(loop_.deadlines().now() + kGrace);
@@ -195,9 +196,11 @@ void Probe::pass() {
   report({Kind::pass, ""});
 }
 
-void Probe::fail(std::string detail) {
+void Probe::fail(std::string detail) { end(Kind::fail, std::move(detail)); }
+
+void Probe::end(Kind kind, std::string detail) {
   hang_up();
-  if (done_ != nullptr) report({Kind::fail, std::move(detail)});
+  if (done_ != nullptr) report({kind, std::move(detail)});
 }
 
 // The last thing that is done: nothing of the probe may be left afterwards.

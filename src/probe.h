@@ -67,7 +67,7 @@ class Probe final : net::StreamOwner, net::DeadlineOwner {
   void on_deadline() override;
 
   bool dial_next();
-  std::string dial_failure() const;
+  void dial_failed();
   std::string server_name() const;
   void ask();
   void write(std::string_view bytes);
@@ -77,6 +77,7 @@ class Probe final : net::StreamOwner, net::DeadlineOwner {
   void hang_up();
   void pass();
   void fail(std::string detail);
+  void end(health::CheckResult::Kind kind, std::string detail);
   void report(health::CheckResult result);
 
   net::Loop& loop_;

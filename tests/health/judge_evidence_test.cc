@@ -28,6 +28,38 @@ TEST_CASE("after the first check it takes `fall` failures in succession, and a p
   CHECK(it.state() == BackendState::down);
 }
 
+TEST_CASE("a check that could not be asked is no verdict, and is followed by the next one") {
+  Judged good, bad, new_one;
+  const auto unasked = [](Judged& it) {
+    return it.check({CheckResult::Kind::unasked, "too many open files"}, 10);
+  };
+  good.pass();
+  good.fail(2);
+  CHECK_FALSE(unasked(good));
+  CHECK(good.state() == BackendState::up);
+  good.fail();  // the third in succession all the same
+  CHECK(good.state() == BackendState::down);
+  CHECK(good.judge.detail() == "connection refused");
+  bad.fail();
+  bad.pass();
+  unasked(bad);
+  CHECK(bad.state() == BackendState::down);
+  bad.pass();
+  CHECK(bad.state() == BackendState::up);
+  unasked(new_one);
+  CHECK(new_one.state() == BackendState::up);
+  CHECK(new_one.fail());  // its first check
+  bad.ask();
+  unasked(bad);
+  CHECK(bad.state() == BackendState::draining);
+
+  good.now = 70'000;
+  CHECK_FALSE(unasked(good));
+  REQUIRE(good.judge.next_check());
+  CHECK(*good.judge.next_check() > good.now);
+  CHECK(*good.judge.next_check() <= good.now + 2000);  // about fast_interval, for it is down
+}
+
 TEST_CASE("it comes back after `rise` passes in succession") {
   Judged it;
   it.fail();

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "tests/src/probe_fixture.h"
+#include "tests/support/descriptors.h"
 
 namespace limpet::probe_test {
 
@@ -38,6 +39,18 @@ TEST_CASE("a check of kind tcp passes where a connection can be made, and says n
     CHECK(here.peers[0]->ended);
     CHECK(here.peers[0]->request == "");
     CHECK(here.probe_has_no_socket());
+  }
+}
+
+TEST_CASE("a check for which there is no descriptor is not asked, and says nothing against the backend") {
+  Checked here;
+  here.check.kind = conf::HealthCheck::Kind::tcp;
+  UnixPath path;
+  for (const conf::Address& address :
+       {here.address, conf::Address{conf::Address::Kind::unix_socket, path.path.string(), 0}}) {
+    here.address = address;
+    NoDescriptors none;
+    CHECK(here.run() == "unasked: too many open files");
   }
 }
 
