@@ -41,6 +41,14 @@ bool is_shortage(int error) {
   return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
 }
 
+bool is_local(int error) {
+  constexpr int kRemote[] = {ECONNREFUSED, ECONNRESET,   ECONNABORTED, EPIPE,     ETIMEDOUT,
+                             EHOSTUNREACH, EHOSTDOWN,    ENETUNREACH,
+                             ENOENT,   // no such unix socket
+                             EAGAIN};  // its queue is full
+  return std::find(std::begin(kRemote), std::end(kRemote), -error) == std::end(kRemote);
+}
+
 Descriptors::Descriptors(uint64_t limit)
     : limit_(capped(limit)),
       backends_(std::max(limit_ - for_operators(limit_), 0)),

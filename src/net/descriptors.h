@@ -19,6 +19,8 @@ inline constexpr int kAnyDescriptor = INT_MAX;
 
 // Whether a negative errno is about what this machine or process lacks, so that no peer is to blame.
 bool is_shortage(int error);
+// Whether it tells nothing of the peer: a shortage, or what this machine forbids or cannot reach by itself.
+bool is_local(int error);
 
 // Constant, or thread-safe.
 class Descriptors {

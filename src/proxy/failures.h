@@ -33,6 +33,9 @@ inline constexpr Failure kNoBackend{503, "no server can be reached", "no_backend
 inline constexpr Failure kNoDescriptors{503, "the balancer cannot open another connection", "no_descriptors",
                                         Blame::balancer};
 
+inline constexpr Failure kUnreachable{503, "the balancer cannot reach this server", "unreachable",
+                                      Blame::balancer};  // by its own fault, not the server's
+
 // The client's doing.
 inline constexpr Failure kTooLarge{413, "the request's body is too large", "too_large", Blame::client};
 inline constexpr Failure kBodyCut{400, "the request's body was cut short", "client_gone", Blame::client};
