@@ -259,7 +259,7 @@ Exchange::Step Exchange::send() {
 
 Exchange::Step Exchange::relay() {
   if (send_failed_ && !response_begun_ && sent_nothing()) {
-    no_answer(BackendFailure::closed, failures::kBackendClosed);
+    backend_lost();
     return Step::go;
   }
   const bool ended =

@@ -97,12 +97,11 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   void tell_of_waiting();
   void connect_failed(int error);
   void unreachable();
-  void no_answer(BackendFailure how, const Failure& otherwise);
+  void backend_lost();
   void choose_again(const Failure& otherwise);
   void give_up_choice();
   bool wait_for_home();
   bool is_at_home() const;
-  bool may_be_repeated() const;
   bool can_send_again();
   bool sent_nothing() const { return written_ == backend_->unsent(); }
   void send_again();

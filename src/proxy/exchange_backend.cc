@@ -126,15 +126,17 @@ void Exchange::on_backend_drained() {
 
 void Exchange::on_backend_fault(BackendFault fault, int error) {
   const bool nonsense = fault == BackendFault::nonsense;
-  const BackendFailure how = nonsense ? BackendFailure::nonsense : BackendFailure::closed;
   if (phase_ == Phase::connect) {
     connect_failed(error);
   } else if (phase_ == Phase::tunnel || response_begun_) {
     flush_client();
-    if (phase_ != Phase::tunnel) blame(how);
+    if (phase_ != Phase::tunnel) blame(nonsense ? BackendFailure::nonsense : BackendFailure::closed);
     cut(nonsense ? failures::kBackendNonsense : failures::kBackendCut);
+  } else if (nonsense) {
+    blame(BackendFailure::nonsense);
+    fail(failures::kBackendNonsense);
   } else {
-    no_answer(how, nonsense ? failures::kBackendNonsense : failures::kBackendClosed);
+    backend_lost();
   }
   advance();
 }

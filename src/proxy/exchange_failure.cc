@@ -96,14 +96,17 @@ void Exchange::unreachable() {
   choose_again(failures::kUnreachable);
 }
 
-// The connection ended, or spoke no HTTP, before an answer began.
-void Exchange::no_answer(BackendFailure how, const Failure& otherwise) {
-  if (how == BackendFailure::closed && can_send_again()) return send_again();
-  const bool sent = !(keeps_body_ && sent_nothing());
-  blame(how);
-  if (sent && (is_at_home() || !may_be_repeated())) return fail(otherwise);
+// The connection ended before an answer began. Another backend gets the request where this one has seen nothing
+// of it; or, where the request may be repeated, nothing came of it and no session lives here.
+void Exchange::backend_lost() {
+  if (can_send_again()) return send_again();
+  const bool is_unseen = keeps_body_ && sent_nothing();
+  const bool may_go_elsewhere =
+      keeps_body_ && request_.idempotent() && !backend_->has_answered() && !is_at_home();
+  blame(BackendFailure::closed);
+  if (!is_unseen && !may_go_elsewhere) return fail(failures::kBackendClosed);
   drop_backend();
-  choose_again(otherwise);
+  choose_again(failures::kBackendClosed);
 }
 
 // At the home of a session that this process or a token knows.
@@ -112,8 +115,6 @@ bool Exchange::is_at_home() const {
   return choice_.reason == bound || choice_.reason == token || choice_.reason == failed_over ||
          choice_.reason == failed_back;
 }
-
-bool Exchange::may_be_repeated() const { return keeps_body_ && request_.idempotent(); }
 
 // No answer came from choice_: its home again within patience, else another one, while the pool's retries
 // last.

@@ -109,16 +109,23 @@ TEST_CASE("a request that went out on new connections is sent again once, not fo
   CHECK(proxy.net.dials() == 3);
 }
 
-TEST_CASE("a GET under way at a backend that dies goes to another one") {
+TEST_CASE("a GET under way at a backend that dies goes to another one, but from its home only once that is out") {
   Proxy proxy(2, {Kind::ip});
   FakeStream& client = proxy.client();
   client.sends(kGet);
   proxy.backend(0).sends_end();
-  proxy.dialed(1).refuse();
-  proxy.backend(2).sends(kOk);
+  FakeStream& home = proxy.backend(1);
+  home.sends(kOk);
   CHECK(client.received.ends_with("ok"));
-  CHECK(*proxy.dialed(0).address() == *proxy.dialed(1).address());
-  CHECK(*proxy.dialed(0).address() != *proxy.dialed(2).address());
+  CHECK(*proxy.dialed(0).address() != *proxy.dialed(1).address());
+  client.sends(kGet);
+  home.sends_end();            // in use before
+  proxy.backend(2).sends_end();  // on a new connection
+  proxy.dialed(3).refuse();
+  proxy.backend(4).sends(kOk);
+  CHECK(count(client.received, "200 OK") == 2);
+  for (const size_t at : {2, 3}) CHECK(*proxy.dialed(at).address() == *proxy.dialed(1).address());
+  CHECK(*proxy.dialed(4).address() == *proxy.dialed(0).address());
 }
 
 TEST_CASE("a POST that went out is not sent again") {
