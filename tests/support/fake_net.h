@@ -33,8 +33,8 @@ class FakeStream final : public net::Stream {
  public:
   enum class End : uint8_t { open, orderly, reset };
 
-  FakeStream(FakeNet& net, const conf::Address* address, net::StreamOwner* owner)
-      : net_(net), owner_(owner), connecting_(address != nullptr) {
+  FakeStream(FakeNet& net, const conf::Address* address, net::StreamOwner* owner, unsigned index = 0)
+      : net_(net), index_(index), owner_(owner), connecting_(address != nullptr) {
     if (address != nullptr) address_ = *address;
   }
 
@@ -42,6 +42,7 @@ class FakeStream final : public net::Stream {
   const conf::Address* address() const {
     return address_ ? &*address_ : nullptr;
   }  // that was dialled; nullptr: a client's connection
+  unsigned index() const { return index_; }  // of the address among those of its name
   bool connecting() const { return connecting_ && open(); }
   bool open() const { return owner_ != nullptr; }  // the code under test has not closed it
   bool finished() const { return finished_; }      // the code under test sends no more
@@ -99,6 +100,7 @@ class FakeStream final : public net::Stream {
   bool send(const char* bytes, size_t size);
 
   FakeNet& net_;
+  const unsigned index_;
   std::optional<conf::Address> address_;
   net::StreamOwner* owner_;
   std::string unread_;  // said and not yet read
@@ -180,7 +182,7 @@ class FakeNet final : public net::Deadlines::Alarm, public proxy::Dialer, public
                       int& error) override {
     error = can_dial ? 0 : dial_error;
     if (!can_dial || index >= addresses) return nullptr;
-    streams.push_back(std::make_unique<FakeStream>(*this, &address, owner));
+    streams.push_back(std::make_unique<FakeStream>(*this, &address, owner, index));
     return net::StreamPtr(streams.back().get());
   }
   size_t count(const conf::Address&) const override { return addresses; }

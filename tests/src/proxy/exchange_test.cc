@@ -219,7 +219,7 @@ TEST_CASE("a backend that refuses is passed over, and the client sees nothing of
   client.sends(request("POST", "hello"));
   proxy.dialed(0).refuse();
   FakeStream& other = proxy.backend(1);
-  CHECK(other.address() != proxy.dialed(0).address());
+  CHECK(*other.address() != *proxy.dialed(0).address());
   CHECK(body_of(other.received) == "hello");
   other.sends(kOk);
   CHECK(client.received.starts_with("HTTP/1.1 200 "));
@@ -275,7 +275,7 @@ TEST_CASE("a session is not moved for want of what the balancer itself lacks") {
   CHECK(client.received.starts_with("HTTP/1.1 503 "));
   proxy.net.can_dial = true;
   client.sends(kGet);
-  CHECK(proxy.dialed(1).address() == home.address());
+  CHECK(*proxy.dialed(1).address() == *home.address());
 }
 
 TEST_CASE("a session that may not move is refused while its home is away, and still lives there afterwards") {
@@ -286,11 +286,11 @@ TEST_CASE("a session that may not move is refused while its home is away, and st
   FakeStream& home = warm_up(proxy, client);
   home.sends_end();
   client.sends(kGet);
-  CHECK(proxy.dialed(1).address() == home.address());
+  CHECK(*proxy.dialed(1).address() == *home.address());
   proxy.dialed(1).refuse();
   CHECK(client.received.starts_with("HTTP/1.1 503 "));
   client.sends(kGet);
-  CHECK(proxy.dialed(2).address() == home.address());
+  CHECK(*proxy.dialed(2).address() == *home.address());
 }
 
 // ---- patience
@@ -304,7 +304,7 @@ TEST_CASE("within patience a request waits for its own home, and knocks until th
   size_t knocks = 1;
   for (; proxy.net.now() < 1'000'000 + 2'000; proxy.net.pass(100)) {
     if (proxy.net.dials() == knocks) continue;
-    CHECK(proxy.dialed(knocks).address() == home.address());
+    CHECK(*proxy.dialed(knocks).address() == *home.address());
     proxy.dialed(knocks++).refuse();
   }
   CHECK(knocks > 3);
@@ -321,7 +321,7 @@ TEST_CASE("when patience is over the session goes elsewhere, and stays there") {
   home.sends_end();
   client.sends(kGet);
   size_t knocks = 1;
-  while (proxy.dialed(knocks).address() == home.address()) {
+  while (*proxy.dialed(knocks).address() == *home.address()) {
     proxy.dialed(knocks++).refuse();
     while (proxy.net.dials() == knocks) proxy.net.pass(10);
   }
