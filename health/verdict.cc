@@ -49,10 +49,14 @@ void Verdict::suspect(Millis at) {
 
 void Verdict::add_failure(const Evidence& evidence, size_t most) {
   how_ = evidence.how;
+  Failure latest{evidence.client, evidence.at};
   const auto known = std::find_if(failures_.begin(), failures_.end(),
                                   [&](const Failure& failure) { return failure.client == evidence.client; });
-  if (known != failures_.end()) failures_.erase(known);
-  failures_.push_back({evidence.client, evidence.at});
+  if (known != failures_.end()) {
+    latest.at = std::max(latest.at, known->at);
+    failures_.erase(known);
+  }
+  failures_.push_back(latest);
   if (failures_.size() > std::max(most, kMostTold)) failures_.erase(failures_.begin());
 }
 
@@ -85,7 +89,8 @@ void Verdict::checked(const CheckResult& result, Millis began, const Rules& rule
 }
 
 void Verdict::passed(const Rules& rules, bool may_go_down, Millis now) {
-  clear_failed();
+  failed_ = doubted_ = 0;
+  all_timed_out_ = true;
   waited_ = false;
   if (!up_) {
     passed_ = std::min(passed_ + 1, rules.check.rise);
@@ -136,12 +141,8 @@ void Verdict::condemn(Cause cause, std::string detail, bool weak) {
   detail_ = std::move(detail);
   passed_ = 0;
   failures_.clear();
+  waited_ = false;
   suspected_at_.reset();
-}
-
-void Verdict::clear_failed() {
-  failed_ = doubted_ = 0;
-  all_timed_out_ = true;
 }
 
 void Verdict::start_over(const std::string& who, const Rules& rules) {

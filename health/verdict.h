@@ -65,7 +65,6 @@ class Verdict {
   void passed(const Rules& rules, bool may_go_down, Millis now);
   void failed(const CheckResult& result, bool first, Millis began, const Rules& rules, bool may_go_down);
   void condemn(Cause cause, std::string detail, bool weak);
-  void clear_failed();
   std::string clients_failed(const Rules& rules) const;
   std::string answer(const Rules& rules) const;
 
