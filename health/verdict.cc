@@ -97,7 +97,6 @@ void Verdict::passed(const Rules& rules, bool may_go_down, Millis now) {
     if (passed_ < rules.check.rise || now < held_down_until_) return;
     up_ = true;
     passed_ = 0;
-    held_ = false;
     cause_ = Cause::checks;
     detail_.clear();
     return;
@@ -142,14 +141,12 @@ void Verdict::condemn(Cause cause, std::string detail, bool weak) {
   passed_ = 0;
   failures_.clear();
   waited_ = false;
-  suspected_at_.reset();
 }
 
 void Verdict::start_over(const std::string& who, const Rules& rules) {
   const Answered before = answered_;
   *this = {};
   answered_ = before;
-  unchecked_ = false;
   if (is_configured(rules.check)) condemn(Cause::order, who, false);
 }
 

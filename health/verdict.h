@@ -35,7 +35,7 @@ class Verdict {
   bool is_weak() const { return !up_ && weak_; }
   bool is_unchecked() const { return unchecked_; }
   bool is_counting() const { return failed_ + doubted_ > 0 || !up_; }  // a rise or a fall is under way
-  bool wants_question() const { return up_ && suspected_at_.has_value(); }
+  bool wants_question() const { return suspected_at_.has_value(); }
   // It would be down had that not been forbidden.
   bool is_held(const Rules& rules) const { return up_ && held_ && (is_crowd(rules) || is_enough(rules)); }
   // What speaks against it while it is up, for people; empty: nothing.

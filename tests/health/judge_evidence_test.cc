@@ -398,11 +398,14 @@ TEST_CASE(
   CHECK_FALSE(is_taken_down_by([](Judged& it) { it.request_fails(1, it.now - 10'001); }));
   CHECK_FALSE(is_taken_down_by([](Judged& it) { it.request_fails(), ++it.now, it.answered(), ++it.now; }));
   CHECK_FALSE(is_taken_down_by([](Judged& it) { it.request_waits(it.now - 1), it.answered(), ++it.now; }));
-  Known it;
-  it.may_go_down = false;
-  it.time_out(2);
-  it.fail();
-  CHECK(it.is_down());
+  Known fails_first, fails_last;
+  for (Known* it : {&fails_first, &fails_last}) it->may_go_down = false;
+  fails_first.fail();
+  fails_first.time_out(2);
+  CHECK(fails_first.is_down());
+  fails_last.time_out(2);
+  fails_last.fail();
+  CHECK(fails_last.is_down());
 }
 
 TEST_CASE("a request that waits is no evidence where something else was answered since it began to") {
@@ -483,6 +486,7 @@ TEST_CASE(
   it.fail();
   CHECK(it.judge.cause() == Cause::checks);
   CHECK_FALSE(it.judge.is_down_on_weak_evidence());
+  it.pass();
   it.time_out(9);
   CHECK_FALSE(it.judge.is_down_on_weak_evidence());  // and stays so
 }
@@ -516,6 +520,25 @@ TEST_CASE("an order to be up leads back into service once checks have passed, wh
   CHECK(it.judge.cause() == Cause::checks);
   it.pass(2);
   CHECK((it.is_up() && it.judge.cause() == Cause::checks));
+}
+
+TEST_CASE("an answer that is reported again is no new one") {
+  Known it;
+  it.answered();
+  const Millis at = it.now;
+  for (const Millis hold : {Verdict::kFirstHold, 2 * Verdict::kFirstHold}) {
+    it.crowd_fails();
+    it.judge.answered({at, at});
+    it.pass();
+    it.now += hold - 1;
+    it.pass(2);
+    it.judge.answered({at, at});
+    CHECK(it.is_down());
+    ++it.now;
+    it.pass();
+    it.judge.answered({at, at});
+    CHECK(it.is_up());
+  }
 }
 
 TEST_CASE("an order to be up ends the hold that failed requests cost, and all counts begin again") {

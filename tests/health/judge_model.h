@@ -65,7 +65,7 @@ class JudgeModel {
   }
 
   void start_over() {
-    never_asked_ = false;
+    never_asked_ = true;
     began_ = facts_.size();
     downs_by_requests_ = 0;
     until_ = 0;

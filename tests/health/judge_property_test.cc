@@ -62,7 +62,11 @@ class Life {
     } else if (!model_.by_file.over) {
       const bool is_configured = rules_.check.kind != conf::HealthCheck::Kind::none;
       CHECK(next.has_value() == (is_configured || model_.is_in_doubt() || model_.is_counting()));
-      if (model_.is_in_doubt()) CHECK(*next <= last_began_ + 1000);
+      if (model_.is_in_doubt()) {
+        CHECK(*next <= last_began_ + 1000);
+      } else if (next && !model_.is_counting() && last_began_ != Judged::kStart) {
+        CHECK(*next >= last_began_ + 4500);
+      }
     }
   }
 

@@ -118,11 +118,12 @@ TEST_CASE("what has left the file neither counts nor is held") {
   Pooled it(pool_of({"a", "b", "c"}));
   it.health.reconfigure(pool_of({"b", "c"}), it.fleet, it.now);
   CHECK(it.health.listed() == 2);
-  CHECK(it.fail(0));
-  CHECK(it.health.down_on_weak_evidence() == 0);
   CHECK(it.fail(1));
   CHECK_FALSE(it.fail(2));
+  CHECK(it.fail(0));
+  CHECK(it.state(0) == BackendState::down);
   CHECK(it.health.held() == 1);
+  CHECK(it.health.down_on_weak_evidence() == 1);
 }
 
 TEST_CASE("the limit holds whatever happens") {
