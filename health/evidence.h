@@ -11,9 +11,9 @@ namespace limpet::health {
 // What one request tells. It is told once for each backend that it was tried at, however often.
 struct Evidence {
   enum class Kind : uint8_t {
-    failed,   // no connection, no answer in time, no HTTP, or an end before the answer's
+    failed,    // no connection, no answer in time, no HTTP, or an end before the answer's
     doubtful,  // answered 502, 503 or 504, which is what a proxy says whose server does not answer
-    waits,    // the whole request has been there for long, and nothing came
+    waits,     // the whole request has been there for long, and nothing came
   };
   Kind kind = Kind::failed;
   uint64_t client = 0;   // of its believed address, masked; the same for nobody else

@@ -50,7 +50,7 @@ class Judge {
   Millis since() const { return since_; }
   bool is_down_on_weak_evidence() const { return verdict_.is_weak(); }
   bool is_held() const { return verdict_.is_held(rules_); }  // only the pool's limit keeps it from down
-  // What speaks against it while it is up, for people; empty: nothing.
+  // For people: why it cannot be asked, or what speaks against it while it is up; empty: nothing.
   std::string doubt() const;
   bool is_removed() const { return drains_[kByFile].phase != Drain::Phase::none; }
   // The first of its drains' deadlines, of those that are over as well; nothing while no drain is asked for.

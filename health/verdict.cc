@@ -17,19 +17,19 @@ constexpr size_t kMostTold = 100;  // clients that are counted beyond those that
 
 void Verdict::answered(Answered last) {
   if (last.at <= answered_.at) return;
-  answered_ = last;
+  answered_ = {std::max(last.begun, answered_.begun), last.at};
   if (!up_) return;
   hold_ = kFirstHold;
   waited_ = false;
   std::erase_if(failures_, [&](const Failure& failure) { return failure.at <= last.at; });
-  if (suspected_at_ && last.begun > *suspected_at_) suspected_at_.reset();
+  if (suspected_at_ && answered_.begun > *suspected_at_) suspected_at_.reset();
 }
 
 void Verdict::told(const Evidence& evidence, const Rules& rules) {
   if (!up_) return;
   switch (evidence.kind) {
     case Evidence::Kind::failed:
-      add_failure(evidence, rules.passive.failures);
+      if (evidence.at > answered_.at) add_failure(evidence, rules.passive.failures);
       suspect(evidence.at);
       break;
     case Evidence::Kind::doubtful:
@@ -43,19 +43,30 @@ void Verdict::told(const Evidence& evidence, const Rules& rules) {
   }
 }
 
+void Verdict::suspect(Millis at) {
+  if (answered_.begun <= at) suspected_at_ = std::max(at, suspected_at_.value_or(0));
+}
+
 void Verdict::add_failure(const Evidence& evidence, size_t most) {
   how_ = evidence.how;
-  const auto known = std::find_if(failures_.begin(), failures_.end(), [&](const Failure& failure) {
-    return failure.client == evidence.client;
-  });
-  if (known != failures_.end()) failures_.erase(known);
-  failures_.push_back({evidence.client, evidence.at});
+  Failure latest{evidence.client, evidence.at};
+  const auto known = std::find_if(failures_.begin(), failures_.end(),
+                                  [&](const Failure& failure) { return failure.client == evidence.client; });
+  if (known != failures_.end()) {
+    latest.at = std::max(latest.at, known->at);
+    failures_.erase(known);
+  }
+  failures_.push_back(latest);
   if (failures_.size() > std::max(most, kMostTold)) failures_.erase(failures_.begin());
 }
 
 void Verdict::forget_old(const Rules& rules, Millis now) {
   const Millis window = millis(rules.passive.window);
   std::erase_if(failures_, [&](const Failure& failure) { return failure.at + window < now; });
+}
+
+bool Verdict::is_enough(const Rules& rules) const {
+  return failed_ >= rules.check.fall || failed_ + doubted_ >= rules.check.fall * kDoubt;
 }
 
 bool Verdict::is_crowd(const Rules& rules) const {
@@ -67,8 +78,7 @@ bool Verdict::is_crowd(const Rules& rules) const {
 void Verdict::checked(const CheckResult& result, Millis began, const Rules& rules, bool may_go_down,
                       Millis now) {
   if (result.kind == CheckResult::Kind::unasked) return;
-  const bool first =
-      std::exchange(unchecked_, false) && is_configured(rules.check) && answered_.at == 0;
+  const bool first = std::exchange(unchecked_, false) && is_configured(rules.check) && answered_.at == 0;
   if (suspected_at_ && *suspected_at_ <= began) suspected_at_.reset();
   forget_old(rules, now);
   if (result.failed()) {
@@ -79,14 +89,14 @@ void Verdict::checked(const CheckResult& result, Millis began, const Rules& rule
 }
 
 void Verdict::passed(const Rules& rules, bool may_go_down, Millis now) {
-  clear_failed();
+  failed_ = doubted_ = 0;
+  all_timed_out_ = true;
   waited_ = false;
   if (!up_) {
     passed_ = std::min(passed_ + 1, rules.check.rise);
     if (passed_ < rules.check.rise || now < held_down_until_) return;
     up_ = true;
     passed_ = 0;
-    held_ = false;
     cause_ = Cause::checks;
     detail_.clear();
     return;
@@ -95,28 +105,30 @@ void Verdict::passed(const Rules& rules, bool may_go_down, Millis now) {
   if (!is_crowd(rules) || held_) return;
   held_down_until_ = now + hold_;
   hold_ = std::min(hold_ * 2, kLongestHold);
-  condemn(Cause::requests, clients_failed(rules) + ", and none was answered; " + text(rules.check) + " passes",
-          true);
+  condemn(Cause::requests,
+          clients_failed(rules) + ", and none was answered; " + text(rules.check) + " passes", true);
 }
 
 void Verdict::failed(const CheckResult& result, bool first, Millis began, const Rules& rules,
                      bool may_go_down) {
   passed_ = 0;
   const bool timed_out = result.kind == CheckResult::Kind::timeout;
-  uint32_t& count = timed_out && answered_.at >= began ? doubted_ : failed_;
-  count = std::min(count + 1, rules.check.fall * kDoubt);
+  if (timed_out && answered_.at >= began) {
+    ++doubted_;
+  } else {
+    failed_ += first ? rules.check.fall : 1;
+  }
   all_timed_out_ = all_timed_out_ && timed_out;
   wrong_ = result.detail;
-  const uint32_t fall = rules.check.fall;
-  const bool enough = first || failed_ >= fall || failed_ + doubted_ >= fall * kDoubt;
+  const bool enough = is_enough(rules);
   const bool weak = !enough || (all_timed_out_ && failures_.empty() && !waited_);
   if (!up_) {
     if (enough) condemn(Cause::checks, answer(rules), weak_ && weak);
     return;
   }
-  if (!enough && !is_crowd(rules)) return;
-  held_ = weak && !may_go_down;
-  if (held_) return;
+  const bool is_wrong = enough || is_crowd(rules);
+  held_ = is_wrong && weak && !may_go_down;
+  if (!is_wrong || held_) return;
   const std::string also = is_crowd(rules) ? "; " + clients_failed(rules) : "";
   condemn(Cause::checks, answer(rules) + also, weak);
 }
@@ -128,19 +140,13 @@ void Verdict::condemn(Cause cause, std::string detail, bool weak) {
   detail_ = std::move(detail);
   passed_ = 0;
   failures_.clear();
-  suspected_at_.reset();
-}
-
-void Verdict::clear_failed() {
-  failed_ = doubted_ = 0;
-  all_timed_out_ = true;
+  waited_ = false;
 }
 
 void Verdict::start_over(const std::string& who, const Rules& rules) {
   const Answered before = answered_;
   *this = {};
   answered_ = before;
-  unchecked_ = false;
   if (is_configured(rules.check)) condemn(Cause::order, who, false);
 }
 
@@ -163,13 +169,17 @@ std::string Verdict::doubt(const Rules& rules) const {
   if (!up_) return {};
   std::string what;
   if (is_counting()) {
-    const uint32_t most = doubted_ == 0 ? rules.check.fall : rules.check.fall * kDoubt;
-    const uint32_t count = std::min(failed_ + doubted_, most);
-    what = answer(rules) + " (" + std::to_string(count) + " of " + std::to_string(most) + " in a row)";
+    what = answer(rules);
+    if (!is_enough(rules)) {
+      const uint64_t most = rules.check.fall * (doubted_ == 0 ? 1 : kDoubt);
+      what += " (" + std::to_string(failed_ + doubted_) + " of " + std::to_string(most) + ")";
+    }
   }
-  if (!failures_.empty())
-    what += (what.empty() ? text(rules.check) + " passes, " : "; ") + clients_failed(rules);
-  if (what.empty() && waited_) what = "a request has waited long, and nothing is answered";
+  if (!failures_.empty()) {
+    what += (what.empty() ? "" : "; ") + clients_failed(rules);
+    if (!is_counting() && !suspected_at_) what += "; " + text(rules.check) + " passes";
+  }
+  if (what.empty() && waited_) what = "a request has waited long, and none was answered";
   return is_held(rules) ? "held: " + what : what;
 }
 

@@ -1,9 +1,10 @@
 // Whether a backend works. Requests make Limpet ask; the question decides.
 //
 // It is presumed to work. It is down once `fall` questions in a row have failed, or the first one ever. One
-// that timed out while requests were answered counts a third: then it is Limpet, or this one URL, that is
-// slow. A pass keeps it up, unless requests from `failures` different clients failed within `window` and none
-// was answered: then it is down with a hold. Where so many failed, one question that fails is enough.
+// that timed out while requests were answered does not count until `fall` times kDoubt have failed in a row:
+// it is Limpet, or this one URL, that is slow. A pass keeps it up, unless requests from `failures` different
+// clients failed within `window` and none was answered: then it is down with a hold. Where so many failed,
+// one question that fails is enough.
 //
 // What rests on requests alone, or on nothing but questions that timed out, is weak: the caller says whether
 // that may take it down, and where it may not the backend is held. It works again once `rise` questions in a
@@ -26,7 +27,6 @@ class Verdict {
   // else. So that it does not flap between the two, each time costs twice as long, until a request was
   // answered in between.
   static constexpr Millis kFirstHold = 5'000, kLongestHold = 300'000;
-  // So many questions that timed out beside requests that were answered count as one.
   static constexpr uint32_t kDoubt = 3;
 
   bool is_up() const { return up_; }
@@ -35,9 +35,9 @@ class Verdict {
   bool is_weak() const { return !up_ && weak_; }
   bool is_unchecked() const { return unchecked_; }
   bool is_counting() const { return failed_ + doubted_ > 0 || !up_; }  // a rise or a fall is under way
-  bool wants_question() const { return up_ && suspected_at_.has_value(); }
+  bool wants_question() const { return suspected_at_.has_value(); }
   // It would be down had that not been forbidden.
-  bool is_held(const Rules& rules) const { return up_ && held_ && (is_crowd(rules) || is_counting()); }
+  bool is_held(const Rules& rules) const { return up_ && held_ && (is_crowd(rules) || is_enough(rules)); }
   // What speaks against it while it is up, for people; empty: nothing.
   std::string doubt(const Rules& rules) const;
 
@@ -58,13 +58,13 @@ class Verdict {
     Millis at;
   };
 
-  void suspect(Millis at) { suspected_at_ = std::max(at, suspected_at_.value_or(0)); }
+  void suspect(Millis at);
   void add_failure(const Evidence& evidence, size_t most);
+  bool is_enough(const Rules& rules) const;
   bool is_crowd(const Rules& rules) const;
   void passed(const Rules& rules, bool may_go_down, Millis now);
   void failed(const CheckResult& result, bool first, Millis began, const Rules& rules, bool may_go_down);
   void condemn(Cause cause, std::string detail, bool weak);
-  void clear_failed();
   std::string clients_failed(const Rules& rules) const;
   std::string answer(const Rules& rules) const;
 
@@ -75,12 +75,12 @@ class Verdict {
   Cause cause_ = Cause::start;
   std::string detail_;
   Answered answered_;
-  std::vector<Failure> failures_;  // since a request was answered: of each client the latest
-  const char* how_ = "";           // the latest of them
-  bool waited_ = false;            // a request did, since a question passed or a request was answered
+  std::vector<Failure> failures_;       // since a request was answered: of each client the latest
+  const char* how_ = "";                // the latest of them
+  bool waited_ = false;                 // a request did, since a question passed or a request was answered
   std::optional<Millis> suspected_at_;  // the latest that no question has been put about since
   uint32_t passed_ = 0;                 // questions in a row
-  uint32_t failed_ = 0, doubted_ = 0;   // in a row: that count, and that count a third
+  uint64_t failed_ = 0, doubted_ = 0;   // in a row: that count (the first ever `fall` times), and others
   bool all_timed_out_ = true;           // of these
   std::string wrong_;                   // with the last of these
   Millis hold_ = kFirstHold;            // that the next condemnation by requests alone costs
