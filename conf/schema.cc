@@ -21,7 +21,7 @@ constexpr Span kSessionLife = {1s, 365 * 24h};
 constexpr Span kCheckWait = {10ms, 24h};
 constexpr int64_t kMostInSuccession = 1000;
 constexpr int64_t kMostRetries = 1'000'000;  // a second
-constexpr int64_t kMostFailures = 10'000;  // clients; each is remembered until the window is over
+constexpr int64_t kMostFailures = 10'000;    // clients; each is remembered until the window is over
 
 const Text<std::string> kName = {parse_name, "1 to 64 letters, digits, \".\", \"_\" and \"-\""};
 const Text<std::string> kFileName = {parse_file_name,

@@ -21,7 +21,7 @@ void Verdict::answered(Answered last) {
   if (!up_) return;
   hold_ = kFirstHold;
   waited_ = false;
-  std::erase_if(failures_, [&](const Failure& failure) { return failure.at <= last.at; });
+  std::erase_if(failures_, [&](const Failure& failure) { return failure.at < last.at; });
   if (suspected_at_ && answered_.begun > *suspected_at_) suspected_at_.reset();
 }
 
@@ -29,7 +29,7 @@ void Verdict::told(const Evidence& evidence, const Rules& rules) {
   if (!up_) return;
   switch (evidence.kind) {
     case Evidence::Kind::failed:
-      if (evidence.at > answered_.at) add_failure(evidence, rules.passive.failures);
+      if (evidence.at >= answered_.at) add_failure(evidence, rules.passive.failures);
       suspect(evidence.at);
       break;
     case Evidence::Kind::doubtful:
@@ -121,7 +121,7 @@ void Verdict::failed(const CheckResult& result, bool first, Millis began, const 
   all_timed_out_ = all_timed_out_ && timed_out;
   wrong_ = result.detail;
   const bool enough = is_enough(rules);
-  const bool weak = !enough || (all_timed_out_ && failures_.empty() && !waited_);
+  const bool weak = !enough || (all_timed_out_ && failures_.empty());
   if (!up_) {
     if (enough) condemn(Cause::checks, answer(rules), weak_ && weak);
     return;

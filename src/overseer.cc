@@ -111,7 +111,8 @@ void Overseer::watch_names() {
   resolver_.watch(names);
 }
 
-// Connections to an address that a backend's name has no more are not used again: who has it now may be anybody.
+// Connections to an address that a backend's name has no more are not used again: who has it now may be
+// anybody.
 void Overseer::on_address_lost(const std::string& name) {
   for (const auto& pool : pools_) {
     for (routing::Backend& backend : pool->fleet.backends) {

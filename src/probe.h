@@ -4,8 +4,8 @@
 // One check at a time. Kinds: tcp: a connection that can be made passes;
 // http: an answer that probe_answer.h accepts passes. With `tls` either goes through TLS, whose handshake is
 // part of it; the server's certificate is NOT verified, since a check asks whether a server works, not who it
-// is. `timeout` covers all of it, and a turn of the loop that comes late earns as much again, once. A host with
-// several addresses is tried at each until one connects, as requests do.
+// is. `timeout` covers all of it, and a turn of the loop that comes late earns as much again, once. A host
+// with several addresses is tried at each until one connects, as requests do.
 //
 // Every failure has a detail for the operator, in lower case and without a full stop: "connection refused",
 // "no answer within 2s", "answered 503".

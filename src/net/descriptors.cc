@@ -42,8 +42,8 @@ bool is_shortage(int error) {
 }
 
 bool is_local(int error) {
-  constexpr int kRemote[] = {ECONNREFUSED, ECONNRESET,   ECONNABORTED, EPIPE,     ETIMEDOUT,
-                             EHOSTUNREACH, EHOSTDOWN,    ENETUNREACH,
+  constexpr int kRemote[] = {ECONNREFUSED, ECONNRESET,   ECONNABORTED, EPIPE,
+                             ETIMEDOUT,    EHOSTUNREACH, EHOSTDOWN,    ENETUNREACH,
                              ENOENT,   // no such unix socket
                              EAGAIN};  // its queue is full
   return std::find(std::begin(kRemote), std::end(kRemote), -error) == std::end(kRemote);

@@ -10,8 +10,7 @@ Loop::Loop() : scratch_(new char[kReadSize]) {
   uv_prepare_init(&uv_, &before_waiting_);
   uv_idle_init(&uv_, &poll_again_);
   after_events_.data = before_waiting_.data = timer_.data = this;
-  uv_check_start(&after_events_,
-                 [](uv_check_t* check) { static_cast<Loop*>(check->data)->after_events(); });
+  uv_check_start(&after_events_, [](uv_check_t* check) { static_cast<Loop*>(check->data)->after_events(); });
   uv_prepare_start(&before_waiting_,
                    [](uv_prepare_t* prepare) { static_cast<Loop*>(prepare->data)->outbox_.send(); });
 }

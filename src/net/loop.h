@@ -2,8 +2,8 @@
 // ends, the deadlines and the timer that drives them, and what is to be freed once nobody stands inside it
 // any more.
 //
-// Deadlines act after all input that was there has been read: where a turn comes late, because the process was
-// stopped or the machine is busy, what came in time is not taken for missing.
+// Deadlines act after all input that was there has been read: where a turn comes late, because the process
+// was stopped or the machine is busy, what came in time is not taken for missing.
 #pragma once
 
 #include <uv.h>

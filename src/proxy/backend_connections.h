@@ -16,8 +16,8 @@ namespace limpet::proxy {
 class Dialer {
  public:
   // The stream is connecting: on_connected() or on_broken() follows. A name may have several addresses, which
-  // `index` counts from 0. nullptr: there is no such address, or it cannot even be tried now, for the reason in
-  // `error`, a negative errno.
+  // `index` counts from 0. nullptr: there is no such address, or it cannot even be tried now, for the reason
+  // in `error`, a negative errno.
   virtual net::StreamPtr dial(const conf::Address& address, unsigned index, net::StreamOwner* owner,
                               int& error) = 0;
   virtual size_t count(const conf::Address& address) const = 0;  // of its addresses

@@ -218,8 +218,8 @@ Exchange::Step Exchange::connect() {
     if (!connected_) {
       int error = 0;
       const net::Millis patience = millis(pool_->settings().timeouts.connect);
-      backend_ = pool_->connections.dial(pool_->fleet().backends[choice_.slot], choice_.slot, this, patience,
-                                         error);
+      backend_ =
+          pool_->connections.dial(pool_->fleet().backends[choice_.slot], choice_.slot, this, patience, error);
       if (!backend_) {
         connect_failed(error);
         return Step::go;

@@ -171,7 +171,7 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   bool advancing_ = false;
   bool connected_ = false;
   bool fresh_only_ = false;      // a used connection has failed this request already
-  bool fresh_again_ = false;     // and so has a new one, after the request was sent
+  bool fresh_again_ = false;     // a new one has, after the request was sent
   bool send_failed_ = false;     // the connection takes no more
   bool keeps_body_ = false;      // sent_body_ holds all of the body so far
   bool request_ended_ = false;   // all of the request came in

@@ -96,15 +96,17 @@ void Exchange::unreachable() {
   choose_again(failures::kUnreachable);
 }
 
-// The connection ended before an answer began. Another backend gets the request where this one has seen nothing
-// of it; or, where the request may be repeated, nothing came of it and no session lives here.
+// The connection ended before an answer began. Another backend gets the request where this one has seen
+// nothing of it; or once, for it may be what they die of, where it may be repeated, nothing came of it and no
+// session lives here.
 void Exchange::backend_lost() {
   if (can_send_again()) return send_again();
   const bool is_unseen = keeps_body_ && sent_nothing();
   const bool may_go_elsewhere =
-      keeps_body_ && request_.idempotent() && !backend_->has_answered() && !is_at_home();
+      keeps_body_ && request_.idempotent() && !backend_->has_answered() && !is_at_home() && !fresh_again_;
   blame(BackendFailure::closed);
   if (!is_unseen && !may_go_elsewhere) return fail(failures::kBackendClosed);
+  fresh_again_ = fresh_again_ || !is_unseen;
   drop_backend();
   choose_again(failures::kBackendClosed);
 }

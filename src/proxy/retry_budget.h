@@ -1,6 +1,6 @@
 // How many requests of a pool may be tried again: a share of those of the last ten seconds, and a number a
-// second besides, so that a pool that fails is not asked many times as much as one that works ("retry budgets",
-// as Finagle has them). Of one worker.
+// second besides, so that a pool that fails is not asked many times as much as one that works ("retry
+// budgets", as Finagle has them). Of one worker.
 #pragma once
 
 #include <array>

@@ -41,6 +41,14 @@ def never_down(status, name="a", seconds=1.0):
         time.sleep(0.05)
 
 
+def hang(connection):
+    """Until Limpet gives up, or the test does."""
+    try:
+        connection.read_exactly(1)
+    except (Closed, AssertionError):
+        connection.shut()
+
+
 class Page:
     """Answers everything well but the pages of `bad`, which fail in the way that they name."""
 
@@ -52,7 +60,7 @@ class Page:
         if how == "close":
             return connection.shut()
         if how == "hang":
-            return connection.read_exactly(1)
+            return hang(connection)
         if how == "garbage":
             return connection.send(b"\x16\x03\x01 this is no HTTP\r\n\r\n")
         if how == "cut":
@@ -121,10 +129,9 @@ def test_clients_whose_requests_all_fail_take_down_what_passes_its_question(scen
     limpet, status, (a, b) = started(scene, [ok, ok], passive={"failures": 3})
     browsers = [limpet.browser_at("a") for _ in range(5)]
     a.handler = half_dead
-    for browser in browsers[:2]:
-        assert browser.get("/", "X-Forwarded-For: 198.51.100.1").status == 502
-    assert browsers[2].get("/", "X-Forwarded-For: 198.51.100.2").status == 502
-    eventually(lambda: status.backend("a")["why"].startswith("HEAD / passes, requests of 2 clients failed within 10s"), what="the doubt")
+    for number, browser in zip([1, 1, 2], browsers):
+        assert browser.get("/", f"X-Forwarded-For: 198.51.100.{number}").status == 502
+    eventually(lambda: status.backend("a")["why"].startswith("requests of 2 clients failed within 10s"), what="the doubt")
     never_down(status, seconds=0.3)
     for number, browser in enumerate(browsers[:3]):
         browser.get("/", f"X-Forwarded-For: 198.51.100.{number + 1}")
@@ -141,9 +148,10 @@ def test_who_is_held_is_said_in_plain_words(scene):
     limpet, status, (a,) = started(scene, [half_dead], passive={"failures": 3})
     for number in range(6):
         assert from_client(limpet, number).status == 502
+        time.sleep(0.1)
     eventually(lambda: status.backend("a")["held"], what="held")
-    assert status.backend("a")["why"].startswith("held: HEAD / passes, requests of 6 clients failed within 10s"), status.backend("a")["why"]
-    assert "held: HEAD / passes" in limpet.stderr and "max_down_percent" in limpet.stderr
+    assert status.backend("a")["why"].startswith("held: requests of 6 clients failed within 10s"), status.backend("a")["why"]
+    assert "is held: requests of " in limpet.stderr and "HEAD / passes" in limpet.stderr and "max_down_percent" in limpet.stderr
     assert status.metric("limpet_backend_held", backend="a", pool="app") == 1
 
 
@@ -175,7 +183,7 @@ def test_event_streams_that_fall_silent_take_nothing_down(scene):
         if request.target != "/events":
             return ok(connection, request)
         connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n: hello\n\n")
-        connection.read_exactly(1)
+        hang(connection)
 
     limpet, status, (a, b) = started(scene, [silent, silent], timeouts={"body": "300ms"}, passive={"failures": 1})
     streams = [limpet.client() for _ in range(12)]
@@ -196,8 +204,8 @@ def test_a_hung_backend_is_found_by_its_only_client(scene):
     browser = limpet.browser_at("a")
     a.handler = Page(**{"": "hang"})
     began = time.monotonic()
-    waiting = threading.Thread(target=lambda: browser.get(), daemon=True)
-    waiting.start()
+    waiting = limpet.client()
+    waiting.send(f"GET / HTTP/1.1\r\nHost: x\r\nCookie: limpet_app={browser.jar['limpet_app']}\r\n\r\n".encode())
     eventually(lambda: "no answer within 200ms" in status.backend("a")["why"], patience=30, what="a question that came to nothing")
     assert time.monotonic() - began >= 10
     status.wait_for_state("a", "down")
@@ -207,7 +215,7 @@ def test_a_hung_backend_is_found_by_its_only_client(scene):
 
 def test_a_backend_whose_checks_starve_while_it_answers_stays_up_for_three_times_as_long(scene):
     """Checks at a page that hangs, beside requests that are answered."""
-    health = {**FAST, "check": "http", "path": "/hang", "interval": "100ms", "fall": 30}
+    health = {**FAST, "check": "http", "path": "/hang", "interval": "200ms", "fall": 10}
     limpet, status, (a, b) = started(scene, [ok, ok], health=health)
     browser = limpet.browser_at("a")
     a.handler = Page(hang="hang")
@@ -216,16 +224,16 @@ def test_a_backend_whose_checks_starve_while_it_answers_stays_up_for_three_times
         return sum(request.target == "/hang" for request in a.requests)
 
     before = asked()
-    while asked() < before + 40:
+    while asked() < before + 15:
         assert browser.get().text == "a"
         assert status.backend("a")["state"] == "up"
     assert "though requests were answered" in status.backend("a")["why"], status.backend("a")["why"]
     eventually(lambda: browser.get() and status.backend("a")["state"] == "down", patience=60, what="down")
-    assert asked() >= before + 90
+    assert asked() >= before + 30
 
 
 def test_starved_checks_alone_take_down_no_more_than_max_down_percent(scene):
-    health = {**FAST, "check": "http", "path": "/hang", "interval": "100ms"}
+    health = {**FAST, "check": "http", "path": "/hang", "interval": "200ms"}
     limpet, status, backends = started(scene, [ok, ok, ok, ok], health=health)
     for backend in backends:
         backend.handler = Page(hang="hang")
@@ -264,7 +272,7 @@ def test_a_limpet_that_was_stopped_takes_nothing_down_and_gives_everybody_the_an
         time.sleep(0.3)
         connection.reply(body=connection.backend.name.encode())
 
-    health = {**FAST, "check": "http", "interval": "100ms", "fall": 1}
+    health = {**FAST, "check": "http", "interval": "200ms", "fall": 1}
     limpet, status, (a, b) = started(scene, [ok, ok], health=health, timeouts={"head": "900ms"})
     browsers = [limpet.browser() for _ in range(40)]
     for browser in browsers:
@@ -290,7 +298,7 @@ def test_a_limpet_that_was_stopped_takes_nothing_down_and_gives_everybody_the_an
 
 @pytest.mark.soak
 def test_a_limpet_that_was_stopped_for_a_minute_takes_nothing_down(scene):
-    limpet, status, (a, b) = started(scene, [ok, ok], health={**FAST, "check": "http", "interval": "100ms"})
+    limpet, status, (a, b) = started(scene, [ok, ok], health={**FAST, "check": "http", "interval": "200ms"})
     browser = limpet.browser_at("a")
     limpet.signal(signal.SIGSTOP)
     time.sleep(60)

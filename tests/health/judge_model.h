@@ -52,7 +52,7 @@ class JudgeModel {
     }
     held_ = false;
     if (!(failed && fell()) && !is_crowd(now)) return;
-    const bool weak = !fell() || (all_timed_out() && clients(now) == 0 && !one_waits());
+    const bool weak = !fell() || (all_timed_out() && clients(now) == 0);
     held_ = weak && !may_go_down;
     if (held_) return;
     if (!failed) {
@@ -184,18 +184,6 @@ class JudgeModel {
   bool is_crowd(Millis now) const {
     return rules_.passive.failures != 0 && clients(now) >= rules_.passive.failures;
   }
-  // Until an answer, or a question that passes.
-  bool one_waits() const {
-    for (size_t i = facts_.size(); i > turned_; --i) {
-      const Fact& fact = facts_[i - 1];
-      if (fact.what == Fact::waits) return true;
-      if (fact.what == Fact::answered) return false;
-      if (fact.what == Fact::asked && fact.result != Result::fail && fact.result != Result::timeout)
-        return false;
-    }
-    return false;
-  }
-
   // Doubles with each time that requests took it down and none was answered since.
   Millis hold() const {
     Millis hold = Verdict::kFirstHold;

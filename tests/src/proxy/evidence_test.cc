@@ -34,7 +34,7 @@ TEST_CASE("a request tells of its backend once, however often it was tried there
   client.sends(kGet);
   proxy.backend().sends(kOk);
   client.sends(kGet);
-  proxy.backend().sends_end();   // a used connection: it may have been closed without knowing
+  proxy.backend().sends_end();  // a used connection: it may have been closed without knowing
   CHECK(told(proxy) == "");
   proxy.backend(1).sends_end();
   proxy.backend(2).sends_end();
@@ -188,7 +188,8 @@ TEST_CASE("clients are told apart by their address, and by their network of IPv6
 }
 
 TEST_CASE("what this machine lacks or forbids tells nothing, and moves no session") {
-  for (const int error : {-EMFILE, -ENFILE, -ENOBUFS, -ENOMEM, -EADDRNOTAVAIL, -EACCES, -EPERM, -EAFNOSUPPORT, 0}) {
+  for (const int error :
+       {-EMFILE, -ENFILE, -ENOBUFS, -ENOMEM, -EADDRNOTAVAIL, -EACCES, -EPERM, -EAFNOSUPPORT, 0}) {
     CAPTURE(error);
     Proxy proxy(2);
     FakeStream& client = proxy.client();
@@ -207,7 +208,8 @@ TEST_CASE("what this machine lacks or forbids tells nothing, and moves no sessio
   }
 }
 
-TEST_CASE("an address that does not answer costs a part of the time to connect, and is not tried first again") {
+TEST_CASE(
+    "an address that does not answer costs a part of the time to connect, and is not tried first again") {
   Proxy proxy;
   proxy.net.addresses = 2;
   FakeStream& client = proxy.client();
@@ -273,8 +275,8 @@ TEST_CASE("retries are a share of the last ten seconds' requests, and a floor") 
   for (int i = 0; i < 100; ++i) budget.began(now + 1'000);
   CHECK(takes(now + 1'000) == 20);
   CHECK(takes(now + 9'900) == 0);
-  CHECK(takes(now + 10'000) == 10);   // the first are forgotten
-  CHECK(takes(now + 11'000) == 0);    // the share's requests with its retries
+  CHECK(takes(now + 10'000) == 10);  // the first are forgotten
+  CHECK(takes(now + 11'000) == 0);   // the share's requests with its retries
   CHECK(takes(now + 20'000) == 10);
   CHECK(takes(now + 1'000'000) == 10);
 }

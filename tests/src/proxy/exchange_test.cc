@@ -109,7 +109,8 @@ TEST_CASE("a request that went out on new connections is sent again once, not fo
   CHECK(proxy.net.dials() == 3);
 }
 
-TEST_CASE("a GET under way at a backend that dies goes to another one, but from its home only once that is out") {
+TEST_CASE(
+    "a GET under way at a backend that dies goes to another one, but from its home only once that is out") {
   Proxy proxy(2, {Kind::ip});
   FakeStream& client = proxy.client();
   client.sends(kGet);
@@ -119,7 +120,7 @@ TEST_CASE("a GET under way at a backend that dies goes to another one, but from 
   CHECK(client.received.ends_with("ok"));
   CHECK(*proxy.dialed(0).address() != *proxy.dialed(1).address());
   client.sends(kGet);
-  home.sends_end();            // in use before
+  home.sends_end();              // in use before
   proxy.backend(2).sends_end();  // on a new connection
   proxy.dialed(3).refuse();
   proxy.backend(4).sends(kOk);
