@@ -1,5 +1,7 @@
 #include "src/command_line.h"
 
+#include "src/name_warnings.h"
+
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <ostream>
@@ -187,6 +189,7 @@ int check_file(const std::string& file, std::ostream& out, std::ostream& err) {
 
   for (const std::string& warning : secrets->warnings) err << file << ": warning: " << warning << '\n';
   if (!token.warning.empty()) err << file << ": warning: " << token.warning << '\n';
+  for (const std::string& warning : name_warnings(settings)) err << file << ": warning: " << warning << '\n';
   out << file << ": ok, " << summary(settings) << '\n';
   return kExitOk;
 }
