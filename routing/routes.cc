@@ -78,8 +78,10 @@ Routes Routes::from(const conf::Settings& settings) {
         collected.host_of(route->host).paths.push_back({std::move(prefix), pools.at(route->pool)});
       }
     }
-    Listener& listener = routes.listeners_.emplace_back(take(collected.exact), take(collected.wildcards),
-                                                        std::move(collected.any));
+    Listener& listener = routes.listeners_.emplace_back();
+    listener.exact = take(collected.exact);
+    listener.wildcards = take(collected.wildcards);
+    listener.any = std::move(collected.any);
     std::stable_sort(listener.wildcards.begin(), listener.wildcards.end(),
                      [](const Host& a, const Host& b) { return a.name.size() > b.name.size(); });
     std::for_each(listener.exact.begin(), listener.exact.end(), sort_paths);
