@@ -102,6 +102,7 @@ std::variant<Settings, Faults> load_text(std::string_view text, const std::strin
   check_pools(settings, findings);
   check_health(settings, findings);
   check_effects(settings, findings);
+  check_loops(settings, findings);
   if (!findings.none()) return findings.take();
   return settings;
 }
