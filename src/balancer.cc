@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <ctime>
 #include <iterator>
+#include <unordered_set>
 
 #include "conf/load.h"
 #include "conf/spelling.h"
@@ -77,14 +78,12 @@ void close_all(const Sockets& sockets) {
 bool bind_new(const conf::Settings* now, const conf::Settings& next, size_t workers, Sockets& sockets,
               std::string& error) {
   sockets.resize(workers);
-  std::vector<conf::Address> known;
-  if (now)
-    std::transform(now->listeners.begin(), now->listeners.end(), std::back_inserter(known),
-                   [](const conf::Listener& listener) { return listener.address; });
+  std::unordered_multiset<std::string> known;  // port 0 may be there several times
+  for (size_t i = 0; now && i < now->listeners.size(); ++i) known.insert(now->listeners[i].address.text());
   for (size_t place = 0; place < next.listeners.size(); ++place) {
     const conf::Listener& listener = next.listeners[place];
-    if (const auto it = std::find(known.begin(), known.end(), listener.address); it != known.end()) {
-      known.erase(it);  // port 0 may be there several times
+    if (const auto it = known.find(listener.address.text()); it != known.end()) {
+      known.erase(it);
       continue;
     }
     const int alone = net::bind_socket(listener.address, true, error);

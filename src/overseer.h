@@ -75,6 +75,8 @@ class Overseer final : public proxy::Witness, ProbeEvents {
   Update take_changes();
   void adopt_listeners();
   std::unique_ptr<Pool> new_pool(const conf::Pool& settings);
+  // Places in pools_; of several with one name the first, as below.
+  std::unordered_map<std::string_view, size_t> pools_by_name() const;
   Pool* find_pool(const std::string& name) const;  // in the file, or the latest that was
   Pool* find_pool(size_t id) const;                // nullptr: it is gone
   void retire(Pool& pool);
