@@ -1,10 +1,12 @@
 #include "src/net/listener.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -92,12 +94,10 @@ bool Listener::take_one() {
   peer.ss_family = AF_UNSPEC;
   socklen_t size = sizeof peer;
   const int fd = accept4(fd_, reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
-  if (fd >= intake_.below) {
-    refuse(fd);
-    return true;
-  }
   if (fd >= 0) {
-    UvStream* const stream = UvStream::adopt(loop_, fd);
+    const int mine = within_reserves(fd);
+    if (mine < 0) return true;
+    UvStream* const stream = UvStream::adopt(loop_, mine);
     if (stream != nullptr) acceptor_.on_accepted(stream, from_sockaddr(peer));
     return true;
   }
@@ -119,6 +119,25 @@ bool Listener::take_one() {
       pause(-errno);
       return false;
   }
+}
+
+// The connection under a number that it may have; -1: there is none, and it was refused. A duplicate has the
+// lowest number that is free now.
+int Listener::within_reserves(int connection) {
+  if (!intake_.leaves_reserves || connection < descriptors_.for_clients()) return connection;
+  descriptors_.look_again();
+  acceptor_.on_shortage();
+  const int lowest = fcntl(connection, F_DUPFD_CLOEXEC, 0);
+  const int below = descriptors_.for_clients();
+  const bool takes_lowest = lowest >= 0 && lowest < std::min(below, connection);
+  if (!takes_lowest && lowest >= 0) ::close(lowest);
+  if (takes_lowest) {
+    ::close(connection);
+    return lowest;
+  }
+  if (connection < below) return connection;
+  refuse(connection);
+  return -1;
 }
 
 // By a reset: the client knows at once that nothing was done, and no end of it stays here for a minute.
