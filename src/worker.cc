@@ -10,11 +10,6 @@
 
 namespace limpet {
 
-namespace {
-constexpr net::Millis kBetweenLooks =
-    10;  // for what can be given up: it takes about a millisecond where that is much
-}
-
 // A listener's socket; and, once the listener has left the plan, the end of the connections that came by it.
 class Worker::Door final : public net::Mortal, net::Acceptor, net::DeadlineOwner {
  public:
@@ -43,6 +38,9 @@ class Worker::Door final : public net::Mortal, net::Acceptor, net::DeadlineOwner
   }
 
  private:
+  // For what can be given up: a look takes about a millisecond where that is much.
+  static constexpr net::Millis kBetweenLooks = 10;
+
   void on_accepted(net::UvStream* stream, const conf::IpAddress& peer) override {
     worker_.accept(stream, peer, listener_);
   }
