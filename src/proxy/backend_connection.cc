@@ -22,14 +22,14 @@ bool BackendConnection::dial(Dialer& dialer, const conf::Address& address, Backe
   address_ = address;
   events_ = events;
   error = 0;
-  return dial_next(error);
+  return dial_next(address, error);
 }
 
 // What is told in the end is the last address' error, unless one could not be tried for want of something.
-bool BackendConnection::dial_next(int& error) {
+bool BackendConnection::dial_next(const conf::Address& address, int& error) {
   for (;;) {
     int this_error = 0;
-    stream_ = dialer_->dial(address_, attempt_++, this, this_error);
+    stream_ = dialer_->dial(address, attempt_++, this, this_error);
     if (stream_) return true;
     if (this_error == 0) return false;
     if (!net::is_shortage(error)) error = this_error;
@@ -139,7 +139,7 @@ void BackendConnection::on_broken(int error) {
   keeps_ = false;
   if (state_ == State::ended) return;
   if (state_ != State::connecting) return fault(BackendFault::closed, error);
-  if (!dial_next(error)) fault(BackendFault::connect_failed, error);
+  if (!dial_next(address_, error)) fault(BackendFault::connect_failed, error);
 }
 
 // What came is no answer. Why, only the log says; the client is answered 502 in any case.

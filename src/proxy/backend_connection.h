@@ -80,7 +80,7 @@ class BackendConnection final : public net::Mortal, net::StreamOwner, net::Deadl
   void on_body(std::string_view piece) override;
   void on_body_end(const http::Fields& trailers) override;
 
-  bool dial_next(int& error);
+  bool dial_next(const conf::Address& address, int& error);
   size_t take(std::string_view bytes);
   size_t take_head(std::string_view bytes);
   void refuse(const char* what);

@@ -158,7 +158,7 @@ def test_a_lack_of_descriptors_towards_backends_is_503_and_no_backends_fault(sce
     for thread in threads:
         thread.join(10)
     statuses = [answer.status for answer in answers]
-    assert set(statuses) == {200, 503} and statuses.count(200) >= LIMIT // 8
+    assert set(statuses) == {200, 503} and statuses.count(200) >= LIMIT // 8 - len(backends)  # whose checks take one each, for a moment
     assert {line["end"] for line in limpet.log_of("/held", len(browsers)) if line["status"] == 503} == {"no_descriptors"}
     assert "to backends not made" in limpet.stderr
     assert [backend["state"] for backend in report["pools"][0]["backends"]] == ["up", "up"]

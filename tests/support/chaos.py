@@ -35,7 +35,6 @@ class Resident(Client):
         self.source = f"127.1.{number >> 8}.{number & 255}"
         self.deeds = deeds  # under way
         self.faults = []
-        self.idle = asyncio.Event()
 
     async def connect(self):
         made = socket_from(self.source)
@@ -74,7 +73,6 @@ class Watcher(threading.Thread):
         self.deeds = deeds
         self.faults, self.asked = [], 0
         self.over = threading.Event()
-        self.report = None
 
     def run(self):
         while not self.over.wait(0.05):
@@ -110,8 +108,9 @@ class Stderr:
         self.reader, self.writer = os.pipe()
         self.reads = threading.Event()
         self.reads.set()
-        self.text = bytearray()
-        threading.Thread(target=self._run, daemon=True).start()
+        self.data = bytearray()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
 
     def _run(self):
         while True:
@@ -119,7 +118,12 @@ class Stderr:
             piece = os.read(self.reader, 65536)
             if not piece:
                 return
-            self.text += piece
+            self.data += piece
+
+    def text(self):
+        """All of it, once Limpet has ended."""
+        self.thread.join(10)
+        return self.data.decode(errors="replace")
 
 
 class Deed:
