@@ -71,7 +71,13 @@ size_t Descriptors::for_status() const {
 
 void Descriptors::met(Shortage what, int error) {
   counts_[static_cast<size_t>(what)].fetch_add(1, std::memory_order_relaxed);
-  if (is_time(ask_at_, kAskEvery)) ask_for_room(what, error);
+  if (error == -EMFILE) look_again();
+  if (is_time(ask_at_, kAskEvery)) {
+    // Of whoever is refused by the reserves those below them would do; where the kernel gives no descriptor
+    // at all, any. A port is held by a connection to a backend alone.
+    const bool any = error != kNoPortLeft && (what == Shortage::deferred || what == Shortage::unasked);
+    ask_for_room(any ? kAnyDescriptor : what == Shortage::refused ? for_clients() : for_backends());
+  }
   if (!is_time(log_at_, kLogEvery)) return;
   std::array<uint64_t, kShortages> since_last;
   for (size_t i = 0; i < kShortages; ++i) {
@@ -85,12 +91,11 @@ void Descriptors::met(Shortage what, int error) {
       conf::counted(undialed, "connection"), conf::counted(unasked, "check"), advice(error, limit()));
 }
 
-// Of whoever is refused by the reserves those below them would do; where the kernel gives no descriptor at
-// all, any. A port is held by a connection to a backend alone.
-void Descriptors::ask_for_room(Shortage what, int error) {
-  if (error == -EMFILE) look_again();
-  const bool any = error != kNoPortLeft && (what == Shortage::deferred || what == Shortage::unasked);
-  const int below = any ? kAnyDescriptor : what == Shortage::refused ? for_clients() : for_backends();
+void Descriptors::running_out() {
+  if (is_time(ask_at_, kAskEvery)) ask_for_room(for_clients());
+}
+
+void Descriptors::ask_for_room(int below) {
   for (Keeper* const keeper : keepers_) keeper->make_room(below);
 }
 

@@ -57,6 +57,9 @@ class Descriptors {
   // As many connections leave half of what is kept for operators to logs, reloads, checks and names.
   size_t for_status() const;
 
+  // Clients have nearly all that they may have: asks the keepers to make room for more.
+  void running_out();
+
   // What came of a shortage.
   enum class Shortage : uint8_t {
     refused,   // a client's connection was
@@ -74,7 +77,7 @@ class Descriptors {
  private:
   static constexpr size_t kShortages = 4;
   int capped() const;
-  void ask_for_room(Shortage what, int error);
+  void ask_for_room(int below);
 
   const std::function<uint64_t()> read_limit_;
   std::atomic<int> limit_;

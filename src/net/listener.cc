@@ -1,12 +1,10 @@
 #include "src/net/listener.h"
 
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -17,6 +15,7 @@ namespace limpet::net {
 
 namespace {
 
+constexpr int kLastPart = 8;    // of the descriptors that clients may have the last eighth is the end of them
 constexpr int kBacklog = 4096;  // the kernel caps it at net.core.somaxconn
 
 bool set_option(int fd, int level, int name, int value) {
@@ -95,9 +94,8 @@ bool Listener::take_one() {
   socklen_t size = sizeof peer;
   const int fd = accept4(fd_, reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd >= 0) {
-    const int mine = within_reserves(fd);
-    if (mine < 0) return true;
-    UvStream* const stream = UvStream::adopt(loop_, mine);
+    if (!may_have(fd)) return true;
+    UvStream* const stream = UvStream::adopt(loop_, fd);
     if (stream != nullptr) acceptor_.on_accepted(stream, from_sockaddr(peer));
     return true;
   }
@@ -121,24 +119,18 @@ bool Listener::take_one() {
   }
 }
 
-// The connection under a number that it may have; -1: there is none, and it was refused. A duplicate has the
-// lowest number that is free now.
-int Listener::within_reserves(int connection) {
-  if (!intake_.leaves_reserves || connection < descriptors_.for_clients()) return connection;
-  descriptors_.look_again();
-  acceptor_.on_shortage();
-  const int lowest = dup(connection);  // ThreadSanitizer knows no F_DUPFD_CLOEXEC
-  if (lowest >= 0) fcntl(lowest, F_SETFD, FD_CLOEXEC);
+// False: it was refused. Room is made while there is still some, so that nobody is refused for what is idle.
+bool Listener::may_have(int connection) {
+  if (!intake_.leaves_reserves) return true;
   const int below = descriptors_.for_clients();
-  const bool takes_lowest = lowest >= 0 && lowest < std::min(below, connection);
-  if (!takes_lowest && lowest >= 0) ::close(lowest);
-  if (takes_lowest) {
-    ::close(connection);
-    return lowest;
-  }
-  if (connection < below) return connection;
+  if (connection < below - below / kLastPart) return true;
+  descriptors_.running_out();
+  acceptor_.on_shortage();
+  if (connection < below) return true;
+  descriptors_.look_again();
+  if (connection < descriptors_.for_clients()) return true;
   refuse(connection);
-  return -1;
+  return false;
 }
 
 // By a reset: the client knows at once that nothing was done, and no end of it stays here for a minute.

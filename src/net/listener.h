@@ -26,8 +26,8 @@ class Acceptor {
  public:
   // `peer` is all zero where there is no IP address.
   virtual void on_accepted(UvStream* stream, const conf::IpAddress& peer) = 0;
-  // Somebody is about to be refused, or waits and cannot be accepted until kPause later at least. What is
-  // given up now makes room.
+  // Descriptors run out, or somebody waits and cannot be accepted until kPause later at least. What is given
+  // up now makes room.
   virtual void on_shortage() {}
 
  protected:
@@ -58,7 +58,7 @@ class Listener final : DeadlineOwner {
   Listener(Loop& loop, int fd, Descriptors& descriptors, Intake intake, Acceptor& acceptor);
   bool start();
   bool take_one();
-  int within_reserves(int connection);
+  bool may_have(int connection);
   void refuse(int connection);
   void pause(int error);
   void on_deadline() override { start(); }

@@ -75,19 +75,21 @@ TEST_CASE("whoever connects while only the last descriptors are left is refused 
   CHECK(here.descriptors.refused() == 3);
 }
 
-TEST_CASE("whoever connects takes the place of what is given up for it, although that has a lower number") {
+TEST_CASE("what is idle is given up before anybody is refused for it, and no earlier") {
   Loopback here("127.0.0.1", {.leaves_reserves = true}, 400);
+  Socket early(connect_to("127.0.0.1", here.port));
+  REQUIRE(here.until([&] { return here.accepted.size() == 1; }));
+  CHECK(here.shortages == 0);
   const int idle = dup(STDIN_FILENO);
   here.at_shortage = [&] { ::close(idle); };
-  DescriptorsTaken taken(here.descriptors.for_clients());
-  Socket client(connect_to("127.0.0.1", here.port));
-  REQUIRE(here.until([&] { return here.accepted.size() == 1; }));
-  CHECK(here.accepted[0]->descriptor() == idle);
+  DescriptorsTaken taken(here.descriptors.for_clients() -
+                         2);  // one is for this side, and one for the listener's
+  Socket last(connect_to("127.0.0.1", here.port));
+  REQUIRE(here.until([&] { return here.accepted.size() == 2; }));
+  CHECK(here.shortages == 1);
+  CHECK(here.accepted[1]->descriptor() == here.descriptors.for_clients() - 1);
+  CHECK(next_descriptor() == idle);
   CHECK(here.descriptors.refused() == 0);
-  Owner owner;
-  here.accepted[0]->start(&owner);
-  client.send("hello");
-  CHECK(here.until([&] { return owner.bytes == "hello"; }));
 }
 
 TEST_CASE("a listener that cannot accept pauses, and takes later who waits") {
