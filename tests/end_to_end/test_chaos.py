@@ -8,7 +8,6 @@ import asyncio
 import collections
 import os
 import signal
-import statistics
 import time
 
 import pytest
@@ -25,7 +24,7 @@ SHORT, LONG = (float(os.environ.get("CHAOS_SECONDS", seconds)) for seconds in (2
 RESIDENTS = 30
 SERVERS = 4
 MOST_FILES = 192
-GROWTH = 1.5 if not is_sanitized() else 3  # of the second half over the first
+GROWTH = 2.5 if not is_sanitized() else 5  # of the second half over the first, in which not everything has been done
 POOL = {"affinity": ["session-id"], "session_id": {"sources": ["cookie:SID"]}, "storage": "local", "drain_timeout": "60s",
         "timeouts": {"connect": "2s", "head": "3s", "keep_alive": "1s"},
         "health": {"check": "http", "path": "/healthz", "interval": "1s", "fast_interval": "200ms", "timeout": "1s", "rise": 1, "fall": 2}}
@@ -176,7 +175,7 @@ def live_through_chaos(scene, servers, tmp_path, seconds, growth):
               f"clients saw {dict(seen_by(life.residents))}; status asked {watcher.asked} times; KiB {life.sizes}")
     assert watcher.faults == [], life.story()
     half = len(life.sizes) // 2
-    early, late = statistics.median(life.sizes[:half]), statistics.median(life.sizes[half:])  # it goes up and down
+    early, late = max(life.sizes[:half]), max(life.sizes[half:])  # a file with many faults takes some until a pool ends
     assert late < growth * early, f"{early} KiB, then {late}: {life.sizes}; {life.story()}"
     ends_within_its_time(life)
 
@@ -188,4 +187,4 @@ def test_through_chaos_whoever_is_not_concerned_is_served_at_home_and_nothing_of
 
 @pytest.mark.soak
 def test_through_ten_minutes_of_chaos_the_same(scene, servers, tmp_path):
-    live_through_chaos(scene, servers, tmp_path, LONG, 1.3)  # incidents are kept, a thousand of them at most
+    live_through_chaos(scene, servers, tmp_path, LONG, 1.2)
