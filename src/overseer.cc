@@ -31,10 +31,11 @@ uint64_t tag_of(size_t pool, routing::Slot slot) { return uint64_t{pool} << 16 |
 
 }  // namespace
 
-Overseer::Overseer(net::Loop& loop, net::Resolver& resolver, net::Calls& calls, const Secrets& secrets,
-                   size_t workers, Publish publish)
+Overseer::Overseer(net::Loop& loop, net::Resolver& resolver, net::Descriptors& descriptors, net::Calls& calls,
+                   const Secrets& secrets, size_t workers, Publish publish)
     : loop_(loop),
       resolver_(resolver),
+      descriptors_(descriptors),
       calls_(calls),
       secrets_(secrets),
       workers_(workers),
@@ -215,7 +216,7 @@ void Overseer::judge_evidence(Pool& pool, routing::Slot slot, Evidence what) {
 void Overseer::begin_checks(Pool& pool) {
   for (const routing::Slot slot : pool.health->take_due(now())) {
     Pool::Backend& backend = pool.backends[slot];
-    if (!backend.probe) backend.probe = std::make_unique<Probe>(loop_, resolver_);
+    if (!backend.probe) backend.probe = std::make_unique<Probe>(loop_, resolver_, descriptors_);
     backend.probe->start(pool.fleet.backends[slot].address, (*pool.health)[slot].check(), this,
                          tag_of(pool.id, slot));
   }

@@ -27,9 +27,9 @@ class Overseer final : public proxy::Witness, ProbeEvents {
  public:
   using Publish = std::function<void(Update)>;
 
-  // `secrets`, `resolver` and `calls`, which runs calls on `loop`, outlive it.
-  Overseer(net::Loop& loop, net::Resolver& resolver, net::Calls& calls, const Secrets& secrets,
-           size_t workers, Publish publish);
+  // `secrets`, `resolver`, `descriptors` and `calls`, which runs calls on `loop`, outlive it.
+  Overseer(net::Loop& loop, net::Resolver& resolver, net::Descriptors& descriptors, net::Calls& calls,
+           const Secrets& secrets, size_t workers, Publish publish);
   ~Overseer();
   void close();  // before the loop ends
 
@@ -93,6 +93,7 @@ class Overseer final : public proxy::Witness, ProbeEvents {
 
   net::Loop& loop_;
   net::Resolver& resolver_;
+  net::Descriptors& descriptors_;
   net::Calls& calls_;
   const Secrets& secrets_;
   const size_t workers_;

@@ -30,8 +30,8 @@ std::string name_in(std::string host) {
 
 }  // namespace
 
-Probe::Probe(net::Loop& loop, const net::Resolver& resolver)
-    : loop_(loop), resolver_(resolver), deadline_(loop.deadlines(), *this) {}
+Probe::Probe(net::Loop& loop, const net::Resolver& resolver, net::Descriptors& descriptors)
+    : loop_(loop), resolver_(resolver), descriptors_(descriptors), deadline_(loop.deadlines(), *this) {}
 
 Probe::~Probe() { cancel(); }
 
@@ -71,7 +71,9 @@ bool Probe::dial_next() {
 // For what this machine lacks the backend is not to blame.
 void Probe::dial_failed() {
   if (dial_error_ == 0) return fail("the name " + address_.host + " has no address");
-  end(net::is_shortage(dial_error_) ? Kind::unasked : Kind::fail, uv_strerror(dial_error_));
+  const bool is_short = net::is_shortage(dial_error_);
+  if (is_short) descriptors_.met(net::Descriptors::Shortage::unasked, dial_error_);
+  end(is_short ? Kind::unasked : Kind::fail, uv_strerror(dial_error_));
 }
 
 void Probe::on_connected() {

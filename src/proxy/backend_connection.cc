@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "src/net/descriptors.h"
 #include "src/proxy/backend_connections.h"
 
 namespace limpet::proxy {
@@ -20,8 +21,19 @@ bool BackendConnection::dial(Dialer& dialer, const conf::Address& address, Backe
   dialer_ = &dialer;
   address_ = address;
   events_ = events;
-  stream_ = dialer.dial(address, attempt_, this, error);
-  return stream_ != nullptr;
+  error = 0;
+  return dial_next(address, error);
+}
+
+// What is told in the end is the last address' error, unless one could not be tried for want of something.
+bool BackendConnection::dial_next(const conf::Address& address, int& error) {
+  for (;;) {
+    int this_error = 0;
+    stream_ = dialer_->dial(address, attempt_++, this, this_error);
+    if (stream_) return true;
+    if (this_error == 0) return false;
+    if (!net::is_shortage(error)) error = this_error;
+  }
 }
 
 void BackendConnection::expect_response(BackendEvents* events, bool to_head) {
@@ -127,9 +139,7 @@ void BackendConnection::on_broken(int error) {
   keeps_ = false;
   if (state_ == State::ended) return;
   if (state_ != State::connecting) return fault(BackendFault::closed, error);
-  int next_error = 0;
-  stream_ = dialer_->dial(address_, ++attempt_, this, next_error);
-  if (!stream_) fault(BackendFault::connect_failed, next_error != 0 ? next_error : error);
+  if (!dial_next(address_, error)) fault(BackendFault::connect_failed, error);
 }
 
 // What came is no answer. Why, only the log says; the client is answered 502 in any case.

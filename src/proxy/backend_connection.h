@@ -80,6 +80,7 @@ class BackendConnection final : public net::Mortal, net::StreamOwner, net::Deadl
   void on_body(std::string_view piece) override;
   void on_body_end(const http::Fields& trailers) override;
 
+  bool dial_next(const conf::Address& address, int& error);
   size_t take(std::string_view bytes);
   size_t take_head(std::string_view bytes);
   void refuse(const char* what);
@@ -89,7 +90,7 @@ class BackendConnection final : public net::Mortal, net::StreamOwner, net::Deadl
   BackendEvents* events_ = nullptr;  // nullptr while idle and once closed
   conf::Address address_;
   Dialer* dialer_ = nullptr;  // with the next one, while connecting
-  unsigned attempt_ = 0;
+  unsigned attempt_ = 0;      // of the address' addresses
   net::StreamPtr stream_;
   http::Parser parser_;
   http::ResponseHead head_;

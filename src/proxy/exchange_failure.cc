@@ -49,7 +49,8 @@ void Exchange::on_deadline() {
 // For what this process lacks no backend is to blame, and no session is moved.
 void Exchange::connect_failed(int error) {
   drop_backend();
-  if (net::is_shortage(error)) return fail(failures::kNoDescriptors);
+  if (net::is_shortage(error))
+    return fail(error == net::kNoPortLeft ? failures::kNoPorts : failures::kNoDescriptors);
   pool_->failed(choice_.slot, BackendFailure::connect);
   choose_again();
 }
