@@ -28,7 +28,7 @@ void check_secrets(const Secrets& secrets, Findings& findings) {
 
 bool is_loopback(const Address& address) {
   const auto ip = IpAddress::parse(address.host);
-  return ip && (Cidr::parse("127.0.0.0/8")->contains(*ip) || *ip == IpAddress::parse("::1"));
+  return ip && ip->is_loopback();
 }
 
 // Whether a connection to the one may reach the other.

@@ -1,5 +1,7 @@
 // Names are unique, and what refers to one finds it.
-#include <map>
+#include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "conf/checks.h"
 #include "conf/spelling.h"
@@ -19,17 +21,31 @@ std::vector<Placed> values_of(std::string_view list, const std::vector<Row>& row
   return out;
 }
 
-void check_reference(const std::string& path, const std::string& name, std::string_view what,
-                     const std::vector<Placed>& known, size_t rows, Findings& findings) {
-  std::vector<std::string> names;
-  for (const Placed& each : known) {
-    if (each.value == name) return;
-    names.push_back(each.value);
+// What references of one kind may name.
+class Targets {
+ public:
+  Targets(std::string_view what, const std::vector<Placed>& known) : what_(what) {
+    for (const Placed& each : known) names_.push_back(each.value);
+    set_.insert(names_.begin(), names_.end());
   }
-  if (names.size() != rows) return;  // it may be one of those whose names have faults
-  findings.fault(path,
-                 "no " + std::string(what) + " is called " + in_quotes(name) + ", " + hint(name, names, '"'));
-}
+
+  // `rows`: how many there are with those whose names have faults, for `name` may be meant for one of these.
+  // `own`: who refers, where that is one of them.
+  void check(const std::string& path, const std::string& name, size_t rows, Findings& findings,
+             std::string_view own = "") const {
+    if (set_.contains(name) || names_.size() != rows) return;
+    const std::string wrong = "no " + what_ + " is called " + in_quotes(name) + ", ";
+    if (own.empty()) return findings.fault(path, wrong + hint(name, names_, '"'));
+    std::vector<std::string> others = names_;
+    others.erase(std::find(others.begin(), others.end(), own));
+    findings.fault(path, wrong + hint(name, others, '"'));
+  }
+
+ private:
+  const std::string what_;
+  std::vector<std::string> names_;
+  std::unordered_set<std::string> set_;
+};
 
 void check_listeners(const Settings& settings, Findings& findings) {
   const auto& listeners = settings.listeners;
@@ -49,18 +65,19 @@ void check_listeners(const Settings& settings, Findings& findings) {
 // Where a pool has one backend only, there is nobody to name: check_pools says so.
 void check_backups(const std::string& list, const std::vector<Backend>& backends, Findings& findings) {
   if (backends.size() < 2) return;
-  const auto names =
-      values_of(list, backends, "name", findings, [](const Backend& each) { return each.name; });
+  const Targets targets(
+      "other backend of the pool",
+      values_of(list, backends, "name", findings, [](const Backend& each) { return each.name; }));
   for (size_t i = 0; i < backends.size(); ++i) {
     const std::string& backup = backends[i].backup;
-    const std::string row = indexed(list, i), path = row + ".backup";
+    const std::string row = indexed(list, i), path = row + ".backup", name = row + ".name";
     if (backup.empty() || findings.broken(path)) continue;
-    auto others = names;
-    std::erase_if(others, [&](const Placed& each) { return each.path == row + ".name"; });
     if (backup == backends[i].name) {
       findings.fault(path, "is the backend itself, accepted: another backend of the pool");
     } else {
-      check_reference(path, backup, "other backend of the pool", others, backends.size() - 1, findings);
+      const bool is_known = findings.given(name) && !findings.broken(name);
+      targets.check(path, backup, is_known ? backends.size() : backends.size() - 1, findings,
+                    is_known ? backends[i].name : "");
     }
   }
 }
@@ -68,7 +85,7 @@ void check_backups(const std::string& list, const std::vector<Backend>& backends
 }  // namespace
 
 void refuse_repeats(const std::vector<Placed>& values, std::string_view accepted, Findings& findings) {
-  std::map<std::string_view, const Placed*> seen;
+  std::unordered_map<std::string_view, const Placed*> seen;
   for (const Placed& each : values) {
     const auto [first, is_new] = seen.emplace(each.value, &each);
     if (is_new) continue;
@@ -96,14 +113,15 @@ void check_names(const Settings& settings, Findings& findings) {
   if (listeners.empty() && settings.listeners.size() == 1) {
     listeners.push_back({"", settings.listeners[0].name});
   }
+  const Targets known_pools("pool", pools), known_listeners("listener", listeners);
   for (size_t i = 0; i < settings.routes.size(); ++i) {
     const Route& route = settings.routes[i];
     const std::string pool = indexed("route", i) + ".pool", listener = indexed("route", i) + ".listener";
     if (findings.given(pool) && !findings.broken(pool)) {
-      check_reference(pool, route.pool, "pool", pools, settings.pools.size(), findings);
+      known_pools.check(pool, route.pool, settings.pools.size(), findings);
     }
     if (!route.listener.empty() && !findings.broken(listener)) {
-      check_reference(listener, route.listener, "listener", listeners, settings.listeners.size(), findings);
+      known_listeners.check(listener, route.listener, settings.listeners.size(), findings);
     }
   }
 }

@@ -24,13 +24,9 @@ Position Findings::position(std::string path) const {
 void Findings::fault(const std::string& path, std::string message) {
   const Position at = position(path);
   faults_.push_back({file_, at.line, at.column, path, std::move(message)});
-}
-
-bool Findings::broken(const std::string& path) const {
-  return std::any_of(faults_.begin(), faults_.end(), [&](const Fault& fault) {
-    if (!fault.key.starts_with(path)) return false;
-    return fault.key.size() == path.size() || fault.key[path.size()] == '.' || fault.key[path.size()] == '[';
-  });
+  for (size_t end = path.find_first_of(".["); end != path.npos; end = path.find_first_of(".[", end + 1))
+    broken_.insert(path.substr(0, end));
+  broken_.insert(path);
 }
 
 Faults Findings::take() {

@@ -6,6 +6,7 @@
 
 #include <map>
 #include <string>
+#include <unordered_set>
 
 #include "conf/load.h"
 
@@ -27,7 +28,7 @@ class Findings {
 
   void fault(const std::string& path, std::string message);
   // Whether there is a fault of this key or below it: its value is then not what the operator meant.
-  bool broken(const std::string& path) const;
+  bool broken(const std::string& path) const { return broken_.contains(path); }
 
   bool none() const { return faults_.empty(); }
   Faults take();  // in file order
@@ -36,6 +37,7 @@ class Findings {
   std::string file_;
   std::map<std::string, Position> positions_;
   Faults faults_;
+  std::unordered_set<std::string> broken_;  // the paths of the faults, and of all that they are in
 };
 
 }  // namespace limpet::conf

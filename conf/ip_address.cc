@@ -38,6 +38,10 @@ bool IpAddress::is_v4() const {
   return std::equal(kMappedPrefix.begin(), kMappedPrefix.end(), bytes.begin());
 }
 
+bool IpAddress::is_loopback() const {
+  return Cidr::parse("127.0.0.0/8")->contains(*this) || *this == parse("::1");
+}
+
 IpAddress IpAddress::masked(uint8_t prefix_bits) const {
   IpAddress result;
   const size_t whole = std::min<size_t>(prefix_bits, kAllBits) / 8;

@@ -18,6 +18,7 @@ struct IpAddress {
   static IpAddress from_v4(const uint8_t (&four)[4]);
 
   bool is_v4() const;
+  bool is_loopback() const;                     // 127.0.0.0/8 or ::1
   IpAddress masked(uint8_t prefix_bits) const;  // prefix over the 128 bits: an IPv4 /24 is 120
   std::string text() const;                     // "192.0.2.1", "2001:db8::1"
 

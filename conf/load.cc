@@ -98,9 +98,11 @@ std::variant<Settings, Faults> load_text(std::string_view text, const std::strin
   complete(settings, name, findings);
   check_names(settings, findings);
   check_routing(settings, findings);
+  check_cookies(settings, findings);
   check_pools(settings, findings);
   check_health(settings, findings);
   check_effects(settings, findings);
+  check_loops(settings, findings);
   if (!findings.none()) return findings.take();
   return settings;
 }

@@ -9,6 +9,7 @@ namespace limpet::conf {
 namespace {
 
 constexpr size_t kMostShown = 40;
+constexpr size_t kMostListed = 40;  // words: more than any table has keys
 
 char folded(char c) { return c == '-' ? '_' : lower(c); }
 
@@ -60,8 +61,11 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 std::optional<std::string> nearest(std::string_view word, const std::vector<std::string>& candidates) {
   const std::string* best = nullptr;
   size_t fewest = std::max<size_t>(1, word.size() / 3) + 1;
+  const std::string_view begin = word.substr(0, kMostShown);
   for (const std::string& candidate : candidates) {
-    const size_t edits = edit_distance(word.substr(0, kMostShown), candidate);
+    const auto [shorter, longer] = std::minmax(begin.size(), candidate.size());
+    if (longer - shorter >= fewest) continue;  // each edit makes up for one letter at most
+    const size_t edits = edit_distance(begin, candidate);
     // As many edits as letters turn any word into any other.
     if (edits < fewest && edits < std::min(word.size(), candidate.size())) {
       best = &candidate;
@@ -74,10 +78,12 @@ std::optional<std::string> nearest(std::string_view word, const std::vector<std:
 std::string hint(std::string_view word, const std::vector<std::string>& candidates, char quote) {
   if (const auto meant = nearest(word, candidates)) return "did you mean " + (quote + *meant) + quote + "?";
   std::string out = "accepted:";
-  for (const std::string& candidate : candidates) {
-    out += (&candidate == &candidates.front() ? " " : ", ");
-    out += (quote + candidate) + quote;
+  const size_t listed = std::min(candidates.size(), kMostListed);
+  for (size_t i = 0; i < listed; ++i) {
+    out += i == 0 ? " " : ", ";
+    out += (quote + candidates[i]) + quote;
   }
+  if (listed < candidates.size()) out += " and " + std::to_string(candidates.size() - listed) + " more";
   return out;
 }
 

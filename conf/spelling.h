@@ -22,7 +22,8 @@ size_t edit_distance(std::string_view a, std::string_view b);
 // The candidate with the fewest edits, if they are few enough for a slip: at most a third of the word.
 std::optional<std::string> nearest(std::string_view word, const std::vector<std::string>& candidates);
 
-// "did you mean X?", or, when nothing is near, "accepted: X, Y, Z"; each between two `quote`s.
+// "did you mean X?", or, when nothing is near, "accepted: X, Y, Z", the first 40 of them; each
+// between two `quote`s.
 std::string hint(std::string_view word, const std::vector<std::string>& candidates, char quote);
 
 std::string counted(uint64_t count, std::string_view noun);  // "1 session", "2 sessions"

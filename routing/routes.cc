@@ -1,6 +1,8 @@
 #include "routing/routes.h"
 
 #include <algorithm>
+#include <map>
+#include <unordered_map>
 
 #include "conf/ascii.h"
 #include "routing/path_prefix.h"
@@ -35,40 +37,53 @@ bool ends_with_ignoring_case(std::string_view host, std::string_view suffix) {
          equals_ignoring_case(host.substr(host.size() - suffix.size()), suffix);
 }
 
-size_t place_of(const auto& named, std::string_view name) {
-  const auto found =
-      std::find_if(named.begin(), named.end(), [&](const auto& one) { return one.name == name; });
-  return static_cast<size_t>(found - named.begin());
-}
-
 }  // namespace
 
-Routes::Host& Routes::host_of(Listener& listener, std::string_view pattern) {
-  if (pattern.empty()) return listener.any;
-  const bool wildcard = pattern.starts_with("*.");
-  const std::string name(wildcard ? pattern.substr(1) : bare_host(pattern));
-  std::vector<Host>& hosts = wildcard ? listener.wildcards : listener.exact;
-  const size_t place = place_of(hosts, name);
-  if (place == hosts.size()) hosts.push_back({name, {}});
-  return hosts[place];
-}
+// The routes of one listener, while they are collected.
+struct Routes::Collected {
+  std::map<std::string, Host> exact, wildcards;
+  Host any;
+
+  Host& host_of(std::string_view pattern) {
+    if (pattern.empty()) return any;
+    const bool wildcard = pattern.starts_with("*.");
+    std::string name(wildcard ? pattern.substr(1) : bare_host(pattern));
+    Host& host = (wildcard ? wildcards : exact)[name];
+    host.name = std::move(name);
+    return host;
+  }
+};
 
 Routes Routes::from(const conf::Settings& settings) {
+  std::unordered_map<std::string_view, size_t> pools;
+  for (size_t i = 0; i < settings.pools.size(); ++i) pools.emplace(settings.pools[i].name, i);
+  std::unordered_map<std::string_view, std::vector<const conf::Route*>> by_listener;  // "": of every one
+  for (const conf::Route& route : settings.routes) by_listener[route.listener].push_back(&route);
+
   Routes routes;
-  const auto longest_first = [](const Path& a, const Path& b) { return a.prefix.size() > b.prefix.size(); };
-  const auto sort_paths = [&](Host& host) { std::sort(host.paths.begin(), host.paths.end(), longest_first); };
+  const auto take = [](std::map<std::string, Host>& hosts) {
+    std::vector<Host> out;
+    for (auto& [name, host] : hosts) out.push_back(std::move(host));
+    return out;
+  };
+  const auto sort_paths = [](Host& host) {
+    std::sort(host.paths.begin(), host.paths.end(),
+              [](const Path& a, const Path& b) { return a.prefix.size() > b.prefix.size(); });
+  };
   for (const conf::Listener& settings_listener : settings.listeners) {
-    Listener& listener = routes.listeners_.emplace_back();
-    for (const conf::Route& route : settings.routes) {
-      if (!route.listener.empty() && route.listener != settings_listener.name) continue;
-      std::string prefix = route.path == "/" ? "" : route.path;
-      host_of(listener, route.host)
-          .paths.push_back({std::move(prefix), place_of(settings.pools, route.pool)});
+    Collected collected;
+    for (const std::string_view name : {std::string_view(), std::string_view(settings_listener.name)}) {
+      for (const conf::Route* route : by_listener[name]) {
+        std::string prefix = route->path == "/" ? "" : route->path;
+        collected.host_of(route->host).paths.push_back({std::move(prefix), pools.at(route->pool)});
+      }
     }
-    std::sort(listener.exact.begin(), listener.exact.end(),
-              [](const Host& a, const Host& b) { return a.name < b.name; });
-    std::sort(listener.wildcards.begin(), listener.wildcards.end(),
-              [](const Host& a, const Host& b) { return a.name.size() > b.name.size(); });
+    Listener& listener = routes.listeners_.emplace_back();
+    listener.exact = take(collected.exact);
+    listener.wildcards = take(collected.wildcards);
+    listener.any = std::move(collected.any);
+    std::stable_sort(listener.wildcards.begin(), listener.wildcards.end(),
+                     [](const Host& a, const Host& b) { return a.name.size() > b.name.size(); });
     std::for_each(listener.exact.begin(), listener.exact.end(), sort_paths);
     std::for_each(listener.wildcards.begin(), listener.wildcards.end(), sort_paths);
     sort_paths(listener.any);

@@ -44,7 +44,8 @@ class Routes {
     Host any;
   };
 
-  static Host& host_of(Listener& listener, std::string_view pattern);
+  struct Collected;
+
   static size_t find_path(const Host& host, std::string_view target);
 
   std::vector<Listener> listeners_;  // by listener

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <ctime>
 #include <iterator>
+#include <unordered_set>
 
 #include "conf/load.h"
 #include "conf/spelling.h"
@@ -32,14 +33,17 @@ constexpr uint64_t kLogReport = 1000;  // milliseconds between two looks at what
 
 using Sockets = std::vector<std::vector<Update::Socket>>;  // by worker
 
-// Every connection is a file; the limit that is allowed is the limit to have. Returns it.
-uint64_t raise_file_limit() {
+// Every connection is a file; the limit that is allowed is the limit to have.
+void raise_file_limit() {
   rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return net::kAnyDescriptor;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
-  getrlimit(RLIMIT_NOFILE, &limit);
-  return limit.rlim_cur;
+}
+
+uint64_t file_limit() {
+  rlimit limit;
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : net::kAnyDescriptor;
 }
 
 std::vector<std::string> host_names(const conf::Settings& settings) {
@@ -77,14 +81,12 @@ void close_all(const Sockets& sockets) {
 bool bind_new(const conf::Settings* now, const conf::Settings& next, size_t workers, Sockets& sockets,
               std::string& error) {
   sockets.resize(workers);
-  std::vector<conf::Address> known;
-  if (now)
-    std::transform(now->listeners.begin(), now->listeners.end(), std::back_inserter(known),
-                   [](const conf::Listener& listener) { return listener.address; });
+  std::unordered_multiset<std::string> known;  // port 0 may be there several times
+  for (size_t i = 0; now && i < now->listeners.size(); ++i) known.insert(now->listeners[i].address.text());
   for (size_t place = 0; place < next.listeners.size(); ++place) {
     const conf::Listener& listener = next.listeners[place];
-    if (const auto it = std::find(known.begin(), known.end(), listener.address); it != known.end()) {
-      known.erase(it);  // port 0 may be there several times
+    if (const auto it = known.find(listener.address.text()); it != known.end()) {
+      known.erase(it);
       continue;
     }
     const int alone = net::bind_socket(listener.address, true, error);
@@ -106,7 +108,7 @@ bool bind_new(const conf::Settings* now, const conf::Settings& next, size_t work
 class Balancer final : status::Control {
  public:
   Balancer(const std::string& file, std::shared_ptr<const conf::Settings> settings, const Secrets& secrets,
-           AccessLog* access_log, Log& log, uint64_t file_limit)
+           AccessLog* access_log, Log& log)
       : file_(file),
         started_(std::time(nullptr)),
         loaded_(started_),
@@ -115,7 +117,7 @@ class Balancer final : status::Control {
         descriptors_(file_limit),
         workers_wanted_(count_of_workers(*settings)),
         calls_(loop_.uv()),
-        overseer_(loop_, resolver_, calls_, secrets, workers_wanted_,
+        overseer_(loop_, resolver_, descriptors_, calls_, secrets, workers_wanted_,
                   [this](const Update& update) { publish(update, {}); }),
         settings_(std::move(settings)) {
     resolver_.start(loop_.uv(), host_names(*settings_));
@@ -373,14 +375,14 @@ class Balancer final : status::Control {
 
 int run_balancer(const std::string& file, std::shared_ptr<const conf::Settings> settings,
                  const Secrets& secrets, Log& log) {
-  const uint64_t file_limit = raise_file_limit();
+  raise_file_limit();
   AccessLog::Opened opened = AccessLog::open(settings->log);
   if (const auto* wrong = std::get_if<std::string>(&opened)) {
     spdlog::error("{}", *wrong);
     return kExitFault;
   }
   const auto access_log = std::move(std::get<std::unique_ptr<AccessLog>>(opened));
-  Balancer balancer(file, std::move(settings), secrets, access_log.get(), log, file_limit);
+  Balancer balancer(file, std::move(settings), secrets, access_log.get(), log);
   return balancer.listen() ? balancer.run() : kExitFault;
 }
 

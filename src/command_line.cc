@@ -1,7 +1,5 @@
 #include "src/command_line.h"
 
-#include "src/name_warnings.h"
-
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <ostream>
@@ -10,6 +8,7 @@
 
 #include "conf/load.h"
 #include "conf/spelling.h"
+#include "src/name_warnings.h"
 #include "src/secrets.h"
 #include "src/status/token.h"
 

@@ -16,7 +16,8 @@ namespace {
 size_t count_servers(const net::Resolver& resolver, const std::string& name) {
   size_t v4 = 0, all = 0;
   sockaddr_storage address;
-  for (; resolver.find(name, static_cast<unsigned>(all), 0, address); ++all) v4 += address.ss_family == AF_INET;
+  for (; resolver.find(name, static_cast<unsigned>(all), 0, address); ++all)
+    v4 += address.ss_family == AF_INET;
   return std::max(v4, all - v4);
 }
 
@@ -25,7 +26,8 @@ std::string warning(const net::Resolver& resolver, const std::string& name) {
   if (servers == 1) return {};
   if (servers > 1) {
     return name + " has " + std::to_string(servers) +
-           " addresses: sessions do not survive a change among them, if these are several servers; name each as a "
+           " addresses: sessions do not survive a change among them, if these are several servers; name each "
+           "as a "
            "backend";
   }
   const std::string wrong = resolver.wrong(name);

@@ -24,10 +24,11 @@ uint64_t tag_of(size_t pool, routing::Slot slot) { return uint64_t{pool} << 16 |
 
 }  // namespace
 
-Overseer::Overseer(net::Loop& loop, net::Resolver& resolver, net::Calls& calls, const Secrets& secrets,
-                   size_t workers, Publish publish)
+Overseer::Overseer(net::Loop& loop, net::Resolver& resolver, net::Descriptors& descriptors, net::Calls& calls,
+                   const Secrets& secrets, size_t workers, Publish publish)
     : loop_(loop),
       resolver_(resolver),
+      descriptors_(descriptors),
       calls_(calls),
       secrets_(secrets),
       workers_(workers),
@@ -60,9 +61,10 @@ uint64_t Overseer::now() const { return uv_now(loop_.uv()); }
 // ---- settings
 
 std::string Overseer::refusal(const conf::Settings& settings) const {
+  const auto known = pools_by_name();
   for (const conf::Pool& said : settings.pools) {
-    const Pool* const pool = find_pool(said.name);
-    if (pool == nullptr || pool->slots_after(said) <= routing::kMostSlots) continue;
+    const auto found = known.find(said.name);
+    if (found == known.end() || pools_[found->second]->slots_after(said) <= routing::kMostSlots) continue;
     return "pool " + said.name + " would have more than " + std::to_string(routing::kMostSlots) +
            " backends, with those that left it and still drain";
   }
@@ -70,16 +72,14 @@ std::string Overseer::refusal(const conf::Settings& settings) const {
 }
 
 Update Overseer::adopt(std::shared_ptr<const conf::Settings> settings) {
-  std::unordered_map<std::string_view, std::unique_ptr<Pool>*> known;  // by name, the latest
-  for (auto pool = pools_.rbegin(); pool != pools_.rend(); ++pool) known[(*pool)->settings->name] = &*pool;
-
+  const auto known = pools_by_name();
   std::vector<std::unique_ptr<Pool>> pools;
   std::vector<std::pair<Pool*, std::vector<health::SlotChange>>> changes;
   for (const conf::Pool& said : settings->pools) {
     const auto found = known.find(said.name);
     // One that was away, and comes back with other keys, finds none of its sessions by them.
-    const bool goes_on = found != known.end() && changed_keys(*(*found->second)->settings, said).empty();
-    Pool* const pool = pools.emplace_back(goes_on ? std::move(*found->second) : new_pool(said)).get();
+    const bool goes_on = found != known.end() && changed_keys(*pools_[found->second]->settings, said).empty();
+    Pool* const pool = pools.emplace_back(goes_on ? std::move(pools_[found->second]) : new_pool(said)).get();
     pool->router = std::make_shared<routing::Router>(said, secrets_.keys, secrets_.hash_secret, pool->memory);
     changes.emplace_back(pool, pool->adopt(settings, said, now(), routing::random_seed()));
   }
@@ -128,17 +128,20 @@ void Overseer::on_address_lost(const std::string& name) {
 // A listener is known by its address, whatever its name.
 void Overseer::adopt_listeners() {
   std::vector<Listener> former = std::exchange(listeners_, {});
+  std::unordered_map<std::string, std::vector<Listener*>> known;  // the first comes last, and is taken first
+  for (auto listener = former.rbegin(); listener != former.rend(); ++listener) {
+    if (listener->listed) known[listener->settings.address.text()].push_back(&*listener);
+  }
   for (const conf::Listener& said : settings_->listeners) {
-    const auto known = std::find_if(former.begin(), former.end(), [&](const Listener& listener) {
-      return listener.listed && listener.settings.address == said.address;
-    });
     Listener& listener = listeners_.emplace_back();
     listener.settings = said;
-    if (known == former.end()) continue;
-    listener.meter = std::move(known->meter);
-    former.erase(known);
+    std::vector<Listener*>& same = known[said.address.text()];
+    if (same.empty()) continue;
+    listener.meter = std::move(same.back()->meter);
+    same.pop_back();
   }
   for (Listener& listener : former) {
+    if (listener.meter == nullptr) continue;  // it goes on
     listener.listed = false;
     listeners_.push_back(std::move(listener));
   }
@@ -170,6 +173,12 @@ void Overseer::publish_changes() {
   if (changed_) publish_(take_changes());
 }
 
+std::unordered_map<std::string_view, size_t> Overseer::pools_by_name() const {
+  std::unordered_map<std::string_view, size_t> known;
+  for (size_t i = 0; i < pools_.size(); ++i) known.emplace(pools_[i]->settings->name, i);
+  return known;
+}
+
 Overseer::Pool* Overseer::find_pool(const std::string& name) const {
   const auto found = std::find_if(pools_.begin(), pools_.end(),
                                   [&](const auto& pool) { return pool->settings->name == name; });
@@ -197,7 +206,7 @@ void Overseer::on_evidence(size_t pool, routing::Slot slot, const health::Eviden
 
 void Overseer::begin_check(Pool& pool, routing::Slot slot) {
   Pool::Backend& backend = pool.backends[slot];
-  if (!backend.probe) backend.probe = std::make_unique<Probe>(loop_, resolver_);
+  if (!backend.probe) backend.probe = std::make_unique<Probe>(loop_, resolver_, descriptors_);
   backend.probe->start(pool.fleet.backends[slot].address, (*pool.health)[slot].question(), this,
                        tag_of(pool.id, slot));
 }

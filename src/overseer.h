@@ -27,9 +27,9 @@ class Overseer final : public proxy::Witness, ProbeEvents {
  public:
   using Publish = std::function<void(Update)>;
 
-  // `secrets`, `resolver` and `calls`, which runs calls on `loop`, outlive it.
-  Overseer(net::Loop& loop, net::Resolver& resolver, net::Calls& calls, const Secrets& secrets,
-           size_t workers, Publish publish);
+  // `secrets`, `resolver`, `descriptors` and `calls`, which runs calls on `loop`, outlive it.
+  Overseer(net::Loop& loop, net::Resolver& resolver, net::Descriptors& descriptors, net::Calls& calls,
+           const Secrets& secrets, size_t workers, Publish publish);
   ~Overseer();
   void close();  // before the loop ends
 
@@ -71,6 +71,8 @@ class Overseer final : public proxy::Witness, ProbeEvents {
   Update take_changes();
   void adopt_listeners();
   std::unique_ptr<Pool> new_pool(const conf::Pool& settings);
+  // Places in pools_; of several with one name the first, as below.
+  std::unordered_map<std::string_view, size_t> pools_by_name() const;
   Pool* find_pool(const std::string& name) const;  // in the file, or the latest that was
   Pool* find_pool(size_t id) const;                // nullptr: it is gone
   void retire(Pool& pool);
@@ -88,6 +90,7 @@ class Overseer final : public proxy::Witness, ProbeEvents {
 
   net::Loop& loop_;
   net::Resolver& resolver_;
+  net::Descriptors& descriptors_;
   net::Calls& calls_;
   const Secrets& secrets_;
   const size_t workers_;

@@ -30,8 +30,8 @@ std::string name_in(std::string host) {
 
 }  // namespace
 
-Probe::Probe(net::Loop& loop, const net::Resolver& resolver)
-    : loop_(loop), resolver_(resolver), deadline_(loop.deadlines(), *this) {}
+Probe::Probe(net::Loop& loop, const net::Resolver& resolver, net::Descriptors& descriptors)
+    : loop_(loop), resolver_(resolver), descriptors_(descriptors), deadline_(loop.deadlines(), *this) {}
 
 Probe::~Probe() { cancel(); }
 
@@ -85,6 +85,7 @@ bool Probe::dial_next() {
 // For what this machine lacks the backend is not to blame, nor for a name server that does not answer.
 void Probe::dial_failed() {
   if (dial_error_ == 0) return end(Kind::unasked, "the name " + address_.host + " has no address");
+  if (net::is_shortage(dial_error_)) descriptors_.met(net::Descriptors::Shortage::unasked, dial_error_);
   end(net::is_local(dial_error_) ? Kind::unasked : Kind::fail, uv_strerror(dial_error_));
 }
 

@@ -28,6 +28,7 @@
 namespace limpet {
 
 namespace net {
+class Descriptors;
 class Loop;
 class Resolver;
 }  // namespace net
@@ -44,7 +45,7 @@ class ProbeEvents {
 // Of the loop's thread. Destroyed before the loop, which frees the sockets afterwards.
 class Probe final : net::StreamOwner, net::DeadlineOwner {
  public:
-  Probe(net::Loop& loop, const net::Resolver& resolver);  // both outlive it
+  Probe(net::Loop& loop, const net::Resolver& resolver, net::Descriptors& descriptors);  // all outlive it
   ~Probe();
   Probe(const Probe&) = delete;
   Probe& operator=(const Probe&) = delete;
@@ -81,6 +82,7 @@ class Probe final : net::StreamOwner, net::DeadlineOwner {
 
   net::Loop& loop_;
   const net::Resolver& resolver_;
+  net::Descriptors& descriptors_;
   net::Deadline deadline_;
   conf::Address address_;
   conf::HealthCheck check_;

@@ -1,6 +1,8 @@
 #include "src/reload.h"
 
 #include <algorithm>
+#include <string_view>
+#include <unordered_map>
 
 namespace limpet {
 
@@ -14,11 +16,12 @@ std::vector<std::string> needs_restart(const conf::Settings& now, const conf::Se
   note(next.status != now.status, "status");
   note(next.log.access != now.log.access, "log.access");
   note(next.log.access_format != now.log.access_format, "log.access_format");
+  std::unordered_map<std::string_view, const conf::Pool*> known;
+  for (const conf::Pool& pool : now.pools) known.emplace(pool.name, &pool);
   for (const conf::Pool& pool : next.pools) {
-    const auto known = std::find_if(now.pools.begin(), now.pools.end(),
-                                    [&](const conf::Pool& each) { return each.name == pool.name; });
-    if (known == now.pools.end()) continue;
-    for (const std::string& key : changed_keys(*known, pool))
+    const auto found = known.find(pool.name);
+    if (found == known.end()) continue;
+    for (const std::string& key : changed_keys(*found->second, pool))
       keys.push_back("pool " + pool.name + ": " + key);
   }
   return keys;

@@ -20,7 +20,7 @@ class Worker::Door final : public net::Mortal, net::Acceptor, net::DeadlineOwner
   bool open(int fd, std::string& error) {
     net::Descriptors& descriptors = worker_.shared_.descriptors;
     socket_ = net::Listener::listen(worker_.loop_, fd, listener_.settings, descriptors,
-                                    {.below = descriptors.for_clients()}, *this, error);
+                                    {.leaves_reserves = true}, *this, error);
     return socket_ != nullptr;
   }
   const proxy::ServedListener& listener() const { return listener_; }
@@ -38,8 +38,18 @@ class Worker::Door final : public net::Mortal, net::Acceptor, net::DeadlineOwner
   }
 
  private:
+  // For what can be given up: a look takes about a millisecond where that is much.
+  static constexpr net::Millis kBetweenLooks = 10;
+
   void on_accepted(net::UvStream* stream, const conf::IpAddress& peer) override {
     worker_.accept(stream, peer, listener_);
+  }
+  // Each time that there may be something new to give up, not for each of a crowd.
+  void on_shortage() override {
+    const net::Millis now = worker_.loop_.deadlines().now();
+    if (now < next_room_) return;
+    next_room_ = now + kBetweenLooks;
+    worker_.context_->give_up_idle(worker_.shared_.descriptors.for_clients());
   }
   void on_deadline() override {
     worker_.for_each_client([this](proxy::ClientConnection& client) {
@@ -51,6 +61,7 @@ class Worker::Door final : public net::Mortal, net::Acceptor, net::DeadlineOwner
   proxy::ServedListener& listener_;
   net::Deadline deadline_;
   net::Listener* socket_ = nullptr;
+  net::Millis next_room_ = 0;
 };
 
 namespace {
@@ -74,6 +85,7 @@ Worker::Worker(size_t index, const Shared& shared, std::shared_ptr<const proxy::
   context_->process_number = shared_.process_number;
   uv_async_init(loop_.uv(), &wake_, [](uv_async_t* wake) { static_cast<Worker*>(wake->data)->on_wake(); });
   wake_.data = this;
+  shared_.descriptors.add(*this);
 }
 
 Worker::~Worker() {
@@ -118,10 +130,30 @@ void Worker::wish(Wish what) {
   uv_async_send(&wake_);
 }
 
+void Worker::make_room(int below) {
+  int wanted = room_below_;
+  while (wanted < below && !room_below_.compare_exchange_weak(wanted, below)) {
+  }
+  uv_async_send(&wake_);
+}
+
 void Worker::on_wake() {
   if (ending_) return;
   take_updates();
+  if (const int below = room_below_.exchange(0); below != 0) give_up_idle(below);
   if (wish_ != Wish::serve) end();
+}
+
+// Where the kernel gives nobody a descriptor, although clients leave some: the limit is lower than it was.
+// Those that had them by the old one and are idle go, so that operators get in.
+void Worker::give_up_idle(int below) {
+  context_->give_up_idle(below);
+  if (below != net::kAnyDescriptor) return;
+  const net::Descriptors& descriptors = shared_.descriptors;
+  for_each_client([&](proxy::ClientConnection& client) {
+    const int number = client.descriptor();
+    if (number >= descriptors.for_clients() && number < descriptors.limit()) client.shut_down();
+  });
 }
 
 void Worker::take_updates() {
@@ -209,7 +241,8 @@ void Worker::on_client_closed(proxy::ClientConnection& connection) {
   end_if_empty();
 }
 
-// Where descriptors are short, what is kept for requests to come is given up for the one that is there.
+// Where descriptors or ports are short, what is kept for requests to come is given up for the one that is
+// there.
 net::StreamPtr Worker::dial(const conf::Address& address, unsigned index, net::StreamOwner* owner,
                             int& error) {
   const auto try_it = [&] {
@@ -218,7 +251,8 @@ net::StreamPtr Worker::dial(const conf::Address& address, unsigned index, net::S
   };
   net::StreamPtr stream = try_it();
   if (stream || !net::is_shortage(error)) return stream;
-  context_->close_idle();
+  shared_.descriptors.look_again();
+  context_->give_up_idle(net::kAnyDescriptor);
   stream = try_it();
   if (!stream && net::is_shortage(error))
     shared_.descriptors.met(net::Descriptors::Shortage::undialed, error);

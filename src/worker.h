@@ -42,7 +42,7 @@ struct Update {
   std::vector<Withdrawal> withdrawn{};  // backends at which what is under way is cut
 };
 
-class Worker final : proxy::ClientConnections, proxy::Dialer {
+class Worker final : proxy::ClientConnections, proxy::Dialer, net::Keeper {
  public:
   // `index` counts the workers from 0. `on_done` is called on the worker's thread when it has ended.
   Worker(size_t index, const Shared& shared, std::shared_ptr<const proxy::Plan> plan,
@@ -71,8 +71,11 @@ class Worker final : proxy::ClientConnections, proxy::Dialer {
                       int& error) override;
   size_t count(const conf::Address& address) const override;
 
+  void make_room(int below) override;
+
   void wish(Wish what);
   void on_wake();
+  void give_up_idle(int below);
   void take_updates();
   void take(Update update);
   void remove(Door& door);
@@ -94,6 +97,7 @@ class Worker final : proxy::ClientConnections, proxy::Dialer {
   std::vector<Update> updates_;  // guarded by mutex_
   std::atomic<Wish> wish_{Wish::serve};
   std::atomic<bool> done_{false};
+  std::atomic<int> room_below_{0};  // of descriptors is wanted; 0: of none
   uv_async_t wake_;
   bool ending_ = false;
   std::thread thread_;

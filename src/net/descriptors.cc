@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "conf/spelling.h"
 
@@ -15,6 +16,7 @@ namespace limpet::net {
 namespace {
 
 constexpr int64_t kLogEvery = 10'000;  // milliseconds: a shortage that lasts fills no log
+constexpr int64_t kAskEvery = 100;     // milliseconds: what is given up is looked for no more often
 
 // For operators an eighth of the limit: 16 see 8 connections to the status endpoint, a log, a file, a few
 // sockets and lookups; beyond 256 there is nothing that would take more.
@@ -25,9 +27,12 @@ constexpr int kLeastForBackends = 8;
 
 int for_operators(int limit) { return std::clamp(limit / 8, kLeastForOperators, kMostForOperators); }
 
-int capped(uint64_t limit) { return static_cast<int>(std::min<uint64_t>(limit, INT_MAX)); }
+std::string lack(int error) { return error == kNoPortLeft ? "No port is left" : std::strerror(-error); }
 
 std::string advice(int error, int limit) {
+  if (error == kNoPortLeft)
+    return "; widen the range of ports (sysctl net.ipv4.ip_local_port_range), or let backends keep "
+           "connections";
   if (error == -EMFILE)
     return "; raise the limit of open files, which is " + std::to_string(limit) +
            " (ulimit -n, LimitNOFILE=)";
@@ -35,10 +40,19 @@ std::string advice(int error, int limit) {
   return "";
 }
 
+// True for one caller, of whatever thread, of those that come within so long.
+bool is_time(std::atomic<int64_t>& at, int64_t every) {
+  const auto since = std::chrono::steady_clock::now().time_since_epoch();
+  const int64_t now = std::chrono::duration_cast<std::chrono::milliseconds>(since).count();
+  int64_t due = at.load(std::memory_order_relaxed);
+  return now >= due && at.compare_exchange_strong(due, now + every);
+}
+
 }  // namespace
 
 bool is_shortage(int error) {
-  return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
+  return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM ||
+         error == kNoPortLeft;
 }
 
 bool is_local(int error) {
@@ -49,33 +63,48 @@ bool is_local(int error) {
   return std::find(std::begin(kRemote), std::end(kRemote), -error) == std::end(kRemote);
 }
 
-Descriptors::Descriptors(uint64_t limit)
-    : limit_(capped(limit)),
-      backends_(std::max(limit_ - for_operators(limit_), 0)),
-      clients_(std::max(backends_ - std::max(limit_ / 8, kLeastForBackends), 0)),
-      status_(std::min(static_cast<size_t>(for_operators(limit_)) / 2, kMostForStatus)) {}
+Descriptors::Descriptors(std::function<uint64_t()> limit) : read_limit_(std::move(limit)), limit_(capped()) {}
+
+int Descriptors::capped() const { return static_cast<int>(std::min<uint64_t>(read_limit_(), INT_MAX)); }
+
+int Descriptors::for_backends() const { return std::max(limit() - for_operators(limit()), 0); }
+
+int Descriptors::for_clients() const {
+  return std::max(for_backends() - std::max(limit() / 8, kLeastForBackends), 0);
+}
+
+size_t Descriptors::for_status() const {
+  return std::min(static_cast<size_t>(for_operators(limit())) / 2, kMostForStatus);
+}
 
 void Descriptors::met(Shortage what, int error) {
   counts_[static_cast<size_t>(what)].fetch_add(1, std::memory_order_relaxed);
-  if (!is_time_to_log()) return;
+  if (error == -EMFILE) look_again();
+  if (is_time(ask_at_, kAskEvery)) {
+    // Of whoever is refused by the reserves those below them would do; where the kernel gives no descriptor
+    // at all, any. A port is held by a connection to a backend alone.
+    const bool any = error != kNoPortLeft && (what == Shortage::deferred || what == Shortage::unasked);
+    ask_for_room(any ? kAnyDescriptor : what == Shortage::refused ? for_clients() : for_backends());
+  }
+  if (!is_time(log_at_, kLogEvery)) return;
   std::array<uint64_t, kShortages> since_last;
   for (size_t i = 0; i < kShortages; ++i) {
     const uint64_t count = counts_[i];
     since_last[i] = count - logged_[i].exchange(count);
   }
-  const auto [refused, deferred, undialed] = since_last;
-  spdlog::warn("{}: {} of clients refused, accepting put off {}, {} to backends not made{}",
-               std::strerror(-error), conf::counted(refused, "connection"),
-               deferred == 1 ? "once" : conf::counted(deferred, "time"),
-               conf::counted(undialed, "connection"), advice(error, limit_));
+  const auto [refused, deferred, undialed, unasked] = since_last;
+  spdlog::warn(
+      "{}: {} of clients refused, accepting put off {}, {} to backends not made, {} not asked{}", lack(error),
+      conf::counted(refused, "connection"), deferred == 1 ? "once" : conf::counted(deferred, "time"),
+      conf::counted(undialed, "connection"), conf::counted(unasked, "check"), advice(error, limit()));
 }
 
-// True for one caller, of whatever thread.
-bool Descriptors::is_time_to_log() {
-  const auto since = std::chrono::steady_clock::now().time_since_epoch();
-  const int64_t now = std::chrono::duration_cast<std::chrono::milliseconds>(since).count();
-  int64_t due = log_at_.load(std::memory_order_relaxed);
-  return now >= due && log_at_.compare_exchange_strong(due, now + kLogEvery);
+void Descriptors::running_out() {
+  if (is_time(ask_at_, kAskEvery)) ask_for_room(for_clients());
+}
+
+void Descriptors::ask_for_room(int below) {
+  for (Keeper* const keeper : keepers_) keeper->make_room(below);
 }
 
 }  // namespace limpet::net

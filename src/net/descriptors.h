@@ -8,19 +8,36 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <climits>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <vector>
 
 namespace limpet::net {
 
 // No bound: for whoever may have the last descriptor.
 inline constexpr int kAnyDescriptor = INT_MAX;
 
+// What a dial tells where all ports of this machine towards that address are taken.
+inline constexpr int kNoPortLeft = -EADDRNOTAVAIL;
+
 // Whether a negative errno is about what this machine or process lacks, so that no peer is to blame.
 bool is_shortage(int error);
 // Whether it tells nothing of the peer: a shortage, or what this machine forbids or cannot reach by itself.
 bool is_local(int error);
+
+// Keeps connections for later.
+class Keeper {
+ public:
+  // Somebody lacks what they hold: gives up those that nobody uses, of descriptors below this number. From
+  // any thread, and again and again while that lasts.
+  virtual void make_room(int below) = 0;
+
+ protected:
+  ~Keeper() = default;
+};
 
 // Constant, or thread-safe.
 class Descriptors {
@@ -28,36 +45,48 @@ class Descriptors {
   // The status endpoint has this many connections at most, and fewer where the limit is low.
   static constexpr size_t kMostForStatus = 64;
 
-  // `limit`: of descriptors of this process (RLIMIT_NOFILE).
-  explicit Descriptors(uint64_t limit);
+  // `limit` tells how many descriptors this process may have (RLIMIT_NOFILE), now.
+  explicit Descriptors(std::function<uint64_t()> limit);
+
+  // Before anything is short. The keeper lives until nobody meets a shortage any more.
+  void add(Keeper& keeper) { keepers_.push_back(&keeper); }
 
   // Numbers of connections from clients, and to backends, are below these.
-  int for_clients() const { return clients_; }
-  int for_backends() const { return backends_; }
+  int for_clients() const;
+  int for_backends() const;
+  int limit() const { return limit_.load(std::memory_order_relaxed); }
+  void look_again() { limit_ = capped(); }  // it may have been changed, and is not told
   // As many connections leave half of what is kept for operators to logs, reloads, checks and names.
-  size_t for_status() const { return status_; }
+  size_t for_status() const;
+
+  // Clients have nearly all that they may have: asks the keepers to make room for more.
+  void running_out();
 
   // What came of a shortage.
   enum class Shortage : uint8_t {
     refused,   // a client's connection was
     deferred,  // clients' connections wait to be accepted
     undialed,  // a connection to a backend was not made
+    unasked,   // a backend was not checked
   };
-  // Counts it, and says so in the log, in one line every kLogEvery at most. `error` is a negative errno.
+  // Counts it, asks the keepers to make room, and says so in the log, in one line every kLogEvery at most.
+  // `error` is a negative errno.
   void met(Shortage what, int error);
   uint64_t refused() const {
     return counts_[static_cast<size_t>(Shortage::refused)];
   }  // clients, since the start
 
  private:
-  static constexpr size_t kShortages = 3;
-  bool is_time_to_log();
+  static constexpr size_t kShortages = 4;
+  int capped() const;
+  void ask_for_room(int below);
 
-  const int limit_, backends_, clients_;
-  const size_t status_;
+  const std::function<uint64_t()> read_limit_;
+  std::atomic<int> limit_;
+  std::vector<Keeper*> keepers_;
   std::array<std::atomic<uint64_t>, kShortages> counts_{};
   std::array<std::atomic<uint64_t>, kShortages> logged_{};  // of these
-  std::atomic<int64_t> log_at_{0};                          // the steady clock's, in milliseconds
+  std::atomic<int64_t> log_at_{0}, ask_at_{0};              // the steady clock's, in milliseconds
 };
 
 }  // namespace limpet::net

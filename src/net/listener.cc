@@ -15,6 +15,7 @@ namespace limpet::net {
 
 namespace {
 
+constexpr int kLastPart = 8;    // of the descriptors that clients may have the last eighth is the end of them
 constexpr int kBacklog = 4096;  // the kernel caps it at net.core.somaxconn
 
 bool set_option(int fd, int level, int name, int value) {
@@ -92,11 +93,8 @@ bool Listener::take_one() {
   peer.ss_family = AF_UNSPEC;
   socklen_t size = sizeof peer;
   const int fd = accept4(fd_, reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
-  if (fd >= intake_.below) {
-    refuse(fd);
-    return true;
-  }
   if (fd >= 0) {
+    if (!may_have(fd)) return true;
     UvStream* const stream = UvStream::adopt(loop_, fd);
     if (stream != nullptr) acceptor_.on_accepted(stream, from_sockaddr(peer));
     return true;
@@ -119,6 +117,20 @@ bool Listener::take_one() {
       pause(-errno);
       return false;
   }
+}
+
+// False: it was refused. Room is made while there is still some, so that nobody is refused for what is idle.
+bool Listener::may_have(int connection) {
+  if (!intake_.leaves_reserves) return true;
+  const int below = descriptors_.for_clients();
+  if (connection < below - below / kLastPart) return true;
+  descriptors_.running_out();
+  acceptor_.on_shortage();
+  if (connection < below) return true;
+  descriptors_.look_again();
+  if (connection < descriptors_.for_clients()) return true;
+  refuse(connection);
+  return false;
 }
 
 // By a reset: the client knows at once that nothing was done, and no end of it stays here for a minute.

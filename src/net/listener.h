@@ -26,7 +26,8 @@ class Acceptor {
  public:
   // `peer` is all zero where there is no IP address.
   virtual void on_accepted(UvStream* stream, const conf::IpAddress& peer) = 0;
-  // Somebody waits and cannot be accepted, until kPause later at least. What is given up now makes room.
+  // Descriptors run out, or somebody waits and cannot be accepted until kPause later at least. What is given
+  // up now makes room.
   virtual void on_shortage() {}
 
  protected:
@@ -38,7 +39,7 @@ struct Intake {
   // Of those that wait, in one event. What is behind a new connection costs about 20 microseconds, so 64 of
   // them hold up the others for about a millisecond.
   unsigned at_once = 64;
-  int below = kAnyDescriptor;  // whose descriptor has this number, or a higher one, is refused
+  bool leaves_reserves = false;  // whose descriptor is not below Descriptors::for_clients() is refused
 };
 
 // Owns the socket. Frees itself once it is closed.
@@ -57,6 +58,7 @@ class Listener final : DeadlineOwner {
   Listener(Loop& loop, int fd, Descriptors& descriptors, Intake intake, Acceptor& acceptor);
   bool start();
   bool take_one();
+  bool may_have(int connection);
   void refuse(int connection);
   void pause(int error);
   void on_deadline() override { start(); }

@@ -40,6 +40,8 @@ class Stream {
   virtual void pause() = 0;
   virtual void resume() = 0;
 
+  virtual int descriptor() const = 0;  // its number; -1: it has none
+
   virtual void finish() = 0;  // after what was written: no more bytes from this side
   virtual void close() = 0;   // what is not sent is dropped; no more events; frees itself when it can
   virtual void reset() = 0;   // close() so that the peer sees a reset, not an end

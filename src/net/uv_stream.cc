@@ -1,9 +1,11 @@
 #include "src/net/uv_stream.h"
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "src/net/loop.h"
 
@@ -13,7 +15,17 @@ static_assert(sizeof(uv_buf_t) == sizeof(iovec));  // libuv lays uv_buf_t out as
 
 namespace {
 constexpr unsigned kMostParts = 1024;  // IOV_MAX on Linux
+
+// EADDRNOTAVAIL says that no port is left, or that this machine has no address to reach that one from, as
+// where IPv6 is off. A datagram socket, whose ports are others, tells which.
+bool can_reach(const sockaddr* address) {
+  const int fd = ::socket(address->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const socklen_t size = address->sa_family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
+  const bool can = fd < 0 || ::connect(fd, address, size) == 0 || errno != EADDRNOTAVAIL;
+  if (fd >= 0) ::close(fd);
+  return can;
 }
+}  // namespace
 
 struct UvStream::Requests {
   uv_connect_t connect;
@@ -52,6 +64,7 @@ UvStream* UvStream::connect(Loop& loop, const sockaddr* address, int below, Stre
               ? uv_tcp_connect(&made->requests_->connect, &made->handle_.tcp, address, on_connect)
               : UV_EMFILE;
   if (error != 0) {
+    if (error == UV_EADDRNOTAVAIL && !can_reach(address)) error = UV_ENETUNREACH;
     made->close();
     return nullptr;
   }

@@ -21,7 +21,8 @@ class UvStream final : public Stream {
   // A TCP connection that was accepted, not blocking; owns `fd`. nullptr: it cannot be had, and is closed.
   static UvStream* adopt(Loop& loop, int fd);
   // A connection in the making: on_connected() or on_broken() follows. nullptr: not even that, for the reason
-  // in `error`, which is -EMFILE where its descriptor would not be `below` that number.
+  // in `error`, which is -EMFILE where its descriptor would not be `below` that number, and kNoPortLeft only
+  // where that is what is missing.
   static UvStream* connect(Loop& loop, const sockaddr* address, int below, StreamOwner* owner, int& error);
   static UvStream* connect_unix(Loop& loop, const std::string& path, int below, StreamOwner* owner,
                                 int& error);
@@ -34,6 +35,7 @@ class UvStream final : public Stream {
   void post();  // sends what waits in the outbox
   void pause() override;
   void resume() override;
+  int descriptor() const override;
   void finish() override;
   void close() override;
   void reset() override;
@@ -43,7 +45,6 @@ class UvStream final : public Stream {
   ~UvStream() override = default;
 
   uv_stream_t* stream() { return reinterpret_cast<uv_stream_t*>(&handle_); }
-  int descriptor() const;  // -1: it has none
   void begin_connect();
   bool send(std::span<const iovec> parts);
   void write_waiting();

@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "src/net/descriptors.h"
 #include "src/proxy/backend_connections.h"
 
 namespace limpet::proxy {
@@ -26,16 +27,18 @@ bool BackendConnection::dial(Dialer& dialer, const conf::Address& address, Backe
   return dial_next(error);
 }
 
-// At the next of its addresses. `error` stays where there is none.
+// At the next of its addresses. What is told in the end is the last address' error, unless one could not be
+// tried for want of something; 0 where there is none.
 bool BackendConnection::dial_next(int& error) {
   deadline_.clear();
   while (turns_.next()) {
-    int failed = 0;
-    stream_ = dialer_->dial(address_, turns_.index(), this, failed);
-    if (failed != 0) error = failed;
-    if (!stream_) continue;
-    if (turns_.has_more()) deadline_.set(home_.now() + share_);
-    return true;
+    int this_error = 0;
+    stream_ = dialer_->dial(address_, turns_.index(), this, this_error);
+    if (stream_) {
+      if (turns_.has_more()) deadline_.set(home_.now() + share_);
+      return true;
+    }
+    if (this_error != 0 && !net::is_shortage(error)) error = this_error;
   }
   return false;
 }

@@ -1,5 +1,7 @@
 #include "src/proxy/backend_connections.h"
 
+#include <utility>
+
 namespace limpet::proxy {
 
 BackendConnections::BackendConnections(net::Deadlines& deadlines, net::Graveyard& graveyard, Dialer& dialer)
@@ -59,6 +61,17 @@ void BackendConnections::close_idle() {
 
 void BackendConnections::close_idle(AtSlot& slot) {
   while (slot.newest != nullptr) drop(*slot.newest);
+}
+
+void BackendConnections::give_up_idle(int below) {
+  for (const AtSlot& slot : slots_) {
+    for (BackendConnection* next = slot.newest; next != nullptr;) {
+      BackendConnection& idle = *std::exchange(next, next->older_);
+      if (idle.stream_->descriptor() >= below) continue;
+      idle.stream_.release()->reset();
+      drop(idle);
+    }
+  }
 }
 
 void BackendConnections::retire(routing::Slot slot) {

@@ -44,6 +44,9 @@ class BackendConnections {
   void keep(std::unique_ptr<BackendConnection> unused, net::Millis keep_alive);
   void close(std::unique_ptr<BackendConnection> used);  // safe inside its own callbacks
   void close_idle();
+  // Those that hold a descriptor below this number, by a reset: an orderly end would hold the port for a
+  // minute.
+  void give_up_idle(int below);
   // Closes the idle ones of a backend; those in use now will not be kept either.
   void retire(routing::Slot slot);
 

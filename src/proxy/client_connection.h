@@ -43,6 +43,7 @@ class ClientConnection final : public net::Mortal, net::StreamOwner, net::Deadli
   const ServedListener& listener() const override { return listener_; }
   void shut_down();  // ends as soon as no request is under way
   void close_now();
+  int descriptor() const { return stream_->descriptor(); }
   // What it has under way at this backend is cut.
   void withdraw(const ServedPool& pool, routing::Slot slot) {
     if (exchange_) exchange_->on_backend_withdrawn(pool, slot);

@@ -168,6 +168,10 @@ void Context::close_idle() {
   for (auto& [id, pool] : all_pools_) pool->connections.close_idle();
 }
 
+void Context::give_up_idle(int below) {
+  for (auto& [id, pool] : all_pools_) pool->connections.give_up_idle(below);
+}
+
 Context::~Context() = default;
 
 std::unique_ptr<Exchange> Context::new_exchange() {

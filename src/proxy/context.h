@@ -122,6 +122,7 @@ class Context final : net::DeadlineOwner {
   ServedListener& listener(size_t place) const { return *listeners_[place]; }  // of the plan's settings
   void forget(const ServedListener& listener);  // one that is not listed and has no connection
   void close_idle();                            // connections to backends
+  void give_up_idle(int below);                 // of these, as BackendConnections says
 
   net::Deadlines& deadlines;
   net::Graveyard& graveyard;

@@ -85,7 +85,8 @@ uint64_t Exchange::client_hash() const {
 // For what this process lacks no backend is to blame, and no session is moved.
 void Exchange::connect_failed(int error) {
   drop_backend();
-  if (net::is_shortage(error)) return fail(failures::kNoDescriptors);
+  if (net::is_shortage(error))
+    return fail(error == net::kNoPortLeft ? failures::kNoPorts : failures::kNoDescriptors);
   if (error == 0 || net::is_local(error)) return unreachable();
   blame(BackendFailure::connect);
   choose_again(failures::kNoBackend);

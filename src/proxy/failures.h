@@ -32,6 +32,8 @@ inline constexpr Failure kFull{503, "every server has all the sessions it may ha
 inline constexpr Failure kNoBackend{503, "no server can be reached", "no_backend", Blame::backend};
 inline constexpr Failure kNoDescriptors{503, "the balancer cannot open another connection", "no_descriptors",
                                         Blame::balancer};
+inline constexpr Failure kNoPorts{503, "the balancer has no port left for another connection", "no_ports",
+                                  Blame::balancer};
 
 inline constexpr Failure kUnreachable{503, "the balancer cannot reach this server", "unreachable",
                                       Blame::balancer};  // by its own fault, not the server's

@@ -58,6 +58,11 @@ TEST_CASE("a hint names the nearest word, or else everything") {
   CHECK(hint("tunnel", {"head", "body"}, '"') == "accepted: \"head\", \"body\"");
 }
 
+TEST_CASE("a hint lists the first of very many") {
+  CHECK(hint("tunnel", std::vector<std::string>(40, "x"), '"').ends_with(", \"x\""));
+  CHECK(hint("tunnel", std::vector<std::string>(42, "x"), '"').ends_with(", \"x\" and 2 more"));
+}
+
 TEST_CASE("what an operator wrote is shown in one line and cut short") {
   CHECK(in_quotes("plain") == "\"plain\"");
   CHECK(in_quotes("a\nb\x1b[31m\x7f") == "\"a\\x0ab\\x1b[31m\\x7f\"");

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import resource
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import threading
 
 import pytest
 
+from support.client import request_bytes
 from support.limpet import settings, to_toml
 from support.status import Status, status_table
 from support.wire import Closed, eventually, free_port
@@ -156,7 +158,7 @@ def test_a_lack_of_descriptors_towards_backends_is_503_and_no_backends_fault(sce
     for thread in threads:
         thread.join(10)
     statuses = [answer.status for answer in answers]
-    assert set(statuses) == {200, 503} and statuses.count(200) >= LIMIT // 8
+    assert set(statuses) == {200, 503} and statuses.count(200) >= LIMIT // 8 - len(backends)  # whose checks take one each, for a moment
     assert {line["end"] for line in limpet.log_of("/held", len(browsers)) if line["status"] == 503} == {"no_descriptors"}
     assert "to backends not made" in limpet.stderr
     assert [backend["state"] for backend in report["pools"][0]["backends"]] == ["up", "up"]
@@ -193,3 +195,55 @@ def test_idle_connections_to_one_backend_keep_no_request_from_another(scene):
     held.go.set()
     for thread in threads:
         thread.join(10)
+
+
+def hold_idle_connections(limpet, backends, held, count):
+    """So many connections to backends have been used at once, and are kept."""
+    clients = [limpet.client() for _ in range(count)]
+    for client in clients:
+        client.send(request_bytes(target="/held"))
+    eventually(lambda: sum(request.target == "/held" for backend in backends for request in backend.requests) == count)
+    held.go.set()
+    for client in clients:
+        assert client.read_response().status == 200
+        client.close()
+    assert sum(len(backend.open_connections) for backend in backends) >= count
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_idle_connections_to_backends_keep_no_client_out(scene, workers):
+    held = Held()
+    backends = scene.backends(2, handler=held)
+    limpet, status = start(scene, backends, workers=workers)
+    most = crowd(limpet)
+    for client in most:
+        client.close()
+    eventually(lambda: status.report()["connections"] == 0)
+    hold_idle_connections(limpet, backends, held, LIMIT // 8)
+    eventually(lambda: status.report()["connections"] == 0)
+    inside = crowd(limpet)
+    # Another worker is asked for its own, and gives them up a moment later.
+    assert len(inside) >= len(most) - (0 if workers == 1 else LIMIT // 32)
+
+
+def test_a_limit_that_is_lowered_lets_operators_in_and_one_that_is_raised_lets_clients_in_at_once(scene):
+    limpet, status = start(scene, scene.backends(2))
+    inside = crowd(limpet, 60)
+    assert len(inside) == 60
+    before = resource.prlimit(limpet.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(limpet.process.pid, resource.RLIMIT_NOFILE, (LIMIT // 2, before[1]))
+    for _ in range(3):
+        assert status.get("/healthz").status == 200
+        assert status.report()["pools"][0]["backends"][0]["state"] == "up"
+    assert len(crowd(limpet, 10)) <= len(limpet.config["pool"][0]["backend"])  # in the place of idle connections to backends
+    assert any(not is_closed(client) for client in inside)  # who had a number beyond the limit is in nobody's way
+    resource.prlimit(limpet.process.pid, resource.RLIMIT_NOFILE, before)
+    assert newcomer(limpet)
+    assert len(limpet.descriptors()) < LIMIT
+
+
+def is_closed(client):
+    try:
+        return not is_served(client)
+    except (Closed, OSError):
+        return True

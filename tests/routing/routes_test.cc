@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "tests/support/work.h"
+
 namespace limpet::routing::routes_test {
 
 conf::Settings settings_of(std::vector<conf::Route> routes) {
@@ -120,6 +122,22 @@ TEST_CASE("many exact hosts are all found") {
   for (int i = 0; i < 200; ++i)
     CHECK(finder.pool("H" + std::to_string(i) + ".example", "/") == std::to_string(i));
   CHECK(finder.pool("h200.example", "/") == "none");
+}
+
+TEST_CASE("eight times as many listeners, routes and pools take about eight times the work") {
+  const auto settings = [](size_t rows) {
+    conf::Settings made;
+    for (size_t i = 0; i < rows; ++i) {
+      const std::string name = std::to_string(i);
+      made.listeners.emplace_back().name = name;
+      made.pools.emplace_back().name = name;
+      made.routes.push_back({name, "h" + name + ".example", "/", name});
+      made.routes.push_back({"0", "h" + name + ".example", "/" + name, name});
+    }
+    return made;
+  };
+  const conf::Settings few = settings(kFewRows), many = settings(kManyRows);
+  CHECK(work_of([&] { Routes::from(many); }) < kMostGrowth * work_of([&] { Routes::from(few); }));
 }
 
 }  // namespace limpet::routing::routes_test

@@ -34,7 +34,8 @@ TEST_CASE("names of several servers and names of none are told, in the file's or
   pool.backends.emplace_back().address = {conf::Address::Kind::ip, "127.0.0.1", 80};
   const auto warnings = name_warnings(settings, answer);
   REQUIRE(warnings.size() == 2);
-  CHECK(warnings[0].starts_with("pool shop: backend b-three: three has 3 addresses: sessions do not survive"));
+  CHECK(
+      warnings[0].starts_with("pool shop: backend b-three: three has 3 addresses: sessions do not survive"));
   CHECK(warnings[1] == "pool shop: backend b-nowhere: nowhere has no address: Name or service not known");
 }
 

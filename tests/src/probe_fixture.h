@@ -155,7 +155,7 @@ class Checked : WithResolver, public Loopback, public ProbeEvents {
   std::vector<uint64_t> tokens;
   uint64_t microseconds = 0;
   std::function<void()> then;
-  std::unique_ptr<Probe> probe = std::make_unique<Probe>(loop, resolver);
+  std::unique_ptr<Probe> probe = std::make_unique<Probe>(loop, resolver, descriptors);
 
  private:
   void on_accepted(net::UvStream* stream, const conf::IpAddress&) override {

@@ -5,9 +5,15 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <vector>
 
 namespace limpet::test {
+
+// A limit of descriptors that is always this.
+inline auto limit_of(uint64_t limit) {
+  return [limit] { return limit; };
+}
 
 inline int next_descriptor() {
   const int next = dup(STDIN_FILENO);

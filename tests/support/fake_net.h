@@ -53,6 +53,7 @@ class FakeStream final : public net::Stream {
 
   std::string received;      // all that has reached the peer
   End end_seen = End::open;  // how, after that, the peer saw the connection end
+  int number = 3;            // of its descriptor
   size_t room = kAll;        // how much of a write goes out at once; the rest is queued
 
   void connect();                          // what was dialled is connected
@@ -86,6 +87,7 @@ class FakeStream final : public net::Stream {
   size_t unsent() const override { return is_live("unsent") ? gathered_.size() + never_sent_ : 0; }
   void pause() override;
   void resume() override;
+  int descriptor() const override { return number; }
   void finish() override;
   void close() override;
   void reset() override;
@@ -128,6 +130,7 @@ class FakeNet final : public net::Deadlines::Alarm, public proxy::Dialer, public
   std::function<void()> after_event;  // called after each, with nothing under way
   std::string fault;                  // the first thing that the code under test should not have done
   unsigned addresses = 1;             // of every backend
+  unsigned bad_addresses = 0;         // the first ones: a dial fails before it begins
   bool can_dial = true;               // otherwise a dial fails before it begins
   int dial_error = 0;                 // and says so
   unsigned events_in_turn = 1;        // with more, writes wait for the turn's end
@@ -180,8 +183,9 @@ class FakeNet final : public net::Deadlines::Alarm, public proxy::Dialer, public
   uint64_t unix_us() override { return kEpochUs + now_ * 1000; }
   net::StreamPtr dial(const conf::Address& address, unsigned index, net::StreamOwner* owner,
                       int& error) override {
-    error = can_dial ? 0 : dial_error;
-    if (!can_dial || index >= addresses) return nullptr;
+    const bool fails = !can_dial || index < bad_addresses;
+    error = fails && index < addresses ? dial_error : 0;
+    if (fails || index >= addresses) return nullptr;
     streams.push_back(std::make_unique<FakeStream>(*this, &address, owner, index));
     return net::StreamPtr(streams.back().get());
   }

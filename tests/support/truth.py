@@ -92,7 +92,7 @@ class Client:
 
     async def exchange(self, method, target, more):
         if not self.streams:
-            self.streams = await asyncio.open_connection("127.0.0.1", self.port)
+            self.streams = await self.connect()
             self.streams[1].write(self.preface)
         reader, writer = self.streams
         cookies = "; ".join(f"{name}={value}" for name, value in self.jar.items())
@@ -105,6 +105,9 @@ class Client:
         fields = [(line.partition(":")[0].lower(), line.partition(":")[2].strip()) for line in head[1:] if line]
         text = (await reader.readexactly(int(dict(fields)["content-length"]))).decode()
         return int(head[0].split()[1]), fields, text
+
+    async def connect(self):
+        return await asyncio.open_connection("127.0.0.1", self.port)
 
     def read(self, target, text):
         if target != "/logout":

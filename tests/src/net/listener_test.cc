@@ -57,12 +57,11 @@ TEST_CASE("an event takes a bounded number of those that wait, and the next one 
 }
 
 TEST_CASE("whoever connects while only the last descriptors are left is refused by a reset, and counted") {
-  constexpr int kBelow = 400;
-  Loopback here("127.0.0.1", {.below = kBelow});
+  Loopback here("127.0.0.1", {.leaves_reserves = true}, 400);
   Socket early(connect_to("127.0.0.1", here.port));
   REQUIRE(here.until([&] { return here.accepted.size() == 1; }));
   {
-    DescriptorsTaken taken(kBelow);
+    DescriptorsTaken taken(here.descriptors.for_clients());
     for (int i = 0; i < 3; ++i) {
       Socket late(connect_to("127.0.0.1", here.port));
       here.until([&] { return here.descriptors.refused() == static_cast<uint64_t>(i + 1); });
@@ -74,6 +73,23 @@ TEST_CASE("whoever connects while only the last descriptors are left is refused 
   Socket again(connect_to("127.0.0.1", here.port));
   CHECK(here.until([&] { return here.accepted.size() == 2; }));
   CHECK(here.descriptors.refused() == 3);
+}
+
+TEST_CASE("what is idle is given up before anybody is refused for it, and no earlier") {
+  Loopback here("127.0.0.1", {.leaves_reserves = true}, 400);
+  Socket early(connect_to("127.0.0.1", here.port));
+  REQUIRE(here.until([&] { return here.accepted.size() == 1; }));
+  CHECK(here.shortages == 0);
+  const int idle = dup(STDIN_FILENO);
+  here.at_shortage = [&] { ::close(idle); };
+  DescriptorsTaken taken(here.descriptors.for_clients() -
+                         2);  // one is for this side, and one for the listener's
+  Socket last(connect_to("127.0.0.1", here.port));
+  REQUIRE(here.until([&] { return here.accepted.size() == 2; }));
+  CHECK(here.shortages == 1);
+  CHECK(here.accepted[1]->descriptor() == here.descriptors.for_clients() - 1);
+  CHECK(next_descriptor() == idle);
+  CHECK(here.descriptors.refused() == 0);
 }
 
 TEST_CASE("a listener that cannot accept pauses, and takes later who waits") {

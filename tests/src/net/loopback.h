@@ -18,6 +18,7 @@
 #include "src/net/loop.h"
 #include "src/net/socket_address.h"
 #include "src/net/uv_stream.h"
+#include "tests/support/descriptors.h"
 
 namespace limpet::test {
 
@@ -117,7 +118,9 @@ inline int connect_to(const std::string& host, uint16_t port) {
 // A loop and one listener on it.
 class Loopback : public net::Acceptor {
  public:
-  explicit Loopback(const std::string& host = "127.0.0.1", net::Intake intake = {}) {
+  explicit Loopback(const std::string& host = "127.0.0.1", net::Intake intake = {},
+                    uint64_t limit = 1'000'000)
+      : descriptors(limit_of(limit)) {
     signal(SIGPIPE, SIG_IGN);  // as the program does
     settings_.address = {conf::Address::Kind::ip, host, 0};
     std::string error;
@@ -166,9 +169,10 @@ class Loopback : public net::Acceptor {
   }
 
   net::Loop loop;
-  net::Descriptors descriptors{1'000'000};
+  net::Descriptors descriptors;
   uint16_t port = 0;
   int shortages = 0;
+  std::function<void()> at_shortage;
   std::vector<net::UvStream*> accepted;  // closed at the end; take out what was closed before
   std::vector<conf::IpAddress> peers;
 
@@ -177,7 +181,10 @@ class Loopback : public net::Acceptor {
     accepted.push_back(stream);
     peers.push_back(peer);
   }
-  void on_shortage() override { ++shortages; }
+  void on_shortage() override {
+    ++shortages;
+    if (at_shortage) at_shortage();
+  }
 
   conf::Listener settings_;
   net::Listener* listener_ = nullptr;

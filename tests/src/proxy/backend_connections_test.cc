@@ -147,4 +147,23 @@ TEST_CASE("a connection goes only to the backend that it was made to") {
   CHECK(seen[0] != seen[1]);
 }
 
+TEST_CASE("idle connections that hold what is short are given up by a reset, and no others") {
+  Proxy proxy;
+  FakeStream& one = proxy.client();
+  FakeStream& two = proxy.client();
+  FakeStream& three = proxy.client();
+  for (FakeStream* client : {&one, &two, &three}) client->sends(kGet);
+  for (size_t i = 0; i < 3; ++i) proxy.backend(i).number = 10 + static_cast<int>(i);
+  proxy.dialed(0).sends(kOk);
+  proxy.dialed(1).sends(kOk);
+  proxy.context().give_up_idle(11);
+  CHECK(proxy.dialed(0).end_seen == FakeStream::End::reset);
+  CHECK(proxy.dialed(1).open());
+  proxy.context().give_up_idle(net::kAnyDescriptor);
+  CHECK_FALSE(proxy.dialed(1).open());
+  CHECK(proxy.dialed(2).open());
+  proxy.dialed(2).sends(kOk);
+  CHECK(count(three.received, "200 OK") == 1);
+}
+
 }  // namespace limpet::proxy::backend_connections_test

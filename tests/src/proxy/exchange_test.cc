@@ -271,12 +271,27 @@ TEST_CASE("a session is not moved for want of what the balancer itself lacks") {
   FakeStream& home = warm_up(proxy, client);
   home.sends_end();
   proxy.net.can_dial = false;
-  proxy.net.dial_error = -EMFILE;
-  client.sends(kGet);
-  CHECK(client.received.starts_with("HTTP/1.1 503 "));
+  for (const int lack : {EMFILE, EADDRNOTAVAIL}) {
+    proxy.net.dial_error = -lack;
+    client.received.clear();
+    client.sends(kGet);
+    CHECK(client.received.starts_with("HTTP/1.1 503 "));
+    CHECK(proxy.failures.empty());
+  }
   proxy.net.can_dial = true;
   client.sends(kGet);
   CHECK(*proxy.dialed(1).address() == *home.address());
+}
+
+TEST_CASE("where an address cannot even be tried the next one that the name has is") {
+  Proxy proxy(1, {Kind::ip});
+  proxy.net.addresses = 3;
+  proxy.net.bad_addresses = 2;
+  proxy.net.dial_error = -ENETUNREACH;
+  FakeStream& client = proxy.client();
+  client.sends(kGet);
+  proxy.backend().sends(kOk);
+  CHECK(client.received.starts_with("HTTP/1.1 200 "));
 }
 
 TEST_CASE("a session that may not move is refused while its home is away, and still lives there afterwards") {

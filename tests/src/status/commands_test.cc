@@ -12,6 +12,7 @@
 
 #include "src/status/server.h"
 #include "tests/src/status/fake_control.h"
+#include "tests/support/descriptors.h"
 
 namespace limpet::status::commands_test {
 
@@ -53,7 +54,7 @@ struct Scene {
   }
 
   test::FakeControl control;
-  net::Descriptors descriptors{1024};
+  net::Descriptors descriptors{test::limit_of(1024)};
   std::unique_ptr<status::Server> server;
 };
 
@@ -112,7 +113,7 @@ Said drain_and_wait(const char* cause, uint64_t cut, size_t columns = 0, bool as
   Draining control(cause, cut);
   conf::Status settings;
   settings.address->port = 0;
-  net::Descriptors descriptors(1024);
+  net::Descriptors descriptors(test::limit_of(1024));
   auto started = status::Server::start(settings, "", control, descriptors);
   CommandLine asked;
   asked.command = Command::drain;

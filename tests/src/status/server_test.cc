@@ -25,7 +25,8 @@ std::string with_close(std::string_view line, std::string_view fields = "") {
 }
 
 struct Scene {
-  explicit Scene(const std::string& token = "", uint64_t file_limit = 1024) : descriptors(file_limit) {
+  explicit Scene(const std::string& token = "", uint64_t file_limit = 1024)
+      : descriptors(test::limit_of(file_limit)) {
     signal(SIGPIPE, SIG_IGN);
     conf::Status settings;
     settings.address->port = 0;
