@@ -246,7 +246,7 @@ TEST_CASE("a request that is answered takes back the failures before it") {
   ++it.now;
   it.answered();
   it.crowd_fails(4);
-  it.request_fails(5, it.now - 1);  // told late: it failed before the answer came
+  it.request_fails(5, it.now - 2);  // told late: it failed before the answer came
   it.pass();
   CHECK(it.is_up());
   it.request_fails(5);

@@ -176,7 +176,7 @@ class JudgeModel {
     for (size_t i = turned_; i < facts_.size(); ++i) {
       const Fact& fact = facts_[i];
       if (fact.what == Fact::failed && fact.at + millis(rules_.passive.window) >= now &&
-          !was_answered(fact.at))
+          !was_answered(fact.at + 1))
         clients.insert(fact.client);
     }
     return clients.size();

@@ -51,7 +51,6 @@ struct Judged {
   Changed time_out_alone(int times = 1) {
     Changed last;
     while (times-- > 0) {
-      ++now;
       answered();
       if (auto change = time_out()) last = change;
     }
@@ -69,7 +68,10 @@ struct Judged {
   }
   void request_waits(Millis since) { judge.told({Evidence::Kind::waits, 0, since}); }
   void request_is_doubtful() { judge.told({Evidence::Kind::doubtful, 0, now}); }
-  void answered() { answered(now); }
+  void answered() {
+    ++now;  // than what failed
+    answered(now);
+  }
   void answered(Millis begun) { judge.answered({begun, now}); }
 
   // Empty: accepted.
