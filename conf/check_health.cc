@@ -24,36 +24,16 @@ struct Checked {
   }
 };
 
-void check_effect(const Checked& subject, bool requests_tell) {
-  enum class Needs : uint8_t { http, check, check_or_requests };
-  // A backend that is down because requests failed is asked for by a connection where no check is configured.
-  constexpr struct {
-    const char* key;
-    Needs needs;
-  } kKeys[] = {{"method", Needs::http},
-               {"path", Needs::http},
-               {"host", Needs::http},
-               {"status", Needs::http},
-               {"body", Needs::http},
-               {"drain_status", Needs::http},
-               {"port", Needs::check_or_requests},
-               {"tls", Needs::check_or_requests},
-               {"interval", Needs::check},
-               {"fast_interval", Needs::check_or_requests},
-               {"timeout", Needs::check_or_requests},
-               {"rise", Needs::check_or_requests},
-               {"fall", Needs::check}};
-  for (const auto& each : kKeys) {
-    const bool has_effect = each.needs == Needs::http    ? subject.asks_http
-                            : each.needs == Needs::check ? subject.checks
-                                                         : subject.checks || requests_tell;
-    if (has_effect || !subject.given(each.key) || !subject.sound(each.key)) continue;
-    subject.findings.fault(subject.at(each.key),
-                           each.needs == Needs::http
-                               ? "has no effect, accepted: only with check = \"http\""
-                               : "has no effect, accepted: only with check = \"tcp\" or "
-                                 "\"http\"");
+// Where no check is configured a backend in doubt, or down, is asked all the same, and these say how; but not
+// what for, and not every so often.
+void check_effect(const Checked& subject) {
+  for (const char* key : {"method", "path", "host", "status", "body", "drain_status"}) {
+    if (subject.asks_http || !subject.given(key) || !subject.sound(key)) continue;
+    subject.findings.fault(subject.at(key), "has no effect, accepted: only with check = \"http\"");
   }
+  if (subject.checks || !subject.given("interval") || !subject.sound("interval")) return;
+  subject.findings.fault(subject.at("interval"),
+                         "has no effect, accepted: only with check = \"tcp\" or \"http\"");
 }
 
 // Where a backend says neither of two keys, they are the pool's and told there.
@@ -84,23 +64,20 @@ void check_answer(const Checked& subject) {
                          "asks for a `body` by HEAD, whose answers have none, accepted: with another method");
 }
 
-void check_subject(const Checked& subject, bool requests_tell) {
-  check_effect(subject, requests_tell);
+void check_subject(const Checked& subject) {
+  check_effect(subject);
   check_times(subject);
   check_answer(subject);
 }
 
 void check_passive(const PassiveHealth& passive, const std::string& path, Findings& findings) {
-  if (passive.failures != 0) return;
-  for (const char* key : {".window", ".status", ".max_down_percent"}) {
-    if (!findings.given(path + key) || findings.broken(path + key)) continue;
-    findings.fault(path + key, "has no effect, accepted: only with `failures` above 0");
-  }
+  const std::string key = path + ".window";
+  if (passive.failures != 0 || !findings.given(key) || findings.broken(key)) return;
+  findings.fault(key, "has no effect, accepted: only with `failures` above 0");
 }
 
 void check_pool(const Pool& pool, const std::string& path, Findings& findings) {
   check_passive(pool.passive, path + ".passive", findings);
-  const bool requests_tell = pool.passive.failures != 0;
 
   Checked whole{pool.health, path + ".health", "", false, false, findings};
   const auto count_in = [&](const HealthCheck& check) {
@@ -117,14 +94,14 @@ void check_pool(const Pool& pool, const std::string& path, Findings& findings) {
     count_in(backend.health);
     knows_kinds &= subject.sound("check");
     if (!subject.sound("check")) continue;
-    check_subject(subject, requests_tell);
+    check_subject(subject);
     if (subject.given("port") && backend.health.port != 0 && subject.sound("port") &&
         backend.address.kind == Address::Kind::unix_socket) {
       findings.fault(subject.at("port"),
                      "has no effect on a unix socket, accepted: only with an IP address or a name");
     }
   }
-  if (knows_kinds) check_subject(whole, requests_tell);
+  if (knows_kinds) check_subject(whole);
 }
 
 }  // namespace

@@ -20,7 +20,8 @@ constexpr Span kSessionLife = {1s, 365 * 24h};
 // Checks more often would be a load of their own, and times are kept to some 10 ms.
 constexpr Span kCheckWait = {10ms, 24h};
 constexpr int64_t kMostInSuccession = 1000;
-constexpr int64_t kMostFailures = 1'000'000;  // of requests; each is remembered until the window is over
+constexpr int64_t kMostRetries = 1'000'000;  // a second
+constexpr int64_t kMostFailures = 10'000;    // clients; each is remembered until the window is over
 
 const Text<std::string> kName = {parse_name, "1 to 64 letters, digits, \".\", \"_\" and \"-\""};
 const Text<std::string> kFileName = {parse_file_name,
@@ -222,6 +223,14 @@ const Keys<PassiveHealth>& passive_keys() {
   return keys;
 }
 
+const Keys<Retries>& retries_keys() {
+  static const Keys<Retries> keys = {
+      key("percent", &Retries::percent, Integer{0, 100}),
+      key("floor", &Retries::floor, Integer{0, kMostRetries}),
+  };
+  return keys;
+}
+
 const Keys<Backend>& backend_keys() {
   static const Keys<Backend> keys = {
       key("name", &Backend::name, kName, Need::required),
@@ -274,6 +283,7 @@ const Keys<Pool>& pool_keys() {
       key("timeouts", &Pool::timeouts, Table<PoolTimeouts>{pool_timeouts_keys(), "pool.timeouts"}),
       key("health", &Pool::health, Table<HealthCheck>{health_keys(), "pool.health"}),
       key("passive", &Pool::passive, Table<PassiveHealth>{passive_keys(), "pool.passive"}),
+      key("retries", &Pool::retries, Table<Retries>{retries_keys(), "pool.retries"}),
       backends_key(),
   };
   return keys;

@@ -113,7 +113,7 @@ struct StatusRange {  // of HTTP status codes
 
 // How a backend is asked whether it can serve.
 struct HealthCheck {
-  // With none a backend is asked only while it is down because requests failed, by a plain connection.
+  // With none a backend is asked HEAD /, and only while requests put it in doubt or it is down.
   enum class Kind : uint8_t { none, tcp, http };
   Kind kind = Kind::none;
   std::string method = "GET";                      // GET, HEAD, OPTIONS or POST
@@ -136,11 +136,21 @@ struct HealthCheck {
 // What requests tell about a backend's health: connections that fail or break before the end of the answer,
 // and answers that do not come in time.
 struct PassiveHealth {
-  uint32_t failures = 5;  // within the window until it is down; 0: never
+  // So many clients' requests within the window, and none answered, until it is down though it answers when
+  // it is asked; 0: it never is.
+  uint32_t failures = 5;
   Duration window = 10s;
   std::vector<StatusRange> status;  // answers that count as failures
-  uint32_t max_down_percent = 50;   // 0..100, of the pool's backends, on this evidence alone
+  // 0..100, of the pool's backends, down on this evidence alone or on nothing but questions that timed out.
+  uint32_t max_down_percent = 50;
   bool operator==(const PassiveHealth&) const = default;
+};
+
+// How many requests may be tried again, at another backend or at the same.
+struct Retries {
+  uint32_t percent = 20;  // of the pool's requests of the last ten seconds
+  uint32_t floor = 10;    // and as many a second besides
+  bool operator==(const Retries&) const = default;
 };
 
 struct Backend {
@@ -178,6 +188,7 @@ struct Pool {
   PoolTimeouts timeouts;
   HealthCheck health;
   PassiveHealth passive;
+  Retries retries;
   std::vector<Backend> backends;  // at least one, and at least one whose weight is not 0
 
   bool uses(AffinityKind kind) const;  // is in `affinity`

@@ -16,9 +16,9 @@ using routing::Slot;
 // Why a backend is in its state. Beside each, what the detail says.
 enum class Cause : uint8_t {
   start,          // nobody has said anything yet
-  checks,         // down: what was wrong with the last check that failed; up: where none are configured,
-                  // what brought it back
-  requests,       // failed in succession: what was wrong with the last
+  checks,         // down: what was asked, and what was wrong with the last answer; up: where no checks are
+                  // configured, what brought it back
+  requests,       // failed, and none was answered: of how many clients, and what was wrong with the last
   order,          // who gave it; down: it is to be up, and its checks have yet to pass
   answer,         // of a check, which asks for draining: that answer
   reload,         // the file does not name it any more, or does again

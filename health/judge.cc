@@ -4,25 +4,13 @@
 #include <utility>
 
 namespace limpet::health {
-namespace {
-
-Millis millis(conf::Duration duration) { return static_cast<Millis>(duration.count()); }
-
-}  // namespace
-
 const char* text(Order order) {
   constexpr const char* kNames[] = {"drain", "undrain", "maintenance", "up"};
   return kNames[static_cast<size_t>(order)];
 }
 
-Rules Rules::from(const conf::Pool& pool, const conf::Backend& backend) {
-  return {.check = backend.health,
-          .passive = pool.passive,
-          .slow_start = millis(pool.slow_start),
-          .drain_timeout = millis(pool.drain_timeout)};
-}
-
-Judge::Judge(Rules rules, Millis now, uint64_t seed) : rules_(std::move(rules)), random_(seed), since_(now) {
+Judge::Judge(Rules rules, Millis now, uint64_t seed)
+    : rules_(std::move(rules)), random_(seed), since_(now), born_(now) {
   plan_check(now);
 }
 
@@ -43,20 +31,27 @@ uint32_t Judge::warmth(Millis now) const {
 
 // --- Evidence ---
 
-Changed Judge::checked(const CheckResult& result, Millis now) {
-  if (result.kind != CheckResult::Kind::unasked)
-    verdict_.checked(result.kind != CheckResult::Kind::fail, result.detail, rules_.check, now);
-  if (result.kind == CheckResult::Kind::drain) begin_drain(kByAnswer, result.detail, now);
-  if (result.kind == CheckResult::Kind::pass) drains_[kByAnswer] = {};
-  const Millis began = std::exchange(check_began_, std::nullopt).value_or(now);
-  next_check_ = std::max(now, began + interval());
-  const bool is_substitute = rules_.check.kind == conf::HealthCheck::Kind::none;
-  return settle(now, Cause::checks, is_substitute ? "it accepts connections again" : "");
+// What was counted before belongs to whoever had its place.
+void Judge::answered(Answered last) {
+  if (last.at >= born_) verdict_.answered(last);
 }
 
-Changed Judge::failed(const std::string& error, bool may_go_down, Millis now, bool refused) {
-  verdict_.failed(error, rules_.passive, may_go_down, now, refused);
-  return settle(now, Cause::requests, "");
+void Judge::told(const Evidence& evidence) { verdict_.told(evidence, rules_); }
+
+Changed Judge::checked(const CheckResult& result, bool may_go_down, Millis now) {
+  const Millis began = std::exchange(check_began_, std::nullopt).value_or(now);
+  unasked_ = result.kind == CheckResult::Kind::unasked ? result.detail : "";
+  verdict_.checked(result, began, rules_, may_go_down, now);
+  if (result.kind == CheckResult::Kind::drain) begin_drain(kByAnswer, result.detail, now);
+  if (result.kind == CheckResult::Kind::pass) drains_[kByAnswer] = {};
+  next_check_ = std::max(now, began + interval());
+  const bool configured = is_configured(rules_.check);
+  return settle(now, Cause::checks, configured ? "" : text(rules_.check) + " is answered again");
+}
+
+std::string Judge::doubt() const {
+  if (!unasked_.empty()) return text(rules_.check) + " cannot be asked: " + unasked_;
+  return verdict_.doubt(rules_);
 }
 
 // --- Orders and the file ---
@@ -81,7 +76,7 @@ Judge::Answer Judge::order(Order order, const std::string& who, Millis now) {
       maintenance_by_.reset();
       drains_ = {};
       if (in_service(state_)) break;
-      verdict_.start_over(who, rules_.check);
+      verdict_.start_over(who, rules_);
       if (wants_checks()) next_check_ = now;
       break;
   }
@@ -117,7 +112,7 @@ std::string Judge::refusal(const char* why) const {
 // --- Time ---
 
 Changed Judge::tick(uint64_t sessions, Millis now) {
-  verdict_.forget_failures(rules_.passive, now);
+  verdict_.forget_old(rules_, now);
   for (size_t by = 0; by < drains_.size(); ++by) {
     Drain& drain = drains_[by];
     if (drain.phase != Drain::Phase::under_way) continue;
@@ -172,11 +167,11 @@ Changed Judge::settle(Millis now, Cause cause_if_up, const std::string& detail_i
 
 // --- When to check ---
 
-// Without configured checks a backend that is down is checked all the same: nothing else would tell that it
-// is back. What has left the file and has been drained is not asked any more.
+// Without configured checks a backend is asked while it is in doubt, and while it is down: nothing else would
+// tell that it is back. What has left the file and has been drained is not asked any more.
 bool Judge::wants_checks() const {
   if (drains_[kByFile].is_over()) return false;
-  return rules_.check.kind != conf::HealthCheck::Kind::none || !verdict_.is_up();
+  return is_configured(rules_.check) || verdict_.is_counting() || verdict_.wants_question();
 }
 
 // One part in ten shorter or longer, so that checks that coincide once do not go on to.
@@ -186,10 +181,15 @@ Millis Judge::interval() {
 }
 
 std::optional<Millis> Judge::next_check() const {
-  return check_began_ || !wants_checks() ? std::nullopt : next_check_;
+  if (check_began_ || !wants_checks()) return std::nullopt;
+  if (!verdict_.wants_question()) return next_check_;
+  return next_check_ ? std::min(*next_check_, next_soonest_) : next_soonest_;
 }
 
-void Judge::check_begins(Millis now) { check_began_ = now; }
+void Judge::check_begins(Millis now) {
+  check_began_ = now;
+  next_soonest_ = now + millis(rules_.check.fast_interval);
+}
 
 // After something that may ask for checks sooner than was planned, or for none.
 void Judge::plan_check(Millis now) {

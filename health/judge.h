@@ -1,5 +1,5 @@
-// One backend's judge: weighs checks, failed requests and orders into a state and says why. Pure: the clock
-// is passed in and never goes back, and nothing is sent.
+// One backend's judge: weighs what requests tell, what the backend answers when it is asked, and orders, into
+// a state, and says why. Pure: the clock is passed in and never goes back, and nothing is sent.
 //
 // The state is always this composition:
 //     ordered into maintenance                                    -> maintenance
@@ -19,30 +19,17 @@
 
 #include "conf/settings.h"
 #include "health/change.h"
+#include "health/evidence.h"
+#include "health/question.h"
+#include "health/rules.h"
 #include "health/verdict.h"
 #include "routing/random.h"
 
 namespace limpet::health {
 
-struct CheckResult {
-  // drain: it passed, and asks to be drained; unasked: it could not be asked, which is no verdict.
-  enum class Kind : uint8_t { pass, fail, drain, unasked };
-  Kind kind = Kind::pass;
-  std::string detail;  // what failed, what asks, or why it could not be asked
-};
-
 // What an operator may order.
 enum class Order : uint8_t { drain, undrain, maintenance, up };
 const char* text(Order);
-
-struct Rules {
-  conf::HealthCheck check;
-  conf::PassiveHealth passive;
-  Millis slow_start = 0;
-  Millis drain_timeout = 0;
-
-  static Rules from(const conf::Pool& pool, const conf::Backend& backend);
-};
 
 class Judge {
  public:
@@ -61,22 +48,23 @@ class Judge {
   Cause cause() const { return cause_; }
   const std::string& detail() const { return detail_; }
   Millis since() const { return since_; }
-  bool down_on_requests_alone() const { return verdict_.on_requests_alone(); }
-  bool is_held() const {
-    return verdict_.is_held(rules_.passive);
-  }  // only the pool's limit keeps it from down
+  bool is_down_on_weak_evidence() const { return verdict_.is_weak(); }
+  bool is_held() const { return verdict_.is_held(rules_); }  // only the pool's limit keeps it from down
+  // For people: why it cannot be asked, or what speaks against it while it is up; empty: nothing.
+  std::string doubt() const;
   bool is_removed() const { return drains_[kByFile].phase != Drain::Phase::none; }
   // The first of its drains' deadlines, of those that are over as well; nothing while no drain is asked for.
   std::optional<Millis> drain_deadline() const;
-  const conf::HealthCheck& check() const { return rules_.check; }  // how to check it
+  conf::HealthCheck question() const { return health::question(rules_.check); }
   // Its part of its share of new sessions: 1..100 percent, growing through slow_start after it came (back).
   uint32_t warmth(Millis now) const;
 
-  // Evidence. `may_go_down`: that the pool's limit allows it on requests alone.
-  Changed checked(const CheckResult& result, Millis now);
-  // `refused`: no connection could be made.
-  Changed failed(const std::string& error, bool may_go_down, Millis now, bool refused = false);
-  void succeeded() { verdict_.succeeded(); }
+  // What requests tell. They only make Limpet ask.
+  void answered(Answered last);
+  void told(const Evidence& evidence);
+  // The answer to the question that began last. `may_go_down`: that the pool's limit allows it on weak
+  // evidence.
+  Changed checked(const CheckResult& result, bool may_go_down, Millis now);
 
   // An order that makes no sense now is refused, and the refusal says why: "it is up (start): no drain is
   // ordered". One that holds already is accepted and changes nothing. `up` ends maintenance and drains. What
@@ -97,8 +85,8 @@ class Judge {
   // (Homes::load).
   Changed tick(uint64_t sessions, Millis now);
 
-  // When to check it next; nothing while it need not be, or a check is under way. A check that begins ends
-  // with checked(), whatever becomes of it.
+  // When to ask it next, in the past where that is overdue; nothing while it need not be asked, or is being
+  // asked. A check that begins ends with checked(), whatever becomes of it.
   std::optional<Millis> next_check() const;
   void check_begins(Millis now);
 
@@ -138,6 +126,9 @@ class Judge {
   std::optional<Millis> back_since_;  // in service again, or at all; nothing: always was, or is not
   std::optional<Millis> next_check_;
   std::optional<Millis> check_began_;  // of the one under way
+  Millis next_soonest_ = 0;            // at most one check every fast_interval
+  std::string unasked_;                // why it could not be asked the last time; empty: it could
+  Millis born_;
 };
 
 }  // namespace limpet::health

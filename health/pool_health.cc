@@ -59,14 +59,7 @@ std::vector<SlotChange> PoolHealth::remove_all(Millis now) {
 }
 
 Changed PoolHealth::checked(Slot slot, const CheckResult& result, Millis now) {
-  return judges_[slot].checked(result, now);
-}
-
-PoolHealth::Failed PoolHealth::failed(Slot slot, const std::string& error, Millis now, bool refused) {
-  Judge& judge = judges_[slot];
-  const bool was_held = judge.is_held();
-  Changed change = judge.failed(error, may_go_down(slot), now, refused);
-  return {std::move(change), !was_held && judge.is_held()};
+  return judges_[slot].checked(result, may_go_down(slot), now);
 }
 
 Judge::Answer PoolHealth::order(Slot slot, Order order, const std::string& who, Millis now) {
@@ -93,12 +86,16 @@ std::optional<Millis> PoolHealth::next_check() const {
 std::vector<Slot> PoolHealth::take_due(Millis now) {
   std::vector<Slot> due;
   for (size_t slot = 0; slot < judges_.size(); ++slot) {
-    const auto at = ids_[slot] != 0 ? judges_[slot].next_check() : std::nullopt;
-    if (!at || *at > now) continue;
-    judges_[slot].check_begins(now);
-    due.push_back(static_cast<Slot>(slot));
+    if (take_due(static_cast<Slot>(slot), now)) due.push_back(static_cast<Slot>(slot));
   }
   return due;
+}
+
+bool PoolHealth::take_due(Slot slot, Millis now) {
+  const auto at = ids_[slot] != 0 ? judges_[slot].next_check() : std::nullopt;
+  if (!at || *at > now) return false;
+  judges_[slot].check_begins(now);
+  return true;
 }
 
 bool PoolHealth::put_into(routing::Fleet& fleet, Millis now) const {
@@ -121,9 +118,9 @@ size_t PoolHealth::listed() const {
       std::count_if(judges_.begin(), judges_.end(), [](const Judge& judge) { return !judge.is_removed(); }));
 }
 
-size_t PoolHealth::down_on_requests_alone() const {
+size_t PoolHealth::down_on_weak_evidence() const {
   return static_cast<size_t>(std::count_if(judges_.begin(), judges_.end(), [](const Judge& judge) {
-    return !judge.is_removed() && judge.down_on_requests_alone();
+    return !judge.is_removed() && judge.is_down_on_weak_evidence();
   }));
 }
 
@@ -134,7 +131,7 @@ size_t PoolHealth::held() const {
 
 // What has left the file does not count, and is not held either: the pool does not rely on it.
 bool PoolHealth::may_go_down(Slot slot) const {
-  return judges_[slot].is_removed() || (down_on_requests_alone() + 1) * 100 <= max_down_percent_ * listed();
+  return judges_[slot].is_removed() || (down_on_weak_evidence() + 1) * 100 <= max_down_percent_ * listed();
 }
 
 }  // namespace limpet::health

@@ -1,5 +1,5 @@
 // The judges of a pool, by slot, and what they owe to each other: never more than `max_down_percent` of the
-// pool's backends are down on the evidence of requests alone, for what fails then may be the network.
+// pool's backends are down on weak evidence (verdict.h), for what fails then may be the network, or Limpet.
 //
 // Slots are the fleet's, and stay. A backend that the file does not name any more drains and keeps its slot
 // and judge.
@@ -38,14 +38,9 @@ class PoolHealth {
   size_t size() const { return judges_.size(); }
 
   // Evidence and orders, as Judge has them.
+  void answered(Slot slot, Answered last) { judges_[slot].answered(last); }
+  void told(Slot slot, const Evidence& evidence) { judges_[slot].told(evidence); }
   Changed checked(Slot slot, const CheckResult& result, Millis now);
-  struct Failed {
-    Changed change;
-    bool held =
-        false;  // the limit forbids to take it down, for the first time in this succession of failures
-  };
-  Failed failed(Slot slot, const std::string& error, Millis now, bool refused = false);
-  void succeeded(Slot slot) { judges_[slot].succeeded(); }
   Judge::Answer order(Slot slot, Order order, const std::string& who, Millis now);
 
   // To be called about once a second: deadlines and drains that are finished. `sessions` by slot, with
@@ -56,6 +51,7 @@ class PoolHealth {
   // each, checked() has to follow.
   std::optional<Millis> next_check() const;
   std::vector<Slot> take_due(Millis now);
+  bool take_due(Slot slot, Millis now);
 
   // What to tell the router: states and warmth, which grows by itself. True: `fleet` did not have it so.
   bool put_into(routing::Fleet& fleet, Millis now) const;
@@ -63,7 +59,7 @@ class PoolHealth {
 
   // How the limit stands.
   size_t listed() const;
-  size_t down_on_requests_alone() const;  // of the listed
+  size_t down_on_weak_evidence() const;  // of the listed
   size_t held() const;  // backends that only the limit keeps from being down; not 0: it binds
 
  private:

@@ -1,65 +1,89 @@
-// Whether a backend works, weighed from its checks and from what became of requests to it.
+// Whether a backend works. Requests make Limpet ask; the question decides.
 //
-// It is presumed to work until there is evidence: the very first check, if it fails; later `fall` failed
-// checks in succession; or `failures` failed requests in succession within `window`, unless the caller
-// forbids that. It works again once `rise` checks in succession have passed and, after failed requests, a
-// hold is over.
+// It is presumed to work. It is down once `fall` questions in a row have failed, or the first one ever. One
+// that timed out while requests were answered does not count until `fall` times kDoubt have failed in a row:
+// it is Limpet, or this one URL, that is slow. A pass keeps it up, unless requests from `failures` different
+// clients failed within `window` and none was answered: then it is down with a hold. Where so many failed,
+// one question that fails is enough.
+//
+// What rests on requests alone, or on nothing but questions that timed out, is weak: the caller says whether
+// that may take it down, and where it may not the backend is held. It works again once `rise` questions in a
+// row have passed and a hold is over.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "conf/settings.h"
 #include "health/change.h"
+#include "health/evidence.h"
+#include "health/rules.h"
 
 namespace limpet::health {
 
 class Verdict {
  public:
-  // Requests fail where checks pass, for example when a server answers its check but hangs on everything
-  // else. So that it does not flap between the two, each time costs twice as long, until a request succeeded
-  // in between.
+  // Requests fail where the question passes, for example when a server answers that but drops everything
+  // else. So that it does not flap between the two, each time costs twice as long, until a request was
+  // answered in between.
   static constexpr Millis kFirstHold = 5'000, kLongestHold = 300'000;
+  static constexpr uint32_t kDoubt = 3;
 
   bool is_up() const { return up_; }
   Cause cause() const { return cause_; }  // of the latest verdict
   const std::string& detail() const { return detail_; }
-  // Down, and no configured check has confirmed it.
-  bool on_requests_alone() const { return !up_ && on_requests_alone_; }
+  bool is_weak() const { return !up_ && weak_; }
   bool is_unchecked() const { return unchecked_; }
-  bool is_counting() const { return failed_checks_ > 0 || !up_; }  // a rise or a fall is under way
+  bool is_counting() const { return failed_ + doubted_ > 0 || !up_; }  // a rise or a fall is under way
+  bool wants_question() const { return suspected_at_.has_value(); }
   // It would be down had that not been forbidden.
-  bool is_held(const conf::PassiveHealth& rules) const {
-    return rules.failures != 0 && failures_.size() >= rules.failures;
-  }
+  bool is_held(const Rules& rules) const { return up_ && held_ && (is_crowd(rules) || is_enough(rules)); }
+  // What speaks against it while it is up, for people; empty: nothing.
+  std::string doubt(const Rules& rules) const;
 
-  // A check has passed or failed. Where none are configured (`rules.kind`) it is the substitute that finds
-  // out whether a backend is back, and its failure is no evidence.
-  void checked(bool passed, const std::string& error, const conf::HealthCheck& rules, Millis now);
+  void answered(Answered last);
+  // While down requests say nothing: they were begun before.
+  void told(const Evidence& evidence, const Rules& rules);
+  // An answer to the question that was put at `began`. `may_go_down`: on weak evidence.
+  void checked(const CheckResult& result, Millis began, const Rules& rules, bool may_go_down, Millis now);
 
-  // A request has failed, or one succeeded. While down neither says anything: it was begun before. `refused`:
-  // no connection could be made, so that a check which makes one shows the contrary, and there is no hold.
-  void failed(const std::string& error, const conf::PassiveHealth& rules, bool may_go_down, Millis now,
-              bool refused = false);
-  void succeeded();
-
-  // Failures that are older than the window count no more.
-  void forget_failures(const conf::PassiveHealth& rules, Millis now);
+  void forget_old(const Rules& rules, Millis now);  // failures beyond the window
 
   // As if nothing had happened: up, but where checks are configured these have to pass first. `who` wants it.
-  void start_over(const std::string& who, const conf::HealthCheck& rules);
+  void start_over(const std::string& who, const Rules& rules);
 
  private:
-  void condemn(Cause cause, const std::string& error);
+  struct Failure {
+    uint64_t client;
+    Millis at;
+  };
+
+  void suspect(Millis at);
+  void add_failure(const Evidence& evidence, size_t most);
+  bool is_enough(const Rules& rules) const;
+  bool is_crowd(const Rules& rules) const;
+  void passed(const Rules& rules, bool may_go_down, Millis now);
+  void failed(const CheckResult& result, bool first, Millis began, const Rules& rules, bool may_go_down);
+  void condemn(Cause cause, std::string detail, bool weak);
+  std::string clients_failed(const Rules& rules) const;
+  std::string answer(const Rules& rules) const;
 
   bool up_ = true;
   bool unchecked_ = true;
-  bool on_requests_alone_ = false;
+  bool weak_ = false;
+  bool held_ = false;
   Cause cause_ = Cause::start;
   std::string detail_;
-  uint32_t passed_checks_ = 0, failed_checks_ = 0;  // in succession
-  std::vector<Millis> failures_;                    // of requests, in succession; full only while held
-  Millis hold_ = kFirstHold;                        // that the next condemnation by requests costs
+  Answered answered_;
+  std::vector<Failure> failures_;       // since a request was answered: of each client the latest
+  const char* how_ = "";                // the latest of them
+  bool waited_ = false;                 // a request did, since a question passed or a request was answered
+  std::optional<Millis> suspected_at_;  // the latest that no question has been put about since
+  uint32_t passed_ = 0;                 // questions in a row
+  uint64_t failed_ = 0, doubted_ = 0;   // in a row: that count (the first ever `fall` times), and others
+  bool all_timed_out_ = true;           // of these
+  std::string wrong_;                   // with the last of these
+  Millis hold_ = kFirstHold;            // that the next condemnation by requests alone costs
   Millis held_down_until_ = 0;
 };
 

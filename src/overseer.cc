@@ -20,13 +20,6 @@ constexpr uint64_t kTicksASecond = 1000 / kTick;
 // When everything fails at once, so many failures tell as much as all of them.
 constexpr uint32_t kMostEvidence = 10'000;
 
-const char* text(proxy::BackendFailure how) {
-  constexpr const char* kTexts[] = {"a connection failed", "a connection ended before the end of the answer",
-                                    "no answer in time", "an answer that is not HTTP",
-                                    "an answer whose status counts as a failure"};
-  return kTexts[static_cast<size_t>(how)];
-}
-
 uint64_t tag_of(size_t pool, routing::Slot slot) { return uint64_t{pool} << 16 | slot; }
 
 }  // namespace
@@ -43,6 +36,7 @@ Overseer::Overseer(net::Loop& loop, net::Resolver& resolver, net::Descriptors& d
   uv_timer_init(loop_.uv(), &timer_);
   uv_prepare_init(loop_.uv(), &end_of_turn_);
   timer_.data = end_of_turn_.data = this;
+  resolver_.on_lost([this](const std::string& name) { on_address_lost(name); });
 }
 
 Overseer::~Overseer() = default;
@@ -117,6 +111,20 @@ void Overseer::watch_names() {
   resolver_.watch(names);
 }
 
+// Connections to an address that a backend's name has no more are not used again: who has it now may be
+// anybody.
+void Overseer::on_address_lost(const std::string& name) {
+  for (const auto& pool : pools_) {
+    for (routing::Backend& backend : pool->fleet.backends) {
+      if (backend.address.kind != conf::Address::Kind::host || backend.address.host != name) continue;
+      ++backend.lost_addresses;
+      pool->is_changed = changed_ = true;
+      spdlog::info("pool {}: backend {} has moved: {} has another address now", pool->settings->name,
+                   backend.name, name);
+    }
+  }
+}
+
 // A listener is known by its address, whatever its name.
 void Overseer::adopt_listeners() {
   std::vector<Listener> former = std::exchange(listeners_, {});
@@ -184,51 +192,39 @@ Overseer::Pool* Overseer::find_pool(size_t id) const {
 
 // ---- evidence
 
-void Overseer::on_backend_failed(size_t pool, routing::Slot slot, proxy::BackendFailure how) {
-  if (how == proxy::BackendFailure::nonsense) return;  // it answers; what it says is its application's affair
-  post_evidence(pool, slot, how);
-}
-
-void Overseer::on_backend_worked(size_t pool, routing::Slot slot) { post_evidence(pool, slot, std::nullopt); }
-
-void Overseer::post_evidence(size_t pool, routing::Slot slot, Evidence what) {
-  const auto judge = [this, pool, slot, what](bool open) {
+void Overseer::on_evidence(size_t pool, routing::Slot slot, const health::Evidence& evidence) {
+  const auto take = [this, pool, slot, evidence](bool open) {
     evidence_waiting_.fetch_sub(1);
-    Pool* const judged = open ? find_pool(pool) : nullptr;
-    if (judged != nullptr && judged->has(slot)) judge_evidence(*judged, slot, what);
+    Pool* const told = open ? find_pool(pool) : nullptr;
+    if (told == nullptr || !told->has(slot)) return;
+    told->health->answered(slot, status::last_answered(told->meters, slot));
+    told->health->told(slot, evidence);
+    if (told->health->take_due(slot, now())) begin_check(*told, slot);
   };
-  if (evidence_waiting_.fetch_add(1) >= kMostEvidence || !calls_.post(judge)) evidence_waiting_.fetch_sub(1);
+  if (evidence_waiting_.fetch_add(1) >= kMostEvidence || !calls_.post(take)) evidence_waiting_.fetch_sub(1);
 }
 
-void Overseer::judge_evidence(Pool& pool, routing::Slot slot, Evidence what) {
-  if (!what) return pool.health->succeeded(slot);
-  const health::PoolHealth::Failed failed =
-      pool.health->failed(slot, text(*what), now(), *what == proxy::BackendFailure::connect);
-  if (failed.held) {
-    spdlog::warn(
-        "pool {}: backend {} fails requests ({}), but stays up: its pool's max_down_percent "
-        "allows no more to be down for that alone",
-        pool.settings->name, pool.fleet.backends[slot].name, text(*what));
-  }
-  apply(pool, slot, failed.change);
-}
-
-void Overseer::begin_checks(Pool& pool) {
-  for (const routing::Slot slot : pool.health->take_due(now())) {
-    Pool::Backend& backend = pool.backends[slot];
-    if (!backend.probe) backend.probe = std::make_unique<Probe>(loop_, resolver_, descriptors_);
-    backend.probe->start(pool.fleet.backends[slot].address, (*pool.health)[slot].check(), this,
-                         tag_of(pool.id, slot));
-  }
+void Overseer::begin_check(Pool& pool, routing::Slot slot) {
+  Pool::Backend& backend = pool.backends[slot];
+  if (!backend.probe) backend.probe = std::make_unique<Probe>(loop_, resolver_, descriptors_);
+  backend.probe->start(pool.fleet.backends[slot].address, (*pool.health)[slot].question(), this,
+                       tag_of(pool.id, slot));
 }
 
 void Overseer::on_probed(uint64_t tag, const health::CheckResult& result, uint64_t microseconds) {
   Pool& pool = *find_pool(tag >> 16);  // a pool that is over has no probe
   const auto slot = static_cast<routing::Slot>(tag & 0xffff);
-  using enum health::CheckResult::Kind;
-  if (result.kind != unasked)
-    pool.backends[slot].last_check = {result.kind != fail, result.detail, std::time(nullptr), microseconds};
-  apply(pool, slot, pool.health->checked(slot, result, now()));
+  if (result.kind != health::CheckResult::Kind::unasked)
+    pool.backends[slot].last_check = {!result.failed(), result.detail, std::time(nullptr), microseconds};
+  pool.health->answered(slot, status::last_answered(pool.meters, slot));
+  const health::Judge& judge = (*pool.health)[slot];
+  const bool was_held = judge.is_held();
+  const health::Changed change = pool.health->checked(slot, result, now());
+  if (!was_held && judge.is_held()) {
+    spdlog::warn("pool {}: backend {} is {}; its pool's max_down_percent allows no more to be down for that",
+                 pool.settings->name, pool.fleet.backends[slot].name, judge.doubt());
+  }
+  apply(pool, slot, change);
 }
 
 // ---- what changes
@@ -280,7 +276,9 @@ void Overseer::withdraw_overdue(Pool& pool) {
 }
 
 void Overseer::on_tick() {
-  for (const auto& pool : pools_) begin_checks(*pool);
+  for (const auto& pool : pools_) {
+    for (const routing::Slot slot : pool->health->take_due(now())) begin_check(*pool, slot);
+  }
   if (++ticks_ % kTicksASecond == 0) each_second();
 }
 
@@ -288,8 +286,11 @@ void Overseer::each_second() {
   for (const auto& pool : pools_) {
     pool->table().sweep(unix_seconds());
     std::vector<uint32_t> loads;
-    for (size_t i = 0; i < pool->fleet.backends.size(); ++i)
-      loads.push_back(pool->table().homes().load(static_cast<routing::Slot>(i)));
+    for (size_t i = 0; i < pool->fleet.backends.size(); ++i) {
+      const auto slot = static_cast<routing::Slot>(i);
+      loads.push_back(pool->table().homes().load(slot));
+      pool->health->answered(slot, status::last_answered(pool->meters, slot));
+    }
     apply(*pool, pool->health->tick(loads, now()));
     withdraw_overdue(*pool);
     for (size_t i = 0; i < pool->fleet.backends.size(); ++i) {

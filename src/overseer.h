@@ -42,8 +42,7 @@ class Overseer final : public proxy::Witness, ProbeEvents {
   void start();
 
   // From any thread.
-  void on_backend_failed(size_t pool, routing::Slot slot, proxy::BackendFailure how) override;
-  void on_backend_worked(size_t pool, routing::Slot slot) override;
+  void on_evidence(size_t pool, routing::Slot slot, const health::Evidence& evidence) override;
 
   // For the status endpoint.
   void report_pools(status::Report& report, size_t most_incidents);
@@ -61,16 +60,13 @@ class Overseer final : public proxy::Witness, ProbeEvents {
   void on_probed(uint64_t tag, const health::CheckResult& result, uint64_t microseconds) override;
   void on_tick();
   void each_second();
-  void begin_checks(Pool& pool);
-  // What a request told: how it failed, or, with nothing, that it did not.
-  using Evidence = std::optional<proxy::BackendFailure>;
-  void post_evidence(size_t pool, routing::Slot slot, Evidence what);
-  void judge_evidence(Pool& pool, routing::Slot slot, Evidence what);
+  void begin_check(Pool& pool, routing::Slot slot);
   void apply(Pool& pool, const std::vector<health::SlotChange>& changes);
   void apply(Pool& pool, routing::Slot slot, const health::Changed& change);
   void tell(const std::vector<health::Notice>& notices);
   void withdraw_overdue(Pool& pool);
   void watch_names();
+  void on_address_lost(const std::string& name);
   void publish_changes();
   Update take_changes();
   void adopt_listeners();
@@ -86,6 +82,7 @@ class Overseer final : public proxy::Witness, ProbeEvents {
   status::Control::Done no_backend(const Pool& pool, const std::string& name) const;
   status::PoolReport report_pool(Pool& pool);
   status::BackendReport report_backend(const Pool& pool, routing::Slot slot) const;
+  std::string doubt(const Pool& pool, routing::Slot slot) const;
   status::DrainReport report_drain(const Pool& pool, routing::Slot slot) const;
   uint64_t now() const;  // milliseconds of the loop's clock
   int64_t unix_at(uint64_t then) const;

@@ -91,6 +91,7 @@ status::BackendReport Overseer::report_backend(const Pool& pool, routing::Slot s
   out.detail = judge.detail();
   out.since = unix_at(judge.since());
   out.held = judge.is_held();
+  out.doubt = doubt(pool, slot);
   out.weight = backend.weight;
   out.warmth = backend.warmth;
   out.max_sessions = backend.max_sessions;
@@ -99,6 +100,14 @@ status::BackendReport Overseer::report_backend(const Pool& pool, routing::Slot s
   out.last_check = pool.backends[slot].last_check;
   if (judge.state() == routing::BackendState::draining) out.drain = report_drain(pool, slot);
   return out;
+}
+
+std::string Overseer::doubt(const Pool& pool, routing::Slot slot) const {
+  const routing::Backend& backend = pool.fleet.backends[slot];
+  const std::string wrong =
+      backend.address.kind == conf::Address::Kind::host ? resolver_.wrong(backend.address.host) : "";
+  if (!wrong.empty()) return backend.address.host + " has no address: " + wrong;
+  return (*pool.health)[slot].doubt();
 }
 
 status::DrainReport Overseer::report_drain(const Pool& pool, routing::Slot slot) const {

@@ -38,19 +38,33 @@ Probe::~Probe() { cancel(); }
 void Probe::start(const conf::Address& address, const conf::HealthCheck& check, ProbeEvents* done,
                   uint64_t tag) {
   cancel();
-  address_ = address;
-  if (check.port != 0) address_.port = check.port;
+  conf::Address asked = address;
+  if (check.port != 0) asked.port = check.port;
+  if (asked != address_) turns_ = {};
+  address_ = asked;
   check_ = check;
   done_ = done;
   tag_ = tag;
   began_ = std::chrono::steady_clock::now();
-  overdue_ = false;
-  attempt_ = 0;
+  began_at_ = loop_.deadlines().now();
+  due_ = began_at_ + static_cast<net::Millis>(check_.timeout.count());
+  extended_ = false;
   dial_error_ = 0;
-  const bool dialled = dial_next();
-  phase_ = dialled ? Phase::connecting : Phase::refused;
+  turns_.begin(net::count_addresses(resolver_, address_));
+  if (dial_next()) {
+    phase_ = Phase::connecting;
+    arm();
+  } else {
+    phase_ = Phase::refused;
+    deadline_.set(began_at_);
+  }
+}
+
+// An address that does not answer costs a part of the time while there is another one.
+void Probe::arm() {
   const net::Millis now = loop_.deadlines().now();
-  deadline_.set(dialled ? now + static_cast<net::Millis>(check_.timeout.count()) : now);
+  const bool is_last = phase_ != Phase::connecting || !turns_.has_more();
+  deadline_.set(is_last ? due_ : std::min(due_, now + net::Turns::share_of(due_ - began_at_)));
 }
 
 void Probe::cancel() {
@@ -59,24 +73,25 @@ void Probe::cancel() {
 }
 
 bool Probe::dial_next() {
-  for (;;) {
+  while (turns_.next()) {
     int error = 0;
-    stream_ = net::dial(loop_, resolver_, address_, attempt_++, net::kAnyDescriptor, this, error);
+    stream_ = net::dial(loop_, resolver_, address_, turns_.index(), net::kAnyDescriptor, this, error);
     if (stream_) return true;
-    if (error == 0) return false;
-    dial_error_ = error;
+    if (error != 0) dial_error_ = error;
   }
+  return false;
 }
 
-// For what this machine lacks the backend is not to blame.
+// For what this machine lacks the backend is not to blame, nor for a name server that does not answer.
 void Probe::dial_failed() {
-  if (dial_error_ == 0) return fail("the name " + address_.host + " has no address");
-  const bool is_short = net::is_shortage(dial_error_);
-  if (is_short) descriptors_.met(net::Descriptors::Shortage::unasked, dial_error_);
-  end(is_short ? Kind::unasked : Kind::fail, uv_strerror(dial_error_));
+  if (dial_error_ == 0) return end(Kind::unasked, "the name " + address_.host + " has no address");
+  if (net::is_shortage(dial_error_)) descriptors_.met(net::Descriptors::Shortage::unasked, dial_error_);
+  end(net::is_local(dial_error_) ? Kind::unasked : Kind::fail, uv_strerror(dial_error_));
 }
 
 void Probe::on_connected() {
+  turns_.start_with(turns_.index());
+  deadline_.set(due_);
   if (check_.tls) {
     if (!tls_context_) tls_context_ = std::make_unique<net::TlsContext>();
     tls_.emplace(*tls_context_, server_name());
@@ -150,8 +165,7 @@ void Probe::on_end() {
 void Probe::on_broken(int error) {
   if (phase_ == Phase::connecting) {
     dial_error_ = error;
-    if (!dial_next()) dial_failed();
-    return;
+    return dial_next() ? arm() : dial_failed();
   }
   const std::string reason = uv_strerror(error);
   fail(phase_ == Phase::handshake ? "TLS handshake failed: " + reason : reason);
@@ -159,9 +173,15 @@ void Probe::on_broken(int error) {
 
 void Probe::on_deadline() {
   if (phase_ == Phase::refused) return dial_failed();
-  if (overdue_) return fail(timeout_detail());
-  overdue_ = true;
-  deadline_.set(loop_.deadlines().now() + kGrace);
+  const net::Millis now = loop_.deadlines().now();
+  if (!extended_ && loop_.late_at() >= began_at_) {
+    extended_ = true;
+    due_ = now + (due_ - began_at_);
+    return arm();
+  }
+  if (phase_ == Phase::connecting && now < due_ && dial_next()) return arm();
+  if (now < due_) return deadline_.set(due_);
+  end(Kind::timeout, timeout_detail());
 }
 
 std::string Probe::timeout_detail() const {

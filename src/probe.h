@@ -1,11 +1,11 @@
 // The I/O of health checks: connects, asks, and says what came of it. When to check, and what a result means,
 // is for health to say.
 //
-// One check at a time. Kinds: tcp, and none, which is taken for tcp: a connection that can be made passes;
+// One check at a time. Kinds: tcp: a connection that can be made passes;
 // http: an answer that probe_answer.h accepts passes. With `tls` either goes through TLS, whose handshake is
 // part of it; the server's certificate is NOT verified, since a check asks whether a server works, not who it
-// is. `timeout` covers all of it. A host with several addresses is tried at each until one connects, as
-// requests do.
+// is. `timeout` covers all of it, and a turn of the loop that comes late earns as much again, once. A host
+// with several addresses is tried at each until one connects, as requests do.
 //
 // Every failure has a detail for the operator, in lower case and without a full stop: "connection refused",
 // "no answer within 2s", "answered 503".
@@ -20,6 +20,7 @@
 #include "conf/settings.h"
 #include "health/judge.h"
 #include "src/net/deadlines.h"
+#include "src/net/dial.h"
 #include "src/net/stream.h"
 #include "src/net/tls_client.h"
 #include "src/probe_answer.h"
@@ -55,9 +56,6 @@ class Probe final : net::StreamOwner, net::DeadlineOwner {
   void cancel();  // no on_probed() follows
 
  private:
-  // One turn of the loop more than the timeout: what came while the loop was busy with something else counts.
-  static constexpr net::Millis kGrace = 1;
-
   enum class Phase : uint8_t { idle, refused, connecting, handshake, answer };
 
   void on_connected() override;
@@ -69,6 +67,7 @@ class Probe final : net::StreamOwner, net::DeadlineOwner {
 
   bool dial_next();
   void dial_failed();
+  void arm();
   std::string server_name() const;
   void ask();
   void write(std::string_view bytes);
@@ -91,9 +90,10 @@ class Probe final : net::StreamOwner, net::DeadlineOwner {
   uint64_t tag_ = 0;
   std::chrono::steady_clock::time_point began_;
   Phase phase_ = Phase::idle;
-  bool overdue_ = false;
-  unsigned attempt_ = 0;  // of the address' addresses
-  int dial_error_ = 0;    // of the last attempt; 0: there was none
+  net::Millis began_at_ = 0, due_ = 0;  // of the loop's clock
+  bool extended_ = false;
+  net::Turns turns_;    // among the address' addresses
+  int dial_error_ = 0;  // of the last attempt; 0: there was none
   net::StreamPtr stream_;
   std::unique_ptr<net::TlsContext> tls_context_;  // made when first needed, and kept
   std::optional<net::TlsClient> tls_;

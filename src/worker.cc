@@ -243,10 +243,10 @@ void Worker::on_client_closed(proxy::ClientConnection& connection) {
 
 // Where descriptors or ports are short, what is kept for requests to come is given up for the one that is
 // there.
-net::StreamPtr Worker::dial(const conf::Address& address, unsigned attempt, net::StreamOwner* owner,
+net::StreamPtr Worker::dial(const conf::Address& address, unsigned index, net::StreamOwner* owner,
                             int& error) {
   const auto try_it = [&] {
-    return net::dial(loop_, shared_.resolver, address, attempt, shared_.descriptors.for_backends(), owner,
+    return net::dial(loop_, shared_.resolver, address, index, shared_.descriptors.for_backends(), owner,
                      error);
   };
   net::StreamPtr stream = try_it();
@@ -257,6 +257,10 @@ net::StreamPtr Worker::dial(const conf::Address& address, unsigned attempt, net:
   if (!stream && net::is_shortage(error))
     shared_.descriptors.met(net::Descriptors::Shortage::undialed, error);
   return stream;
+}
+
+size_t Worker::count(const conf::Address& address) const {
+  return net::count_addresses(shared_.resolver, address);
 }
 
 }  // namespace limpet

@@ -67,8 +67,9 @@ class Worker final : proxy::ClientConnections, proxy::Dialer, net::Keeper {
 
   void accept(net::UvStream* stream, const conf::IpAddress& peer, proxy::ServedListener& listener);
   void on_client_closed(proxy::ClientConnection& connection) override;
-  net::StreamPtr dial(const conf::Address& address, unsigned attempt, net::StreamOwner* owner,
+  net::StreamPtr dial(const conf::Address& address, unsigned index, net::StreamOwner* owner,
                       int& error) override;
+  size_t count(const conf::Address& address) const override;
 
   void make_room(int below) override;
 

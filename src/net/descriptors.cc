@@ -55,6 +55,14 @@ bool is_shortage(int error) {
          error == kNoPortLeft;
 }
 
+bool is_local(int error) {
+  constexpr int kRemote[] = {ECONNREFUSED, ECONNRESET,   ECONNABORTED, EPIPE,
+                             ETIMEDOUT,    EHOSTUNREACH, EHOSTDOWN,    ENETUNREACH,
+                             ENOENT,   // no such unix socket
+                             EAGAIN};  // its queue is full
+  return std::find(std::begin(kRemote), std::end(kRemote), -error) == std::end(kRemote);
+}
+
 Descriptors::Descriptors(std::function<uint64_t()> limit) : read_limit_(std::move(limit)), limit_(capped()) {}
 
 int Descriptors::capped() const { return static_cast<int>(std::min<uint64_t>(read_limit_(), INT_MAX)); }

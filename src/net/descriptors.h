@@ -25,6 +25,8 @@ inline constexpr int kNoPortLeft = -EADDRNOTAVAIL;
 
 // Whether a negative errno is about what this machine or process lacks, so that no peer is to blame.
 bool is_shortage(int error);
+// Whether it tells nothing of the peer: a shortage, or what this machine forbids or cannot reach by itself.
+bool is_local(int error);
 
 // Keeps connections for later.
 class Keeper {

@@ -6,6 +6,10 @@
 
 namespace limpet::net {
 
+size_t count_addresses(const Resolver& resolver, const conf::Address& address) {
+  return address.kind == conf::Address::Kind::host ? resolver.count(address.host) : 1;
+}
+
 StreamPtr dial(Loop& loop, const Resolver& resolver, const conf::Address& address, unsigned attempt,
                int below, StreamOwner* owner, int& error) {
   error = 0;

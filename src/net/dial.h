@@ -9,6 +9,27 @@ namespace limpet::net {
 class Loop;
 class Resolver;
 
+// Whose turn it is among the addresses that a name has: each once, the one first that connected last.
+class Turns {
+ public:
+  // While there is another address one that does not answer costs this part of the time for all of them.
+  template <typename Time>
+  static constexpr Time share_of(Time whole) {
+    return whole / 4;
+  }
+
+  void begin(size_t count) { count_ = static_cast<unsigned>(count), done_ = 0; }
+  bool has_more() const { return done_ < count_; }
+  bool next() { return has_more() && ++done_ != 0; }
+  unsigned index() const { return (first_ + done_ - 1) % count_; }  // of the turn that next() began
+  void start_with(unsigned index) { first_ = index; }               // from the next begin() on
+
+ private:
+  unsigned first_ = 0, count_ = 0, done_ = 0;
+};
+
+size_t count_addresses(const Resolver& resolver, const conf::Address& address);
+
 // A connection in the making to the address that is `attempt`th (0 first) of those that `address` has.
 // on_connected() or on_broken() follows. nullptr: it fails at once, with a negative errno in `error`, -EMFILE
 // where its descriptor would not be `below` that number; or there are not so many addresses and `error` is 0.

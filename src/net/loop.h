@@ -1,6 +1,9 @@
 // One worker's event loop: libuv's loop, the scratch that every read goes into, what is sent when a turn
 // ends, the deadlines and the timer that drives them, and what is to be freed once nobody stands inside it
 // any more.
+//
+// Deadlines act after all input that was there has been read: where a turn comes late, because the process
+// was stopped or the machine is busy, what came in time is not taken for missing.
 #pragma once
 
 #include <uv.h>
@@ -37,6 +40,7 @@ class Graveyard {
 class Loop final : Deadlines::Alarm {
  public:
   static constexpr size_t kReadSize = 64 * 1024;  // one read at most
+  static constexpr Millis kLate = 100;
 
   Loop();
   ~Loop();  // everything on the loop has to be closed; runs it until the last handle is
@@ -51,19 +55,27 @@ class Loop final : Deadlines::Alarm {
   Graveyard& graveyard() { return graveyard_; }
   Outbox& outbox() { return outbox_; }
   char* scratch() { return scratch_.get(); }
+  // When a turn came so late last that whoever waited may not have had the time that it was given; 0: never.
+  Millis late_at() const { return late_at_; }
 
  private:
   Millis now() const override { return uv_now(&uv_); }
   void wake_at(Millis due) override;
+  void on_due();
+  void after_events();
 
   uv_loop_t uv_;
   uv_timer_t timer_;
+  uv_idle_t poll_again_;  // without waiting
   uv_check_t after_events_;
   uv_prepare_t before_waiting_;
   Deadlines deadlines_{*this};
   Graveyard graveyard_;
   Outbox outbox_;
   std::unique_ptr<char[]> scratch_;
+  Millis due_ = 0;  // what wakes it
+  bool is_due_ = false;
+  Millis late_at_ = 0;
 };
 
 }  // namespace limpet::net

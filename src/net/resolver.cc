@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <condition_variable>
 #include <cstring>
@@ -15,6 +16,27 @@
 #include "src/signals.h"
 
 namespace limpet::net {
+
+namespace {
+
+bool is_same(const sockaddr_storage& a, const sockaddr_storage& b) {
+  return std::memcmp(&a, &b, sizeof a) == 0;
+}
+
+bool is_in(const std::vector<sockaddr_storage>& all, const sockaddr_storage& one) {
+  return std::any_of(all.begin(), all.end(), [&](const auto& other) { return is_same(one, other); });
+}
+
+// What stands in the answer keeps its place, and what is new comes after it. True: something was lost.
+bool renew(std::vector<sockaddr_storage>& addresses, const std::vector<sockaddr_storage>& answer) {
+  const bool lost = std::erase_if(addresses, [&](const auto& one) { return !is_in(answer, one); }) != 0;
+  for (const sockaddr_storage& one : answer) {
+    if (!is_in(addresses, one)) addresses.push_back(one);
+  }
+  return lost;
+}
+
+}  // namespace
 
 // What lookups and the loop's thread have in common.
 struct Resolver::Lookups : std::enable_shared_from_this<Resolver::Lookups> {
@@ -179,8 +201,12 @@ void Resolver::take(const std::string& text, Name& name, Answer answer) {
   if (!answer.wrong.empty()) return note(text, name, answer.wrong);
   if (!name.wrong.empty()) spdlog::info("backend host {} can be resolved now", text);
   name.wrong.clear();
-  const std::lock_guard lock(mutex_);
-  addresses_[text] = std::move(answer.addresses);
+  bool lost = false;
+  {
+    const std::lock_guard lock(mutex_);
+    lost = renew(addresses_[text], answer.addresses);
+  }
+  if (lost && on_lost_) on_lost_(text);
 }
 
 void Resolver::note(const std::string& text, Name& name, const std::string& wrong) {
@@ -193,6 +219,17 @@ void Resolver::note(const std::string& text, Name& name, const std::string& wron
 bool Resolver::has_addresses(const std::string& name) const {
   const std::lock_guard lock(mutex_);
   return addresses_.contains(name);
+}
+
+std::string Resolver::wrong(const std::string& name) const {
+  const auto known = names_.find(name);
+  return known == names_.end() || has_addresses(name) ? std::string() : known->second.wrong;
+}
+
+size_t Resolver::count(const std::string& name) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = addresses_.find(name);
+  return found == addresses_.end() ? 0 : found->second.size();
 }
 
 bool Resolver::find(const std::string& name, unsigned index, uint16_t port, sockaddr_storage& out) const {

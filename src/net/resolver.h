@@ -14,6 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace limpet::net {
@@ -38,9 +39,10 @@ class Resolver {
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
-  // From any thread. The address of `name` that is `index`th in the system's order of preference, with
-  // `port`; false when there is none.
+  // From any thread. The `index`th address of `name`, with `port`; false when there is none. An address that
+  // stands in the system's answer again keeps its place, whatever the order of that.
   bool find(const std::string& name, unsigned index, uint16_t port, sockaddr_storage& out) const;
+  size_t count(const std::string& name) const;  // of its addresses
 
   // All else is the loop's thread's. Looks every name up, side by side, and waits for the answers, but no
   // longer than kFirst. A name that fails is said in the log and tried again. Before the loop is destroyed
@@ -49,6 +51,10 @@ class Resolver {
   // These names from now on; of those that are new the answers come later, and all others are forgotten.
   void watch(const std::vector<std::string>& names);
   void close();
+  // Called when a name has lost an address that it had.
+  void on_lost(std::function<void(const std::string& name)> hear) { on_lost_ = std::move(hear); }
+  // Why a name has no address, for people; empty: it has one, or nobody has looked yet.
+  std::string wrong(const std::string& name) const;
 
  private:
   struct Lookups;
@@ -68,6 +74,7 @@ class Resolver {
   const std::shared_ptr<Lookups> lookups_;  // its threads have it too
   const uint64_t refresh_;
   std::map<std::string, Name> names_;
+  std::function<void(const std::string&)> on_lost_;
   mutable std::mutex mutex_;
   std::map<std::string, std::vector<sockaddr_storage>> addresses_;  // guarded by mutex_
   uv_timer_t timer_;

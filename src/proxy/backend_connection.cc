@@ -14,26 +14,33 @@ constexpr http::HeadLimits kResponseLimits{.head = 128 * 1024, .target = 128 * 1
 }  // namespace
 
 BackendConnection::BackendConnection(BackendConnections& home, routing::Slot slot, net::Deadlines& deadlines)
-    : home_(home), idle_deadline_(deadlines, *this), slot_(slot) {}
+    : home_(home), deadline_(deadlines, *this), slot_(slot) {}
 
 bool BackendConnection::dial(Dialer& dialer, const conf::Address& address, BackendEvents* events,
-                             int& error) {
+                             net::Millis patience, int& error) {
   dialer_ = &dialer;
   address_ = address;
   events_ = events;
+  turns_.begin(dialer.count(address));
+  share_ = net::Turns::share_of(patience);
   error = 0;
-  return dial_next(address, error);
+  return dial_next(error);
 }
 
-// What is told in the end is the last address' error, unless one could not be tried for want of something.
-bool BackendConnection::dial_next(const conf::Address& address, int& error) {
-  for (;;) {
+// At the next of its addresses. What is told in the end is the last address' error, unless one could not be
+// tried for want of something; 0 where there is none.
+bool BackendConnection::dial_next(int& error) {
+  deadline_.clear();
+  while (turns_.next()) {
     int this_error = 0;
-    stream_ = dialer_->dial(address, attempt_++, this, this_error);
-    if (stream_) return true;
-    if (this_error == 0) return false;
-    if (!net::is_shortage(error)) error = this_error;
+    stream_ = dialer_->dial(address_, turns_.index(), this, this_error);
+    if (stream_) {
+      if (turns_.has_more()) deadline_.set(home_.now() + share_);
+      return true;
+    }
+    if (this_error != 0 && !net::is_shortage(error)) error = this_error;
   }
+  return false;
 }
 
 void BackendConnection::expect_response(BackendEvents* events, bool to_head) {
@@ -48,7 +55,11 @@ bool BackendConnection::write(std::span<const iovec> parts) { return stream_->wr
 
 bool BackendConnection::reusable() const { return state_ == State::ended && keeps_ && partial_.empty(); }
 
-void BackendConnection::on_connected() { events_->on_backend_connected(); }
+void BackendConnection::on_connected() {
+  deadline_.clear();
+  home_.prefer(slot_, turns_.index());
+  events_->on_backend_connected();
+}
 
 void BackendConnection::on_bytes(std::string_view bytes) {
   if (state_ == State::idle) return home_.drop(*this);  // nobody asked for anything
@@ -139,7 +150,7 @@ void BackendConnection::on_broken(int error) {
   keeps_ = false;
   if (state_ == State::ended) return;
   if (state_ != State::connecting) return fault(BackendFault::closed, error);
-  if (!dial_next(address_, error)) fault(BackendFault::connect_failed, error);
+  if (!dial_next(error)) fault(BackendFault::connect_failed, error);
 }
 
 // What came is no answer. Why, only the log says; the client is answered 502 in any case.
@@ -150,6 +161,10 @@ void BackendConnection::refuse(const char* what) {
 
 void BackendConnection::fault(BackendFault what, int error) { events_->on_backend_fault(what, error); }
 
-void BackendConnection::on_deadline() { home_.drop(*this); }
+void BackendConnection::on_deadline() {
+  if (state_ == State::idle) return home_.drop(*this);
+  int error = UV_ETIMEDOUT;
+  if (!dial_next(error)) fault(BackendFault::connect_failed, error);
+}
 
 }  // namespace limpet::proxy

@@ -11,6 +11,7 @@
 #include "routing/fleet.h"
 #include "src/http/parser.h"
 #include "src/net/deadlines.h"
+#include "src/net/dial.h"
 #include "src/net/loop.h"
 #include "src/net/stream.h"
 
@@ -49,7 +50,8 @@ class BackendConnection final : public net::Mortal, net::StreamOwner, net::Deadl
 
   // Begins to connect: on_backend_connected() or on_backend_fault() follows. False: that cannot even be tried
   // now, for the reason in `error`.
-  bool dial(Dialer& dialer, const conf::Address& address, BackendEvents* events, int& error);
+  bool dial(Dialer& dialer, const conf::Address& address, BackendEvents* events, net::Millis patience,
+            int& error);
 
   // Begins to expect a response. `to_head`: the request's method is HEAD.
   void expect_response(BackendEvents* events, bool to_head);
@@ -80,23 +82,24 @@ class BackendConnection final : public net::Mortal, net::StreamOwner, net::Deadl
   void on_body(std::string_view piece) override;
   void on_body_end(const http::Fields& trailers) override;
 
-  bool dial_next(const conf::Address& address, int& error);
   size_t take(std::string_view bytes);
   size_t take_head(std::string_view bytes);
+  bool dial_next(int& error);
   void refuse(const char* what);
   void fault(BackendFault what, int error);
 
   BackendConnections& home_;
   BackendEvents* events_ = nullptr;  // nullptr while idle and once closed
   conf::Address address_;
-  Dialer* dialer_ = nullptr;  // with the next one, while connecting
-  unsigned attempt_ = 0;      // of the address' addresses
+  Dialer* dialer_ = nullptr;  // with the next three, while connecting
+  net::Turns turns_;
+  net::Millis share_ = 0;  // of the time to connect, for one of several addresses
   net::StreamPtr stream_;
   http::Parser parser_;
   http::ResponseHead head_;
   std::string partial_;  // a head that has not come whole
   size_t searched_ = 0;
-  net::Deadline idle_deadline_;
+  net::Deadline deadline_;  // while connecting, of one address; of an idle one
   net::Millis idle_since_ = 0;
   BackendConnection* newer_ = nullptr;  // neighbours among the idle
   BackendConnection* older_ = nullptr;

@@ -13,17 +13,18 @@ std::unique_ptr<BackendConnection> BackendConnections::take(routing::Slot slot, 
   BackendConnection* const newest = at(slot).newest;
   if (newest == nullptr || deadlines_.now() - newest->idle_since_ > most_idle) return nullptr;
   unlink(*newest);
-  newest->idle_deadline_.clear();
+  newest->deadline_.clear();
   newest->reused_ = true;
   return std::unique_ptr<BackendConnection>(newest);
 }
 
 std::unique_ptr<BackendConnection> BackendConnections::dial(const routing::Backend& backend,
                                                             routing::Slot slot, BackendEvents* events,
-                                                            int& error) {
+                                                            net::Millis patience, int& error) {
   auto made = std::make_unique<BackendConnection>(*this, slot, deadlines_);
   made->retired_ = at(slot).retired;
-  return made->dial(dialer_, backend.address, events, error) ? std::move(made) : nullptr;
+  made->turns_.start_with(at(slot).first_address);
+  return made->dial(dialer_, backend.address, events, patience, error) ? std::move(made) : nullptr;
 }
 
 BackendConnections::AtSlot& BackendConnections::at(routing::Slot slot) {
@@ -39,7 +40,7 @@ void BackendConnections::keep(std::unique_ptr<BackendConnection> unused, net::Mi
   kept->events_ = nullptr;
   kept->state_ = BackendConnection::State::idle;
   kept->idle_since_ = deadlines_.now();
-  kept->idle_deadline_.set(kept->idle_since_ + keep_alive);
+  kept->deadline_.set(kept->idle_since_ + keep_alive);
   kept->older_ = newest;
   kept->newer_ = nullptr;
   if (newest != nullptr) newest->newer_ = kept;
@@ -49,6 +50,7 @@ void BackendConnections::keep(std::unique_ptr<BackendConnection> unused, net::Mi
 
 void BackendConnections::close(std::unique_ptr<BackendConnection> used) {
   used->events_ = nullptr;
+  used->deadline_.clear();
   used->stream_.reset();
   graveyard_.bury(std::move(used));
 }
@@ -75,6 +77,7 @@ void BackendConnections::give_up_idle(int below) {
 void BackendConnections::retire(routing::Slot slot) {
   AtSlot& retired = at(slot);
   ++retired.retired;
+  retired.first_address = 0;
   close_idle(retired);
 }
 

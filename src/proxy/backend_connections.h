@@ -15,11 +15,12 @@ namespace limpet::proxy {
 // Makes streams to addresses. A host name is looked up beforehand, never while a request waits.
 class Dialer {
  public:
-  // The stream is connecting: on_connected() or on_broken() follows. A name may have several addresses;
-  // `attempt` counts through them from 0. nullptr: there is no such address, or it cannot even be tried now,
-  // for the reason in `error`, a negative errno.
-  virtual net::StreamPtr dial(const conf::Address& address, unsigned attempt, net::StreamOwner* owner,
+  // The stream is connecting: on_connected() or on_broken() follows. A name may have several addresses, which
+  // `index` counts from 0. nullptr: there is no such address, or it cannot even be tried now, for the reason
+  // in `error`, a negative errno.
+  virtual net::StreamPtr dial(const conf::Address& address, unsigned index, net::StreamOwner* owner,
                               int& error) = 0;
+  virtual size_t count(const conf::Address& address) const = 0;  // of its addresses
 
  protected:
   ~Dialer() = default;
@@ -34,9 +35,10 @@ class BackendConnections {
 
   // The idle connection that was used last, when that is no longer ago than `most_idle`; else nullptr.
   std::unique_ptr<BackendConnection> take(routing::Slot slot, net::Millis most_idle);
-  // A new one, connecting, or nullptr, for the reason in `error`: a negative errno, or 0.
+  // A new one, connecting, or nullptr, for the reason in `error`: a negative errno, or 0 where it has no
+  // address. Of several addresses one that does not answer costs a part of `patience`.
   std::unique_ptr<BackendConnection> dial(const routing::Backend& backend, routing::Slot slot,
-                                          BackendEvents* events, int& error);
+                                          BackendEvents* events, net::Millis patience, int& error);
 
   // A connection whose exchange is over and that is reusable(), for as long as this.
   void keep(std::unique_ptr<BackendConnection> unused, net::Millis keep_alive);
@@ -48,12 +50,15 @@ class BackendConnections {
   // Closes the idle ones of a backend; those in use now will not be kept either.
   void retire(routing::Slot slot);
 
+  net::Millis now() const { return deadlines_.now(); }
   void drop(BackendConnection& idle);  // an idle one ended
+  void prefer(routing::Slot slot, unsigned index) { at(slot).first_address = index; }
 
  private:
   struct AtSlot {
     BackendConnection* newest = nullptr;  // the head of the idle ones' list; owned
     uint32_t retired = 0;                 // how often
+    unsigned first_address = 0;           // the one that connected last
   };
   AtSlot& at(routing::Slot slot);
   void close_idle(AtSlot& slot);

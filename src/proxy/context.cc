@@ -34,6 +34,9 @@ ServedPool::~ServedPool() = default;
 void ServedPool::follow(SharedPoolPlan plan) {
   if (plan == plan_) return;
   meter_ = plan->meters[worker_];
+  const conf::Retries& allowed = plan->settings->retries;
+  const auto workers = static_cast<uint32_t>(plan->meters.size());
+  retries.allow(allowed.percent, (allowed.floor + workers - 1) / workers);
   cookie_name_.clear();
   for (const conf::AffinityKind kind : plan->settings->affinity) {
     if (kind != conf::AffinityKind::cookie) continue;
@@ -41,12 +44,12 @@ void ServedPool::follow(SharedPoolPlan plan) {
     cookie_attributes_ = set_cookie_attributes(plan->settings->cookie);
   }
   const auto& next = plan->fleet.backends;
-  suspected_.resize(next.size());
+  doubted_at_.resize(next.size());
   for (size_t i = 0; i < next.size(); ++i) {
     const bool is_new = plan_ == nullptr || i >= plan_->fleet.backends.size();
     const bool is_other = !is_new && plan_->fleet.backends[i].id != next[i].id;
-    const bool moved = !is_new && plan_->fleet.backends[i].address != next[i].address;
-    if (is_other) suspected_[i] = false;
+    const bool moved = !is_new && (plan_->fleet.backends[i].address != next[i].address ||
+                                   plan_->fleet.backends[i].lost_addresses != next[i].lost_addresses);
     if (is_other || moved || !next[i].serves_its_own()) connections.retire(static_cast<routing::Slot>(i));
   }
   if (!eras_.empty() && eras_.back()->requests == 0) eras_.pop_back();
@@ -62,18 +65,6 @@ ServedPool::Era* ServedPool::enter() {
 void ServedPool::leave(Era* era) {
   if (--era->requests != 0 || era == eras_.back().get()) return;
   std::erase_if(eras_, [era](const auto& one) { return one.get() == era; });
-}
-
-void ServedPool::failed(routing::Slot slot, BackendFailure how) {
-  meter_->backends[slot].failures[static_cast<size_t>(how)].add();
-  suspected_[slot] = true;
-  witness_.on_backend_failed(id(), slot, how);
-}
-
-void ServedPool::worked(routing::Slot slot) {
-  if (!suspected_[slot]) return;
-  suspected_[slot] = false;
-  witness_.on_backend_worked(id(), slot);
 }
 
 Context::Context(std::shared_ptr<const Plan> plan, size_t worker, net::Deadlines& its_deadlines,

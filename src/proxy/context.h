@@ -10,12 +10,14 @@
 #include <vector>
 
 #include "conf/settings.h"
+#include "health/evidence.h"
 #include "src/access_log.h"
 #include "src/net/gather.h"
 #include "src/net/loop.h"
 #include "src/proxy/backend_connections.h"
 #include "src/proxy/clock.h"
 #include "src/proxy/plan.h"
+#include "src/proxy/retry_budget.h"
 
 namespace limpet::proxy {
 
@@ -26,9 +28,8 @@ inline net::Millis millis(conf::Duration duration) { return static_cast<net::Mil
 // Hears what requests tell about backends' health.
 class Witness {
  public:
-  // Pools by PoolPlan::id.
-  virtual void on_backend_failed(size_t pool, routing::Slot slot, BackendFailure how) = 0;
-  virtual void on_backend_worked(size_t pool, routing::Slot slot) = 0;  // after it failed
+  // The pool by PoolPlan::id.
+  virtual void on_evidence(size_t pool, routing::Slot slot, const health::Evidence& evidence) = 0;
 
  protected:
   ~Witness() = default;
@@ -54,9 +55,15 @@ class ServedPool final : public net::Mortal {
     return cookie_attributes_;
   }  // what follows the token in Set-Cookie
 
-  // Of requests that came to a backend.
-  void failed(routing::Slot slot, BackendFailure how);
-  void worked(routing::Slot slot);
+  void tell(routing::Slot slot, const health::Evidence& evidence) {
+    witness_.on_evidence(id(), slot, evidence);
+  }
+  // Answers that may be the application's own are told of now and then.
+  bool is_time_to_doubt(routing::Slot slot, net::Millis now) {
+    if (now < doubted_at_[slot] + kDoubtEvery) return false;
+    doubted_at_[slot] = now;
+    return true;
+  }
 
   // A request that was identified and not yet answered may remember any slot of the plan that it came under.
   // While there is such a request the plan is kept, which keeps others from taking the slot over.
@@ -67,14 +74,17 @@ class ServedPool final : public net::Mortal {
   bool in_plan = true;     // one that left it is gone once nothing is under way here
   uint32_t exchanges = 0;  // that are under way here, and hold a pointer to this
   BackendConnections connections;
+  RetryBudget retries;
 
  private:
+  static constexpr net::Millis kDoubtEvery = 100;
+
   SharedPoolPlan plan_;
   std::vector<std::unique_ptr<Era>> eras_;  // the last: of plan_
   std::shared_ptr<PoolMeter> meter_;
   const size_t worker_;
   Witness& witness_;
-  std::vector<bool> suspected_;  // by slot: failed since it last worked
+  std::vector<net::Millis> doubted_at_;  // by slot
   std::string cookie_name_, cookie_attributes_;
 };
 

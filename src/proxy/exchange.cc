@@ -59,19 +59,21 @@ void Exchange::start(ClientSide& client) {
   identity_ = {};
   choice_ = {};
   tried_ = {};
+  blamed_ = routing::kNoSlot;
   patience_ = {};
   pace_ = {};
   started_unix_us_ = context_.clock.unix_us();
   started_us_ = context_.clock.monotonic_us();
   written_ = connect_us_ = connected_us_ = head_us_ = bytes_in_ = bytes_out_ = 0;
   end_ = failures::kNone;
+  last_failure_ = nullptr;
   asked_ = routing::kNoSlot;
   status_ = 0;
   attempts_ = 0;
   touch_at_ = 0;
   connected_ = fresh_only_ = fresh_again_ = send_failed_ = keeps_body_ = false;
   request_ended_ = client_ended_ = backend_ended_ = response_begun_ = response_ended_ = whole_ = false;
-  is_open_ended_ = false;
+  is_open_ended_ = is_good_ = false;
   client_address_ = client.peer().address;
   phase_ = Phase::identify;
 }
@@ -167,6 +169,7 @@ Exchange::Step Exchange::identify() {
   }
   client_address_ = http::believed_client(client_->peer(), listener.settings, request_.fields);
   identity_ = pool_->router().identify(view(), pool_->fleet(), unix_seconds());
+  pool_->retries.began(now_ms());
   tried_.patient = pool_->settings().patience != conf::Duration::zero();
   phase_ = Phase::choose;
   return Step::go;
@@ -199,7 +202,7 @@ Exchange::Step Exchange::choose() {
       fail(failures::kFull);
       break;
     default:
-      fail(failures::kNoBackend);
+      fail(last_failure_ != nullptr ? *last_failure_ : failures::kNoBackend);
   }
   return Step::go;
 }
@@ -214,12 +217,14 @@ Exchange::Step Exchange::connect() {
     connect_us_ = connected_ && attempts_ == 1 ? started_us_ : context_.clock.monotonic_us();
     if (!connected_) {
       int error = 0;
-      backend_ = pool_->connections.dial(pool_->fleet().backends[choice_.slot], choice_.slot, this, error);
+      const net::Millis patience = millis(pool_->settings().timeouts.connect);
+      backend_ =
+          pool_->connections.dial(pool_->fleet().backends[choice_.slot], choice_.slot, this, patience, error);
       if (!backend_) {
         connect_failed(error);
         return Step::go;
       }
-      deadline_.set(now_ms() + millis(pool_->settings().timeouts.connect));
+      deadline_.set(now_ms() + patience);
     }
   }
   if (!connected_) return Step::wait;
@@ -320,6 +325,10 @@ void Exchange::await_progress() {
     wait = timeouts.head;
   }
   net::Millis most = millis(wait);
+  if (is_awaiting_head()) {
+    head_due_ = now_ms() + most;
+    most = std::min(most, kLong);
+  }
   if (!upload_has_a_rate() || !takes_body()) {
     pace_.excuse();
   } else {
@@ -327,6 +336,11 @@ void Exchange::await_progress() {
     most = std::min(most, upload_left());
   }
   deadline_.set(now_ms() + most);
+}
+
+// The whole request has come in, and all that is missing is the backend's answer.
+bool Exchange::is_awaiting_head() const {
+  return phase_ == Phase::relay && request_ended_ && !response_begun_ && client_->queued() == 0;
 }
 
 // A chunked body may be a stream, which is as slow as what it tells of.

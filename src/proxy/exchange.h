@@ -63,6 +63,8 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
     over
   };
   enum class Step : uint8_t { go, wait };
+  // A request that waits so long for its answer makes Limpet ask what is the matter.
+  static constexpr net::Millis kLong = 10'000;
 
   // Facts.
   void on_body(std::string_view piece) override;
@@ -90,11 +92,17 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
 
   void fail(const Failure& failure);
   void cut(const Failure& failure);
+  void blame(BackendFailure how);
+  void doubt_backend();
+  void tell_of_waiting();
   void connect_failed(int error);
+  void unreachable();
   void backend_lost();
-  void choose_again();
+  void choose_again(const Failure& otherwise);
+  void give_up_choice();
   bool wait_for_home();
-  bool can_send_again() const;
+  bool is_at_home() const;
+  bool can_send_again();
   bool sent_nothing() const { return written_ == backend_->unsent(); }
   void send_again();
 
@@ -104,11 +112,14 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   http::LoopMark loop_mark() const;
   void begin_response(const http::ResponseHead& head);
   void judge_answer(int status);
+  void count_answered();
+  uint64_t client_hash() const;
   void touch_session();
   void send_body_to_backend(std::string_view piece);
   void flush_backend();
   void flush_client();
   void await_progress();
+  bool is_awaiting_head() const;
   conf::Duration tunnel_wait() const;
   bool upload_has_a_rate() const;
   net::Millis upload_left() const;
@@ -116,6 +127,7 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   void measure();
   void log();
   net::Millis now_ms() const;
+  uint64_t now_us() const { return context_.clock.monotonic_us(); }
   uint32_t unix_seconds() const { return static_cast<uint32_t>(started_unix_us_ / 1'000'000); }
   routing::RequestView view() const;
 
@@ -135,6 +147,7 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   routing::Identity identity_;
   routing::Choice choice_;
   routing::Tried tried_;
+  routing::Slot blamed_ = routing::kNoSlot;  // the last that this request told something of
   health::Patience patience_;
   UploadPace pace_;
   std::string sent_body_;  // what of the body is on its way, while it may have to be sent again
@@ -148,15 +161,17 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   uint64_t bytes_in_ = 0;
   uint64_t bytes_out_ = 0;
   Failure end_ = failures::kNone;
+  const Failure* last_failure_ = nullptr;  // of an attempt at a backend
   int status_ = 0;
   uint32_t attempts_ = 0;                   // at backends
   routing::Slot asked_ = routing::kNoSlot;  // the backend of the last of them
   net::Millis touch_at_ = 0;                // when a tunnel's session is to be kept alive next
+  net::Millis head_due_ = 0;                // when the backend's time to begin its answer is over
   Phase phase_ = Phase::none;
   bool advancing_ = false;
   bool connected_ = false;
   bool fresh_only_ = false;      // a used connection has failed this request already
-  bool fresh_again_ = false;     // and so has a new one, after the request was sent
+  bool fresh_again_ = false;     // a new one has, after the request was sent
   bool send_failed_ = false;     // the connection takes no more
   bool keeps_body_ = false;      // sent_body_ holds all of the body so far
   bool request_ended_ = false;   // all of the request came in
@@ -166,6 +181,7 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   bool response_ended_ = false;
   bool whole_ = false;          // the client got a whole answer
   bool is_open_ended_ = false;  // its length is its ends' choice: a tunnel, a stream of events
+  bool is_good_ = false;        // the answer's status speaks for the backend
 };
 
 }  // namespace limpet::proxy

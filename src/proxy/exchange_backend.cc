@@ -55,8 +55,8 @@ void Exchange::begin_response(const http::ResponseHead& head) {
         .append(*outcome.token)
         .append(pool_->cookie_attributes());
   }
-  judge_answer(head.status);
   is_open_ended_ = head.status == 101 || is_stream_of_events(request_, head);
+  judge_answer(head.status);
   client_->send_head(head, {.via = context_.settings().via,
                             .date = context_.clock.http_date(unix_us),
                             .set_cookie = set_cookie,
@@ -67,13 +67,20 @@ void Exchange::begin_response(const http::ResponseHead& head) {
 
 void Exchange::judge_answer(int status) {
   const auto& bad = pool_->settings().passive.status;
-  const bool is_bad =
-      std::any_of(bad.begin(), bad.end(), [&](const auto& range) { return range.contains(status); });
-  if (is_bad) {
-    pool_->failed(choice_.slot, BackendFailure::status);
+  if (std::any_of(bad.begin(), bad.end(), [&](const auto& range) { return range.contains(status); })) {
+    blame(BackendFailure::status);
+  } else if (status >= 502 && status <= 504) {
+    doubt_backend();
   } else {
-    pool_->worked(choice_.slot);
+    is_good_ = true;
+    if (is_open_ended_) count_answered();
   }
+}
+
+void Exchange::count_answered() {
+  BackendMeter& meter = pool_->meter().backends[choice_.slot];
+  meter.answered_begun.set(connected_us_);
+  meter.answered_at.set(context_.clock.monotonic_us());
 }
 
 void Exchange::on_response_body(std::string_view piece) {
@@ -118,16 +125,15 @@ void Exchange::on_backend_drained() {
 }
 
 void Exchange::on_backend_fault(BackendFault fault, int error) {
+  const bool nonsense = fault == BackendFault::nonsense;
   if (phase_ == Phase::connect) {
     connect_failed(error);
   } else if (phase_ == Phase::tunnel || response_begun_) {
     flush_client();
-    const bool nonsense = fault == BackendFault::nonsense;
-    if (phase_ != Phase::tunnel)
-      pool_->failed(choice_.slot, nonsense ? BackendFailure::nonsense : BackendFailure::closed);
+    if (phase_ != Phase::tunnel) blame(nonsense ? BackendFailure::nonsense : BackendFailure::closed);
     cut(nonsense ? failures::kBackendNonsense : failures::kBackendCut);
-  } else if (fault == BackendFault::nonsense) {
-    pool_->failed(choice_.slot, BackendFailure::nonsense);
+  } else if (nonsense) {
+    blame(BackendFailure::nonsense);
     fail(failures::kBackendNonsense);
   } else {
     backend_lost();

@@ -1,5 +1,9 @@
 // What an exchange does when something goes wrong: tries again while that is safe, or answers the client,
 // once.
+#include <uv.h>
+
+#include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "src/net/descriptors.h"
@@ -29,50 +33,112 @@ void Exchange::on_deadline() {
   if (phase_ == Phase::await_home) {
     phase_ = Phase::choose;
   } else if (phase_ == Phase::connect) {
-    connect_failed(0);
+    connect_failed(UV_ETIMEDOUT);
   } else if (phase_ == Phase::tunnel) {
     cut(failures::kTunnelIdle);
   } else if (pace_.awaits() && !takes_body()) {
     await_progress();  // its client's time was running, but then the backend took no more
+  } else if (is_awaiting_head() && now_ms() < head_due_) {
+    tell_of_waiting();
   } else if (!response_begun_) {
     const bool client_lags = !request_ended_ && takes_body();
-    if (!client_lags) pool_->failed(choice_.slot, BackendFailure::timeout);
+    if (is_awaiting_head()) blame(BackendFailure::timeout);
     fail(client_lags ? failures::kClientSlow : failures::kBackendSlow);
   } else {
     const bool client_lags = client_->queued() != 0 || (upload_has_a_rate() && upload_left() == 0);
-    if (!client_lags) pool_->failed(choice_.slot, BackendFailure::timeout);
     cut(client_lags ? failures::kClientSlow : failures::kBackendSlow);
   }
   advance();
 }
+
+// ---- what is told of the backend
+
+void Exchange::blame(BackendFailure how) {
+  constexpr const char* kTexts[] = {"no connection", "a connection that ended before the answer did",
+                                    "no answer in time", "an answer that is not HTTP",
+                                    "an answer whose status counts as a failure"};
+  const auto index = static_cast<size_t>(how);
+  pool_->meter().backends[choice_.slot].failures[index].add();
+  if (std::exchange(blamed_, choice_.slot) == choice_.slot) return;
+  pool_->tell(choice_.slot, {health::Evidence::Kind::failed, client_hash(), now_us() / 1000, kTexts[index]});
+}
+
+void Exchange::doubt_backend() {
+  if (!pool_->is_time_to_doubt(choice_.slot, now_ms())) return;
+  pool_->tell(choice_.slot, {health::Evidence::Kind::doubtful, 0, now_us() / 1000});
+}
+
+void Exchange::tell_of_waiting() {
+  pool_->tell(choice_.slot, {health::Evidence::Kind::waits, 0, connected_us_ / 1000});
+  deadline_.set(std::min(head_due_, now_ms() + kLong));
+}
+
+// Whoever has an IPv6 address has a /64 of them (RFC 6177).
+uint64_t Exchange::client_hash() const {
+  const conf::IpAddress network = client_address_.is_v4() ? client_address_ : client_address_.masked(64);
+  return std::hash<std::string_view>()(
+      {reinterpret_cast<const char*>(network.bytes.data()), network.bytes.size()});
+}
+
+// ---- another attempt
 
 // For what this process lacks no backend is to blame, and no session is moved.
 void Exchange::connect_failed(int error) {
   drop_backend();
   if (net::is_shortage(error))
     return fail(error == net::kNoPortLeft ? failures::kNoPorts : failures::kNoDescriptors);
-  pool_->failed(choice_.slot, BackendFailure::connect);
-  choose_again();
+  if (error == 0 || net::is_local(error)) return unreachable();
+  blame(BackendFailure::connect);
+  choose_again(failures::kNoBackend);
 }
 
-// The connection ended before anything of an answer came.
+void Exchange::unreachable() {
+  if (is_at_home()) return fail(failures::kUnreachable);
+  choose_again(failures::kUnreachable);
+}
+
+// The connection ended before an answer began. Another backend gets the request where this one has seen
+// nothing of it; or once, for it may be what they die of, where it may be repeated, nothing came of it and no
+// session lives here.
 void Exchange::backend_lost() {
   if (can_send_again()) return send_again();
-  const bool is_safe = keeps_body_ && sent_nothing();
-  pool_->failed(choice_.slot, BackendFailure::closed);
-  if (!is_safe) return fail(failures::kBackendClosed);
+  const bool is_unseen = keeps_body_ && sent_nothing();
+  const bool may_go_elsewhere =
+      keeps_body_ && request_.idempotent() && !backend_->has_answered() && !is_at_home() && !fresh_again_;
+  blame(BackendFailure::closed);
+  if (!is_unseen && !may_go_elsewhere) return fail(failures::kBackendClosed);
+  fresh_again_ = fresh_again_ || !is_unseen;
   drop_backend();
-  choose_again();
+  choose_again(failures::kBackendClosed);
 }
 
-// Nothing of the request was sent to choice_: its home again within patience, else another one.
-void Exchange::choose_again() {
+// At the home of a session that this process or a token knows.
+bool Exchange::is_at_home() const {
+  using enum routing::Reason;
+  return choice_.reason == bound || choice_.reason == token || choice_.reason == failed_over ||
+         choice_.reason == failed_back;
+}
+
+// No answer came from choice_: its home again within patience, else another one, while the pool's retries
+// last.
+void Exchange::choose_again(const Failure& otherwise) {
+  const bool is_home = choice_.reason == routing::Reason::bound || choice_.reason == routing::Reason::token;
+  if (is_home && wait_for_home()) {
+    give_up_choice();
+  } else if (pool_->retries.take(now_ms())) {
+    tried_.add(choice_.slot);
+    last_failure_ = &otherwise;
+    give_up_choice();
+    phase_ = Phase::choose;
+  } else {
+    fail(otherwise);
+  }
+}
+
+void Exchange::give_up_choice() {
   pool_->meter().backends[choice_.slot].ended.add();
   pool_->router().release(choice_);
-  const routing::Choice failed = std::exchange(choice_, {});
-  phase_ = Phase::choose;
-  const bool is_home = failed.reason == routing::Reason::bound || failed.reason == routing::Reason::token;
-  if (!is_home || !wait_for_home()) tried_.add(failed.slot);
+  choice_ = {};
 }
 
 // Until it is time to look for the home again. False: patience is at an end, or there never was any.
@@ -87,18 +153,19 @@ bool Exchange::wait_for_home() {
 // A used connection that ended before it said anything was most likely closed by a backend that had not seen
 // the request (RFC 9112, section 9.3.1); a new one, by a backend that died. Only a request that may be
 // repeated is, or of which nothing was sent yet, and on a new connection once at most: it may be what the
-// backend dies of.
-bool Exchange::can_send_again() const {
-  const bool has_a_chance = backend_->reused() || !fresh_again_;
-  return has_a_chance && !backend_->has_answered() && keeps_body_ &&
-         (request_.idempotent() || sent_nothing());
+// backend dies of. One without a home goes elsewhere rather.
+bool Exchange::can_send_again() {
+  if (backend_->has_answered() || !keeps_body_ || !(request_.idempotent() || sent_nothing())) return false;
+  return backend_->reused() || (!fresh_again_ && is_at_home() && pool_->retries.take(now_ms()));
 }
 
 // To the same backend: whether that is out of service shows when it is connected to.
 void Exchange::send_again() {
-  fresh_again_ = fresh_again_ || !backend_->reused();
+  if (!backend_->reused()) {
+    fresh_again_ = true;
+    blame(BackendFailure::closed);
+  }
   fresh_only_ = true;
-  if (!backend_->reused()) pool_->failed(choice_.slot, BackendFailure::closed);
   drop_backend();
   phase_ = Phase::connect;
 }

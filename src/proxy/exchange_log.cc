@@ -29,8 +29,12 @@ void Exchange::measure() {
   meter.ended.add();
   meter.bytes_in.add(bytes_in_);
   meter.bytes_out.add(bytes_out_);
-  if (whole_ && head_us_ != 0 && !is_open_ended_)
-    meter.latency.add(context_.clock.monotonic_us() - connect_us_);
+  if (!whole_ || head_us_ == 0 || is_open_ended_) return;
+  const uint64_t now = context_.clock.monotonic_us();
+  meter.latency.add(now - connect_us_);
+  if (!is_good_) return;
+  meter.answered_begun.set(connected_us_);
+  meter.answered_at.set(now);
 }
 
 void Exchange::log() {

@@ -35,6 +35,9 @@ inline constexpr Failure kNoDescriptors{503, "the balancer cannot open another c
 inline constexpr Failure kNoPorts{503, "the balancer has no port left for another connection", "no_ports",
                                   Blame::balancer};
 
+inline constexpr Failure kUnreachable{503, "the balancer cannot reach this server", "unreachable",
+                                      Blame::balancer};  // by its own fault, not the server's
+
 // The client's doing.
 inline constexpr Failure kTooLarge{413, "the request's body is too large", "too_large", Blame::client};
 inline constexpr Failure kBodyCut{400, "the request's body was cut short", "client_gone", Blame::client};

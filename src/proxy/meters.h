@@ -24,6 +24,16 @@ class Counter {
   std::atomic<uint64_t> value_{0};
 };
 
+// A time, kept by one thread, read by any.
+class Moment {
+ public:
+  void set(uint64_t us) { us_.store(us, std::memory_order_relaxed); }
+  uint64_t us() const { return us_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<uint64_t> us_{0};
+};
+
 // Durations in buckets that double, from up to 64 us to above 67 s.
 struct Histogram {
   static constexpr size_t kBuckets = 22;
@@ -50,6 +60,9 @@ struct BackendMeter {
   Counter retried;  // attempts that were made again, here or elsewhere
   Counter bytes_in, bytes_out;
   Counter begun, ended;  // exchanges
+  // Of requests that were answered well, or began to be where an answer has no end: when the last one was
+  // sent, and when it was answered. Monotonic microseconds.
+  Moment answered_begun, answered_at;
   // From when it was turned to until the answer's last byte. How long a tunnel lasts, or a stream of events,
   // says nothing of the backend and is left out.
   Histogram latency;

@@ -1,5 +1,7 @@
 #include "src/status/collect.h"
 
+#include <algorithm>
+
 namespace limpet::status {
 namespace {
 
@@ -44,6 +46,16 @@ Outcomes outcomes_at(const Meters& meters, routing::Slot slot) {
   }
   sum.in_flight = begun > ended ? begun - ended : 0;
   return sum;
+}
+
+health::Answered last_answered(const Meters& meters, routing::Slot slot) {
+  health::Answered last;
+  for (const auto& meter : meters) {
+    const proxy::BackendMeter& one = meter->backends[slot];
+    last.at = std::max(last.at, one.answered_at.us() / 1000);
+    last.begun = std::max(last.begun, one.answered_begun.us() / 1000);
+  }
+  return last;
 }
 
 RequestReport requests_of_all(const Meters& meters, size_t backends) {

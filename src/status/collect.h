@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "health/evidence.h"
 #include "routing/fleet.h"
 #include "routing/session_table.h"
 #include "src/proxy/meters.h"
@@ -21,6 +22,7 @@ struct Outcomes {
   uint64_t in_flight = 0;
 };
 Outcomes outcomes_at(const Meters& meters, routing::Slot slot);
+health::Answered last_answered(const Meters& meters, routing::Slot slot);
 RequestReport requests_of_all(const Meters& meters, size_t backends);  // at as many slots
 void add_decisions(const Meters& meters, PoolReport& pool);
 

@@ -157,6 +157,7 @@ Json to_json(const BackendReport& backend) {
               {"detail", backend.detail},
               {"since", backend.since},
               {"held", backend.held},
+              {"doubt", backend.doubt},
               {"weight", backend.weight},
               {"warmth_percent", backend.warmth},
               {"sessions", sessions(backend.sessions, backend.max_sessions)},

@@ -91,7 +91,7 @@ std::string with(const std::string& detail, std::string_view alone, std::string_
 }
 
 std::string why_up(const BackendReport& backend) {
-  if (backend.held) return "requests to it fail, but max_down_percent keeps it up";
+  if (!backend.doubt.empty()) return backend.doubt;
   if (backend.cause == "checks") return backend.detail.empty() ? "its checks pass" : backend.detail;
   if (backend.cause == "order") return with(backend.detail, "ordered", "ordered by ");
   if (backend.cause == "reload") return "the file names it again";

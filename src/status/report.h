@@ -63,7 +63,8 @@ struct BackendReport {
   routing::BackendState state = routing::BackendState::up;
   std::string cause, detail;
   int64_t since = 0;  // Unix seconds
-  bool held = false;  // would be down on passive evidence, but for max_down_percent
+  bool held = false;  // would be down on weak evidence, but for max_down_percent
+  std::string doubt;  // what speaks against it while it is up, for people; empty: nothing
   uint32_t weight = 0, warmth = routing::kWarm, max_sessions = 0;
   routing::HomeCensus sessions;
   RequestReport requests;

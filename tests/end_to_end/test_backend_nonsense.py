@@ -66,7 +66,7 @@ def table(shared_scene):
     names = list(NONSENSE)
 
     def handler(connection, request):
-        if request.target == "/good":
+        if request.target in ("/good", "/"):  # the latter is asked by Limpet, after an answer that was none
             return connection.reply(body=b"good")
         return sending(NONSENSE[names[int(request.target[1:])]])(connection, request)
 
@@ -84,7 +84,7 @@ def test_nonsense_is_answered_502_and_the_client_goes_on(table, name):
     count = len(table.backend.requests)
     response = client.get(target)
     assert response.status == 502, response.raw_head
-    assert [request.target for request in table.backend.requests[count:]] == [target], "a request that was answered was sent again"
+    assert [request.target for request in table.backend.requests[count:] if request.target != "/"] == [target], "a request that was answered was sent again"
     if "close" in response.tokens("Connection"):
         assert client.is_closed()
     else:

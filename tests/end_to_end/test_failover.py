@@ -175,12 +175,28 @@ def test_a_post_on_a_fresh_connection_that_dies_is_502_and_sent_once(scene):
     assert limpet.log_of("/pay")[0]["retries"] == 0
 
 
-def test_a_get_on_a_fresh_connection_that_dies_is_sent_once_more_to_the_same_backend_then_502(scene):
-    # The backend may have died of it: sending it to the next one would kill that too.
-    backends = scene.backends(2, handler=lambda connection, request: connection.close())
+def asked_for(backends, target):
+    return sorted(sum(request.target == target for request in backend.requests) for backend in backends)
+
+
+def test_a_get_that_its_home_dies_of_is_sent_once_more_to_it_then_502(scene):
+    # Sending it to the next one would kill that too, and its session is not there.
+    def dying(connection, request):
+        return connection.close() if request.target == "/die" else connection.reply(fields=["Connection: close"])
+
+    backends = scene.backends(2, handler=dying)
     limpet = scene.limpet(backends, pool=COOKIE)
-    assert limpet.get().status == 502
-    assert sorted(len(backend.requests) for backend in backends) == [0, 2]
+    browser = limpet.browser()
+    browser.get()
+    assert browser.get("/die").status == 502
+    assert asked_for(backends, "/die") == [0, 2]
+
+
+def test_a_get_without_a_home_that_a_backend_dies_of_is_sent_to_one_other_then_502(scene):
+    backends = scene.backends(4, handler=lambda connection, request: connection.close())
+    limpet = scene.limpet(backends, pool=COOKIE)
+    assert limpet.get("/die").status == 502
+    assert asked_for(backends, "/die") == [0, 0, 1, 1]
 
 
 def test_a_get_under_way_at_a_backend_that_dies_is_served_by_another(scene):

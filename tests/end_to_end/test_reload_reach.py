@@ -191,9 +191,9 @@ def test_the_log_has_a_line_for_each_change_of_a_backends_state_with_its_cause(s
     def lines(level, backend, text):
         return [line for line in limpet.stderr.splitlines() if f" {level} pool app: backend {backend} is {text}" in line]
 
-    eventually(lambda: lines("warning", "b", "down (checks: connection refused); "))
+    eventually(lambda: lines("warning", "b", "down (checks: a connection: connection refused); "))
     assert len(lines("info", "a", "draining (order: ann from 127.0.0.1); ")) == 1
     assert len(lines("info", "a", "in maintenance (drained: ann from 127.0.0.1); ")) == 1
     assert len(lines("info", "a", "down (order: ann from 127.0.0.1); ")) == 1
     assert len(lines("info", "a", "up (checks); ")) == 1
-    assert len(lines("warning", "b", "down (checks: connection refused); ")) == 1
+    assert len(lines("warning", "b", "down (checks: a connection: connection refused); ")) == 1

@@ -1,12 +1,14 @@
 """Names that a name server does not answer for, and signals that come before the program serves."""
 
+import os
 import pathlib
 import signal
 import subprocess
 
 import pytest
 
-from support.limpet import SANITIZER_OPTIONS, settings
+from support.limpet import SANITIZER_OPTIONS, binary, settings, to_toml
+from support.status import Status, status_table
 from support.wire import eventually
 
 DEAD = [f"{letter}.dead.test" for letter in "uvwxyz"]
@@ -34,6 +36,14 @@ class Names:
 
     def asked(self):
         return sorted(path.name for path in self.folder.iterdir())
+
+
+@pytest.fixture
+def moving(dead_names, tmp_path):
+    """A file with the addresses of app.moving.test, and the environment in which they are found."""
+    addresses = tmp_path / "addresses"
+    return addresses, {"LD_PRELOAD": str(dead_names), "MOVING_NAMES": str(addresses),
+                       "ASAN_OPTIONS": SANITIZER_OPTIONS["ASAN_OPTIONS"] + ":verify_asan_link_order=0"}
 
 
 @pytest.fixture
@@ -68,3 +78,54 @@ def test_an_end_that_comes_before_it_serves_is_an_orderly_one(scene, names, numb
     limpet.signal(number)
     assert limpet.wait() == 0
     assert "ended" in limpet.stderr
+
+
+def test_a_name_that_moves_is_followed_though_the_old_server_still_answers(scene, moving):
+    addresses, environment = moving
+    old = scene.backend("old", host="127.0.0.2")
+    new = scene.backend("new", host="127.0.0.3", listening=False)
+    new.port = old.port
+    new.listen()
+    addresses.write_text("127.0.0.2")
+    limpet = scene.start(settings([{"name": "a", "address": f"app.moving.test:{old.port}"}]), environment=environment)
+    client = limpet.client()
+    assert client.get().text == "old"
+    addresses.write_text("127.0.0.3 127.0.0.2")
+    assert client.get().text == "old"
+    addresses.write_text("127.0.0.3")
+    eventually(lambda: client.get().text == "new", patience=30)
+    assert "backend a has moved: app.moving.test has another address now" in limpet.stderr
+    assert {client.get().text for _ in range(20)} == {"new"}
+    eventually(lambda: not old.open_connections)
+
+
+def test_of_several_addresses_a_dead_one_costs_a_part_of_the_time_to_connect_once(scene, moving):
+    addresses, environment = moving
+    dead, live = scene.hanging(), scene.backend("a", host="127.0.0.3", listening=False)
+    live.port = int(dead.address.rsplit(":", 1)[1])
+    live.listen()
+    addresses.write_text("127.0.0.1 127.0.0.3")
+    pool = {"timeouts": {"connect": "4s"}, "health": {"check": "tcp", "interval": "2s", "timeout": "1s"}}
+    limpet = scene.start(settings([{"name": "a", "address": f"app.moving.test:{live.port}"}], pool=pool, workers=1, status=status_table()),
+                         environment=environment)
+    took = []
+    for _ in range(3):
+        line_count = len(took) + 1
+        assert limpet.get("/", "Connection: close").text == "a"
+        took.append(limpet.log(line_count)[-1]["connect_ms"])
+        live.drop_connections()
+    assert 900 < took[0] < 4000, took
+    assert max(took[1:]) < took[0] / 4, took
+    check = eventually(lambda: Status(limpet).backend("a")["last_check"])
+    assert check["passed"], check
+
+
+def test_check_warns_of_names_of_several_servers_and_of_none(scene, moving, tmp_path):
+    addresses, environment = moving
+    addresses.write_text("127.0.0.2 127.0.0.3")
+    file = tmp_path / "limpet.toml"
+    file.write_text(to_toml(settings([{"name": "a", "address": "app.moving.test:80"}, {"name": "b", "address": "nowhere.invalid:80"}])))
+    checked = subprocess.run([binary(), "check", str(file)], env={**os.environ, **environment}, capture_output=True, text=True, timeout=20)
+    assert checked.returncode == 0, checked.stderr
+    assert "warning: pool app: backend a: app.moving.test has 2 addresses: sessions do not survive a change" in checked.stderr
+    assert "warning: pool app: backend b: nowhere.invalid has no address: " in checked.stderr

@@ -45,7 +45,7 @@ def test_a_cut_body_is_cut_for_the_client_too(scene, name, reset):
     assert not cut.value.message.complete
     assert bytes(response.body) in (b"hello", b"")
     assert limpet.log_of("/cut")[0]["end"] == "backend_cut"
-    assert len(a.requests) == 1, "a request whose answer had begun was sent again"
+    assert sum(request.target == "/cut" for request in a.requests) == 1, "a request whose answer had begun was sent again"
 
 
 def test_what_arrived_before_the_cut_is_passed_on(scene):

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
-#include <optional>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "health/judge.h"
@@ -13,31 +13,65 @@ namespace limpet::health::test {
 
 class JudgeModel {
  public:
+  using Result = CheckResult::Kind;
+
   explicit JudgeModel(Rules rules) : rules_(std::move(rules)) {}
 
-  enum class Fact { check_passed, check_failed, request_failed, request_succeeded };
+  // ---- what happens
 
-  void note(Fact fact, Millis now, bool may_go_down = true) {
-    const bool was_up = up_;
-    facts_.push_back({fact, now, was_up});
-    if (was_up && falls_by_checks()) go_down(false);
-    if (was_up && fact == Fact::request_failed && may_go_down && requests_failed(now)) {
-      go_down(true);
-      until_ = now + hold();
-    }
-    if (!was_up && fact == Fact::check_passed &&
-        succession(Fact::check_passed, Fact::check_failed) >= rules_.check.rise && now >= until_) {
-      up_ = true;
-      turned_ = facts_.size();
-    }
+  void request_answered(Millis begun, Millis now) {
+    facts_.push_back({.what = Fact::answered, .begun = begun, .at = now});
+    if (up_) downs_by_requests_ = 0;
+    std::erase_if(doubts_, [&](Millis at) { return at < begun; });
   }
+  void request_failed(uint64_t client, Millis at) {
+    if (up_) facts_.push_back({.what = Fact::failed, .at = at, .client = client});
+    doubt(at);
+  }
+  void request_doubtful(Millis at) { doubt(at); }
+  void request_waits(Millis since) {
+    if (!up_ || was_answered(since)) return;
+    facts_.push_back({.what = Fact::waits, .at = since});
+    doubt(since);
+  }
+
+  void asked(Result result, Millis began, bool may_go_down, Millis now) {
+    if (result == Result::unasked) return;
+    const bool is_first = std::exchange(never_asked_, false) && is_configured() && !was_answered(0);
+    facts_.push_back({.what = Fact::asked, .at = now, .result = result, .is_first = is_first});
+    facts_.back().is_forgiven = result == Result::timeout && was_answered(began);
+    std::erase_if(doubts_, [&](Millis at) { return at <= began; });
+    const bool failed = result == Result::fail || result == Result::timeout;
+    if (!up_) {
+      if (failed && fell()) {
+        cause = Cause::checks;
+        is_weak = is_weak && all_timed_out();
+      }
+      if (!failed && passes_in_a_row() >= rules_.check.rise && now >= until_) turn(true);
+      return;
+    }
+    held_ = false;
+    if (!(failed && fell()) && !is_crowd(now)) return;
+    const bool weak = !fell() || (all_timed_out() && clients(now) == 0);
+    held_ = weak && !may_go_down;
+    if (held_) return;
+    if (!failed) {
+      until_ = now + hold();
+      ++downs_by_requests_;
+    }
+    cause = failed ? Cause::checks : Cause::requests;
+    is_weak = weak;
+    turn(false);
+  }
+
   void start_over() {
-    facts_.clear();
-    turned_ = 0;
-    ever_checked_ = true;
-    up_ = rules_.check.kind == conf::HealthCheck::Kind::none;
-    downs_by_requests_.clear();
+    never_asked_ = true;
+    began_ = facts_.size();
+    downs_by_requests_ = 0;
     until_ = 0;
+    held_ = is_weak = false;
+    cause = Cause::order;
+    turn(!is_configured());
   }
 
   struct Drain {
@@ -55,6 +89,8 @@ class JudgeModel {
     }
   }
 
+  // ---- what follows
+
   BackendState state() const {
     if (maintenance) return BackendState::maintenance;
     if (!up_) return BackendState::down;
@@ -62,71 +98,113 @@ class JudgeModel {
     if (by_order.asked || by_file.asked || by_answer.asked) return BackendState::draining;
     return BackendState::up;
   }
+  bool is_up() const { return up_; }
+  bool is_held(Millis now) const { return up_ && held_ && (is_crowd(now) || fell()); }
+
+  bool is_in_doubt() const { return !doubts_.empty(); }
+  bool is_counting() const { return !up_ || !row().empty(); }
 
   Drain by_order, by_file, by_answer;
   bool maintenance = false;
+  Cause cause = Cause::start;  // while its verdict is down
+  bool is_weak = false;        // then
 
  private:
-  struct Noted {
-    Fact fact;
-    Millis at;
-    bool while_up;
+  struct Fact {
+    enum What : uint8_t { asked, failed, waits, answered } what;  // failed, waits: while up
+    Millis begun = 0;                                             // answered
+    Millis at = 0;                                                // waits: since when
+    uint64_t client = 0;                                          // failed
+    Result result{};                                              // asked
+    bool is_first = false, is_forgiven = false;
   };
 
-  // How often the one was the last, without the other, since the verdict last turned; failed checks count on
-  // beyond that.
-  size_t succession(Fact one, Fact other) const {
+  bool is_configured() const { return rules_.check.kind != conf::HealthCheck::Kind::none; }
+
+  // Requests only make Limpet ask, while it is up: about what no question has been put since, and no request
+  // that was answered has been begun since.
+  void doubt(Millis at) {
+    const bool is_over = std::any_of(facts_.begin(), facts_.end(), [&](const Fact& it) {
+      return it.what == Fact::answered && it.begun > at;
+    });
+    if (up_ && !is_over) doubts_.push_back(at);
+  }
+  bool was_answered(Millis since) const {
+    return std::any_of(facts_.begin(), facts_.end(),
+                       [&](const Fact& it) { return it.what == Fact::answered && it.at >= since; });
+  }
+
+  // The questions that have failed in a row, since it was ordered up at the earliest.
+  std::vector<Fact> row() const {
+    std::vector<Fact> row;
+    for (size_t i = facts_.size(); i > began_; --i) {
+      const Fact& fact = facts_[i - 1];
+      if (fact.what != Fact::asked) continue;
+      if (fact.result != Result::fail && fact.result != Result::timeout) break;
+      row.push_back(fact);
+    }
+    return row;
+  }
+  bool fell() const {
+    size_t all = 0, counted = 0;
+    for (const Fact& question : row()) {
+      ++all;
+      if (!question.is_forgiven) ++counted;
+      if (question.is_first) return true;
+    }
+    return counted >= rules_.check.fall || all >= size_t{rules_.check.fall} * 3;
+  }
+  bool all_timed_out() const {
+    const auto failed = row();
+    return std::all_of(failed.begin(), failed.end(),
+                       [](const Fact& it) { return it.result == Result::timeout; });
+  }
+  size_t passes_in_a_row() const {
     size_t count = 0;
     for (size_t i = facts_.size(); i > turned_; --i) {
-      if (facts_[i - 1].fact == other) break;
-      if (facts_[i - 1].fact == one) ++count;
+      const Fact& fact = facts_[i - 1];
+      if (fact.what != Fact::asked) continue;
+      if (fact.result == Result::fail || fact.result == Result::timeout) break;
+      ++count;
     }
     return count;
   }
-  bool falls_by_checks() const {
-    if (facts_.back().fact != Fact::check_failed) return false;
-    const auto is_check = [](const Noted& it) {
-      return it.fact == Fact::check_passed || it.fact == Fact::check_failed;
-    };
-    const bool first = !ever_checked_ && downs_by_requests_.empty() &&
-                       std::count_if(facts_.begin(), facts_.end(), is_check) == 1;
-    return first || succession(Fact::check_failed, Fact::check_passed) >= rules_.check.fall;
-  }
-  bool requests_failed(Millis now) const {
-    size_t count = 0;
-    for (size_t i = facts_.size(); i > turned_; --i) {
-      if (facts_[i - 1].fact == Fact::request_succeeded) break;
-      if (facts_[i - 1].fact == Fact::request_failed &&
-          facts_[i - 1].at + static_cast<Millis>(rules_.passive.window.count()) >= now)
-        ++count;
+
+  // Clients whose requests failed within the window, since it came up, and none was answered since.
+  size_t clients(Millis now) const {
+    std::set<uint64_t> clients;
+    for (size_t i = turned_; i < facts_.size(); ++i) {
+      const Fact& fact = facts_[i];
+      if (fact.what == Fact::failed && fact.at + millis(rules_.passive.window) >= now &&
+          !was_answered(fact.at + 1))
+        clients.insert(fact.client);
     }
-    return count >= rules_.passive.failures;
+    return clients.size();
   }
-  void go_down(bool by_requests) {
-    up_ = false;
-    turned_ = facts_.size();
-    if (by_requests) downs_by_requests_.push_back(facts_.size());
+  bool is_crowd(Millis now) const {
+    return rules_.passive.failures != 0 && clients(now) >= rules_.passive.failures;
   }
-  // Of the condemnation by requests that was noted last.
+  // Doubles with each time that requests took it down and none was answered since.
   Millis hold() const {
     Millis hold = Verdict::kFirstHold;
-    for (size_t i = downs_by_requests_.size() - 1; i > 0; --i) {
-      const auto from = facts_.begin() + static_cast<long>(downs_by_requests_[i - 1]);
-      const auto to = facts_.begin() + static_cast<long>(downs_by_requests_[i]);
-      const bool one_succeeded = std::any_of(
-          from, to, [](const Noted& it) { return it.fact == Fact::request_succeeded && it.while_up; });
-      if (one_succeeded) break;
-      hold = std::min(hold * 2, Verdict::kLongestHold);
-    }
+    for (uint64_t i = 0; i < downs_by_requests_; ++i) hold = std::min(2 * hold, Verdict::kLongestHold);
     return hold;
+  }
+  void turn(bool up) {
+    up_ = up;
+    turned_ = facts_.size();
+    doubts_.clear();
   }
 
   const Rules rules_;
-  std::vector<Noted> facts_;
-  size_t turned_ = 0;  // facts before the verdict last changed
-  bool ever_checked_ = false;
+  std::vector<Fact> facts_;
+  std::vector<Millis> doubts_;
+  size_t turned_ = 0;  // facts before the verdict last turned
+  size_t began_ = 0;   // facts before the last order to be up
+  bool never_asked_ = true;
   bool up_ = true;
-  std::vector<size_t> downs_by_requests_;  // facts before and with each
+  bool held_ = false;
+  uint64_t downs_by_requests_ = 0;
   Millis until_ = 0;
 };
 

@@ -10,6 +10,7 @@ namespace limpet::health::judge_time_test {
 
 using limpet::health::test::Judged;
 using limpet::health::test::short_rules;
+using limpet::health::test::without_checks;
 
 // The pause until the next check, which then begins.
 Millis next(Judged& it) {
@@ -21,12 +22,6 @@ Millis next(Judged& it) {
 }
 
 bool about(Millis pause, Millis mean) { return mean * 9 / 10 <= pause && pause <= mean * 11 / 10; }
-
-Rules without_checks() {
-  auto rules = short_rules();
-  rules.check.kind = limpet::conf::HealthCheck::Kind::none;
-  return rules;
-}
 
 TEST_CASE("first checks are spread over a second, or over the interval where that is shorter") {
   auto rules = short_rules();
@@ -93,23 +88,157 @@ TEST_CASE("what requests took down is checked soon") {
   Judged it;
   next(it);
   it.pass();
-  it.requests_fail(5);
+  it.crowd_fails();
+  next(it);
+  it.pass();
+  CHECK(it.is_down());
   CHECK(about(next(it), 1000));
 }
 
-TEST_CASE("where no checks are configured, only a backend that is down is checked") {
-  Judged it(without_checks());
-  CHECK_FALSE(it.judge.next_check());
-  it.requests_fail(5);
-  while (it.now < Verdict::kFirstHold) {
-    CHECK(it.state() == BackendState::down);
-    CHECK(about(next(it), 1000));
+// Up, asked just now, and then not for a while.
+struct Quiet : Judged {
+  explicit Quiet(Rules with = short_rules()) : Judged(std::move(with)) {
+    judge.check_begins(now);
+    pass();
+    now += 2000;
+  }
+};
+
+TEST_CASE("a request that failed, waits or got a proxy's answer makes Limpet ask at once") {
+  Quiet fails, waits, doubts;
+  CHECK_FALSE(fails.is_due());
+  fails.request_fails();
+  waits.request_waits(waits.now - 1);
+  doubts.request_is_doubtful();
+  for (Quiet* it : {&fails, &waits, &doubts}) {
+    CHECK(it->is_due());
+    it->judge.check_begins(it->now);
+    it->pass();
+    CHECK_FALSE(it->is_due());
+    CHECK(about(*it->judge.next_check() - it->now, 5000));
+  }
+}
+
+TEST_CASE("it is not asked about a failure where a request begun since has been answered") {
+  Quiet before, since, told_late;
+  for (Quiet* it : {&before, &since}) it->request_fails();
+  const Millis at = since.now;
+  before.now += 5, before.answered(at);  // begun when the other failed
+  CHECK(before.is_due());
+  since.now += 5, since.answered(at + 1);
+  CHECK_FALSE(since.is_due());
+  told_late.now += 5, told_late.answered(at + 1);
+  told_late.request_fails(1, at);
+  CHECK_FALSE(told_late.is_due());
+  told_late.request_fails(1, at + 1);
+  CHECK(told_late.is_due());
+}
+
+TEST_CASE("an answer to a request that was begun long ago does not hide that a later one was answered") {
+  Quiet it;
+  const Millis at = it.now;
+  it.now += 10, it.answered(at + 2);
+  it.now += 10, it.answered(at - 500);
+  it.request_fails(1, at + 1);
+  CHECK_FALSE(it.is_due());
+}
+
+TEST_CASE("it is not asked about a request that waits where anything was answered since it began to") {
+  Quiet it;
+  it.answered(1);
+  it.request_waits(it.now);
+  CHECK_FALSE(it.is_due());
+  it.request_waits(it.now + 1);
+  CHECK(it.is_due());
+}
+
+TEST_CASE("a request that still waits makes Limpet ask again each time that it is told") {
+  Quiet it;
+  for (const Millis since = it.now - 1; it.now < since + 50'000; it.now += 10'000) {
+    it.request_waits(since);
+    CHECK(it.is_due());
+    it.judge.check_begins(it.now);
     it.pass();
   }
-  CHECK(it.state() == BackendState::up);
+}
+
+TEST_CASE("whatever requests do, it is asked no more than once per fast_interval") {
+  Quiet it;
+  int questions = 0;
+  for (const Millis end = it.now + 100'000; it.now < end; it.now += 10) {
+    it.request_fails(it.now % 7, it.now);
+    if (!it.is_due()) continue;
+    ++questions;
+    it.judge.check_begins(it.now);
+    it.pass(), it.answered(1);  // or it would be down
+  }
+  CHECK(questions == 100);
+}
+
+TEST_CASE("a failure during a question makes another one follow, after fast_interval") {
+  Quiet it;
+  it.request_fails();
+  const Millis began = it.now;
+  it.judge.check_begins(began);
+  it.now += 10;
+  it.request_fails();
   CHECK_FALSE(it.judge.next_check());
-  it.requests_fail(5);
-  CHECK(about(*it.judge.next_check() - it.now, 1000));
+  it.pass();
+  CHECK(it.judge.next_check() == began + 1000);
+}
+
+TEST_CASE("a question that could not be asked is asked again after fast_interval while it is needed") {
+  for (const Rules& rules : {short_rules(), without_checks()}) {
+    Quiet it(rules);
+    it.request_fails();
+    for (int i = 0; i < 5; ++i) {
+      CHECK(it.is_due());
+      it.judge.check_begins(it.now);
+      it.check({CheckResult::Kind::unasked, "too many open files"}, 1);
+      CHECK(it.judge.next_check() == it.now + 1000);
+      it.now += 1000;
+    }
+  }
+}
+
+TEST_CASE("failures of requests while it is down ask for nothing") {
+  Quiet it;
+  it.fail(3);
+  const auto at = it.judge.next_check();
+  it.request_fails();
+  it.request_waits(it.now - 1);
+  CHECK(it.judge.next_check() == at);
+}
+
+TEST_CASE("where no checks are configured, a backend is asked while it is in doubt, and while it is down") {
+  Judged it(without_checks());
+  CHECK_FALSE(it.judge.next_check());
+  it.request_fails();
+  CHECK(it.is_due());
+  it.judge.check_begins(it.now);
+  it.pass();
+  CHECK_FALSE(it.judge.next_check());
+  it.now += 1000;
+  it.request_fails();
+  CHECK(it.is_due());
+  it.judge.check_begins(it.now);
+  it.fail();
+  for (int i = 0; i < 10; ++i) {
+    CHECK(it.is_up() == (i < 2));
+    CHECK(about(next(it), 1000));
+    it.fail();
+  }
+  it.pass(2);
+  CHECK(it.is_up());
+  CHECK_FALSE(it.judge.next_check());
+}
+
+TEST_CASE("where no checks are configured, a doubt that a later answer ends is not asked about") {
+  Judged it(without_checks());
+  it.request_fails();
+  it.now += 2;
+  it.answered(it.now - 1);
+  CHECK_FALSE(it.judge.next_check());
 }
 
 TEST_CASE("a backend that checks took down is checked on when a reload takes the checks away") {
@@ -122,6 +251,50 @@ TEST_CASE("a backend that checks took down is checked on when a reload takes the
   it.pass(2);
   CHECK(it.state() == BackendState::up);
   CHECK_FALSE(it.judge.next_check());
+}
+
+TEST_CASE("a reload that configures checks has them asked, and one that takes them away has not") {
+  Judged it(without_checks());
+  it.judge.reconfigure(short_rules(), it.now);
+  CHECK(it.judge.next_check());
+  next(it);
+  it.pass();
+  CHECK(it.judge.next_check());
+  it.judge.reconfigure(without_checks(), it.now);
+  CHECK_FALSE(it.judge.next_check());
+}
+
+TEST_CASE("a reload's numbers hold for what was counted before") {
+  Judged it;
+  it.pass();
+  it.crowd_fails(3);
+  it.pass();
+  CHECK(it.is_up());
+  Rules rules = short_rules();
+  rules.passive.failures = 3;
+  it.judge.reconfigure(rules, it.now);
+  CHECK(it.is_up());  // until it is asked
+  it.pass();
+  CHECK(it.is_down());
+}
+
+TEST_CASE("a reload that moves the limits of a fall or a rise is heeded at the next answer") {
+  Judged it;
+  it.pass();
+  it.fail(2);
+  Rules rules = short_rules();
+  rules.check.fall = 10;
+  it.judge.reconfigure(rules, it.now);
+  it.fail(7);
+  CHECK(it.is_up());
+  it.fail();
+  CHECK(it.is_down());
+  it.pass();
+  rules.check.rise = 1;
+  it.judge.reconfigure(rules, it.now);
+  CHECK(it.is_down());
+  it.pass();
+  CHECK(it.is_up());
 }
 
 TEST_CASE("what has left the file and is drained is checked no more, until the file names it again") {
@@ -146,14 +319,14 @@ TEST_CASE("a shorter interval after a reload takes effect at once, and the state
   it.judge.reconfigure(rules, it.now);
   CHECK(about(next(it), 100));
   CHECK(it.state() == BackendState::draining);
-  CHECK(it.judge.drain_deadline() == 9000);
+  CHECK(it.judge.drain_deadline() == it.kStart + 9000);
 }
 
 TEST_CASE("a drain is over at zero sessions, but not before the workers have heard of it") {
   Judged it;
   it.order(Order::drain);
   CHECK_FALSE(it.tick(0));
-  it.now = Judge::kSettling;
+  it.now += Judge::kSettling;
   CHECK_FALSE(it.tick(1));
   const Changed over = it.tick(0);
   REQUIRE(over);
@@ -168,29 +341,28 @@ TEST_CASE(
     "the deadline of a drain that is over still follows the file: what its sessions left behind lasts until "
     "then") {
   Judged it;
-  it.now = 1000;
   it.order(Order::drain);
   it.now += Judge::kSettling;
   it.tick(0);
   CHECK(it.state() == BackendState::maintenance);
-  CHECK(it.judge.drain_deadline() == 61'000);
+  CHECK(it.judge.drain_deadline() == it.kStart + 60'000);
   auto rules = short_rules();
   rules.drain_timeout = 9000;
   it.judge.reconfigure(rules, it.now);
-  CHECK(it.judge.drain_deadline() == 10'000);
+  CHECK(it.judge.drain_deadline() == it.kStart + 9000);
 }
 
 TEST_CASE("a drain is over at its deadline, sessions or not") {
   Judged it;
   it.order(Order::drain);
-  CHECK(it.judge.drain_deadline() == 60'000);
-  it.now = 59'999;
+  CHECK(it.judge.drain_deadline() == it.kStart + 60'000);
+  it.now = it.kStart + 59'999;
   CHECK_FALSE(it.tick(4));
-  it.now = 60'000;
+  it.now = it.kStart + 60'000;
   const Changed over = it.tick(4);
   REQUIRE(over);
   CHECK(over->cause == Cause::drain_timeout);
-  CHECK(it.judge.drain_deadline() == 60'000);
+  CHECK(it.judge.drain_deadline() == it.kStart + 60'000);
   it.order(Order::undrain);
   CHECK_FALSE(it.judge.drain_deadline());
 }
@@ -199,10 +371,10 @@ TEST_CASE(
     "a drain that a check's answer asks for goes on without sessions, for the backend may take it back") {
   Judged it;
   it.ask();
-  it.now = 59'999;
+  it.now = it.kStart + 59'999;
   it.tick(0);
   CHECK(it.state() == BackendState::draining);
-  it.now = 60'000;
+  it.now = it.kStart + 60'000;
   it.tick(0);
   CHECK(it.state() == BackendState::maintenance);
   it.pass();
@@ -212,37 +384,38 @@ TEST_CASE(
 TEST_CASE("each drain has its own deadline, and the first that is over decides") {
   Judged it;
   it.order(Order::drain);
-  it.now = 20'000;
+  it.now = it.kStart + 20'000;
   it.judge.remove(it.now);
-  CHECK(it.judge.drain_deadline() == 60'000);
-  it.now = 60'000;
+  CHECK(it.judge.drain_deadline() == it.kStart + 60'000);
+  it.now = it.kStart + 60'000;
   it.tick(1);
   CHECK(it.state() == BackendState::maintenance);
   it.order(Order::undrain);
   CHECK(it.state() == BackendState::draining);  // the file's own goes on
-  CHECK(it.judge.drain_deadline() == 80'000);
+  CHECK(it.judge.drain_deadline() == it.kStart + 80'000);
 }
 
 TEST_CASE("a backend that comes back warms up evenly through slow_start; one that never left is warm") {
   auto rules = short_rules();
   rules.slow_start = 10'000;
   Judged it(rules);
-  CHECK(it.judge.warmth(0) == 100);
+  CHECK(it.judge.warmth(it.now) == 100);
   it.fail();
-  it.now = 3000;
+  it.now += 3000;
   it.pass(2);
-  CHECK(it.judge.warmth(3000) == 1);
-  CHECK(it.judge.warmth(8000) == 50);
-  CHECK(it.judge.warmth(12'999) == 99);
-  CHECK(it.judge.warmth(13'000) == 100);
+  const Millis back = it.now;
+  CHECK(it.judge.warmth(back) == 1);
+  CHECK(it.judge.warmth(back + 5000) == 50);
+  CHECK(it.judge.warmth(back + 9999) == 99);
+  CHECK(it.judge.warmth(back + 10'000) == 100);
   it.order(Order::drain);
   it.order(Order::undrain);
-  CHECK(it.judge.warmth(8000) == 50);  // draining is service
+  CHECK(it.judge.warmth(back + 5000) == 50);  // draining is service
   it.order(Order::maintenance);
-  it.now = 50'000;
+  it.now += 50'000;
   it.order(Order::up);
   it.pass(2);
-  CHECK(it.judge.warmth(50'000) == 1);
+  CHECK(it.judge.warmth(it.now) == 1);
 }
 
 TEST_CASE("without slow_start a backend is warm at once") {

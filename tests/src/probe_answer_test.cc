@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <map>
 #include <random>
 
 namespace limpet::probe_answer_test {
@@ -27,7 +28,7 @@ Judged judge(const conf::HealthCheck& check, std::string_view answer, bool ends 
 
 std::string kind(const Judged& judged) {
   if (!judged.verdict) return "undecided";
-  const char* const names[] = {"pass", "fail", "drain"};
+  const char* const names[] = {"pass", "fail", "timeout", "drain", "unasked"};
   return names[static_cast<size_t>(judged.verdict->kind)];
 }
 std::string said(const Judged& judged) { return judged.verdict ? judged.verdict->detail : "undecided"; }
@@ -242,16 +243,17 @@ TEST_CASE("any bytes come to a verdict once they have ended") {
                                 std::string(1, '\0'),
                                 "A: b\r\n"};
   const conf::HealthCheck check = looking_for("ready");
-  int decided[3] = {};
+  std::map<health::CheckResult::Kind, int> decided;
   for (int round = 0; round < 20'000; ++round) {
     std::string answer = round % 8 == 0 ? "" : pieces[0];
     for (uint32_t count = random() % 8; count != 0; --count) answer += pieces[random() % std::size(pieces)];
     const Judged judged = judge(check, answer, true, 1 + random() % 20);
     REQUIRE(judged.over);
     REQUIRE(judged.verdict);
-    ++decided[static_cast<size_t>(judged.verdict->kind)];
+    ++decided[judged.verdict->kind];
   }
-  for (const int count : decided) CHECK(count > 100);
+  using enum health::CheckResult::Kind;
+  for (const auto kind : {pass, fail, drain}) CHECK(decided[kind] > 100);
 }
 
 }  // namespace limpet::probe_answer_test

@@ -162,7 +162,7 @@ class Checked : WithResolver, public Loopback, public ProbeEvents {
     peers.push_back(std::make_unique<CheckedPeer>(stream, tls, manner));
   }
   void on_probed(uint64_t token, const health::CheckResult& result, uint64_t took) override {
-    const char* const kinds[] = {"pass", "fail", "drain", "unasked"};
+    const char* const kinds[] = {"pass", "fail", "timeout", "drain", "unasked"};
     results.push_back(kinds[static_cast<size_t>(result.kind)] +
                       (result.detail.empty() ? "" : ": " + result.detail));
     tokens.push_back(token);

@@ -131,8 +131,8 @@ TEST_CASE("a check looks a host's name up") {
   here.address.host = "localhost";
   CHECK(here.run() == "pass");
   here.address.host = "app.internal";
-  CHECK(here.run() == "fail: the name app.internal has no address");
-  CHECK(here.run() == "fail: the name app.internal has no address");
+  CHECK(here.run() == "unasked: the name app.internal has no address");
+  CHECK(here.run() == "unasked: the name app.internal has no address");
 }
 
 TEST_CASE("a check says that its connection was refused") {
@@ -152,17 +152,17 @@ TEST_CASE("a check's time covers all of it, and a failure says how far it came")
   Checked here;
   here.check.timeout = 300ms;
   here.manner.then = Manner::Then::stay;
-  CHECK(here.run() == "fail: no answer within 300ms");
+  CHECK(here.run() == "timeout: no answer within 300ms");
   CHECK(here.microseconds >= 250'000);
   CHECK(here.probe_has_no_socket());
   here.manner.answer = "HTTP/1.1 200 OK\r\nContent-Len";
-  CHECK(here.run() == "fail: no answer within 300ms");
+  CHECK(here.run() == "timeout: no answer within 300ms");
   here.manner.answer = kReady.substr(0, kReady.size() - 1);
   here.check.body = "ready";
-  CHECK(here.run() == "fail: the answer did not end within 300ms");
+  CHECK(here.run() == "timeout: the answer did not end within 300ms");
   here.check.tls = true;
   here.manner.answer = "";
-  CHECK(here.run() == "fail: no TLS handshake within 300ms");
+  CHECK(here.run() == "timeout: no TLS handshake within 300ms");
   CHECK(here.probe_has_no_socket());
 }
 
@@ -190,7 +190,7 @@ TEST_CASE("a check says that no connection came about in time") {
     REQUIRE(net::to_sockaddr("127.0.0.1", here.address.port, address));
     (void)connect(others.back().fd(), reinterpret_cast<const sockaddr*>(&address), sizeof(sockaddr_in));
   }
-  CHECK(here.run() == "fail: no connection within 50ms");
+  CHECK(here.run() == "timeout: no connection within 50ms");
   CHECK(here.probe_has_no_socket());
 }
 
@@ -199,7 +199,7 @@ TEST_CASE("a server that trickles does not make a check longer") {
   here.check.timeout = 80ms;
   here.manner.pieces = 1;
   here.manner.answer = "HTTP/1.1 200 OK\r\nX: " + std::string(50'000, 'x') + "\r\n\r\n";
-  CHECK(here.run() == "fail: no answer within 80ms");
+  CHECK(here.run() == "timeout: no answer within 80ms");
 }
 
 TEST_CASE("a server that hangs up fails a check") {

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,13 +33,16 @@ class FakeStream final : public net::Stream {
  public:
   enum class End : uint8_t { open, orderly, reset };
 
-  FakeStream(FakeNet& net, const conf::Address* address, net::StreamOwner* owner)
-      : net_(net), address_(address), owner_(owner), connecting_(address != nullptr) {}
+  FakeStream(FakeNet& net, const conf::Address* address, net::StreamOwner* owner, unsigned index = 0)
+      : net_(net), index_(index), owner_(owner), connecting_(address != nullptr) {
+    if (address != nullptr) address_ = *address;
+  }
 
   // ---- the peer's side
   const conf::Address* address() const {
-    return address_;
+    return address_ ? &*address_ : nullptr;
   }  // that was dialled; nullptr: a client's connection
+  unsigned index() const { return index_; }  // of the address among those of its name
   bool connecting() const { return connecting_ && open(); }
   bool open() const { return owner_ != nullptr; }  // the code under test has not closed it
   bool finished() const { return finished_; }      // the code under test sends no more
@@ -98,7 +102,8 @@ class FakeStream final : public net::Stream {
   bool send(const char* bytes, size_t size);
 
   FakeNet& net_;
-  const conf::Address* address_;
+  const unsigned index_;
+  std::optional<conf::Address> address_;
   net::StreamOwner* owner_;
   std::string unread_;  // said and not yet read
   std::string queued_;
@@ -176,14 +181,15 @@ class FakeNet final : public net::Deadlines::Alarm, public proxy::Dialer, public
   void wake_at(net::Millis due) override { alarm_ = due; }
   uint64_t monotonic_us() override { return now_ * 1000; }
   uint64_t unix_us() override { return kEpochUs + now_ * 1000; }
-  net::StreamPtr dial(const conf::Address& address, unsigned attempt, net::StreamOwner* owner,
+  net::StreamPtr dial(const conf::Address& address, unsigned index, net::StreamOwner* owner,
                       int& error) override {
-    const bool fails = !can_dial || attempt < bad_addresses;
-    error = fails && attempt < addresses ? dial_error : 0;
-    if (fails || attempt >= addresses) return nullptr;
-    streams.push_back(std::make_unique<FakeStream>(*this, &address, owner));
+    const bool fails = !can_dial || index < bad_addresses;
+    error = fails && index < addresses ? dial_error : 0;
+    if (fails || index >= addresses) return nullptr;
+    streams.push_back(std::make_unique<FakeStream>(*this, &address, owner, index));
     return net::StreamPtr(streams.back().get());
   }
+  size_t count(const conf::Address&) const override { return addresses; }
 
  private:
   unsigned events_ = 0;

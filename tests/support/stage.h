@@ -88,7 +88,8 @@ class Stage : proxy::ClientConnections, proxy::Witness {
 
  public:
   const conf::Settings& settings;
-  std::vector<std::pair<routing::Slot, proxy::BackendFailure>> failures;  // that were told of backends
+  std::vector<std::pair<routing::Slot, health::Evidence>> evidence;  // that was told of backends
+  std::vector<std::pair<routing::Slot, std::string>> failures;       // of these: how
 
   proxy::Context& context() { return *context_; }
   routing::Router& router() { return *router_; }
@@ -162,10 +163,10 @@ class Stage : proxy::ClientConnections, proxy::Witness {
   }
 
  private:
-  void on_backend_failed(size_t, routing::Slot slot, proxy::BackendFailure how) override {
-    failures.emplace_back(slot, how);
+  void on_evidence(size_t, routing::Slot slot, const health::Evidence& what) override {
+    evidence.push_back({slot, what});
+    if (what.kind == health::Evidence::Kind::failed) failures.emplace_back(slot, what.how);
   }
-  void on_backend_worked(size_t, routing::Slot) override {}
 
   template <class Tell>
   void for_each_client(Tell&& tell) {

@@ -146,6 +146,53 @@ TEST_CASE("a name that fails now keeps the addresses that it had") {
   CHECK(scene.comes_true([&] { return rounds >= 3; }));
   sockaddr_storage out;
   CHECK(resolver.find("name", 0, 80, out));
+  CHECK(resolver.wrong("name") == "");
+  resolver.close();
+  scene.resolver.start(scene.loop.uv(), {});
+}
+
+TEST_CASE(
+    "an address keeps its place while it stands in the answer, and one that does not any more is told of") {
+  std::mutex mutex;
+  std::vector<uint32_t> now = {1, 2};
+  int rounds = 0, lost = 0;
+  Scene scene;
+  Resolver resolver(
+      [&](const std::string&) {
+        const std::lock_guard lock(mutex);
+        ++rounds;
+        Resolver::Answer all{""};
+        for (const uint32_t number : now) all.addresses.push_back(address(number).addresses.front());
+        return all;
+      },
+      5);
+  resolver.on_lost([&](const std::string& name) { lost += name == "name"; });
+  resolver.start(scene.loop.uv(), {"name"});
+  const auto after = [&](std::vector<uint32_t> next) {
+    int seen = 0;
+    {
+      const std::lock_guard lock(mutex);
+      now = std::move(next);
+      seen = rounds;
+    }
+    CHECK(scene.comes_true([&] {
+      const std::lock_guard lock(mutex);
+      return rounds >= seen + 3;
+    }));
+    std::vector<uint32_t> found;
+    sockaddr_storage out;
+    while (resolver.find("name", static_cast<unsigned>(found.size()), 80, out))
+      found.push_back(ntohl(reinterpret_cast<const sockaddr_in&>(out).sin_addr.s_addr));
+    CHECK(resolver.count("name") == found.size());
+    return found;
+  };
+  CHECK(after({2, 1}) == std::vector<uint32_t>{1, 2});
+  CHECK(after({3, 2, 1}) == std::vector<uint32_t>{1, 2, 3});
+  CHECK(lost == 0);
+  CHECK(after({3, 2}) == std::vector<uint32_t>{2, 3});
+  CHECK(lost == 1);
+  CHECK(after({7}) == std::vector<uint32_t>{7});
+  CHECK(lost == 2);
   resolver.close();
   scene.resolver.start(scene.loop.uv(), {});
 }

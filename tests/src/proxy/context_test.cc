@@ -41,6 +41,28 @@ void remove_pool(Proxy& proxy) {
   proxy.follow(std::move(next));
 }
 
+TEST_CASE("connections to a backend whose name has lost an address are not used again") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(kGet);
+  proxy.backend().sends(kOk);
+  FakeStream& other = proxy.client("192.0.2.2");
+  other.sends(kGet);
+  FakeStream& in_use = proxy.dialed(0);
+  CHECK(in_use.open());
+  auto pool = std::make_shared<PoolPlan>(*proxy.plan().pools.front());
+  ++pool->fleet.backends[0].lost_addresses;
+  auto next = std::make_shared<Plan>(proxy.plan());
+  next->pools.front() = std::move(pool);
+  proxy.follow(std::move(next));
+  CHECK(in_use.open());
+  in_use.sends(kOk);
+  CHECK(other.received.ends_with("ok"));
+  CHECK_FALSE(in_use.open());
+  client.sends(kGet);
+  proxy.backend(1).sends(kOk);
+}
+
 TEST_CASE("a connection of a listener that left the plan is answered once more, and told to close") {
   Proxy proxy(two_listeners());
   FakeStream& client = proxy.client();

@@ -173,10 +173,10 @@ TEST_CASE("why a backend is in its state is said in words") {
   backend = shop[0];
   backend.cause = "checks";
   CHECK(backend.why() == "its checks pass");
-  backend.detail = "it accepts connections again";  // no checks are configured
+  backend.detail = "HEAD / is answered again";  // no checks are configured
   CHECK(backend.why() == backend.detail);
-  backend.held = true;
-  CHECK(backend.why().find("max_down_percent") != std::string::npos);
+  backend.doubt = "held: HEAD / passes, requests of 6 clients failed within 10s (no answer in time)";
+  CHECK(backend.why() == backend.doubt);
 }
 
 }  // namespace limpet::status::json_test

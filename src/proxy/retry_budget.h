@@ -1,0 +1,52 @@
+// How many requests of a pool may be tried again: a share of those of the last ten seconds, and a number a
+// second besides, so that a pool that fails is not asked many times as much as one that works ("retry
+// budgets", as Finagle has them). Of one worker.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "src/net/deadlines.h"
+
+namespace limpet::proxy {
+
+class RetryBudget {
+ public:
+  static constexpr uint64_t kSeconds = 10;
+
+  // `percent` of the requests, and `floor` a second.
+  void allow(uint32_t percent, uint32_t floor) { percent_ = percent, floor_ = floor; }
+
+  void began(net::Millis now) { ++at(now).requests; }
+  // Takes one more attempt; false: there is none left.
+  bool take(net::Millis now) {
+    Second& second = at(now);
+    uint64_t requests = 0, retries = 0;
+    for (const Second& one : seconds_) {
+      if (one.number + kSeconds <= second.number) continue;
+      requests += one.requests;
+      retries += one.retries;
+    }
+    if (retries * 100 >= requests * percent_ + floor_ * kSeconds * 100) return false;
+    ++second.retries;
+    return true;
+  }
+
+ private:
+  struct Second {
+    uint64_t number = 0;
+    uint64_t requests = 0, retries = 0;
+  };
+
+  Second& at(net::Millis now) {
+    const uint64_t number = now / 1000;
+    Second& second = seconds_[number % kSeconds];
+    if (second.number != number) second = {.number = number};
+    return second;
+  }
+
+  uint64_t percent_ = 0, floor_ = 0;
+  std::array<Second, kSeconds> seconds_;
+};
+
+}  // namespace limpet::proxy
