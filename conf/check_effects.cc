@@ -26,11 +26,6 @@ void check_secrets(const Secrets& secrets, Findings& findings) {
   refuse_repeats(placed, "each key once", findings);
 }
 
-bool is_loopback(const Address& address) {
-  const auto ip = IpAddress::parse(address.host);
-  return ip && ip->is_loopback();
-}
-
 // Whether a connection to the one may reach the other.
 bool overlap(const Address& a, const Address& b) {
   const auto is_any = [](const Address& address) {
@@ -45,7 +40,7 @@ void check_status_token(const Status& status, Findings& findings) {
     findings.fault("status.token_file", "has no effect beside `token`, accepted: either of the two");
   if (findings.broken("status.address")) return;
   if (status.address) {
-    if (token || token_file || is_loopback(*status.address)) return;
+    if (token || token_file || status.address->is_loopback()) return;
     findings.fault(
         "status.address",
         "lets whoever gets there drain backends, accepted: a loopback address, or with a `token` or "
@@ -82,6 +77,13 @@ void check_effects(const Settings& settings, Findings& findings) {
   check_secrets(settings.secrets, findings);
   check_status_token(settings.status, findings);
   check_status_address(settings, findings);
+  for (size_t i = 0; i < settings.listeners.size(); ++i) {
+    const std::string listener = indexed("listener", i);
+    if (settings.listeners[i].proxy_protocol || findings.broken(listener + ".proxy_protocol")) continue;
+    if (given(listener + ".proxy_protocol_from"))
+      findings.fault(listener + ".proxy_protocol_from",
+                     "has no effect, accepted: only with proxy_protocol = true");
+  }
   const Limits& limits = settings.limits;
   if (given("limits.target") && limits.target > limits.head && !findings.broken("limits.head")) {
     findings.fault("limits.target",

@@ -83,21 +83,23 @@ void check_session_id(const Subject& subject) {
 void check_cookie(const Subject& subject) {
   const CookieAffinity& cookie = subject.pool.cookie;
   if (!subject.sound("cookie.secure")) return;
-  if (!cookie.secure && cookie.same_site == SameSite::none) {
+  const bool may_be_plain = cookie.secure == Secure::no;
+  if (may_be_plain && cookie.same_site == SameSite::none) {
     subject.fault("cookie.same_site",
-                  "is \"none\" without `secure`, which browsers refuse, accepted: with secure = true");
+                  "is \"none\" without `secure`, which browsers refuse, accepted: with secure = true or \"auto\"");
   }
-  if (!cookie.secure && cookie.partitioned) {
+  if (may_be_plain && cookie.partitioned) {
     subject.fault("cookie.partitioned",
-                  "is true without `secure`, which browsers refuse, accepted: with secure = true");
+                  "is true without `secure`, which browsers refuse, accepted: with secure = true or \"auto\"");
   }
   const auto has_prefix = [&](std::string_view prefix) {
     return equals_ignoring_case(cookie.name.substr(0, prefix.size()), prefix);
   };
-  if (has_prefix("__Secure-") && !cookie.secure) {
+  const bool is_secure = cookie.secure == Secure::yes;
+  if (has_prefix("__Secure-") && !is_secure) {
     subject.fault("cookie.name", "begins with \"__Secure-\", accepted: with secure = true");
   }
-  if (has_prefix("__Host-") && !(cookie.secure && cookie.path == "/" && cookie.domain.empty())) {
+  if (has_prefix("__Host-") && !(is_secure && cookie.path == "/" && cookie.domain.empty())) {
     subject.fault("cookie.name",
                   "begins with \"__Host-\", accepted: with secure = true, path = \"/\" and no domain");
   }

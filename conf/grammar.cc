@@ -65,6 +65,10 @@ Parsed<std::string> parse_name(std::string_view text) {
   return std::string(text);
 }
 
+Parsed<std::string> parse_via(std::string_view text) {
+  return text.empty() ? Parsed<std::string>(std::string()) : parse_token(text);
+}
+
 Parsed<std::string> parse_token(std::string_view text) {
   if (!is_token(text)) return Parsed<std::string>::wrong("is not a token");
   return std::string(text);

@@ -10,6 +10,16 @@ void Boolean::operator()(const At& at, bool& out) const {
   out = at.value.boolean;
 }
 
+void SecureCookie::operator()(const At& at, Secure& out) const {
+  if (at.value.kind == Value::Kind::boolean) {
+    out = at.value.boolean ? Secure::yes : Secure::no;
+  } else if (at.value.kind == Value::Kind::string && at.value.string == "auto") {
+    out = Secure::automatic;
+  } else {
+    at.wrong_type(accepted());
+  }
+}
+
 std::string Integer::accepted() const {
   return "an integer from " + std::to_string(least) + " to " + std::to_string(most);
 }

@@ -18,6 +18,11 @@ struct Boolean {
   void operator()(const At& at, bool& out) const;
 };
 
+struct SecureCookie {
+  std::string accepted() const { return "true, false or \"auto\""; }
+  void operator()(const At& at, Secure& out) const;
+};
+
 struct Integer {
   int64_t least, most;
 

@@ -93,6 +93,8 @@ const Keys<Status>& status_keys() {
 }
 
 const Keys<Listener>& listener_keys() {
+  static const List<Text<Cidr>> kNetworks = {
+      {parse_network, "an IP address or network, \"10.0.0.0/8\" or \"2001:db8::/32\""}, "a list"};
   static const Keys<Listener> keys = {
       key("name", &Listener::name, kName),
       key("address", &Listener::address,
@@ -101,14 +103,14 @@ const Keys<Listener>& listener_keys() {
               "an IP address and a port, \"127.0.0.1:80\", \"[::1]:80\", or \"*:80\" for all addresses"},
           Need::required),
       key("proxy_protocol", &Listener::proxy_protocol, Boolean{}),
-      key("trusted_proxies", &Listener::trusted_proxies,
-          List<Text<Cidr>>{{parse_network, "an IP address or network, \"10.0.0.0/8\" or \"2001:db8::/32\""},
-                           "a list"}),
+      key("proxy_protocol_from", &Listener::proxy_protocol_from, kNetworks),
+      key("trusted_proxies", &Listener::trusted_proxies, kNetworks),
       key("forwarded", &Listener::forwarded,
           Word<ForwardedStyle>{{{"x-forwarded", ForwardedStyle::x_forwarded},
                                 {"forwarded", ForwardedStyle::forwarded},
                                 {"both", ForwardedStyle::both},
                                 {"none", ForwardedStyle::none}}}),
+      key("strict_paths", &Listener::strict_paths, Boolean{}),
   };
   return keys;
 }
@@ -146,7 +148,7 @@ const Keys<CookieAffinity>& cookie_keys() {
           Text<std::string>{parse_cookie_path, "a path that begins with \"/\""}),
       key("domain", &CookieAffinity::domain,
           Text<std::string>{parse_domain, "a host name, or \"\" for the host alone"}),
-      key("secure", &CookieAffinity::secure, Boolean{}),
+      key("secure", &CookieAffinity::secure, SecureCookie{}),
       key("http_only", &CookieAffinity::http_only, Boolean{}),
       key("same_site", &CookieAffinity::same_site,
           Word<SameSite>{{{"unset", SameSite::unset},
@@ -295,7 +297,8 @@ const Keys<Settings>& settings_keys() {
   static const Keys<Settings> keys = {
       key("workers", &Settings::workers, Integer{0, kMostWorkers}),
       key("shutdown_timeout", &Settings::shutdown_timeout, Span{0s, 24h}),
-      key("via", &Settings::via, Text<std::string>{parse_token, "a token (RFC 9110), such as \"limpet\""}),
+      key("via", &Settings::via,
+          Text<std::string>{parse_via, "a token (RFC 9110), such as \"limpet\", or \"\" for none"}),
       key("log", &Settings::log, Table<Log>{log_keys(), "log"}),
       key("secrets", &Settings::secrets, Table<Secrets>{secrets_keys(), "secrets"}),
       key("limits", &Settings::limits, Table<Limits>{limits_keys(), "limits"}),

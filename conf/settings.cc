@@ -4,6 +4,11 @@
 
 namespace limpet::conf {
 
+bool Address::is_loopback() const {
+  const auto ip = kind == Kind::ip ? IpAddress::parse(host) : std::nullopt;
+  return ip && ip->is_loopback();
+}
+
 std::string Address::text() const {
   if (kind == Kind::unix_socket) return "unix:" + host;
   const bool needs_brackets = host.find(':') != host.npos;  // or the port could not be told from the address

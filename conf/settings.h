@@ -30,6 +30,7 @@ struct Address {
   uint16_t port = 0;
   // As an operator writes it: "127.0.0.1:80", "[::1]:80", "app:80", "unix:/run/app.sock".
   std::string text() const;
+  bool is_loopback() const;  // an IP literal that is
   bool operator==(const Address&) const = default;
 };
 
@@ -39,9 +40,12 @@ enum class ForwardedStyle : uint8_t { x_forwarded, forwarded, both, none };
 struct Listener {
   std::string name;  // unique; the only listener may go without: then it is its address' text
   Address address;   // kind ip; host "*" listens on every IPv6 and IPv4 address; port 0: the system picks one
-  bool proxy_protocol = false;        // every connection begins with a PROXY protocol header, version 1 or 2
+  bool proxy_protocol = false;  // connections begin with a PROXY protocol header, version 1 or 2
+  // Of these peers only; of others none is expected, and none is believed. Empty: of everybody.
+  std::vector<Cidr> proxy_protocol_from;
   std::vector<Cidr> trusted_proxies;  // peers whose X-Forwarded-* and Forwarded are believed
   ForwardedStyle forwarded = ForwardedStyle::x_forwarded;
+  bool strict_paths = false;  // paths with "%2f", "%5c" or "%00", which servers read differently, are refused
   bool operator==(const Listener&) const = default;
 };
 
@@ -63,6 +67,7 @@ enum class Placement : uint8_t { least_sessions, round_robin, hash, random_two }
 enum class Failover : uint8_t { move, refuse };
 enum class Failback : uint8_t { stay, go_home };
 enum class SameSite : uint8_t { unset, lax, strict, none };
+enum class Secure : uint8_t { no, yes, automatic };  // automatic: where the client is believed to use TLS
 
 struct IpAffinity {
   uint8_t mask_v4 = 32;  // bits, 0..32
@@ -74,7 +79,7 @@ struct CookieAffinity {
   std::string name;  // empty: "limpet_" + the pool's name
   std::string path = "/";
   std::string domain;  // empty: the host alone
-  bool secure = false;
+  Secure secure = Secure::no;
   bool http_only = true;
   SameSite same_site = SameSite::lax;
   bool partitioned = false;
@@ -252,7 +257,7 @@ struct Status {
 struct Settings {
   uint32_t workers = 0;  // 0: one for each core
   Duration shutdown_timeout = 30s;
-  std::string via = "limpet";  // the pseudonym in Via (RFC 9110, section 7.6.3)
+  std::string via = "limpet";  // the pseudonym in Via (RFC 9110, section 7.6.3); empty: none is written
   Log log;
   Secrets secrets;
   Limits limits;

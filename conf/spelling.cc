@@ -4,6 +4,7 @@
 #include <array>
 
 #include "conf/ascii.h"
+#include "conf/utf8.h"
 
 namespace limpet::conf {
 namespace {
@@ -20,11 +21,16 @@ bool continues_utf8(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0
 std::string escaped(std::string_view text) {
   constexpr char kHex[] = "0123456789abcdef";
   std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte != 0x7f) {
-      out += c;
-    } else {
+  while (!text.empty()) {
+    const Character character = first_character(text);
+    const std::string_view bytes = text.substr(0, character.size == 0 ? 1 : character.size);
+    text.remove_prefix(bytes.size());
+    if (character.size != 0 && is_shown(character.code)) {
+      out += bytes;
+      continue;
+    }
+    for (const char c : bytes) {
+      const auto byte = static_cast<unsigned char>(c);
       out += {'\\', 'x', kHex[byte >> 4], kHex[byte & 15]};
     }
   }

@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include "routing/normal_path.h"
+
 namespace limpet::routing {
 
 // "/app" is the prefix of "/app", "/app/x", "/app?x" and "/app;x", not of "/apple". `prefix` does not end in
@@ -14,6 +16,11 @@ inline bool begins_with_segments(std::string_view target, std::string_view prefi
          std::string_view("/?;").find(target[prefix.size()]) != std::string_view::npos;
 }
 
-inline std::string as_prefix(std::string_view path) { return std::string(path == "/" ? "" : path); }
+inline std::string as_prefix(std::string_view path) {
+  std::string room;
+  path = normal_path(path, room);
+  if (path.ends_with('/')) path.remove_suffix(1);
+  return std::string(path);
+}
 
 }  // namespace limpet::routing

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "conf/ascii.h"
+#include "routing/normal_path.h"
 #include "routing/path_prefix.h"
 
 namespace limpet::routing {
@@ -72,9 +73,11 @@ Routes Routes::from(const conf::Settings& settings) {
   };
   for (const conf::Listener& settings_listener : settings.listeners) {
     Collected collected;
+    bool has_paths = false;
     for (const std::string_view name : {std::string_view(), std::string_view(settings_listener.name)}) {
       for (const conf::Route* route : by_listener[name]) {
-        std::string prefix = route->path == "/" ? "" : route->path;
+        std::string prefix = as_prefix(route->path);
+        has_paths = has_paths || !prefix.empty();
         collected.host_of(route->host).paths.push_back({std::move(prefix), pools.at(route->pool)});
       }
     }
@@ -82,6 +85,7 @@ Routes Routes::from(const conf::Settings& settings) {
     listener.exact = take(collected.exact);
     listener.wildcards = take(collected.wildcards);
     listener.any = std::move(collected.any);
+    listener.has_paths = has_paths;
     std::stable_sort(listener.wildcards.begin(), listener.wildcards.end(),
                      [](const Host& a, const Host& b) { return a.name.size() > b.name.size(); });
     std::for_each(listener.exact.begin(), listener.exact.end(), sort_paths);
@@ -91,9 +95,9 @@ Routes Routes::from(const conf::Settings& settings) {
   return routes;
 }
 
-size_t Routes::find_path(const Host& host, std::string_view target) {
-  for (const Path& path : host.paths) {
-    if (begins_with_segments(target, path.prefix)) return path.pool;
+size_t Routes::find_path(const Host& host, std::string_view path) {
+  for (const Path& one : host.paths) {
+    if (begins_with_segments(path, one.prefix)) return one.pool;
   }
   return kNoPool;
 }
@@ -101,18 +105,19 @@ size_t Routes::find_path(const Host& host, std::string_view target) {
 size_t Routes::find(size_t listener, std::string_view host, std::string_view target) const {
   const Listener& hosts = listeners_[listener];
   host = bare_host(host);
-  if (!target.starts_with('/')) target = "/";
+  std::string room;
+  const std::string_view path = hosts.has_paths ? normal_path(target, room) : "/";
   const auto exact = std::lower_bound(
       hosts.exact.begin(), hosts.exact.end(), host,
       [](const Host& one, std::string_view wanted) { return compare(one.name, wanted) < 0; });
   if (exact != hosts.exact.end() && compare(exact->name, host) == 0) {
-    if (const size_t pool = find_path(*exact, target); pool != kNoPool) return pool;
+    if (const size_t pool = find_path(*exact, path); pool != kNoPool) return pool;
   }
   for (const Host& wildcard : hosts.wildcards) {
     if (!ends_with_ignoring_case(host, wildcard.name)) continue;
-    if (const size_t pool = find_path(wildcard, target); pool != kNoPool) return pool;
+    if (const size_t pool = find_path(wildcard, path); pool != kNoPool) return pool;
   }
-  return find_path(hosts.any, target);
+  return find_path(hosts.any, path);
 }
 
 }  // namespace limpet::routing

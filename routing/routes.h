@@ -5,9 +5,9 @@
 // host has no prefix that fits, the next one is asked.
 //
 // A prefix is of whole segments: "/app" and "/app/" serve "/app", "/app/x", "/app?x" and "/app;x", not
-// "/apple". It is held against the raw bytes of the target, which are also what is forwarded: nothing is
-// decoded and no "..", "//" or "%2f" resolved, so "/app/../admin" is routed as something in "/app" though the
-// application may serve "/admin". A route spreads work; it is no fence around a path.
+// "/apple". It is held against the normal form of the target's path (normal_path.h), while the bytes that came
+// are what is forwarded: "/%61pp", "//app" and "/x/../app" are in "/app". "%2f" is no slash here, though it may be
+// one to the application. A route spreads work; it is no fence around a path.
 #pragma once
 
 #include <string>
@@ -42,11 +42,12 @@ class Routes {
     std::vector<Host> exact;      // by name
     std::vector<Host> wildcards;  // longest first
     Host any;
+    bool has_paths = false;  // beside "/"
   };
 
   struct Collected;
 
-  static size_t find_path(const Host& host, std::string_view target);
+  static size_t find_path(const Host& host, std::string_view path);
 
   std::vector<Listener> listeners_;  // by listener
 };

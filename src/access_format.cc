@@ -6,6 +6,8 @@
 #include <cstring>
 #include <initializer_list>
 
+#include "conf/utf8.h"
+
 namespace limpet {
 namespace {
 
@@ -93,44 +95,34 @@ size_t copy_plain(std::string_view text, char* to) {
   return done;
 }
 
-// The length of the UTF-8 sequence at the start of `text` (RFC 3629, section 4), or 0 when there is none.
-size_t utf8_length(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const auto follows = [&](size_t i, unsigned char low = 0x80, unsigned char high = 0xbf) {
-    return i < text.size() && byte(i) >= low && byte(i) <= high;
-  };
-  const unsigned char lead = byte(0);
-  if (lead < 0xc2 || lead > 0xf4) return 0;
-  if (lead < 0xe0) return follows(1) ? 2 : 0;
-  if (lead < 0xf0) {
-    const unsigned char low = lead == 0xe0 ? 0xa0 : 0x80, high = lead == 0xed ? 0x9f : 0xbf;
-    return follows(1, low, high) && follows(2) ? 3 : 0;
-  }
-  const unsigned char low = lead == 0xf0 ? 0x90 : 0x80, high = lead == 0xf4 ? 0x8f : 0xbf;
-  return follows(1, low, high) && follows(2) && follows(3) ? 4 : 0;
+char* put_unit(char* to, uint32_t unit) {
+  to = put(to, "\\u");
+  for (int shift = 12; shift >= 0; shift -= 4) *to++ = kHex[unit >> shift & 15];
+  return to;
 }
 
 // Writes the first character of `text`, which is not plain, and says how many bytes of `text` that was. A
 // byte that is not UTF-8 is written as the character of the same number.
 size_t escape_for_json(std::string_view text, char*& to) {
-  auto byte = static_cast<unsigned char>(text[0]);
-  if (byte == '"' || byte == '\\') {
+  if (text[0] == '"' || text[0] == '\\') {
     *to++ = '\\';
     *to++ = text[0];
     return 1;
   }
-  const size_t length = byte < 0x80 ? 0 : utf8_length(text);
-  const bool is_control =
-      byte == 0xc2 && length == 2 && static_cast<unsigned char>(text[1]) < 0xa0;  // terminals obey them
-  if (length > 0 && !is_control) {
-    to = put(to, text.substr(0, length));
-    return length;
+  const conf::Character character = conf::first_character(text);
+  if (character.size == 0) {
+    to = put_unit(to, static_cast<unsigned char>(text[0]));
+    return 1;
   }
-  if (is_control) byte = static_cast<unsigned char>(text[1]);
-  to = put(to, "\\u00");
-  *to++ = kHex[byte >> 4];
-  *to++ = kHex[byte & 15];
-  return is_control ? 2 : 1;
+  if (conf::is_shown(character.code)) {
+    to = put(to, text.substr(0, character.size));
+  } else if (character.code < 0x10000) {
+    to = put_unit(to, character.code);
+  } else {
+    to = put_unit(to, 0xd800 + ((character.code - 0x10000) >> 10));
+    to = put_unit(to, 0xdc00 + ((character.code - 0x10000) & 0x3ff));
+  }
+  return character.size;
 }
 
 // As Apache httpd's mod_log_config writes what a client sent.

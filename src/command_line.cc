@@ -8,6 +8,7 @@
 
 #include "conf/load.h"
 #include "conf/spelling.h"
+#include "conf/warnings.h"
 #include "src/name_warnings.h"
 #include "src/secrets.h"
 #include "src/status/token.h"
@@ -188,6 +189,7 @@ int check_file(const std::string& file, std::ostream& out, std::ostream& err) {
 
   for (const std::string& warning : secrets->warnings) err << file << ": warning: " << warning << '\n';
   if (!token.warning.empty()) err << file << ": warning: " << token.warning << '\n';
+  for (const std::string& warning : conf::warnings(settings)) err << file << ": warning: " << warning << '\n';
   for (const std::string& warning : name_warnings(settings)) err << file << ": warning: " << warning << '\n';
   out << file << ": ok, " << summary(settings) << '\n';
   return kExitOk;

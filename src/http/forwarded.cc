@@ -26,11 +26,12 @@ std::optional<IpAddress> parse_node(std::string_view text) {
   return IpAddress::parse(text);
 }
 
-// The value of `for` in one element of Forwarded, unquoted (RFC 7239, section 4).
-std::string_view for_parameter(std::string_view element) {
+// The value of a parameter, "for=", in one element of Forwarded, unquoted (RFC 7239, section 4).
+std::string_view parameter(std::string_view element, std::string_view name) {
   std::string_view value;
   for_each_member<';'>(element, [&](std::string_view pair) {
-    if (value.empty() && equals_ignoring_case(pair.substr(0, 4), "for=")) value = pair.substr(4);
+    if (value.empty() && equals_ignoring_case(pair.substr(0, name.size()), name))
+      value = pair.substr(name.size());
   });
   const bool quoted = value.size() >= 2 && value.front() == '"' && value.back() == '"';
   return quoted ? value.substr(1, value.size() - 2) : value;
@@ -60,7 +61,7 @@ IpAddress walk_chain(IpAddress client, const conf::Listener& listener, const Fie
       std::string_view member = comma == std::string_view::npos ? rest : rest.substr(comma + 1);
       rest = comma == std::string_view::npos ? std::string_view{} : rest.substr(0, comma);
       member = trimmed(member);
-      const auto address = parse_node(name == FieldName::forwarded ? for_parameter(member) : member);
+      const auto address = parse_node(name == FieldName::forwarded ? parameter(member, "for=") : member);
       if (!address) return client;  // "unknown" or obfuscated: nobody further left can be believed
       client = *address;
       if (!is_trusted(listener, client)) return client;
@@ -124,6 +125,18 @@ IpAddress believed_client(const Peer& peer, const conf::Listener& listener, cons
   const IpAddress client = walk_chain(peer.address, listener, fields, FieldName::x_forwarded_for);
   const bool also_standard = listener.forwarded == ForwardedStyle::none && client == peer.address;
   return also_standard ? walk_chain(peer.address, listener, fields, FieldName::forwarded) : client;
+}
+
+bool believed_tls(const Peer& peer, const conf::Listener& listener, const Fields& fields) {
+  if (!peer.trusted) return false;
+  const auto first_of = [&](FieldName name) {
+    const std::string_view list = fields.first(name);
+    return trimmed(list.substr(0, list.find(',')));
+  };
+  const bool standard = listener.forwarded == ForwardedStyle::forwarded;
+  const std::string_view proto = standard ? parameter(first_of(FieldName::forwarded), "proto=")
+                                          : first_of(FieldName::x_forwarded_proto);
+  return equals_ignoring_case(proto, "https");
 }
 
 void write_forwarded(const Peer& peer, const conf::Listener& listener, const RequestHead& request,

@@ -23,6 +23,9 @@ bool is_trusted(const conf::Listener& listener, const conf::IpAddress& address);
 // either, X-Forwarded-For first.
 conf::IpAddress believed_client(const Peer& peer, const conf::Listener& listener, const Fields& fields);
 
+// Whether the client speaks TLS, as a trusted peer says of the first of the chain.
+bool believed_tls(const Peer& peer, const conf::Listener& listener, const Fields& fields);
+
 // Writes the field lines that tell the backend where the request comes from, what a trusted peer told before
 // them included.
 void write_forwarded(const Peer& peer, const conf::Listener& listener, const RequestHead& request,

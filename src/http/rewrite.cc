@@ -104,6 +104,10 @@ void put_private_caching(const Fields& fields, Cursor& out) {
 
 // With the final empty line.
 void put_via(uint8_t minor_version, std::string_view pseudonym, std::string_view mark, Cursor& out) {
+  if (pseudonym.empty()) {
+    out.put("\r\n");
+    return;
+  }
   out.put(minor_version == 0 ? std::string_view("Via: 1.0 ") : std::string_view("Via: 1.1 ")).put(pseudonym);
   if (!mark.empty()) out.put(" (").put(mark).put(")");
   out.put("\r\n\r\n");

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -14,9 +13,6 @@
 namespace limpet::net {
 
 namespace {
-
-constexpr int64_t kLogEvery = 10'000;  // milliseconds: a shortage that lasts fills no log
-constexpr int64_t kAskEvery = 100;     // milliseconds: what is given up is looked for no more often
 
 // For operators an eighth of the limit: 16 see 8 connections to the status endpoint, a log, a file, a few
 // sockets and lookups; beyond 256 there is nothing that would take more.
@@ -38,14 +34,6 @@ std::string advice(int error, int limit) {
            " (ulimit -n, LimitNOFILE=)";
   if (error == -ENFILE) return "; raise this machine's limit of open files (sysctl fs.file-max)";
   return "";
-}
-
-// True for one caller, of whatever thread, of those that come within so long.
-bool is_time(std::atomic<int64_t>& at, int64_t every) {
-  const auto since = std::chrono::steady_clock::now().time_since_epoch();
-  const int64_t now = std::chrono::duration_cast<std::chrono::milliseconds>(since).count();
-  int64_t due = at.load(std::memory_order_relaxed);
-  return now >= due && at.compare_exchange_strong(due, now + every);
 }
 
 }  // namespace
@@ -80,13 +68,13 @@ size_t Descriptors::for_status() const {
 void Descriptors::met(Shortage what, int error) {
   counts_[static_cast<size_t>(what)].fetch_add(1, std::memory_order_relaxed);
   if (error == -EMFILE) look_again();
-  if (is_time(ask_at_, kAskEvery)) {
+  if (ask_.is_time()) {
     // Of whoever is refused by the reserves those below them would do; where the kernel gives no descriptor
     // at all, any. A port is held by a connection to a backend alone.
     const bool any = error != kNoPortLeft && (what == Shortage::deferred || what == Shortage::unasked);
     ask_for_room(any ? kAnyDescriptor : what == Shortage::refused ? for_clients() : for_backends());
   }
-  if (!is_time(log_at_, kLogEvery)) return;
+  if (!log_.is_time()) return;
   std::array<uint64_t, kShortages> since_last;
   for (size_t i = 0; i < kShortages; ++i) {
     const uint64_t count = counts_[i];
@@ -100,7 +88,7 @@ void Descriptors::met(Shortage what, int error) {
 }
 
 void Descriptors::running_out() {
-  if (is_time(ask_at_, kAskEvery)) ask_for_room(for_clients());
+  if (ask_.is_time()) ask_for_room(for_clients());
 }
 
 void Descriptors::ask_for_room(int below) {

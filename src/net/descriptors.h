@@ -15,6 +15,8 @@
 #include <functional>
 #include <vector>
 
+#include "src/net/now_and_then.h"
+
 namespace limpet::net {
 
 // No bound: for whoever may have the last descriptor.
@@ -86,7 +88,8 @@ class Descriptors {
   std::vector<Keeper*> keepers_;
   std::array<std::atomic<uint64_t>, kShortages> counts_{};
   std::array<std::atomic<uint64_t>, kShortages> logged_{};  // of these
-  std::atomic<int64_t> log_at_{0}, ask_at_{0};              // the steady clock's, in milliseconds
+  NowAndThen log_{std::chrono::seconds(10)};                // a shortage that lasts fills no log
+  NowAndThen ask_{std::chrono::milliseconds(100)};          // what is given up is looked for no more often
 };
 
 }  // namespace limpet::net

@@ -1,5 +1,7 @@
 #include "src/proxy/client_connection.h"
 
+#include <algorithm>
+
 #include "src/http/chunk.h"
 #include "src/proxy/proxy_protocol.h"
 
@@ -12,6 +14,14 @@ namespace {
 constexpr net::Millis kLinger = 2000;
 constexpr size_t kMostLingered = 16 * 1024 * 1024;
 
+// Whether a PROXY protocol header comes first.
+bool tells_of_others(const conf::Listener& listener, const conf::IpAddress& peer) {
+  const auto& from = listener.proxy_protocol_from;
+  return listener.proxy_protocol &&
+         (from.empty() || std::any_of(from.begin(), from.end(),
+                                      [&](const conf::Cidr& block) { return block.contains(peer); }));
+}
+
 }  // namespace
 
 ClientConnection::ClientConnection(Context& context, ServedListener& listener, http::Peer peer,
@@ -21,7 +31,7 @@ ClientConnection::ClientConnection(Context& context, ServedListener& listener, h
       home_(home),
       peer_(std::move(peer)),
       deadline_(context.deadlines, *this),
-      state_(listener.settings.proxy_protocol ? State::proxy_header : State::idle) {
+      state_(tells_of_others(listener.settings, peer_.address) ? State::proxy_header : State::idle) {
   ++listener_.connections;
   listener_.meter->connections.fetch_add(1, std::memory_order_relaxed);
 }
@@ -102,13 +112,15 @@ size_t ClientConnection::take_proxy_header(std::string_view bytes) {
   const ProxyHeader header = parse_proxy_header(bytes);
   if (header.status == ProxyHeader::Status::partial) return 0;
   if (header.status == ProxyHeader::Status::wrong) {
+    context_.refused_header(listener_.settings.name, peer_.text);
     close(false);  // whoever this is speaks no protocol that has errors to answer with
     return 0;
   }
   if (header.source) {
+    const bool is_named = !listener_.settings.proxy_protocol_from.empty();
     peer_.address = *header.source;
     peer_.text = peer_.address.text();
-    peer_.trusted = http::is_trusted(listener_.settings, peer_.address);
+    peer_.trusted = is_named && http::is_trusted(listener_.settings, peer_.address);
   }
   become_idle();
   return header.size;

@@ -1,9 +1,12 @@
 #include "src/proxy/context.h"
 
 #include <openssl/rand.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <utility>
 
+#include "conf/spelling.h"
 #include "src/proxy/exchange.h"
 #include "src/proxy/set_cookie.h"
 
@@ -41,7 +44,9 @@ void ServedPool::follow(SharedPoolPlan plan) {
   for (const conf::AffinityKind kind : plan->settings->affinity) {
     if (kind != conf::AffinityKind::cookie) continue;
     cookie_name_ = plan->settings->cookie_name();
-    cookie_attributes_ = set_cookie_attributes(plan->settings->cookie);
+    const conf::CookieAffinity& cookie = plan->settings->cookie;
+    cookie_attributes_ = set_cookie_attributes(cookie, cookie.secure == conf::Secure::yes);
+    cookie_attributes_for_tls_ = set_cookie_attributes(cookie, cookie.secure != conf::Secure::no);
   }
   const auto& next = plan->fleet.backends;
   doubted_at_.resize(next.size());
@@ -187,6 +192,13 @@ void Context::recycle(std::unique_ptr<Exchange> ended) {
   } else {
     graveyard.bury(std::move(ended));
   }
+}
+
+void Context::refused_header(const std::string& listener, const std::string& peer) {
+  ++refused_headers_;
+  if (!header_log_.is_time()) return;
+  spdlog::warn("listener {}: {} without a valid PROXY protocol header refused, the last from {}", listener,
+               conf::counted(std::exchange(refused_headers_, 0), "connection"), peer);
 }
 
 void Context::log(const AccessRecord& record) {

@@ -14,6 +14,7 @@
 #include "src/access_log.h"
 #include "src/net/gather.h"
 #include "src/net/loop.h"
+#include "src/net/now_and_then.h"
 #include "src/proxy/backend_connections.h"
 #include "src/proxy/clock.h"
 #include "src/proxy/plan.h"
@@ -51,9 +52,10 @@ class ServedPool final : public net::Mortal {
   const routing::Fleet& fleet() const { return plan_->fleet; }
   PoolMeter& meter() const { return *meter_; }
   const std::string& cookie_name() const { return cookie_name_; }  // empty: the pool sets none
-  const std::string& cookie_attributes() const {
-    return cookie_attributes_;
-  }  // what follows the token in Set-Cookie
+  // What follows the token in Set-Cookie, by whether the client is believed to use TLS.
+  const std::string& cookie_attributes(bool tls) const {
+    return tls ? cookie_attributes_for_tls_ : cookie_attributes_;
+  }
 
   void tell(routing::Slot slot, const health::Evidence& evidence) {
     witness_.on_evidence(id(), slot, evidence);
@@ -85,7 +87,7 @@ class ServedPool final : public net::Mortal {
   const size_t worker_;
   Witness& witness_;
   std::vector<net::Millis> doubted_at_;  // by slot
-  std::string cookie_name_, cookie_attributes_;
+  std::string cookie_name_, cookie_attributes_, cookie_attributes_for_tls_;
 };
 
 // A listener as one worker serves it; known by its address, whatever its name. It outlives its connections.
@@ -148,6 +150,8 @@ class Context final : net::DeadlineOwner {
   bool times_this_decision() {
     return (++decisions_ & 15) == 0;
   }  // every 16th: reading the clock costs as much
+  // A client's connection did not begin with the PROXY protocol's header.
+  void refused_header(const std::string& listener, const std::string& peer);
   bool logs() const { return access_log_ != nullptr; }
   void log(const AccessRecord& record);
 
@@ -168,6 +172,8 @@ class Context final : net::DeadlineOwner {
   AccessLogBuffer* const access_log_;       // nullptr: off
   net::Deadline log_flush_;
   std::vector<std::unique_ptr<Exchange>> spare_;
+  net::NowAndThen header_log_{std::chrono::seconds(10)};
+  uint64_t refused_headers_ = 0;  // since the last line in the log
   uint64_t id_state_[2];
   uint32_t decisions_ = 0;
 };

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "routing/normal_path.h"
 #include "src/proxy/context.h"
 
 namespace limpet::proxy {
@@ -151,6 +152,10 @@ Exchange::Step Exchange::identify() {
     return Step::go;
   }
   const ServedListener& listener = client_->listener();
+  if (listener.settings.strict_paths && routing::is_ambiguous(request_.target)) {
+    fail(failures::kAmbiguousPath);
+    return Step::go;
+  }
   pool_ = context_.route(listener, request_.host, request_.target);
   if (pool_ == nullptr) {
     fail(failures::kNoRoute);

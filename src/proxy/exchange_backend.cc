@@ -53,7 +53,8 @@ void Exchange::begin_response(const http::ResponseHead& head) {
     set_cookie.append(pool_->cookie_name())
         .append("=")
         .append(*outcome.token)
-        .append(pool_->cookie_attributes());
+        .append(pool_->cookie_attributes(
+            http::believed_tls(client_->peer(), client_->listener().settings, request_.fields)));
   }
   is_open_ended_ = head.status == 101 || is_stream_of_events(request_, head);
   judge_answer(head.status);

@@ -37,11 +37,24 @@ ProxyHeader parse_version_1(std::string_view bytes) {
   if (family != "TCP4" && family != "TCP6") return {Status::wrong, 0, {}};
   const auto source = conf::IpAddress::parse(take_word(line));
   const auto destination = conf::IpAddress::parse(take_word(line));
-  const bool v4 = family == "TCP4";
-  const bool addresses = source && destination && source->is_v4() == v4 && destination->is_v4() == v4;
+  // A listener of both families, as HAProxy and nginx have them, tells of IPv4 in IPv6, and of one of each.
+  const bool is_mixed = family == "TCP6";
+  const bool addresses = source && destination && (is_mixed || (source->is_v4() && destination->is_v4()));
   const bool ports = is_port(take_word(line)) && is_port(line);
   if (!addresses || !ports) return {Status::wrong, 0, {}};
   return {Status::complete, end + 2, source};
+}
+
+// Type, length and value, one after the other up to the end.
+bool are_whole_tlvs(std::string_view bytes) {
+  while (!bytes.empty()) {
+    if (bytes.size() < 3) return false;
+    const size_t length =
+        static_cast<size_t>(static_cast<uint8_t>(bytes[1])) << 8 | static_cast<uint8_t>(bytes[2]);
+    if (bytes.size() - 3 < length) return false;
+    bytes.remove_prefix(3 + length);
+  }
+  return true;
 }
 
 ProxyHeader parse_version_2(std::string_view bytes) {
@@ -55,6 +68,9 @@ ProxyHeader parse_version_2(std::string_view bytes) {
   const size_t addresses = family == 1 ? 12 : family == 2 ? 36 : 0;
   if (command == 0x21 && length < addresses) return {Status::wrong, 0, {}};
   if (bytes.size() < size) return {};
+  const size_t fixed = kFixedVersion2 + addresses;
+  if (command == 0x21 && addresses != 0 && !are_whole_tlvs(bytes.substr(fixed, size - fixed)))
+    return {Status::wrong, 0, {}};
   ProxyHeader header{Status::complete, size, {}};
   if (command == 0x20 || addresses == 0) return header;
   conf::IpAddress source;

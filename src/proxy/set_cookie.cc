@@ -2,10 +2,10 @@
 
 namespace limpet::proxy {
 
-std::string set_cookie_attributes(const conf::CookieAffinity& cookie) {
+std::string set_cookie_attributes(const conf::CookieAffinity& cookie, bool is_secure) {
   std::string out = "; Path=" + cookie.path;
   if (!cookie.domain.empty()) out.append("; Domain=").append(cookie.domain);
-  if (cookie.secure) out.append("; Secure");
+  if (is_secure) out.append("; Secure");
   if (cookie.http_only) out.append("; HttpOnly");
   switch (cookie.same_site) {
     case conf::SameSite::unset:

@@ -7,6 +7,7 @@
 
 namespace limpet::proxy {
 
-std::string set_cookie_attributes(const conf::CookieAffinity& cookie);  // "; Path=/; HttpOnly; SameSite=Lax"
+// "; Path=/; HttpOnly; SameSite=Lax"
+std::string set_cookie_attributes(const conf::CookieAffinity& cookie, bool is_secure);
 
 }  // namespace limpet::proxy

@@ -200,17 +200,18 @@ TEST_CASE("a cookie's path, domain and attributes hold nothing that ends them") 
 TEST_CASE("what browsers keep over HTTPS only asks for secure") {
   CHECK(faults(pool("cookie.same_site = \"none\"")) ==
         "f:2:20: pool[0].cookie.same_site: is \"none\" without `secure`, which browsers refuse, accepted: "
-        "with secure = true");
+        "with secure = true or \"auto\"");
   CHECK(faults(pool("cookie.partitioned = true")) ==
         "f:2:22: pool[0].cookie.partitioned: is true without `secure`, which browsers refuse, accepted: with "
-        "secure = true");
+        "secure = true or \"auto\"");
   CHECK(faults(pool("cookie = { same_site = \"none\", partitioned = true, secure = true }")) == "");
+  CHECK(faults(pool("cookie = { same_site = \"none\", partitioned = true, secure = \"auto\" }")) == "");
   CHECK(faults(pool("cookie.partitioned = false")) == "");
 }
 
 TEST_CASE("a faulty secure makes no other faults, and another key's fault hides none") {
   CHECK(faults(pool("cookie = { secure = 1, partitioned = true }")) ==
-        "f:2:21: pool[0].cookie.secure: is an integer, accepted: true or false");
+        "f:2:21: pool[0].cookie.secure: is an integer, accepted: true, false or \"auto\"");
   const std::string told = faults(pool("cookie = { http_only = 1, partitioned = true }"));
   CHECK(told.starts_with("f:2:24: pool[0].cookie.http_only: "));
   CHECK(told.find("\nf:2:41: pool[0].cookie.partitioned: ") != std::string::npos);

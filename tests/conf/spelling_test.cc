@@ -37,6 +37,17 @@ TEST_CASE("the edit distance is the same both ways and at most the longer word")
   }
 }
 
+TEST_CASE("what a terminal would obey, and a reader would not see, is escaped") {
+  CHECK(escaped("caf\u00e9 \u65e5\u672c \U0001f41a") == "caf\u00e9 \u65e5\u672c \U0001f41a");
+  CHECK(escaped("a\x1b[31mb\r\n\x7f") == "a\\x1b[31mb\\x0d\\x0a\\x7f");
+  CHECK(escaped("\u202egpj") == "\\xe2\\x80\\xaegpj");  // right to left
+  CHECK(escaped("\u2066x\u2069\u200e\ufeff\u2028") ==
+        "\\xe2\\x81\\xa6x\\xe2\\x81\\xa9\\xe2\\x80\\x8e\\xef\\xbb\\xbf\\xe2\\x80\\xa8");
+  CHECK(escaped("\xc2\x9b") == "\\xc2\\x9b");            // a control sequence of one character
+  CHECK(escaped("\xff\xc0\x80\xed\xa0\x80\xe2\x82") ==  // no UTF-8, a surrogate, a character that is cut
+        "\\xff\\xc0\\x80\\xed\\xa0\\x80\\xe2\\x82");
+}
+
 TEST_CASE("only a slip has a nearest word") {
   const Words keys = {"head", "body", "idle", "keep_alive"};
   CHECK(nearest("haed", keys) == "head");

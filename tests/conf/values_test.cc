@@ -230,9 +230,9 @@ TEST_CASE("every word stands for its own value") {
 TEST_CASE("a boolean is true or false and nothing else") {
   CHECK(loaded(pool("cookie.http_only = false")).pools[0].cookie.http_only == false);
   CHECK(faults(pool("cookie.secure = \"yes\"")) ==
-        "f:2:17: pool[0].cookie.secure: is a string, accepted: true or false");
+        "f:2:17: pool[0].cookie.secure: is a string, accepted: true, false or \"auto\"");
   CHECK(faults(pool("cookie.secure = 1")) ==
-        "f:2:17: pool[0].cookie.secure: is an integer, accepted: true or false");
+        "f:2:17: pool[0].cookie.secure: is an integer, accepted: true, false or \"auto\"");
 }
 
 TEST_CASE("a table is not a list of tables, nor the other way round") {

@@ -351,3 +351,23 @@ def test_a_session_that_goes_on_too_long_is_replaced(scene):
     assert replaced and replaced[0] != first, "the session went on beyond its absolute timeout"
     reasons = [line["reason"] for line in limpet.log_of("/age", count)]
     assert Counter(reasons)["placed"] == 2 and reasons[-1] == "placed"
+
+
+@pytest.mark.parametrize("style, https, http", [
+    ("x-forwarded", "X-Forwarded-Proto: https", "X-Forwarded-Proto: http"),
+    ("forwarded", "Forwarded: for=192.0.2.1;proto=https, for=127.0.0.1;proto=http", "Forwarded: for=192.0.2.1;proto=http"),
+])
+def test_secure_follows_what_a_trusted_proxy_says_of_the_client(scene, style, https, http):
+    a = scene.backend("a")
+    pool = {"affinity": ["cookie"], "cookie": {"secure": "auto", "same_site": "none"}}
+    trusting = scene.limpet([a], pool=pool, listener={"forwarded": style, "trusted_proxies": ["127.0.0.1"]})
+    alone = scene.limpet([a], pool=pool, listener={"forwarded": style})
+
+    def is_secure(limpet, field):
+        value, attributes = limpet.get("/", field).set_cookies[NAME]
+        return "secure" in attributes
+
+    assert is_secure(trusting, https)
+    assert not is_secure(trusting, http)
+    assert not is_secure(trusting, "X-Other: https")
+    assert not is_secure(alone, https)

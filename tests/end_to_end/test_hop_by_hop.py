@@ -113,3 +113,11 @@ def test_a_status_is_forwarded_as_it_came(scene, status_line, reason):
     a = scene.backend("a", lambda connection, request: connection.send(head(status_line, ["Content-Length: 2"]) + b"ok"))
     response = scene.limpet([a]).client().get()
     assert response.status == int(status_line.split()[1]) and response.reason == reason
+
+
+def test_via_can_be_left_out(scene):
+    a = scene.backend("a")
+    limpet = scene.limpet([a], via="")
+    response = limpet.get("/", "Via: 1.1 before")
+    assert response.all("Via") == []
+    assert a.last.all("Via") == ["1.1 before"]

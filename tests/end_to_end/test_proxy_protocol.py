@@ -19,6 +19,10 @@ def one(shared_scene):
     (proxy_v1("255.255.255.255", "255.255.255.255", 65535, 65535), "255.255.255.255"),
     (proxy_v1("2001:db8::1", "::1"), "2001:db8::1"),
     (proxy_v1("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 65535, 65535), "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+    # As listeners of both families send it, HAProxy's and nginx's.
+    (proxy_v1("::ffff:192.0.2.11", "::ffff:127.0.0.1").replace(b"TCP4", b"TCP6"), "192.0.2.11"),
+    (b"PROXY TCP6 2001:db8::12 192.0.2.1 1 2\r\n", "2001:db8::12"),
+    (b"PROXY TCP6 192.0.2.13 2001:db8::1 1 2\r\n", "192.0.2.13"),
     (b"PROXY UNKNOWN\r\n", "127.0.0.1"),
     (b"PROXY UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535 65535\r\n", "127.0.0.1"),
     (proxy_v2("192.0.2.2"), "192.0.2.2"),
@@ -80,6 +84,8 @@ BAD = {
     "v2 of another version": PROXY_V2_SIGNATURE + b"\x31\x11\x00\x0c" + bytes(12),
     "v2 of an unknown command": PROXY_V2_SIGNATURE + b"\x2f\x11\x00\x0c" + bytes(12),
     "v2 too short for its family": PROXY_V2_SIGNATURE + b"\x21\x11\x00\x04" + bytes(4),
+    "v2 whose last TLV is cut": proxy_v2("192.0.2.1", extensions=b"\x04\x00\x05abc"),
+    "v2 whose last TLV has no length": proxy_v2("192.0.2.1", extensions=b"\x04\x00\x03abc\x04"),
     "v2 signature broken at its end": PROXY_V2_SIGNATURE[:-1] + b"X" + b"\x21\x11\x00\x0c" + bytes(12),
 }
 
@@ -97,6 +103,8 @@ def test_a_connection_without_a_sound_header_is_closed_unserved(one, name):
         answer = b""
     assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
     assert one.backend.bytes_received == before
+    # At most one line in ten seconds.
+    eventually(lambda: "without a valid PROXY protocol header refused, the last from 127.0.0.1" in one.stderr)
 
 
 def test_a_second_header_is_no_request(one):
@@ -127,11 +135,31 @@ def test_a_connection_that_never_says_its_header_is_given_up(scene):
     eventually(lambda: a.bytes_received == 0)
 
 
-def test_trust_counts_for_the_address_that_the_header_tells(scene):
+def test_trust_counts_for_the_address_that_the_header_of_a_named_peer_tells(scene):
     # The sender of the header is not the peer any more: its source is, and that is held against trusted_proxies.
     a = scene.backend("a")
-    limpet = scene.limpet([a], listener={"proxy_protocol": True, "trusted_proxies": ["10.0.0.0/8"]})
+    limpet = scene.limpet([a], listener={"proxy_protocol": True, "proxy_protocol_from": ["127.0.0.0/8"], "trusted_proxies": ["10.0.0.0/8"]})
     limpet.get("/trusted", "X-Forwarded-For: 192.0.2.7", preface=proxy_v1("10.0.0.1"))
     limpet.get("/untrusted", "X-Forwarded-For: 192.0.2.7", preface=proxy_v1("192.0.2.1"))
     assert limpet.log_of("/trusted")[0]["client"] == "192.0.2.7"
     assert limpet.log_of("/untrusted")[0]["client"] == "192.0.2.1"
+
+
+def test_where_anybody_may_send_a_header_none_makes_a_trusted_proxy(scene):
+    a = scene.backend("a")
+    limpet = scene.limpet([a], listener={"proxy_protocol": True, "trusted_proxies": ["10.0.0.0/8"]})
+    limpet.get("/claimed", "X-Forwarded-For: 192.0.2.7", preface=proxy_v1("10.0.0.1"))
+    assert limpet.log_of("/claimed")[0]["client"] == "10.0.0.1"
+    assert a.last.get("X-Forwarded-For") == "10.0.0.1"
+
+
+def test_who_is_not_named_is_a_client_itself(scene):
+    """HAProxy does so with `tcp-request connection expect-proxy layer4 if { src ... }`."""
+    a = scene.backend("a")
+    limpet = scene.limpet([a], listener={"proxy_protocol": True, "proxy_protocol_from": ["192.0.2.0/24"]})
+    assert limpet.get("/plain").status == 200
+    assert limpet.log_of("/plain")[0]["client"] == "127.0.0.1"
+    client = limpet.client(preface=proxy_v1("192.0.2.1"))
+    client.send(request_bytes("GET", "/claimed"))
+    assert client.read_response().status in (400, 501)
+    assert len(a.requests) == 1

@@ -104,3 +104,35 @@ def test_pools_have_cookies_of_their_own(scene):
     assert set(browser.jar) == {"limpet_red", "limpet_blue"}
     for _ in range(4):
         assert [browser.get(path).text for path in ("/red", "/blue")] == homes
+
+
+@pytest.mark.parametrize("target", ["/%61pp", "//app", "/./app", "/x/../app/y", "/%2e/app", "/x/%2e%2e/app?q", "/x/..;a=b/app"])
+def test_every_spelling_of_a_path_goes_where_the_path_goes_and_is_forwarded_as_it_came(routed, target):
+    """RFC 3986, 6.2.2. nginx matches locations so too; HAProxy's `path_beg` sees the bytes, unless `http-request normalize-uri` comes first."""
+    response = routed.get(target, host="www.example.com")
+    assert response.text == "path"
+
+
+def test_what_only_looks_like_a_path_below_another_is_not_there(routed):
+    assert routed.get("/app/../shared", host="www.example.com").text == "anypath"
+    assert routed.get("/app/%2e%2e/", host="www.example.com").text == "exact"
+    assert routed.get("/app%2fadmin", host="www.example.com").text == "exact"
+
+
+def test_a_stateless_path_is_not_what_leads_out_of_it(scene):
+    backends = scene.backends(4)
+    limpet = scene.limpet(backends, pool={"affinity": ["cookie"], "stateless_paths": ["/static"]})
+    browser = limpet.browser()
+    home = browser.get("/login").text
+    assert {browser.get("/static/../login").text for _ in range(8)} == {home}
+    assert {browser.get("//x/../static/a.css").text for _ in range(8)} != {home}
+
+
+@pytest.mark.parametrize("target", ["/a%2fb", "/a%2Fb", "/a%5cb", "/a%00b", "/a\\b", "/x/..%2f..%2fy"])
+def test_strict_paths_refuse_what_no_two_servers_read_alike(scene, target):
+    a = scene.backend("a")
+    strict, lax = scene.limpet([a], listener={"strict_paths": True}), scene.limpet([a])
+    assert strict.get(target).status == 400
+    assert not a.requests
+    assert strict.get("/a?b=%2f").status == 200
+    assert lax.get(target).status in (200, 400)

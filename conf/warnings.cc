@@ -1,0 +1,17 @@
+#include "conf/warnings.h"
+
+namespace limpet::conf {
+
+std::vector<std::string> warnings(const Settings& settings) {
+  std::vector<std::string> lines;
+  for (const Listener& listener : settings.listeners) {
+    if (!listener.proxy_protocol || !listener.proxy_protocol_from.empty() || listener.address.is_loopback())
+      continue;
+    lines.push_back("listener " + listener.name +
+                    ": whoever can connect may claim to be anybody, by a PROXY protocol header; name who may in "
+                    "`proxy_protocol_from`");
+  }
+  return lines;
+}
+
+}  // namespace limpet::conf

@@ -1,0 +1,33 @@
+// Any bytes as a PROXY protocol header: what is told of them does not depend on how many have come, and nothing
+// beyond the header counts.
+#include <string>
+
+#include "src/proxy/proxy_protocol.h"
+
+using limpet::proxy::parse_proxy_header;
+using limpet::proxy::ProxyHeader;
+
+namespace {
+
+const std::string kSignature2("\r\n\r\n\0\r\nQUIT\n", 12);
+
+void hold(std::string_view bytes) {
+  const ProxyHeader whole = parse_proxy_header(bytes);
+  ProxyHeader first;
+  size_t at = 0;
+  while (at < bytes.size() && first.status == ProxyHeader::Status::partial)
+    first = parse_proxy_header(bytes.substr(0, ++at));
+  if (first.status != whole.status || first.size != whole.size || first.source != whole.source) __builtin_trap();
+  if (whole.size > bytes.size()) __builtin_trap();
+  if (whole.status == ProxyHeader::Status::complete && at != whole.size) __builtin_trap();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string bytes(reinterpret_cast<const char*>(data), size);
+  hold(bytes);
+  hold("PROXY " + bytes);
+  hold(kSignature2 + bytes);
+  return 0;
+}
