@@ -69,7 +69,7 @@ std::optional<std::string> nearest(std::string_view word, const std::vector<std:
   size_t fewest = std::max<size_t>(1, word.size() / 3) + 1;
   const std::string_view begin = word.substr(0, kMostShown);
   for (const std::string& candidate : candidates) {
-    const auto [shorter, longer] = std::minmax(begin.size(), candidate.size());
+    const auto [shorter, longer] = std::minmax({begin.size(), candidate.size()});
     if (longer - shorter >= fewest) continue;  // each edit makes up for one letter at most
     const size_t edits = edit_distance(begin, candidate);
     // As many edits as letters turn any word into any other.

@@ -201,6 +201,19 @@ TEST_CASE("nothing is woken for when nothing is set") {
   CHECK(at.wheel.next_due() == kNever);
 }
 
+TEST_CASE("one that is set where none was for long wakes nobody before it is due") {
+  Wheel at;
+  for (const Millis time :
+       {Millis{1'000'000}, Millis{2'000'000}}) {  // never any before; none since the first
+    at.go_to(time);
+    Waiter waiter(at.wheel);
+    waiter.deadline.set(time + 5000);
+    CHECK(at.alarm.wake >= time + 5000);
+    at.go_to(time + 5000 + Deadlines::kTick);
+    CHECK(waiter.fired == 1);
+  }
+}
+
 TEST_CASE("setting a deadline later asks for nothing; setting it earlier does") {
   Wheel at;
   Waiter waiter(at.wheel);
