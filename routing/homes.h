@@ -8,6 +8,7 @@
 #include "routing/fleet.h"
 #include "routing/ledger.h"
 #include "routing/per_slot.h"
+#include "routing/relaxed.h"
 
 namespace limpet::routing {
 
@@ -56,7 +57,6 @@ class Homes {
   Sum sum() const;
 
  private:
-  static constexpr auto kRelaxed = std::memory_order_relaxed;
   using Counts = std::array<std::atomic<uint64_t>, kEvents>;
   struct Home {
     std::atomic<uint32_t> load{0}, live{0}, returned{0};

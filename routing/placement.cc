@@ -1,11 +1,11 @@
 #include "routing/placement.h"
 
+#include "routing/relaxed.h"
 #include "routing/rendezvous.h"
 
 namespace limpet::routing {
 namespace {
 
-constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr uint64_t kAboutAsFew = 8;  // an eighth more, and one
 
 template <class Use>

@@ -6,14 +6,13 @@
 #include <utility>
 
 #include "routing/random.h"
+#include "routing/relaxed.h"
 #include "routing/seconds.h"
 
 namespace limpet::routing {
 namespace {
 
 using Origin = Entry::Origin;
-
-constexpr auto kRelaxed = std::memory_order_relaxed;
 
 // Enough shards that workers seldom meet, and that one shard's growth (some thousand entries are copied)
 // holds nobody up for long; and so many entries in each shard of a full table that every one has its fair mix
