@@ -46,6 +46,7 @@ void Probe::start(const conf::Address& address, const conf::HealthCheck& check, 
   done_ = done;
   tag_ = tag;
   began_ = std::chrono::steady_clock::now();
+  uv_update_time(loop_.uv());  // or what this turn has taken so far would be the check's
   began_at_ = loop_.deadlines().now();
   due_ = began_at_ + static_cast<net::Millis>(check_.timeout.count());
   extended_ = false;

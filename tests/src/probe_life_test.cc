@@ -37,7 +37,7 @@ TEST_CASE("an answer without an end is cut, whether it has passed or not") {
 
 TEST_CASE("an answer that has passed and does not go on is left when the check's time is over") {
   Checked here;
-  here.check.timeout = 100ms;
+  here.check.timeout = 500ms;
   here.manner.answer = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
   here.manner.then = Manner::Then::stay;
   CHECK(here.run() == "pass");

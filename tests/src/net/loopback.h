@@ -83,7 +83,7 @@ class Socket {
   }
 
  private:
-  static constexpr int kPatience = 10;  // seconds
+  static constexpr int kPatience = 30;  // seconds
 
   // What waits for so long at most is not taken up again by itself after an interruption; and from libuv 1.45
   // on the end of a loop, which has an io_uring, interrupts the thread that made it.
