@@ -27,7 +27,8 @@ void Deadlines::append(Links& list, Links& node) {
 }
 
 void Deadlines::file(Deadline& deadline) {
-  if (armed_ == kNever) done_ = alarm_.now() / kTick;  // nothing is filed: what has passed meanwhile held none
+  // Where nothing is filed, what has passed meanwhile held none.
+  if (armed_ == kNever) done_ = alarm_.now() / kTick;
   const Millis furthest = done_ + kSlots - 1;
   const Millis tick = std::clamp((deadline.due_ + kTick - 1) / kTick, done_ + 1, furthest);
   const size_t slot = tick % kSlots;

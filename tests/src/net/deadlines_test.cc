@@ -203,7 +203,8 @@ TEST_CASE("nothing is woken for when nothing is set") {
 
 TEST_CASE("one that is set where none was for long wakes nobody before it is due") {
   Wheel at;
-  for (const Millis time : {Millis{1'000'000}, Millis{2'000'000}}) {  // never any before; none since the first
+  for (const Millis time :
+       {Millis{1'000'000}, Millis{2'000'000}}) {  // never any before; none since the first
     at.go_to(time);
     Waiter waiter(at.wheel);
     waiter.deadline.set(time + 5000);
