@@ -214,7 +214,10 @@ Exchange::Step Exchange::choose() {
 
 Exchange::Step Exchange::connect() {
   if (!backend_) {
-    if (attempts_++ != 0) pool_->meter().backends[asked_].retried.add();
+    if (attempts_++ != 0) {
+      pool_->meter().backends[asked_].retried.add();
+      if (choice_.slot != asked_) pool_->retries.spend(now_ms());
+    }
     asked_ = choice_.slot;
     const net::Millis most_idle = request_.idempotent() ? net::kNever : kFreshlyUsed;
     if (!fresh_only_) backend_ = pool_->connections.take(choice_.slot, most_idle);

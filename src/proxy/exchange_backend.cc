@@ -80,8 +80,8 @@ void Exchange::judge_answer(int status) {
 
 void Exchange::count_answered() {
   BackendMeter& meter = pool_->meter().backends[choice_.slot];
-  meter.answered_begun.set(connected_us_);
-  meter.answered_at.set(context_.clock.monotonic_us());
+  meter.answered_begun.add(connected_us_);
+  meter.answered_at.add(context_.clock.monotonic_us());
 }
 
 void Exchange::on_response_body(std::string_view piece) {

@@ -119,13 +119,13 @@ bool Exchange::is_at_home() const {
          choice_.reason == failed_back;
 }
 
-// No answer came from choice_: its home again within patience, else another one, while the pool's retries
-// last.
+// No answer came from choice_: its home again within patience, else another one, if there is any, while the
+// pool's retries last.
 void Exchange::choose_again(const Failure& otherwise) {
   const bool is_home = choice_.reason == routing::Reason::bound || choice_.reason == routing::Reason::token;
   if (is_home && wait_for_home()) {
     give_up_choice();
-  } else if (pool_->retries.take(now_ms())) {
+  } else if (pool_->retries.has_left(now_ms())) {
     tried_.add(choice_.slot);
     last_failure_ = &otherwise;
     give_up_choice();
@@ -156,13 +156,14 @@ bool Exchange::wait_for_home() {
 // backend dies of. One without a home goes elsewhere rather.
 bool Exchange::can_send_again() {
   if (backend_->has_answered() || !keeps_body_ || !(request_.idempotent() || sent_nothing())) return false;
-  return backend_->reused() || (!fresh_again_ && is_at_home() && pool_->retries.take(now_ms()));
+  return backend_->reused() || (!fresh_again_ && is_at_home() && pool_->retries.has_left(now_ms()));
 }
 
 // To the same backend: whether that is out of service shows when it is connected to.
 void Exchange::send_again() {
   if (!backend_->reused()) {
     fresh_again_ = true;
+    pool_->retries.spend(now_ms());
     blame(BackendFailure::closed);
   }
   fresh_only_ = true;

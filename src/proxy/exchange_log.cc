@@ -33,8 +33,8 @@ void Exchange::measure() {
   const uint64_t now = context_.clock.monotonic_us();
   meter.latency.add(now - connect_us_);
   if (!is_good_) return;
-  meter.answered_begun.set(connected_us_);
-  meter.answered_at.set(now);
+  meter.answered_begun.add(connected_us_);
+  meter.answered_at.add(now);
 }
 
 void Exchange::log() {

@@ -2,6 +2,7 @@
 // addition; whoever reports adds them up and may see a request that is not counted everywhere yet.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
@@ -24,10 +25,10 @@ class Counter {
   std::atomic<uint64_t> value_{0};
 };
 
-// A time, kept by one thread, read by any.
+// The latest of some times, kept by one thread, read by any.
 class Moment {
  public:
-  void set(uint64_t us) { us_.store(us, std::memory_order_relaxed); }
+  void add(uint64_t us) { us_.store(std::max(us, this->us()), std::memory_order_relaxed); }
   uint64_t us() const { return us_.load(std::memory_order_relaxed); }
 
  private:
@@ -60,8 +61,8 @@ struct BackendMeter {
   Counter retried;  // attempts that were made again, here or elsewhere
   Counter bytes_in, bytes_out;
   Counter begun, ended;  // exchanges
-  // Of requests that were answered well, or began to be where an answer has no end: when the last one was
-  // sent, and when it was answered. Monotonic microseconds.
+  // Of requests that were answered well, or began to be where an answer has no end: when the latest was sent,
+  // and when the latest answer came. Monotonic microseconds.
   Moment answered_begun, answered_at;
   // From when it was turned to until the answer's last byte. How long a tunnel lasts, or a stream of events,
   // says nothing of the backend and is left out.

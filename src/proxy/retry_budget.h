@@ -18,19 +18,17 @@ class RetryBudget {
   void allow(uint32_t percent, uint32_t floor) { percent_ = percent, floor_ = floor; }
 
   void began(net::Millis now) { ++at(now).requests; }
-  // Takes one more attempt; false: there is none left.
-  bool take(net::Millis now) {
-    Second& second = at(now);
+  bool has_left(net::Millis now) {
+    const Second& second = at(now);
     uint64_t requests = 0, retries = 0;
     for (const Second& one : seconds_) {
       if (one.number + kSeconds <= second.number) continue;
       requests += one.requests;
       retries += one.retries;
     }
-    if (retries * 100 >= requests * percent_ + floor_ * kSeconds * 100) return false;
-    ++second.retries;
-    return true;
+    return retries * 100 < requests * percent_ + floor_ * kSeconds * 100;
   }
+  void spend(net::Millis now) { ++at(now).retries; }
 
  private:
   struct Second {

@@ -6,6 +6,7 @@
 // show.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -328,9 +329,11 @@ class BackendPeer {
   std::string check_letters(std::string_view fresh) const {
     if (begun_ == 0) return {};
     const std::string tag = reader.messages[begun_ - 1].field("x-tag");
+    const auto first = std::find_if(fresh.begin(), fresh.end(), [](char c) { return (c & 0x80) != 0; });
+    if (first == fresh.end()) return {};
+    const char letter = letter_of(tag);
     for (const char c : fresh) {
-      if ((c & 0x80) != 0 && (tag.empty() || c != letter_of(tag)))
-        return "a backend got another client's bytes";
+      if ((c & 0x80) != 0 && c != letter) return "a backend got another client's bytes";
     }
     return {};
   }

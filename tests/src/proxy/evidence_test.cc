@@ -131,6 +131,22 @@ TEST_CASE("a request that waits tells so every ten seconds, and once that its ti
   }
 }
 
+TEST_CASE("of answered requests the one that was sent last counts, whichever was answered last") {
+  Proxy proxy(1);
+  const auto begun = [&] { return proxy.context().pool(0).meter().backends[0].answered_begun.us() / 1000; };
+  proxy.client("192.0.2.1").sends(kGet);
+  FakeStream& first = proxy.backend(0);
+  proxy.net.pass(100);
+  proxy.client("192.0.2.2").sends(kGet);
+  FakeStream& second = proxy.backend(1);
+  const uint64_t later = proxy.net.now();
+  proxy.net.pass(100);
+  second.sends(kOk);
+  CHECK(begun() == later);
+  first.sends(kOk);
+  CHECK(begun() == later);
+}
+
 TEST_CASE("a request waits from its end on, as its backend does") {
   Proxy proxy;
   FakeStream& client = proxy.client();
@@ -262,12 +278,32 @@ TEST_CASE("a request is tried again while the pool's retries last") {
   }
 }
 
+TEST_CASE("what cannot be tried again takes nothing from the pool's retries") {
+  conf::Settings settings = settings_of(1, {Kind::ip});
+  settings.pools[0].retries = {.percent = 0, .floor = 1};
+  SUBCASE("for want of another backend") {}
+  SUBCASE("since sessions must not move") { settings.pools[0].failover = conf::Failover::refuse; }
+  Proxy proxy(settings);
+  FakeStream& client = proxy.client();
+  client.sends(kGet);
+  proxy.backend().sends("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+  for (size_t i = 1; i <= 20; ++i) {
+    client.sends(kGet);
+    proxy.dialed(i).refuse();
+  }
+  client.sends(kGet);
+  proxy.backend(21).sends_end();
+  REQUIRE(proxy.net.dials() == 23);
+  proxy.backend(22).sends(kOk);
+  CHECK(client.received.ends_with("ok"));
+}
+
 TEST_CASE("retries are a share of the last ten seconds' requests, and a floor") {
   proxy::RetryBudget budget;
   budget.allow(20, 1);
   const auto takes = [&](net::Millis now) {
     size_t taken = 0;
-    while (taken < 1000 && budget.take(now)) ++taken;
+    for (; taken < 1000 && budget.has_left(now); ++taken) budget.spend(now);
     return taken;
   };
   net::Millis now = 5'000'000;
