@@ -85,9 +85,10 @@ FieldName field_name(std::string_view name) {
   return forwarded ? FieldName::x_forwarded_other : FieldName::other;
 }
 
+bool is_token_octet(char octet) { return kTokenOctets[static_cast<unsigned char>(octet)]; }
+
 bool is_token(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(),
-                                      [](char c) { return kTokenOctets[static_cast<unsigned char>(c)]; });
+  return !text.empty() && std::all_of(text.begin(), text.end(), is_token_octet);
 }
 
 }  // namespace limpet::http

@@ -63,6 +63,8 @@ class FieldSet {
   uint32_t bits_ = 0;
 };
 
+bool is_token_octet(char octet);
+
 // Whether every octet may stand in a token (RFC 9110, section 5.6.2); false for an empty text.
 bool is_token(std::string_view text);
 
