@@ -80,7 +80,7 @@ Fault read_framing(const Fields& fields, uint8_t minor_version, Body& body) {
       if (value.empty()) return {400, "Transfer-Encoding is empty"};
       for_each_member(value, [&](std::string_view coding) {
         ++codings;
-        chunked = equals_ignoring_case(coding, "chunked");
+        chunked = equals_ignoring_case(coding, "chunked") && value.ends_with(coding);  // no comma behind it
       });
       if (codings == 0) return {400, "Transfer-Encoding is empty"};
     }

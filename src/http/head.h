@@ -36,7 +36,7 @@ struct Body {
 struct Fields {
   std::vector<Field> list;
   std::vector<FieldName> names;  // of the same size
-  FieldSet seen;                 // the names that there are: most questions end here
+  FieldSet seen;                 // no name is missing here: most questions end here
 
   void clear() {
     list.clear();
@@ -49,6 +49,8 @@ struct Fields {
     names.push_back(known);
     seen.add(known);
   }
+  // It goes no further, as if Connection named it.
+  void hold_back(FieldName name) { std::replace(names.begin(), names.end(), name, FieldName::hop_by_hop); }
   size_t size() const { return list.size(); }
   bool has(FieldName name) const { return seen.contains(name); }
   std::string_view first(FieldName name) const {  // empty when there is none

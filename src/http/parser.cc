@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "src/http/field_lines.h"
 #include "src/http/framing.h"
 #include "src/http/target.h"
 
@@ -29,6 +30,31 @@ Fault check_request_line(std::string_view head) {
   return {};
 }
 
+// HTTP/1.x SP three digits, and a reason or none (RFC 9112, section 4).
+Fault read_status_line(std::string_view head, ResponseHead& out) {
+  constexpr std::string_view kShape = "HTTP/1.1 200";
+  constexpr size_t kVersionAt = 7, kStatusAt = 9;
+  const std::string_view line = head.substr(0, head.find('\r'));
+  if (line.size() < kShape.size()) return {502, "the status line is too short"};
+  const std::string_view version = line.substr(0, kStatusAt - 1), code = line.substr(kStatusAt, 3);
+  if (version != "HTTP/1.1" && version != "HTTP/1.0") return {502, "the answer is not HTTP/1.1 or HTTP/1.0"};
+  if (line[kStatusAt - 1] != ' ' || !std::all_of(code.begin(), code.end(), is_digit) || code[0] == '0' ||
+      (line.size() > kShape.size() && line[kShape.size()] != ' ')) {
+    return {502, "the status is not a status"};
+  }
+  out.status = static_cast<uint16_t>((code[0] - '0') * 100 + (code[1] - '0') * 10 + (code[2] - '0'));
+  out.minor_version = static_cast<uint8_t>(line[kVersionAt] - '0');
+  out.reason = line.substr(std::min(line.size(), kShape.size() + 1));
+  return {};
+}
+
+Fault parse_fields(std::string_view head, const HeadLimits& limits, Fields& out) {
+  out.clear();
+  if (!read_fields(head.substr(head.find('\n') + 1), out)) return {400, "the head is not HTTP/1"};
+  if (out.size() > limits.fields) return {431, "too many header lines"};
+  return {};
+}
+
 }  // namespace
 
 struct Parser::Callbacks {
@@ -47,7 +73,6 @@ struct Parser::Callbacks {
     p.fields_->add(p.name_, trimmed({at, size}));
     return 0;
   }
-  static int on_head_end(llhttp_t* parser) { return self(parser).bodiless_ ? 1 : 0; }
   static const llhttp_settings_t& settings() {
     static const llhttp_settings_t made = [] {
       llhttp_settings_t s;
@@ -55,16 +80,14 @@ struct Parser::Callbacks {
       s.on_url = on_target;
       s.on_header_field = on_name;
       s.on_header_value = on_value;
-      s.on_headers_complete = on_head_end;
       return s;
     }();
     return made;
   }
 };
 
-Fault Parser::parse_head(llhttp_type_t type, std::string_view head, const HeadLimits& limits,
-                         Fields& fields) {
-  llhttp_init(&parser_, type, &Callbacks::settings());
+Fault Parser::parse_head(std::string_view head, const HeadLimits& limits, Fields& fields) {
+  llhttp_init(&parser_, HTTP_REQUEST, &Callbacks::settings());
   parser_.data = this;
   fields.clear();
   fields_ = &fields;
@@ -101,9 +124,8 @@ Fault Parser::parse_head(llhttp_type_t type, std::string_view head, const HeadLi
 }
 
 Fault Parser::parse_request(std::string_view head, const HeadLimits& limits, RequestHead& out) {
-  bodiless_ = false;
   if (const Fault fault = check_request_line(head)) return fault;
-  if (const Fault fault = parse_head(HTTP_REQUEST, head, limits, out.fields)) return fault;
+  if (const Fault fault = parse_head(head, limits, out.fields)) return fault;
   out.bytes = head;
   out.method = head.substr(0, head.find(' '));
   out.target = target_;
@@ -128,25 +150,18 @@ Fault Parser::parse_request(std::string_view head, const HeadLimits& limits, Req
 
 Fault Parser::parse_response(std::string_view head, const HeadLimits& limits, bool to_head,
                              ResponseHead& out) {
-  constexpr size_t kStatusAt = 9;  // "HTTP/1.1 200"
-  if (head.size() < kStatusAt + 3) return {502, "the status line is too short"};
-  const std::string_view code = head.substr(kStatusAt, 3);
-  bodiless_ = to_head || code[0] == '1' || code == "204" || code == "304";
-  if (const Fault fault = parse_head(HTTP_RESPONSE, head, limits, out.fields)) return {502, fault.what};
+  if (const Fault fault = read_status_line(head, out)) return fault;
   out.bytes = head;
-  out.status = parser_.status_code;
-  out.minor_version = parser_.http_minor;
-  out.reason = head.substr(0, head.find('\r'));
-  out.reason.remove_prefix(std::min(out.reason.size(), kStatusAt + 4));
-  if (out.status < 100 || !std::all_of(code.begin(), code.end(), is_digit))
-    return {502, "the status is not a status"};
+  if (const Fault fault = parse_fields(head, limits, out.fields)) return {502, fault.what};
 
-  out.body = {};
-  if (!bodiless_) {
-    out.body.kind = BodyKind::until_close;
-    if (const Fault fault = read_framing(out.fields, out.minor_version, out.body)) return {502, fault.what};
-    if ((out.body.kind == BodyKind::chunked) != ((parser_.flags & F_CHUNKED) != 0))
-      return {502, "the transfer coding is ambiguous"};
+  out.body = {.kind = BodyKind::until_close};
+  const Fault fault = read_framing(out.fields, out.minor_version, out.body);
+  if (to_head || out.status < 200 || out.status == 204 || out.status == 304) {
+    // It ends here whatever the fields say (RFC 9112, section 6.3), and may tell of another answer's length.
+    if (fault) out.fields.hold_back(FieldName::content_length);
+    out.body = {};
+  } else if (fault) {
+    return {502, fault.what};
   }
   body_.begin(out.body);
   const ConnectionOptions options = read_connection(out.fields);

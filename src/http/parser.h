@@ -35,13 +35,12 @@ class Parser {
   struct Callbacks;
   friend struct Callbacks;
 
-  Fault parse_head(llhttp_type_t type, std::string_view head, const HeadLimits& limits, Fields& fields);
+  Fault parse_head(std::string_view head, const HeadLimits& limits, Fields& fields);
 
   llhttp_t parser_;
   Fields* fields_ = nullptr;  // while a head is parsed
   std::string_view name_;
   std::string_view target_;
-  bool bodiless_ = false;
   BodyReader body_;
 };
 
