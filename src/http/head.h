@@ -104,9 +104,10 @@ struct RequestHead {
   Body body;
   bool keep_alive = true;    // the client would send another request on this connection
   std::string_view upgrade;  // the protocols asked for, when Connection says so as well; never h2c
-  bool idempotent() const {  // RFC 9110, section 9.2.2
+  bool idempotent() const {  // of the methods that are known (RFC 9110, section 9.2.2)
     return method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE" ||
-           method == "OPTIONS" || method == "TRACE";
+           method == "OPTIONS" || method == "TRACE" || method == "QUERY" || method == "PROPFIND" ||
+           method == "REPORT" || method == "SEARCH";
   }
   bool is_head() const { return method == "HEAD"; }
   void clear() {  // keeps the memory

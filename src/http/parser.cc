@@ -10,23 +10,27 @@ namespace limpet::http {
 
 namespace {
 
-// METHOD SP target SP HTTP/1.x and nothing more (RFC 9112, section 3). llhttp is more forgiving.
-Fault check_request_line(std::string_view head) {
+bool is_target_octet(char octet) { return octet > ' ' && octet < 0x7f; }
+
+// method SP target SP version, and nothing more (RFC 9112, section 3). A method is any token (RFC 9110,
+// section 9.1).
+Fault read_request_line(std::string_view head, RequestHead& out) {
   const std::string_view line = head.substr(0, head.find('\r'));
   const size_t first = line.find(' ');
   const size_t last = line.rfind(' ');
   if (first == std::string_view::npos || first == last) return {400, "the request line has no three parts"};
+  const std::string_view method = line.substr(0, first), version = line.substr(last + 1);
   const std::string_view target = line.substr(first + 1, last - first - 1);
-  const std::string_view version = line.substr(last + 1);
-  if (!is_token(line.substr(0, first))) return {400, "the method is not valid"};
-  if (target.empty() || target.find(' ') != std::string_view::npos ||
-      target.find('\t') != std::string_view::npos) {
+  if (!is_token(method)) return {400, "the method is not valid"};
+  if (target.empty() || !std::all_of(target.begin(), target.end(), is_target_octet))
     return {400, "the request target is not valid"};
-  }
   if (version.size() != 8 || !version.starts_with("HTTP/") || version[6] != '.')
     return {400, "the request's version is not valid"};
   if (version != "HTTP/1.1" && version != "HTTP/1.0")
     return {505, "only HTTP/1.1 and HTTP/1.0 are spoken here"};
+  out.method = method;
+  out.target = target;
+  out.minor_version = version.back() == '1' ? 1 : 0;
   return {};
 }
 
@@ -57,80 +61,11 @@ Fault parse_fields(std::string_view head, const HeadLimits& limits, Fields& out)
 
 }  // namespace
 
-struct Parser::Callbacks {
-  static Parser& self(llhttp_t* parser) { return *static_cast<Parser*>(parser->data); }
-
-  static int on_target(llhttp_t* parser, const char* at, size_t size) {
-    self(parser).target_ = {at, size};
-    return 0;
-  }
-  static int on_name(llhttp_t* parser, const char* at, size_t size) {
-    self(parser).name_ = {at, size};
-    return 0;
-  }
-  static int on_value(llhttp_t* parser, const char* at, size_t size) {
-    Parser& p = self(parser);
-    p.fields_->add(p.name_, trimmed({at, size}));
-    return 0;
-  }
-  static const llhttp_settings_t& settings() {
-    static const llhttp_settings_t made = [] {
-      llhttp_settings_t s;
-      llhttp_settings_init(&s);
-      s.on_url = on_target;
-      s.on_header_field = on_name;
-      s.on_header_value = on_value;
-      return s;
-    }();
-    return made;
-  }
-};
-
-Fault Parser::parse_head(std::string_view head, const HeadLimits& limits, Fields& fields) {
-  llhttp_init(&parser_, HTTP_REQUEST, &Callbacks::settings());
-  parser_.data = this;
-  fields.clear();
-  fields_ = &fields;
-  name_ = target_ = {};
-  const llhttp_errno_t error = llhttp_execute(&parser_, head.data(), head.size());
-  fields_ = nullptr;
-  switch (error) {
-    case HPE_OK:
-    case HPE_PAUSED:
-    case HPE_PAUSED_UPGRADE:
-      break;
-    case HPE_PAUSED_H2_UPGRADE:
-    case HPE_INVALID_VERSION:
-      return {505, "only HTTP/1.1 and HTTP/1.0 are spoken here"};
-    case HPE_INVALID_METHOD:
-      return {501, "an unknown method"};
-    case HPE_INVALID_URL:
-      return {400, "the request target is not valid"};
-    case HPE_UNEXPECTED_CONTENT_LENGTH:
-    case HPE_INVALID_CONTENT_LENGTH:
-      return {400, "Content-Length is doubled, not a number, or beside Transfer-Encoding"};
-    case HPE_INVALID_TRANSFER_ENCODING:
-      return {400, "Transfer-Encoding does not end in chunked"};
-    default:
-      return {400, "the head is not HTTP/1"};
-  }
-  for (const Field& field : fields.list) {
-    if (field.name.empty()) return {400, "a header line without a name"};
-  }
-  if (fields.size() > limits.fields) return {431, "too many header lines"};
-  if (parser_.http_major != 1 || parser_.http_minor > 1)
-    return {505, "only HTTP/1.1 and HTTP/1.0 are spoken here"};
-  return {};
-}
-
 Fault Parser::parse_request(std::string_view head, const HeadLimits& limits, RequestHead& out) {
-  if (const Fault fault = check_request_line(head)) return fault;
-  if (const Fault fault = parse_head(head, limits, out.fields)) return fault;
+  if (const Fault fault = read_request_line(head, out)) return fault;
+  if (const Fault fault = parse_fields(head, limits, out.fields)) return fault;
   out.bytes = head;
-  out.method = head.substr(0, head.find(' '));
-  out.target = target_;
-  out.minor_version = parser_.http_minor;
-  if (target_.size() > limits.target) return {414, "the request target is too long"};
+  if (out.target.size() > limits.target) return {414, "the request target is too long"};
 
   out.body = {};
   if (const Fault fault = read_framing(out.fields, out.minor_version, out.body)) return fault;

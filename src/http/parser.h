@@ -1,12 +1,10 @@
-// HTTP/1 messages out of bytes: llhttp, and around it the checks that an intermediary owes its backends (RFC
-// 9112, sections 2.2, 3.2, 5.1, 5.2, 6; RFC 9110, section 5.5). A message that two readers could understand
-// in two ways is refused, never repaired.
+// HTTP/1 messages out of bytes, with the checks that an intermediary owes its backends (RFC 9112, sections
+// 2.2, 3.2, 5.1, 5.2, 6; RFC 9110, section 5.5). A message that two readers could understand in two ways is
+// refused, never repaired.
 //
 // A head is looked for with find_head(), parsed in one piece, and its body, if it has one, then fed as it
-// comes. llhttp keeps its place between the two; a Parser is used for one message after another.
+// comes. A Parser is used for one message after another.
 #pragma once
-
-#include <llhttp.h>
 
 #include <string_view>
 
@@ -32,15 +30,6 @@ class Parser {
   bool end_of_stream(BodySink& sink) { return body_.end_of_stream(sink); }
 
  private:
-  struct Callbacks;
-  friend struct Callbacks;
-
-  Fault parse_head(std::string_view head, const HeadLimits& limits, Fields& fields);
-
-  llhttp_t parser_;
-  Fields* fields_ = nullptr;  // while a head is parsed
-  std::string_view name_;
-  std::string_view target_;
   BodyReader body_;
 };
 

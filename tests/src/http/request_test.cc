@@ -53,10 +53,29 @@ TEST_CASE("only HTTP/1.1 and HTTP/1.0 are spoken") {
          {message("PRI * HTTP/2.0", {}), 505}});
 }
 
-TEST_CASE("a method is case-sensitive, and one that is not known is 501") {
-  check({{message("PROPFIND / HTTP/1.1", {"Host: a"}), 0},
-         {message("get / HTTP/1.1", {"Host: a"}), 501},
-         {message("BREW / HTTP/1.1", {"Host: a"}), 501}});
+TEST_CASE("a method is any token, and case-sensitive (RFC 9110, 9.1)") {
+  for (const std::string_view method :
+       {"PROPFIND", "QUERY", "VERSION-CONTROL", "BREW", "get", "M-SEARCH", "x", "1", "!#$%&'*+-.^_`|~"}) {
+    CAPTURE(method);
+    const std::string text = message(std::string(method) + " /p HTTP/1.1", {"Host: a"});
+    const Read read(text);
+    CHECK(read.fault.status == 0);
+    CHECK(read.request.method == method);
+    CHECK(read.request.target == "/p");
+    CHECK_FALSE((method == "get" && read.request.idempotent()));
+  }
+  for (const std::string_view method :
+       {"G(T", "GE\"T", "G,T", "G:T", "G/T", "G\\T", "G\tT", "\xc3\xa4", "G\x7fT"}) {
+    CAPTURE(method);
+    CHECK(refusal(message(std::string(method) + " / HTTP/1.1", {"Host: a"})) == 400);
+  }
+  CHECK_FALSE(Read(message("head / HTTP/1.1", {"Host: a"})).request.is_head());
+}
+
+TEST_CASE("a target has no octet beyond visible ASCII (RFC 3986, 2)") {
+  for (const std::string_view target : {"/\xc3\xa4", "/\x7f", "/\x01", "/\t"})
+    CHECK(refusal(message("GET " + std::string(target) + " HTTP/1.1", {"Host: a"})) == 400);
+  CHECK(refusal(message("GET /\"<>[]\\^`{|}~ HTTP/1.1", {"Host: a"})) == 0);
 }
 
 TEST_CASE("every line of a head ends in CR LF and holds no other CR, LF or NUL") {
@@ -224,9 +243,9 @@ TEST_CASE("a limit holds to the byte, wherever the message is cut") {
 }
 
 TEST_CASE("what may be asked again without harm is known by its method") {
-  for (const std::string_view method : {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
+  for (const std::string_view method : {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "QUERY"})
     CHECK(Read(message(std::string(method) + " / HTTP/1.1", {"Host: a"})).request.idempotent());
-  for (const std::string_view method : {"POST", "PATCH", "LOCK"})
+  for (const std::string_view method : {"POST", "PATCH", "LOCK", "BREW", "Query"})
     CHECK_FALSE(Read(message(std::string(method) + " / HTTP/1.1", {"Host: a"})).request.idempotent());
 }
 
