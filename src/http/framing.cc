@@ -48,20 +48,11 @@ ConnectionOptions read_connection(Fields& fields) {
   return options;
 }
 
-std::string_view offered_upgrade(const Fields& fields) {
-  if (!fields.has(FieldName::upgrade)) return {};
-  std::string_view offered;
-  int protocols = 0;
-  bool h2c = false;
-  for (size_t i = 0; i < fields.size(); ++i) {
-    if (fields.names[i] != FieldName::upgrade) continue;
-    for_each_member(fields.list[i].value, [&](std::string_view protocol) {
-      ++protocols;
-      h2c = h2c || equals_ignoring_case(protocol, "h2c");
-      offered = protocol;
-    });
-  }
-  return protocols == 1 && !h2c ? offered : std::string_view{};
+bool may_be_offered(std::string_view protocol) {
+  const size_t slash = protocol.find('/');
+  const std::string_view name = protocol.substr(0, slash);
+  return is_token(name) && !equals_ignoring_case(name, "h2c") &&
+         (slash == std::string_view::npos || is_token(protocol.substr(slash + 1)));
 }
 
 Fault read_framing(const Fields& fields, uint8_t minor_version, Body& body) {

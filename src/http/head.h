@@ -103,7 +103,7 @@ struct RequestHead {
   Fields fields;
   Body body;
   bool keep_alive = true;    // the client would send another request on this connection
-  std::string_view upgrade;  // the protocols asked for, when Connection says so as well; never h2c
+  bool upgrades = false;     // offers a protocol that may pass, and Connection says so as well
   bool idempotent() const {  // of the methods that are known (RFC 9110, section 9.2.2)
     return method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE" ||
            method == "OPTIONS" || method == "TRACE" || method == "QUERY" || method == "PROPFIND" ||

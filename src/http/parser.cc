@@ -74,7 +74,9 @@ Fault Parser::parse_request(std::string_view head, const HeadLimits& limits, Req
   const ConnectionOptions options = read_connection(out.fields);
   if (options.too_many()) return {400, "too many connection options"};
   out.keep_alive = options.keeps_alive(out.minor_version);
-  out.upgrade = options.upgrade && out.minor_version >= 1 ? offered_upgrade(out.fields) : std::string_view{};
+  out.upgrades = false;
+  if (options.upgrade && out.minor_version >= 1)
+    for_each_offer(out.fields, [&](std::string_view) { out.upgrades = true; });
   for (size_t i = 0; out.fields.has(FieldName::expect) && i < out.fields.size(); ++i) {
     if (out.fields.names[i] != FieldName::expect) continue;
     if (!equals_ignoring_case(out.fields.list[i].value, "100-continue"))

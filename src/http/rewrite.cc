@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "src/http/framing.h"
+
 namespace limpet::http {
 
 namespace {
@@ -102,6 +104,13 @@ void put_private_caching(const Fields& fields, Cursor& out) {
   out.put("\r\n");
 }
 
+void put_offers(const Fields& fields, Cursor& out) {
+  out.put("Connection: upgrade\r\nUpgrade: ");
+  for_each_offer(fields, [&](std::string_view protocol) { out.put(protocol).put(", "); });
+  out.take_back(2);
+  out.put("\r\n");
+}
+
 // With the final empty line.
 void put_via(uint8_t minor_version, std::string_view pseudonym, std::string_view mark, Cursor& out) {
   out.put(minor_version == 0 ? std::string_view("Via: 1.0 ") : std::string_view("Via: 1.1 ")).put(pseudonym);
@@ -111,14 +120,14 @@ void put_via(uint8_t minor_version, std::string_view pseudonym, std::string_view
 
 void put_request(const RequestHead& request, const RequestEdits& edits, Cursor& out) {
   const Fields& fields = request.fields;
-  const bool new_host = request.absolute_form || request.host.empty();
+  const bool new_host = request.absolute_form || !fields.has(FieldName::host);
   const bool counts_hops =
       fields.has(FieldName::max_forwards) && (request.method == "OPTIONS" || request.method == "TRACE");
 
   out.put(request.method).put(" ");
   if (request.target[0] == '?') out.put("/");
   out.put(request.target).put(" HTTP/1.1\r\n");
-  if (new_host) out.field("Host", request.host);
+  if (new_host) out.field("Host", request.absolute_form ? request.host : edits.backend);
 
   FieldSet drop =
       kForOneConnection | FieldSet(FieldName::http2_settings) | forwarded_to_drop(edits.peer, edits.listener);
@@ -141,8 +150,8 @@ void put_request(const RequestHead& request, const RequestEdits& edits, Cursor& 
         }
       });
   if (request.body.kind == BodyKind::chunked) out.put("Transfer-Encoding: chunked\r\n");
-  if (!request.upgrade.empty()) {
-    out.put("Connection: upgrade\r\n").field("Upgrade", request.upgrade);
+  if (request.upgrades) {
+    put_offers(fields, out);
   } else if (accepts_trailers(fields)) {
     out.put("Connection: TE\r\nTE: trailers\r\n");
   }
@@ -185,8 +194,8 @@ void put_response(const ResponseHead& response, const ResponseEdits& edits, Curs
 // What a head gains from its own bytes: its authority three times (Host, X-Forwarded-Host, Forwarded), and a
 // space for each cookie.
 void write_request(const RequestHead& request, const RequestEdits& edits, net::Gather& out) {
-  const size_t own =
-      edits.via.size() + edits.mark.size() + edits.request_id.size() + 2 * edits.peer.text.size();
+  const size_t own = edits.via.size() + edits.mark.size() + edits.request_id.size() + edits.backend.size() +
+                     2 * edits.peer.text.size();
   Cursor cursor(out.room(5 * request.bytes.size() + own + kMostAdded));
   put_request(request, edits, cursor);
   out.wrote(cursor.at());

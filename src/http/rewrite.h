@@ -16,6 +16,7 @@ struct RequestEdits {
   std::string_view mark = {};      // in a comment behind it; empty: none
   std::string_view request_id;     // added when the request brought none that passes; empty: it did
   std::string_view hidden_cookie;  // the pool's own cookie, which the application never sees; empty: none
+  std::string_view backend = {};   // its authority, for a request that names none
   const Peer& peer;
   const conf::Listener& listener;
 };

@@ -1,4 +1,5 @@
 // Requests that are taken, those that are refused, and with what.
+#include "src/http/framing.h"
 #include "tests/src/http/messages.h"
 
 namespace limpet::http::request_test {
@@ -189,10 +190,16 @@ TEST_CASE("a connection goes on as the version has it, unless Connection says ot
   CHECK_FALSE(goes_on("HTTP/1.0", "close, keep-alive"));
 }
 
-TEST_CASE("one protocol is offered, in HTTP/1.1, when Connection says so as well, and never h2c") {
+TEST_CASE(
+    "protocols are offered, in HTTP/1.1, when Connection says so as well, and never h2c (RFC 9110, 7.8)") {
   const auto offered = [](std::string_view version, Lines fields) {
     const Read read(message("GET / " + std::string(version), fields));
-    return std::string(read.request.upgrade);
+    std::string all;
+    http::for_each_offer(read.request.fields, [&](std::string_view protocol) {
+      all.append(all.empty() ? "" : " ").append(protocol);
+    });
+    CHECK((!read.request.upgrades || !all.empty()));
+    return read.request.upgrades ? all : "";
   };
   CHECK(offered("HTTP/1.1", {"Host: a", "Connection: Upgrade", "Upgrade: websocket"}) == "websocket");
   CHECK(offered("HTTP/1.1", {"Host: a", "Connection: x, upgrade", "Upgrade: , tls/1.0"}) == "tls/1.0");
@@ -200,9 +207,14 @@ TEST_CASE("one protocol is offered, in HTTP/1.1, when Connection says so as well
   CHECK(offered("HTTP/1.1", {"Host: a", "Connection: upgrade"}) == "");
   CHECK(offered("HTTP/1.0", {"Connection: upgrade", "Upgrade: websocket"}) == "");
   CHECK(offered("HTTP/1.1", {"Host: a", "Connection: upgrade", "Upgrade: H2C"}) == "");
-  CHECK(offered("HTTP/1.1", {"Host: a", "Connection: upgrade", "Upgrade: websocket, h2c"}) == "");
+  CHECK(offered("HTTP/1.1", {"Host: a", "Connection: upgrade", "Upgrade: websocket, h2c"}) == "websocket");
   CHECK(offered("HTTP/1.1", {"Host: a", "Connection: upgrade", "Upgrade: websocket", "Upgrade: tls/1.0"}) ==
-        "");
+        "websocket tls/1.0");
+  for (const std::string_view upgrade :
+       {"h2c/1", "H2C/x", "h2c/", "\"h2c\"", "\"a, h2c\"", "a b", "a;h2c", "x/", "/h2c", "a/h2c/1", ","}) {
+    CAPTURE(upgrade);
+    CHECK(offered("HTTP/1.1", {"Host: a", "Connection: upgrade", "Upgrade: " + std::string(upgrade)}) == "");
+  }
 }
 
 TEST_CASE("an offer of another protocol does not change how a body is delimited") {

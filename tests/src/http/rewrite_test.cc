@@ -24,6 +24,7 @@ std::string sent(std::string_view line, Lines fields, std::string_view hidden_co
                       {.via = "limpet",
                        .request_id = request_id,
                        .hidden_cookie = hidden_cookie,
+                       .backend = "b.example:8080",
                        .peer = peer,
                        .listener = listener},
                       out);
@@ -100,6 +101,8 @@ TEST_CASE("an offered protocol is offered further") {
   CHECK(kept({"Host: a", "Connection: keep-alive, Upgrade", "Upgrade: websocket", "TE: trailers"}) ==
         "Connection: upgrade\r\nUpgrade: websocket\r\n");
   CHECK(kept({"Host: a", "Upgrade: websocket"}) == "");
+  CHECK(kept({"Host: a", "Connection: Upgrade", "Upgrade: websocket, h2c", "X: 1", "Upgrade: ,tls/1.0"}) ==
+        "X: 1\r\nConnection: upgrade\r\nUpgrade: websocket, tls/1.0\r\n");
 }
 
 TEST_CASE("a request leaves in origin form and HTTP/1.1, with one Host and the version it came in") {
@@ -107,8 +110,8 @@ TEST_CASE("a request leaves in origin form and HTTP/1.1, with one Host and the v
         "GET /?q HTTP/1.1\r\nHost: b\r\nX: 1\r\n" + std::string(kVia));
   CHECK(sent("OPTIONS http://b HTTP/1.1", {"Host: a"}) ==
         "OPTIONS * HTTP/1.1\r\nHost: b\r\n" + std::string(kVia));
-  CHECK(sent("GET /x HTTP/1.0", {}) == "GET /x HTTP/1.1\r\nHost: \r\nVia: 1.0 limpet\r\n\r\n");
-  CHECK(sent(kGet, {"Host:"}) == "GET / HTTP/1.1\r\nHost: \r\n" + std::string(kVia));
+  CHECK(sent("GET /x HTTP/1.0", {}) == "GET /x HTTP/1.1\r\nHost: b.example:8080\r\nVia: 1.0 limpet\r\n\r\n");
+  CHECK(sent(kGet, {"Host:"}) == "GET / HTTP/1.1\r\nHost:\r\n" + std::string(kVia));
 }
 
 TEST_CASE("the pool's own cookie is hidden, and no other one touched") {
