@@ -6,6 +6,21 @@ namespace limpet::http {
 
 namespace {
 
+// What Connection cannot name.
+constexpr FieldSet kKept{FieldName::host,
+                         FieldName::content_length,
+                         FieldName::transfer_encoding,
+                         FieldName::te,
+                         FieldName::expect,
+                         FieldName::max_forwards,
+                         FieldName::via,
+                         FieldName::forwarded,
+                         FieldName::x_forwarded_for,
+                         FieldName::x_forwarded_host,
+                         FieldName::x_forwarded_other,
+                         FieldName::x_forwarded_proto,
+                         FieldName::x_request_id};
+
 // Options in Connection: each is looked for among all fields.
 constexpr int kMostConnectionOptions = 64;
 
@@ -33,11 +48,7 @@ ConnectionOptions read_connection(Fields& fields) {
         options.upgrade = true;
       } else {
         for (size_t k = 0; k < fields.size(); ++k) {
-          const FieldName name = fields.names[k];
-          if (name == FieldName::host || name == FieldName::content_length ||
-              name == FieldName::transfer_encoding || name == FieldName::te) {
-            continue;
-          }
+          if (kKept.contains(fields.names[k])) continue;
           if (equals_ignoring_case(fields.list[k].name, member)) fields.names[k] = FieldName::hop_by_hop;
         }
       }

@@ -17,8 +17,8 @@ struct ConnectionOptions {
   bool keeps_alive(uint8_t minor_version) const { return !close && (minor_version >= 1 || keep_alive); }
 };
 
-// Reads Connection and marks the fields that it names as belonging to this connection alone. Host and the
-// fields of the framing are not the sender's to remove.
+// Reads Connection and marks the fields that it names as belonging to this connection alone. What frames,
+// routes or identifies, and what every intermediary acts on, is not the sender's to remove.
 ConnectionOptions read_connection(Fields& fields);
 
 // Whether a protocol that Upgrade offers may be offered further. Not h2c: an HTTP/2 connection inside a

@@ -229,6 +229,7 @@ TEST_CASE("nothing but 100-continue can be expected") {
   CHECK(refusal(post("Expect: 100-Continue")) == 0);
   CHECK(refusal(post("Expect: miracles")) == 417);
   CHECK(refusal(message("POST / HTTP/1.1", {"Host: a", "Expect: 100-continue", "Expect: more"})) == 417);
+  CHECK(refusal(message("POST / HTTP/1.1", {"Host: a", "Connection: expect", "Expect: miracles"})) == 417);
 }
 
 TEST_CASE("a limit holds to the byte, wherever the message is cut") {

@@ -97,6 +97,15 @@ TEST_CASE("trailers are accepted on behalf of a client that accepts them") {
   CHECK(kept({"Host: a", "TE: deflate"}) == "");
 }
 
+TEST_CASE("what Limpet acts on is not Connection's to remove (RFC 9110, 7.6.1)") {
+  CHECK(kept({"Host: a",
+              "Connection: expect, via, host, max-forwards, forwarded, x-forwarded-for, x-real-ip, x",
+              "Expect: 100-continue", "Via: 1.0 b", "Max-Forwards: 1", "Forwarded: for=_b",
+              "X-Forwarded-For: 1", "X-Real-IP: 2", "X: 3"}) ==
+        "Expect: 100-continue\r\nVia: 1.0 b\r\nMax-Forwards: 1\r\nForwarded: for=_b\r\nX-Forwarded-For: "
+        "1\r\nX-Real-IP: 2\r\n");
+}
+
 TEST_CASE("an offered protocol is offered further") {
   CHECK(kept({"Host: a", "Connection: keep-alive, Upgrade", "Upgrade: websocket", "TE: trailers"}) ==
         "Connection: upgrade\r\nUpgrade: websocket\r\n");
