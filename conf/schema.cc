@@ -109,6 +109,8 @@ const Keys<Listener>& listener_keys() {
                                 {"forwarded", ForwardedStyle::forwarded},
                                 {"both", ForwardedStyle::both},
                                 {"none", ForwardedStyle::none}}}),
+      key("underscores", &Listener::underscores,
+          Word<Underscores>{{{"drop", Underscores::drop}, {"pass", Underscores::pass}}}),
   };
   return keys;
 }

@@ -37,12 +37,16 @@ struct Address {
 // How the client's own request is told to the backend (RFC 7239 and its predecessors).
 enum class ForwardedStyle : uint8_t { x_forwarded, forwarded, both, none };
 
+// What becomes of a field like X_Real_IP, which many applications take for X-Real-IP.
+enum class Underscores : uint8_t { drop, pass };
+
 struct Listener {
   std::string name;  // unique; the only listener may go without: then it is its address' text
   Address address;   // kind ip; host "*" listens on every IPv6 and IPv4 address; port 0: the system picks one
   bool proxy_protocol = false;        // every connection begins with a PROXY protocol header, version 1 or 2
   std::vector<Cidr> trusted_proxies;  // peers whose X-Forwarded-* and Forwarded are believed
   ForwardedStyle forwarded = ForwardedStyle::x_forwarded;
+  Underscores underscores = Underscores::drop;  // from peers that are no trusted proxies
   bool operator==(const Listener&) const = default;
 };
 

@@ -29,6 +29,7 @@ enum class FieldName : uint8_t {
   referer,
   te,
   transfer_encoding,
+  underscored,  // no name: of those that Limpet writes, believes or frames by, one with `_` for a `-`
   upgrade,
   user_agent,
   via,

@@ -111,6 +111,29 @@ void put_offers(const Fields& fields, Cursor& out) {
   out.put("\r\n");
 }
 
+// Beside those that have a FieldName.
+bool belongs_in_a_head(std::string_view name) {
+  constexpr std::string_view kContent = "content-", kCondition = "if-";
+  constexpr std::string_view kNames[] = {"age",
+                                         "authorization",
+                                         "expires",
+                                         "location",
+                                         "pragma",
+                                         "proxy-authenticate",
+                                         "range",
+                                         "proxy-authorization",
+                                         "retry-after",
+                                         "vary",
+                                         "set-cookie",
+                                         "trailer",
+                                         "www-authenticate"};
+  if (equals_ignoring_case(name.substr(0, kContent.size()), kContent))
+    return !equals_ignoring_case(name, "content-digest");  // made to follow the content (RFC 9530, section 2)
+  return equals_ignoring_case(name.substr(0, kCondition.size()), kCondition) ||
+         std::any_of(std::begin(kNames), std::end(kNames),
+                     [name](std::string_view known) { return equals_ignoring_case(name, known); });
+}
+
 // With the final empty line.
 void put_via(uint8_t minor_version, std::string_view pseudonym, std::string_view mark, Cursor& out) {
   out.put(minor_version == 0 ? std::string_view("Via: 1.0 ") : std::string_view("Via: 1.1 ")).put(pseudonym);
@@ -208,19 +231,16 @@ void write_response(const ResponseHead& response, const ResponseEdits& edits, ne
   out.wrote(cursor.at());
 }
 
-void write_trailers(const Fields& trailers, net::Gather& out) {
+void write_trailers(const Fields& trailers, FieldSet drop, net::Gather& out) {
   constexpr FieldSet kForbidden =
-      kForOneConnection | FieldSet(FieldName::content_length, FieldName::host, FieldName::cookie,
-                                   FieldName::expect, FieldName::max_forwards, FieldName::cache_control,
-                                   FieldName::forwarded, FieldName::x_forwarded_for,
-                                   FieldName::x_forwarded_host, FieldName::x_forwarded_proto,
-                                   FieldName::x_forwarded_other);
+      kForOneConnection |
+      FieldSet(FieldName::content_length, FieldName::host, FieldName::cookie, FieldName::expect,
+               FieldName::max_forwards, FieldName::cache_control, FieldName::http2_settings, FieldName::date,
+               FieldName::via, FieldName::x_request_id, FieldName::forwarded, FieldName::x_forwarded_for,
+               FieldName::x_forwarded_host, FieldName::x_forwarded_proto, FieldName::x_forwarded_other);
   for (size_t i = 0; i < trailers.size(); ++i) {
     const Field& field = trailers.list[i];
-    if (kForbidden.contains(trailers.names[i]) || equals_ignoring_case(field.name, "authorization") ||
-        equals_ignoring_case(field.name, "set-cookie")) {
-      continue;
-    }
+    if ((kForbidden | drop).contains(trailers.names[i]) || belongs_in_a_head(field.name)) continue;
     out.text(field.name);
     out.text(": ");
     out.text(field.value);

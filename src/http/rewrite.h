@@ -33,8 +33,8 @@ struct ResponseEdits {
 };
 void write_response(const ResponseHead& response, const ResponseEdits& edits, net::Gather& out);
 
-// Trailer fields that may pass: none that frames, routes or authenticates (RFC 9110, section 6.5.1). With the
-// final empty line.
-void write_trailers(const Fields& trailers, net::Gather& out);
+// Trailer fields that may pass: none that frames, routes, identifies, or says what the content is (RFC 9110,
+// section 6.5.1), nor any of `drop`. With the final empty line.
+void write_trailers(const Fields& trailers, FieldSet drop, net::Gather& out);
 
 }  // namespace limpet::http

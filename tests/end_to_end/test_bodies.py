@@ -242,6 +242,23 @@ def test_an_answers_trailers_reach_the_client(scene):
         assert not response.has("X-Sum")
 
 
+HEADS_ALONE = ["Content-Length: 9", "Host: x", "Cookie: a=b", "Authorization: b", "Content-Type: c", "Content-Encoding: d", "X-Forwarded-For: 6.6.6.6",
+               "X-Real-IP: 6.6.6.6", "Set-Cookie: a=b", "Via: 1.1 x"]
+
+
+def test_trailers_carry_nothing_that_frames_routes_identifies_or_describes_rfc_9110_6_5_1(scene):
+    """HAProxy 2.6 passes them all on, nginx 1.22 no trailers at all."""
+    def handler(connection, request):
+        connection.read_body()
+        connection.reply(chunks=[b"hello"], trailers=[*HEADS_ALONE, "X-Sum: 42"])
+
+    a = scene.backend("a", handler)
+    client = scene.limpet([a]).client()
+    response = client.request("POST", "/", ["TE: trailers"], chunks=[b"hello"], trailers=[*HEADS_ALONE, "X-Sum: 42"])
+    assert a.last.trailers == [("X-Sum", "42")]
+    assert response.trailers == [("X-Sum", "42")]
+
+
 def test_a_trailer_cannot_change_the_framing_or_the_next_request(echoing):
     client = echoing.client()
     client.send(request_bytes("POST", chunks=[b"hello"], trailers=["Content-Length: 40", "Transfer-Encoding: chunked"]) + request_bytes("POST", "/next", body=b"next"))
