@@ -111,6 +111,8 @@ const Keys<Listener>& listener_keys() {
                                 {"both", ForwardedStyle::both},
                                 {"none", ForwardedStyle::none}}}),
       key("strict_paths", &Listener::strict_paths, Boolean{}),
+      key("underscores", &Listener::underscores,
+          Word<Underscores>{{{"drop", Underscores::drop}, {"pass", Underscores::pass}}}),
   };
   return keys;
 }

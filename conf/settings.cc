@@ -15,6 +15,8 @@ std::string Address::text() const {
   return (needs_brackets ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 
+std::string Address::authority() const { return kind == Kind::unix_socket ? "localhost" : text(); }
+
 bool Pool::uses(AffinityKind kind) const {
   return std::find(affinity.begin(), affinity.end(), kind) != affinity.end();
 }

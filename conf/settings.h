@@ -31,11 +31,15 @@ struct Address {
   // As an operator writes it: "127.0.0.1:80", "[::1]:80", "app:80", "unix:/run/app.sock".
   std::string text() const;
   bool is_loopback() const;  // an IP literal that is
+  std::string authority() const;  // as Host says it; a socket's path is none
   bool operator==(const Address&) const = default;
 };
 
 // How the client's own request is told to the backend (RFC 7239 and its predecessors).
 enum class ForwardedStyle : uint8_t { x_forwarded, forwarded, both, none };
+
+// What becomes of a field like X_Real_IP, which many applications take for X-Real-IP.
+enum class Underscores : uint8_t { drop, pass };
 
 struct Listener {
   std::string name;  // unique; the only listener may go without: then it is its address' text
@@ -46,6 +50,7 @@ struct Listener {
   std::vector<Cidr> trusted_proxies;  // peers whose X-Forwarded-* and Forwarded are believed
   ForwardedStyle forwarded = ForwardedStyle::x_forwarded;
   bool strict_paths = false;  // paths with "%2f", "%5c" or "%00", which servers read differently, are refused
+  Underscores underscores = Underscores::drop;  // from peers that are no trusted proxies
   bool operator==(const Listener&) const = default;
 };
 

@@ -8,9 +8,10 @@
 namespace limpet::routing {
 namespace {
 
-// Cookies of the pool's name that are looked at: a client has one, two where it was set under two paths; each
-// that does not open costs a decryption for every key.
-constexpr int kMostCookies = 4;
+// Cookies of the pool's name and of a token's length that are looked at. A client has one, or one for each
+// path and domain that it was set under, and anybody in a domain can put others in front of it; each that
+// does not open costs a decryption for every key.
+constexpr int kMostCookies = 16;
 
 }  // namespace
 
@@ -30,7 +31,7 @@ std::optional<Token> TokenCookie::read(const RequestView& request, uint32_t now)
     const std::optional<Token> token = sealer_.open(value);
     if (!token) unverified_.fetch_add(1, std::memory_order_relaxed);
     if (token && lives(*token, now)) found = token;
-    return found || ++looked_at == kMostCookies;
+    return found || (value.size() == TokenSealer::kTextSize && ++looked_at == kMostCookies);
   });
   return found;
 }

@@ -111,10 +111,8 @@ std::string Probe::server_name() const {
 }
 
 void Probe::ask() {
-  // A unix socket's path is no authority.
-  const bool is_unix = address_.kind == conf::Address::Kind::unix_socket;
   std::string head = check_.method + ' ' + check_.path + " HTTP/1.1\r\n";
-  http::add_field(head, "Host", !check_.host.empty() ? check_.host : is_unix ? "localhost" : address_.text());
+  http::add_field(head, "Host", !check_.host.empty() ? check_.host : address_.authority());
   http::add_field(head, "User-Agent", "limpet-check");
   http::add_field(head, "Accept", "*/*");
   http::add_field(head, "Connection", "close");

@@ -17,10 +17,8 @@ constexpr auto kTokenOctets = [] {
   return allowed;
 }();
 
-}  // namespace
-
 // By length and one telling letter first: most names are not of interest, and that shows at once.
-FieldName field_name(std::string_view name) {
+FieldName known_name(std::string_view name) {
   // Of a token's octets this changes letters' case, and none into a letter, digit or hyphen.
   constexpr char kLower = 0x20;
   const auto is = [&]<size_t N>(const char(&known)[N], FieldName answer) {
@@ -85,9 +83,31 @@ FieldName field_name(std::string_view name) {
   return forwarded ? FieldName::x_forwarded_other : FieldName::other;
 }
 
+// CGI (RFC 3875, section 4.1.18) and what came after it call X-Real-IP and X_Real_IP alike.
+bool passes_for_ours(std::string_view name) {
+  constexpr FieldSet kOurs{
+      FieldName::content_length,    FieldName::http2_settings,   FieldName::keep_alive,
+      FieldName::max_forwards,      FieldName::proxy_connection, FieldName::transfer_encoding,
+      FieldName::x_forwarded_for,   FieldName::x_forwarded_host, FieldName::x_forwarded_other,
+      FieldName::x_forwarded_proto, FieldName::x_request_id};
+  char hyphened[32];  // no name that is known is longer, but for what begins with X-Forwarded-
+  const size_t size = std::min(name.size(), sizeof hyphened);
+  std::replace_copy(name.begin(), name.begin() + static_cast<std::ptrdiff_t>(size), hyphened, '_', '-');
+  return kOurs.contains(known_name({hyphened, size}));
+}
+
+}  // namespace
+
+FieldName field_name(std::string_view name) {
+  const FieldName known = known_name(name);
+  if (known != FieldName::other || name.find('_') == std::string_view::npos) return known;
+  return passes_for_ours(name) ? FieldName::underscored : FieldName::other;
+}
+
+bool is_token_octet(char octet) { return kTokenOctets[static_cast<unsigned char>(octet)]; }
+
 bool is_token(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(),
-                                      [](char c) { return kTokenOctets[static_cast<unsigned char>(c)]; });
+  return !text.empty() && std::all_of(text.begin(), text.end(), is_token_octet);
 }
 
 }  // namespace limpet::http

@@ -29,6 +29,7 @@ enum class FieldName : uint8_t {
   referer,
   te,
   transfer_encoding,
+  underscored,  // no name: of those that Limpet writes, believes or frames by, one with `_` for a `-`
   upgrade,
   user_agent,
   via,
@@ -62,6 +63,8 @@ class FieldSet {
   }
   uint32_t bits_ = 0;
 };
+
+bool is_token_octet(char octet);
 
 // Whether every octet may stand in a token (RFC 9110, section 5.6.2); false for an empty text.
 bool is_token(std::string_view text);

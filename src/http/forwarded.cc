@@ -149,8 +149,11 @@ FieldSet forwarded_to_drop(const Peer& peer, const conf::Listener& listener) {
   constexpr FieldSet kX{FieldName::x_forwarded_for, FieldName::x_forwarded_host,
                         FieldName::x_forwarded_proto};
   constexpr FieldSet kStandard{FieldName::forwarded};
-  if (!peer.trusted) return kX | kStandard | FieldSet(FieldName::x_forwarded_other);
   FieldSet drop;
+  if (!peer.trusted) {
+    if (listener.underscores == conf::Underscores::drop) drop.add(FieldName::underscored);
+    return drop | kX | kStandard | FieldSet(FieldName::x_forwarded_other);
+  }
   if (writes_x(listener.forwarded)) drop = drop | kX;
   if (writes_standard(listener.forwarded)) drop = drop | kStandard;
   return drop;

@@ -6,6 +6,21 @@ namespace limpet::http {
 
 namespace {
 
+// What Connection cannot name.
+constexpr FieldSet kKept{FieldName::host,
+                         FieldName::content_length,
+                         FieldName::transfer_encoding,
+                         FieldName::te,
+                         FieldName::expect,
+                         FieldName::max_forwards,
+                         FieldName::via,
+                         FieldName::forwarded,
+                         FieldName::x_forwarded_for,
+                         FieldName::x_forwarded_host,
+                         FieldName::x_forwarded_other,
+                         FieldName::x_forwarded_proto,
+                         FieldName::x_request_id};
+
 // Options in Connection: each is looked for among all fields.
 constexpr int kMostConnectionOptions = 64;
 
@@ -33,11 +48,7 @@ ConnectionOptions read_connection(Fields& fields) {
         options.upgrade = true;
       } else {
         for (size_t k = 0; k < fields.size(); ++k) {
-          const FieldName name = fields.names[k];
-          if (name == FieldName::host || name == FieldName::content_length ||
-              name == FieldName::transfer_encoding || name == FieldName::te) {
-            continue;
-          }
+          if (kKept.contains(fields.names[k])) continue;
           if (equals_ignoring_case(fields.list[k].name, member)) fields.names[k] = FieldName::hop_by_hop;
         }
       }
@@ -48,20 +59,11 @@ ConnectionOptions read_connection(Fields& fields) {
   return options;
 }
 
-std::string_view offered_upgrade(const Fields& fields) {
-  if (!fields.has(FieldName::upgrade)) return {};
-  std::string_view offered;
-  int protocols = 0;
-  bool h2c = false;
-  for (size_t i = 0; i < fields.size(); ++i) {
-    if (fields.names[i] != FieldName::upgrade) continue;
-    for_each_member(fields.list[i].value, [&](std::string_view protocol) {
-      ++protocols;
-      h2c = h2c || equals_ignoring_case(protocol, "h2c");
-      offered = protocol;
-    });
-  }
-  return protocols == 1 && !h2c ? offered : std::string_view{};
+bool may_be_offered(std::string_view protocol) {
+  const size_t slash = protocol.find('/');
+  const std::string_view name = protocol.substr(0, slash);
+  return is_token(name) && !equals_ignoring_case(name, "h2c") &&
+         (slash == std::string_view::npos || is_token(protocol.substr(slash + 1)));
 }
 
 Fault read_framing(const Fields& fields, uint8_t minor_version, Body& body) {
@@ -80,7 +82,7 @@ Fault read_framing(const Fields& fields, uint8_t minor_version, Body& body) {
       if (value.empty()) return {400, "Transfer-Encoding is empty"};
       for_each_member(value, [&](std::string_view coding) {
         ++codings;
-        chunked = equals_ignoring_case(coding, "chunked");
+        chunked = equals_ignoring_case(coding, "chunked") && value.ends_with(coding);  // no comma behind it
       });
       if (codings == 0) return {400, "Transfer-Encoding is empty"};
     }

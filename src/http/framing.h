@@ -17,13 +17,24 @@ struct ConnectionOptions {
   bool keeps_alive(uint8_t minor_version) const { return !close && (minor_version >= 1 || keep_alive); }
 };
 
-// Reads Connection and marks the fields that it names as belonging to this connection alone. Host and the
-// fields of the framing are not the sender's to remove.
+// Reads Connection and marks the fields that it names as belonging to this connection alone. What frames,
+// routes or identifies, and what every intermediary acts on, is not the sender's to remove.
 ConnectionOptions read_connection(Fields& fields);
 
-// The protocols that the message offers or chooses, without h2c: an HTTP/2 connection inside a tunnel would
-// carry requests past every check made here (RFC 9113, section 3.1 retires that upgrade).
-std::string_view offered_upgrade(const Fields& fields);
+// Whether a protocol that Upgrade offers may be offered further. Not h2c: an HTTP/2 connection inside a
+// tunnel would carry requests past every check made here (RFC 9113, section 3.1 retires that upgrade).
+bool may_be_offered(std::string_view protocol);
+
+// Calls `visit` with each protocol that may be offered further.
+template <typename Visit>
+void for_each_offer(const Fields& fields, Visit&& visit) {
+  for (size_t i = 0; fields.has(FieldName::upgrade) && i < fields.size(); ++i) {
+    if (fields.names[i] != FieldName::upgrade) continue;
+    for_each_member(fields.list[i].value, [&](std::string_view protocol) {
+      if (may_be_offered(protocol)) visit(protocol);
+    });
+  }
+}
 
 // Sets `body` by the fields that delimit it, leaves it where there are none, or says what is wrong with them.
 // A message has one length, said once.

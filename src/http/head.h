@@ -36,7 +36,7 @@ struct Body {
 struct Fields {
   std::vector<Field> list;
   std::vector<FieldName> names;  // of the same size
-  FieldSet seen;                 // the names that there are: most questions end here
+  FieldSet seen;                 // no name is missing here: most questions end here
 
   void clear() {
     list.clear();
@@ -49,6 +49,8 @@ struct Fields {
     names.push_back(known);
     seen.add(known);
   }
+  // It goes no further, as if Connection named it.
+  void hold_back(FieldName name) { std::replace(names.begin(), names.end(), name, FieldName::hop_by_hop); }
   size_t size() const { return list.size(); }
   bool has(FieldName name) const { return seen.contains(name); }
   std::string_view first(FieldName name) const {  // empty when there is none
@@ -101,10 +103,11 @@ struct RequestHead {
   Fields fields;
   Body body;
   bool keep_alive = true;    // the client would send another request on this connection
-  std::string_view upgrade;  // the protocols asked for, when Connection says so as well; never h2c
-  bool idempotent() const {  // RFC 9110, section 9.2.2
+  bool upgrades = false;     // offers a protocol that may pass, and Connection says so as well
+  bool idempotent() const {  // of the methods that are known (RFC 9110, section 9.2.2)
     return method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE" ||
-           method == "OPTIONS" || method == "TRACE";
+           method == "OPTIONS" || method == "TRACE" || method == "QUERY" || method == "PROPFIND" ||
+           method == "REPORT" || method == "SEARCH";
   }
   bool is_head() const { return method == "HEAD"; }
   void clear() {  // keeps the memory

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "src/http/framing.h"
+
 namespace limpet::http {
 
 namespace {
@@ -102,6 +104,36 @@ void put_private_caching(const Fields& fields, Cursor& out) {
   out.put("\r\n");
 }
 
+void put_offers(const Fields& fields, Cursor& out) {
+  out.put("Connection: upgrade\r\nUpgrade: ");
+  for_each_offer(fields, [&](std::string_view protocol) { out.put(protocol).put(", "); });
+  out.take_back(2);
+  out.put("\r\n");
+}
+
+// Beside those that have a FieldName.
+bool belongs_in_a_head(std::string_view name) {
+  constexpr std::string_view kContent = "content-", kCondition = "if-";
+  constexpr std::string_view kNames[] = {"age",
+                                         "authorization",
+                                         "expires",
+                                         "location",
+                                         "pragma",
+                                         "proxy-authenticate",
+                                         "range",
+                                         "proxy-authorization",
+                                         "retry-after",
+                                         "vary",
+                                         "set-cookie",
+                                         "trailer",
+                                         "www-authenticate"};
+  if (equals_ignoring_case(name.substr(0, kContent.size()), kContent))
+    return !equals_ignoring_case(name, "content-digest");  // made to follow the content (RFC 9530, section 2)
+  return equals_ignoring_case(name.substr(0, kCondition.size()), kCondition) ||
+         std::any_of(std::begin(kNames), std::end(kNames),
+                     [name](std::string_view known) { return equals_ignoring_case(name, known); });
+}
+
 // With the final empty line.
 void put_via(uint8_t minor_version, std::string_view pseudonym, std::string_view mark, Cursor& out) {
   if (pseudonym.empty()) {
@@ -115,14 +147,14 @@ void put_via(uint8_t minor_version, std::string_view pseudonym, std::string_view
 
 void put_request(const RequestHead& request, const RequestEdits& edits, Cursor& out) {
   const Fields& fields = request.fields;
-  const bool new_host = request.absolute_form || request.host.empty();
+  const bool new_host = request.absolute_form || !fields.has(FieldName::host);
   const bool counts_hops =
       fields.has(FieldName::max_forwards) && (request.method == "OPTIONS" || request.method == "TRACE");
 
   out.put(request.method).put(" ");
   if (request.target[0] == '?') out.put("/");
   out.put(request.target).put(" HTTP/1.1\r\n");
-  if (new_host) out.field("Host", request.host);
+  if (new_host) out.field("Host", request.absolute_form ? request.host : edits.backend);
 
   FieldSet drop =
       kForOneConnection | FieldSet(FieldName::http2_settings) | forwarded_to_drop(edits.peer, edits.listener);
@@ -145,8 +177,8 @@ void put_request(const RequestHead& request, const RequestEdits& edits, Cursor& 
         }
       });
   if (request.body.kind == BodyKind::chunked) out.put("Transfer-Encoding: chunked\r\n");
-  if (!request.upgrade.empty()) {
-    out.put("Connection: upgrade\r\n").field("Upgrade", request.upgrade);
+  if (request.upgrades) {
+    put_offers(fields, out);
   } else if (accepts_trailers(fields)) {
     out.put("Connection: TE\r\nTE: trailers\r\n");
   }
@@ -189,8 +221,8 @@ void put_response(const ResponseHead& response, const ResponseEdits& edits, Curs
 // What a head gains from its own bytes: its authority three times (Host, X-Forwarded-Host, Forwarded), and a
 // space for each cookie.
 void write_request(const RequestHead& request, const RequestEdits& edits, net::Gather& out) {
-  const size_t own =
-      edits.via.size() + edits.mark.size() + edits.request_id.size() + 2 * edits.peer.text.size();
+  const size_t own = edits.via.size() + edits.mark.size() + edits.request_id.size() + edits.backend.size() +
+                     2 * edits.peer.text.size();
   Cursor cursor(out.room(5 * request.bytes.size() + own + kMostAdded));
   put_request(request, edits, cursor);
   out.wrote(cursor.at());
@@ -203,19 +235,16 @@ void write_response(const ResponseHead& response, const ResponseEdits& edits, ne
   out.wrote(cursor.at());
 }
 
-void write_trailers(const Fields& trailers, net::Gather& out) {
+void write_trailers(const Fields& trailers, FieldSet drop, net::Gather& out) {
   constexpr FieldSet kForbidden =
-      kForOneConnection | FieldSet(FieldName::content_length, FieldName::host, FieldName::cookie,
-                                   FieldName::expect, FieldName::max_forwards, FieldName::cache_control,
-                                   FieldName::forwarded, FieldName::x_forwarded_for,
-                                   FieldName::x_forwarded_host, FieldName::x_forwarded_proto,
-                                   FieldName::x_forwarded_other);
+      kForOneConnection |
+      FieldSet(FieldName::content_length, FieldName::host, FieldName::cookie, FieldName::expect,
+               FieldName::max_forwards, FieldName::cache_control, FieldName::http2_settings, FieldName::date,
+               FieldName::via, FieldName::x_request_id, FieldName::forwarded, FieldName::x_forwarded_for,
+               FieldName::x_forwarded_host, FieldName::x_forwarded_proto, FieldName::x_forwarded_other);
   for (size_t i = 0; i < trailers.size(); ++i) {
     const Field& field = trailers.list[i];
-    if (kForbidden.contains(trailers.names[i]) || equals_ignoring_case(field.name, "authorization") ||
-        equals_ignoring_case(field.name, "set-cookie")) {
-      continue;
-    }
+    if ((kForbidden | drop).contains(trailers.names[i]) || belongs_in_a_head(field.name)) continue;
     out.text(field.name);
     out.text(": ");
     out.text(field.value);

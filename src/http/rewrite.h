@@ -16,6 +16,7 @@ struct RequestEdits {
   std::string_view mark = {};      // in a comment behind it; empty: none
   std::string_view request_id;     // added when the request brought none that passes; empty: it did
   std::string_view hidden_cookie;  // the pool's own cookie, which the application never sees; empty: none
+  std::string_view backend = {};   // its authority, for a request that names none
   const Peer& peer;
   const conf::Listener& listener;
 };
@@ -32,8 +33,8 @@ struct ResponseEdits {
 };
 void write_response(const ResponseHead& response, const ResponseEdits& edits, net::Gather& out);
 
-// Trailer fields that may pass: none that frames, routes or authenticates (RFC 9110, section 6.5.1). With the
-// final empty line.
-void write_trailers(const Fields& trailers, net::Gather& out);
+// Trailer fields that may pass: none that frames, routes, identifies, or says what the content is (RFC 9110,
+// section 6.5.1), nor any of `drop`. With the final empty line.
+void write_trailers(const Fields& trailers, FieldSet drop, net::Gather& out);
 
 }  // namespace limpet::http

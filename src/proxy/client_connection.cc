@@ -246,7 +246,7 @@ void ClientConnection::send_body(std::string_view piece) {
 void ClientConnection::send_end(const http::Fields& trailers) {
   if (delimited_ != Delimited::by_chunks) return;
   context_.to_client.text("0\r\n");
-  http::write_trailers(trailers, context_.to_client);
+  http::write_trailers(trailers, {}, context_.to_client);
 }
 
 size_t ClientConnection::send_error(http::ErrorReply reply) {

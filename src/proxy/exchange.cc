@@ -249,11 +249,14 @@ Exchange::Step Exchange::send() {
   backend_->expect_response(this, request_.is_head());
 
   const http::LoopMark mark = loop_mark();
+  std::string backend;
+  if (request_.host.empty()) backend = pool_->fleet().backends[choice_.slot].address.authority();
   http::write_request(request_,
                       {.via = context_.settings().via,
                        .mark = mark.text(),
                        .request_id = own_request_id_,
                        .hidden_cookie = pool_->cookie_name(),
+                       .backend = backend,
                        .peer = client_->peer(),
                        .listener = client_->listener().settings},
                       context_.to_backend);

@@ -28,7 +28,7 @@ void Exchange::on_response_head(const http::ResponseHead& head) {
     if (request_.minor_version >= 1) client_->send_interim(head);  // RFC 9110, section 15.2
     return;
   }
-  if (head.status == 101 && (request_.upgrade.empty() || !request_ended_)) {
+  if (head.status == 101 && (!request_.upgrades || !request_ended_)) {
     fail(failures::kSwitchedUnasked);
     return advance();  // no end of the batch will be told
   }

@@ -50,7 +50,8 @@ void Exchange::on_body_end(const http::Fields& trailers) {
   if (request_.body.kind != http::BodyKind::chunked) return;
   keeps_body_ = keeps_body_ && trailers.size() == 0;
   context_.to_backend.text("0\r\n");
-  http::write_trailers(trailers, context_.to_backend);
+  http::write_trailers(trailers, http::forwarded_to_drop(client_->peer(), client_->listener().settings),
+                       context_.to_backend);
 }
 
 void Exchange::send_body_to_backend(std::string_view piece) {

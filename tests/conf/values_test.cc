@@ -225,6 +225,14 @@ TEST_CASE("every word stands for its own value") {
   CHECK(forwarded("forwarded") == ForwardedStyle::forwarded);
   CHECK(forwarded("both") == ForwardedStyle::both);
   CHECK(forwarded("none") == ForwardedStyle::none);
+  const auto underscores = [](const std::string& line) {
+    return loaded("[[listener]]\naddress = \"*:80\"\n" + line + kBase.substr(kBase.find("[[pool]]")))
+        .listeners[0]
+        .underscores;
+  };
+  CHECK(underscores("") == Underscores::drop);
+  CHECK(underscores("underscores = \"drop\"\n") == Underscores::drop);
+  CHECK(underscores("underscores = \"pass\"\n") == Underscores::pass);
 }
 
 TEST_CASE("a boolean is true or false and nothing else") {

@@ -118,11 +118,49 @@ def test_a_requests_body_is_forwarded_as_it_comes(scene):
     assert client.read_response().text == "firstsecond"
 
 
-def test_chunk_extensions_are_no_part_of_the_body(echoing):
+EXTENSIONS = [b";a=b;c=d", b';a="d\\"e"', b" ;a=b", b"; a = b", b' ; a = "b c" ;d', b"  ", b"\t"]
+
+
+def with_extensions(extension):
+    return b"5" + extension + b"\r\nhello\r\n1" + extension + b"\r\n!\r\n0" + extension + b"\r\n\r\n"
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_a_requests_chunk_extensions_are_taken_as_rfc_9112_7_1_1_writes_them_and_go_no_further(scene, extension):
+    """nginx 1.22 and HAProxy 2.6 skip whatever stands behind a chunk's size, also what is no extension (`;;a`, a quote left open): that
+    is refused here."""
+    a = scene.backend("a", echo)
+    a.records_bytes = True
+    client = scene.limpet([a]).client()
+    for _ in range(2):
+        client.send(request_bytes("POST", fields=["Transfer-Encoding: chunked"]) + with_extensions(extension))
+        assert client.read_response().text == "hello!"
+    assert extension + b"\r\n" not in a.connections[0].received
+    assert len(a.connections) == 1
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_an_answers_chunk_extensions_are_taken_as_rfc_9112_7_1_1_writes_them_and_go_no_further(scene, extension):
+    """As nginx and HAProxy do, and they skip what is no extension as well."""
+    a = scene.backend("a", lambda connection, request: connection.send(
+        head("HTTP/1.1 200 OK", ["Transfer-Encoding: chunked"]) + with_extensions(extension)))
+    client = scene.limpet([a]).client()
+    for _ in range(2):
+        client.send(request_bytes())
+        raw = client.read_until(b"0\r\n\r\n")
+        assert b"hello" in raw and extension + b"\r\n" not in raw
+    assert len(a.connections) == 1
+
+
+def test_the_extensions_of_a_whole_request_are_bounded_as_rfc_9112_7_1_1_asks(echoing):
+    """1,024 chunks with 4,000 bytes each passed, since each was bounded for itself. In nginx 1.22 and HAProxy 2.6
+    they pass without a bound."""
     client = echoing.client()
-    client.send(request_bytes("POST", fields=["Transfer-Encoding: chunked"]) + b'5;a=b\r\nhello\r\n1;quoted="x y"\r\n!\r\n0;last\r\n\r\n')
-    assert client.read_response().text == "hello!"
-    assert client.get().status == 200
+    client.send(request_bytes("POST", fields=["Transfer-Encoding: chunked"]))
+    for _ in range(5):
+        client.send(b"1;" + b"x" * 4000 + b"\r\na\r\n")
+    assert client.read_response().status == 400
+    assert client.is_closed()
 
 
 def test_chunk_sizes_may_be_upper_case_and_have_leading_zeros(echoing):
@@ -202,6 +240,23 @@ def test_an_answers_trailers_reach_the_client(scene):
         assert response.text == "hello"
         assert response.trailers == [("X-Sum", "42"), ("X-More", "yes")]
         assert not response.has("X-Sum")
+
+
+HEADS_ALONE = ["Content-Length: 9", "Host: x", "Cookie: a=b", "Authorization: b", "Content-Type: c", "Content-Encoding: d", "X-Forwarded-For: 6.6.6.6",
+               "X-Real-IP: 6.6.6.6", "Set-Cookie: a=b", "Via: 1.1 x"]
+
+
+def test_trailers_carry_nothing_that_frames_routes_identifies_or_describes_rfc_9110_6_5_1(scene):
+    """HAProxy 2.6 passes them all on, nginx 1.22 no trailers at all."""
+    def handler(connection, request):
+        connection.read_body()
+        connection.reply(chunks=[b"hello"], trailers=[*HEADS_ALONE, "X-Sum: 42"])
+
+    a = scene.backend("a", handler)
+    client = scene.limpet([a]).client()
+    response = client.request("POST", "/", ["TE: trailers"], chunks=[b"hello"], trailers=[*HEADS_ALONE, "X-Sum: 42"])
+    assert a.last.trailers == [("X-Sum", "42")]
+    assert response.trailers == [("X-Sum", "42")]
 
 
 def test_a_trailer_cannot_change_the_framing_or_the_next_request(echoing):

@@ -42,6 +42,36 @@ def test_an_answer_without_a_body_ends_with_its_head_on_both_sides(scene, method
     assert len(a.connections) == 1
 
 
+CONTRADICTIONS = [
+    ["Content-Length: 5", "Content-Length: 6"],
+    ["Content-Length: 5, 5"],
+    ["Content-Length: five"],
+    ["Content-Length: 5", "Transfer-Encoding: chunked"],
+    ["Transfer-Encoding: gzip"],
+]
+
+
+@pytest.mark.parametrize("method, status", [("HEAD", 200), ("HEAD", 404), ("GET", 204), ("GET", 304)])
+@pytest.mark.parametrize("fields", CONTRADICTIONS, ids=["lengths", "list", "word", "both", "coding"])
+def test_contradicting_fields_of_an_answer_without_a_body_are_not_passed_on_rfc_9112_6_3_rule_1(scene, method, status, fields):
+    """nginx 1.22 takes these answers too, and passes the last of two lengths on; HAProxy 2.6 answers 502 to two lengths that differ,
+    to one that is no number and to a coding that it does not know."""
+    def handler(connection, request):
+        if request.target == "/next":
+            connection.reply(body=b"next")
+        else:
+            connection.send(head(f"HTTP/1.1 {status} So", fields))
+
+    a = scene.backend("a", handler)
+    client = scene.limpet([a]).client()
+    for _ in range(2):
+        response = client.request(method, "/bodiless")
+        assert response.status == status
+        assert not response.has("Content-Length") and not response.has("Transfer-Encoding")
+        assert client.get("/next").text == "next"
+    assert len(a.connections) == 1
+
+
 def test_a_204_does_not_announce_a_body(scene):
     # RFC 9112, section 6.1: no Transfer-Encoding in a 204.
     a = scene.backend("a", lambda connection, request: connection.send(head("HTTP/1.1 204 No Content")))

@@ -48,6 +48,27 @@ def test_what_an_untrusted_client_says_of_itself_is_dropped(plain, field):
     assert "6.6.6.6" not in request.raw_head.decode() and "evil" not in request.raw_head.decode()
 
 
+UNDERSCORED = ["X_Forwarded_For: 6.6.6.6", "X_Real_IP: 6.6.6.6", "x-forwarded_proto: https", "Transfer_Encoding: chunked", "Content_Length: 5"]
+
+
+def test_a_name_with_underscores_is_no_way_around_rfc_3875_4_1_18(plain, behind_proxy):
+    """Many applications read `_` as `-`. nginx 1.22 drops every name that has one; HAProxy 2.6 passes them on, in trailers too."""
+    def passed(limpet):
+        assert limpet.request("POST", "/", [*UNDERSCORED, "My_Own: 1"], chunks=[b"x"], trailers=[*UNDERSCORED, "My_Own: 1"]).status == 200
+        last = limpet.backend.last
+        return [name for name, _ in last.fields if "_" in name], [name for name, _ in last.trailers]
+
+    names = [field.partition(":")[0] for field in UNDERSCORED]
+    assert passed(plain) == (["My_Own"], ["My_Own"])
+    assert passed(behind_proxy) == ([*names, "My_Own"], [*names, "My_Own"])
+
+
+def test_underscores_may_be_let_through(scene):
+    limpet = served(scene, underscores="pass")
+    limpet.get("/", "X_Real_IP: 6.6.6.6")
+    assert limpet.backend.last.get("X_Real_IP") == "6.6.6.6"
+
+
 def test_an_untrusted_client_cannot_choose_the_address_that_is_logged(scene):
     limpet = served(scene, **UNTRUSTED)
     limpet.get("/x", "X-Forwarded-For: 6.6.6.6")

@@ -60,6 +60,13 @@ def test_connection_cannot_remove_what_limpet_writes(one, name):
     assert one.backend.last.has(name)
 
 
+def test_connection_cannot_hide_an_expectation_rfc_9110_10_1_1(one):
+    """nginx 1.22 drops Expect unread, HAProxy 2.6 passes it on with the Connection that names it."""
+    before = one.backend.bytes_received
+    assert one.get("/", "Connection: expect", "Expect: miracles").status == 417
+    assert one.backend.bytes_received == before
+
+
 def test_te_goes_no_further_than_trailers(one):
     # RFC 9110, section 10.1.4: TE is for one connection; what Limpet says of its own must be named in Connection.
     for value in ("trailers", "trailers, deflate;q=0.5", "gzip", "deflate, TRAILERS"):

@@ -117,27 +117,20 @@ def test_a_target_with_bytes_beyond_ascii_is_forwarded_as_it_came_or_refused(one
         assert response.status == 400
 
 
-@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND", "REPORT", "MKCOL", "PURGE", "M-SEARCH", "QUERY"])
-def test_extension_methods_are_forwarded(one, method):
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND", "REPORT", "MKCOL", "PURGE", "M-SEARCH", "QUERY", "VERSION-CONTROL",
+                                    "BREW", "get", "Post", "GETX", "X", "x!y"])
+def test_a_method_is_any_token_and_is_forwarded_as_it_stands_rfc_9110_9_1(one, method):
+    """HAProxy 2.6 does the same; nginx 1.22 refuses methods with lower case letters or signs other than `-` and `_`."""
     response = one.request(method, "/x")
-    if method == "QUERY" and response.status == 501:
-        return  # younger than some parsers
     assert response.status == 200
     assert one.backend.last.method == method
 
 
-@pytest.mark.parametrize("method", ["get", "Post", "FOO", "GETX", "X"])
-def test_an_unknown_method_is_forwarded_as_it_stands_or_answered_501_but_never_mistaken(one, method):
-    # Methods are case-sensitive (RFC 9110, section 9.1).
+@pytest.mark.parametrize("method", ["G(T", "G,T", "G/T", '"GET"'])
+def test_a_method_that_is_no_token_is_refused(one, method):
     before = one.backend.bytes_received
-    client = one.client()
-    client.send(request_bytes(method))
-    response = client.read_response()
-    if response.status == 200:
-        assert one.backend.last.method == method
-    else:
-        assert response.status in (400, 501)
-        assert one.backend.bytes_received == before
+    assert one.request(method, "/x").status == 400
+    assert one.backend.bytes_received == before
 
 
 @pytest.mark.parametrize("data", [

@@ -60,12 +60,24 @@ TEST_CASE("of several cookies of the pool's name the first that opens counts") {
   CHECK(next.slot() == first.slot());
 }
 
-TEST_CASE("a request that brings a hundred cookies of the pool's name costs four openings") {
+TEST_CASE("a request that brings a hundred cookies like tokens costs sixteen openings") {
   Stage stage(pool_of(2, {Kind::cookie}));
   std::string cookies;
-  for (int i = 0; i < 100; ++i) cookies += "limpet_shop=x;";
+  for (int i = 0; i < 100; ++i) cookies += "limpet_shop=" + std::string(70, 'A') + ";";
   stage.send({.cookie = cookies});
-  CHECK(stage.memory().unverified_tokens == 4);
+  CHECK(stage.memory().unverified_tokens == 16);
+}
+
+TEST_CASE(
+    "a token is found behind fifteen that are none, and behind any number of cookies without its length") {
+  Stage stage(pool_of(2, {Kind::cookie}));
+  const Result first = stage.send({});
+  std::string cookies;
+  for (int i = 0; i < 15; ++i) cookies += "limpet_shop=" + std::string(70, 'A') + ";";
+  for (int i = 0; i < 100; ++i) cookies += "limpet_shop=x;";
+  const Result next = stage.send({.cookie = cookies + stage.cookie(first)});
+  CHECK(next.reason() == Reason::bound);
+  CHECK(next.slot() == first.slot());
 }
 
 TEST_CASE("a token is sent again after a quarter of idle_timeout, for the same session and home") {

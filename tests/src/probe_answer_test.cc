@@ -147,7 +147,7 @@ TEST_CASE("an answer that two readers could understand in two ways fails a check
   CHECK(kind(judge(check, "HTTP/3.7 200 OK\r\n\r\n")) == "fail");
   CHECK(kind(judge(check, "HTTP/1.1 2x0 OK\r\n\r\n")) == "fail");
   CHECK(said(judge(check, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")) ==
-        "the answer is not valid HTTP: the body's framing is broken");
+        "the answer is not valid HTTP: the body's chunks are not valid");
 }
 
 TEST_CASE("an answer that ends too early says where") {

@@ -1,4 +1,5 @@
 // Requests that are taken, those that are refused, and with what.
+#include "src/http/framing.h"
 #include "tests/src/http/messages.h"
 
 namespace limpet::http::request_test {
@@ -53,10 +54,29 @@ TEST_CASE("only HTTP/1.1 and HTTP/1.0 are spoken") {
          {message("PRI * HTTP/2.0", {}), 505}});
 }
 
-TEST_CASE("a method is case-sensitive, and one that is not known is 501") {
-  check({{message("PROPFIND / HTTP/1.1", {"Host: a"}), 0},
-         {message("get / HTTP/1.1", {"Host: a"}), 501},
-         {message("BREW / HTTP/1.1", {"Host: a"}), 501}});
+TEST_CASE("a method is any token, and case-sensitive (RFC 9110, 9.1)") {
+  for (const std::string_view method :
+       {"PROPFIND", "QUERY", "VERSION-CONTROL", "BREW", "get", "M-SEARCH", "x", "1", "!#$%&'*+-.^_`|~"}) {
+    CAPTURE(method);
+    const std::string text = message(std::string(method) + " /p HTTP/1.1", {"Host: a"});
+    const Read read(text);
+    CHECK(read.fault.status == 0);
+    CHECK(read.request.method == method);
+    CHECK(read.request.target == "/p");
+    CHECK_FALSE((method == "get" && read.request.idempotent()));
+  }
+  for (const std::string_view method :
+       {"G(T", "GE\"T", "G,T", "G:T", "G/T", "G\\T", "G\tT", "\xc3\xa4", "G\x7fT"}) {
+    CAPTURE(method);
+    CHECK(refusal(message(std::string(method) + " / HTTP/1.1", {"Host: a"})) == 400);
+  }
+  CHECK_FALSE(Read(message("head / HTTP/1.1", {"Host: a"})).request.is_head());
+}
+
+TEST_CASE("a target has no octet beyond visible ASCII (RFC 3986, 2)") {
+  for (const std::string_view target : {"/\xc3\xa4", "/\x7f", "/\x01", "/\t"})
+    CHECK(refusal(message("GET " + std::string(target) + " HTTP/1.1", {"Host: a"})) == 400);
+  CHECK(refusal(message("GET /\"<>[]\\^`{|}~ HTTP/1.1", {"Host: a"})) == 0);
 }
 
 TEST_CASE("every line of a head ends in CR LF and holds no other CR, LF or NUL") {
@@ -170,10 +190,16 @@ TEST_CASE("a connection goes on as the version has it, unless Connection says ot
   CHECK_FALSE(goes_on("HTTP/1.0", "close, keep-alive"));
 }
 
-TEST_CASE("one protocol is offered, in HTTP/1.1, when Connection says so as well, and never h2c") {
+TEST_CASE(
+    "protocols are offered, in HTTP/1.1, when Connection says so as well, and never h2c (RFC 9110, 7.8)") {
   const auto offered = [](std::string_view version, Lines fields) {
     const Read read(message("GET / " + std::string(version), fields));
-    return std::string(read.request.upgrade);
+    std::string all;
+    http::for_each_offer(read.request.fields, [&](std::string_view protocol) {
+      all.append(all.empty() ? "" : " ").append(protocol);
+    });
+    CHECK((!read.request.upgrades || !all.empty()));
+    return read.request.upgrades ? all : "";
   };
   CHECK(offered("HTTP/1.1", {"Host: a", "Connection: Upgrade", "Upgrade: websocket"}) == "websocket");
   CHECK(offered("HTTP/1.1", {"Host: a", "Connection: x, upgrade", "Upgrade: , tls/1.0"}) == "tls/1.0");
@@ -181,9 +207,14 @@ TEST_CASE("one protocol is offered, in HTTP/1.1, when Connection says so as well
   CHECK(offered("HTTP/1.1", {"Host: a", "Connection: upgrade"}) == "");
   CHECK(offered("HTTP/1.0", {"Connection: upgrade", "Upgrade: websocket"}) == "");
   CHECK(offered("HTTP/1.1", {"Host: a", "Connection: upgrade", "Upgrade: H2C"}) == "");
-  CHECK(offered("HTTP/1.1", {"Host: a", "Connection: upgrade", "Upgrade: websocket, h2c"}) == "");
+  CHECK(offered("HTTP/1.1", {"Host: a", "Connection: upgrade", "Upgrade: websocket, h2c"}) == "websocket");
   CHECK(offered("HTTP/1.1", {"Host: a", "Connection: upgrade", "Upgrade: websocket", "Upgrade: tls/1.0"}) ==
-        "");
+        "websocket tls/1.0");
+  for (const std::string_view upgrade :
+       {"h2c/1", "H2C/x", "h2c/", "\"h2c\"", "\"a, h2c\"", "a b", "a;h2c", "x/", "/h2c", "a/h2c/1", ","}) {
+    CAPTURE(upgrade);
+    CHECK(offered("HTTP/1.1", {"Host: a", "Connection: upgrade", "Upgrade: " + std::string(upgrade)}) == "");
+  }
 }
 
 TEST_CASE("an offer of another protocol does not change how a body is delimited") {
@@ -198,6 +229,7 @@ TEST_CASE("nothing but 100-continue can be expected") {
   CHECK(refusal(post("Expect: 100-Continue")) == 0);
   CHECK(refusal(post("Expect: miracles")) == 417);
   CHECK(refusal(message("POST / HTTP/1.1", {"Host: a", "Expect: 100-continue", "Expect: more"})) == 417);
+  CHECK(refusal(message("POST / HTTP/1.1", {"Host: a", "Connection: expect", "Expect: miracles"})) == 417);
 }
 
 TEST_CASE("a limit holds to the byte, wherever the message is cut") {
@@ -224,9 +256,9 @@ TEST_CASE("a limit holds to the byte, wherever the message is cut") {
 }
 
 TEST_CASE("what may be asked again without harm is known by its method") {
-  for (const std::string_view method : {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
+  for (const std::string_view method : {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "QUERY"})
     CHECK(Read(message(std::string(method) + " / HTTP/1.1", {"Host: a"})).request.idempotent());
-  for (const std::string_view method : {"POST", "PATCH", "LOCK"})
+  for (const std::string_view method : {"POST", "PATCH", "LOCK", "BREW", "Query"})
     CHECK_FALSE(Read(message(std::string(method) + " / HTTP/1.1", {"Host: a"})).request.idempotent());
 }
 

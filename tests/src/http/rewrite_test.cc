@@ -1,6 +1,8 @@
 // Heads as they leave: what is taken out, what is put in, and that the rest stays as it was.
 #include "src/http/rewrite.h"
 
+#include <algorithm>
+
 #include "tests/src/http/messages.h"
 
 namespace limpet::http::rewrite_test {
@@ -24,6 +26,7 @@ std::string sent(std::string_view line, Lines fields, std::string_view hidden_co
                       {.via = "limpet",
                        .request_id = request_id,
                        .hidden_cookie = hidden_cookie,
+                       .backend = "b.example:8080",
                        .peer = peer,
                        .listener = listener},
                       out);
@@ -96,10 +99,46 @@ TEST_CASE("trailers are accepted on behalf of a client that accepts them") {
   CHECK(kept({"Host: a", "TE: deflate"}) == "");
 }
 
+TEST_CASE("what Limpet acts on is not Connection's to remove (RFC 9110, 7.6.1)") {
+  CHECK(kept({"Host: a",
+              "Connection: expect, via, host, max-forwards, forwarded, x-forwarded-for, x-real-ip, x",
+              "Expect: 100-continue", "Via: 1.0 b", "Max-Forwards: 1", "Forwarded: for=_b",
+              "X-Forwarded-For: 1", "X-Real-IP: 2", "X: 3"}) ==
+        "Expect: 100-continue\r\nVia: 1.0 b\r\nMax-Forwards: 1\r\nForwarded: for=_b\r\nX-Forwarded-For: "
+        "1\r\nX-Real-IP: 2\r\n");
+}
+
+TEST_CASE(
+    "names that pass for ours where `_` is read as `-` are dropped, unless the peer is trusted or the "
+    "listener says "
+    "so (RFC 3875, 4.1.18)") {
+  const auto passed = [](bool trusted, conf::Underscores underscores) {
+    const Read read(message(
+        kGet,
+        {"Host: a", "X_Forwarded_For: 1", "x-real_ip: 2", "TRANSFER_ENCODING: chunked", "Content_length: 5",
+         "X_Request_ID: 6", "X_Forwarded_By_Somebody_With_A_Long_Name: 7", "My_Own: 8", "X_Forwarded: 9"}));
+    conf::Listener listener;
+    listener.forwarded = conf::ForwardedStyle::none;
+    listener.underscores = underscores;
+    const http::Peer peer{conf::IpAddress::parse("192.0.2.1").value(), "192.0.2.1", trusted};
+    net::Gather out;
+    http::write_request(
+        read.request,
+        {.via = "limpet", .request_id = {}, .hidden_cookie = {}, .peer = peer, .listener = listener}, out);
+    const std::string text = text_of(out);
+    return std::count(text.begin(), text.end(), '_');
+  };
+  CHECK(passed(false, conf::Underscores::drop) == 2);
+  CHECK(passed(true, conf::Underscores::drop) == 16);
+  CHECK(passed(false, conf::Underscores::pass) == 16);
+}
+
 TEST_CASE("an offered protocol is offered further") {
   CHECK(kept({"Host: a", "Connection: keep-alive, Upgrade", "Upgrade: websocket", "TE: trailers"}) ==
         "Connection: upgrade\r\nUpgrade: websocket\r\n");
   CHECK(kept({"Host: a", "Upgrade: websocket"}) == "");
+  CHECK(kept({"Host: a", "Connection: Upgrade", "Upgrade: websocket, h2c", "X: 1", "Upgrade: ,tls/1.0"}) ==
+        "X: 1\r\nConnection: upgrade\r\nUpgrade: websocket, tls/1.0\r\n");
 }
 
 TEST_CASE("a request leaves in origin form and HTTP/1.1, with one Host and the version it came in") {
@@ -107,8 +146,8 @@ TEST_CASE("a request leaves in origin form and HTTP/1.1, with one Host and the v
         "GET /?q HTTP/1.1\r\nHost: b\r\nX: 1\r\n" + std::string(kVia));
   CHECK(sent("OPTIONS http://b HTTP/1.1", {"Host: a"}) ==
         "OPTIONS * HTTP/1.1\r\nHost: b\r\n" + std::string(kVia));
-  CHECK(sent("GET /x HTTP/1.0", {}) == "GET /x HTTP/1.1\r\nHost: \r\nVia: 1.0 limpet\r\n\r\n");
-  CHECK(sent(kGet, {"Host:"}) == "GET / HTTP/1.1\r\nHost: \r\n" + std::string(kVia));
+  CHECK(sent("GET /x HTTP/1.0", {}) == "GET /x HTTP/1.1\r\nHost: b.example:8080\r\nVia: 1.0 limpet\r\n\r\n");
+  CHECK(sent(kGet, {"Host:"}) == "GET / HTTP/1.1\r\nHost:\r\n" + std::string(kVia));
 }
 
 TEST_CASE("the pool's own cookie is hidden, and no other one touched") {
@@ -207,16 +246,48 @@ TEST_CASE("our cookie comes beside those of the application") {
             std::string(kVia));
 }
 
-TEST_CASE("trailers pass that frame, route and authenticate nothing") {
+TEST_CASE("trailers pass that frame, route, identify and describe nothing (RFC 9110, 6.5.1)") {
   http::Fields trailers;
-  for (const std::string_view name :
-       {"X-Sum", "Content-Length", "Transfer-Encoding", "Host", "Cookie", "Set-Cookie", "Authorization",
-        "Connection", "Forwarded", "X-Forwarded-For", "X-Forwarded-Port", "Cache-Control", "Expect",
-        "Max-Forwards", "TE", "Upgrade", "Server-Timing"})
+  for (const std::string_view name : {"X-Sum",
+                                      "Content-Length",
+                                      "Transfer-Encoding",
+                                      "Host",
+                                      "Cookie",
+                                      "Set-Cookie",
+                                      "Authorization",
+                                      "Connection",
+                                      "Forwarded",
+                                      "X-Forwarded-For",
+                                      "X-Forwarded-Port",
+                                      "Cache-Control",
+                                      "Expect",
+                                      "Max-Forwards",
+                                      "TE",
+                                      "Upgrade",
+                                      "Server-Timing",
+                                      "Content-Type",
+                                      "content-encoding",
+                                      "Content-Range",
+                                      "X-Real-IP",
+                                      "X-Request-Id",
+                                      "Via",
+                                      "Proxy-Authorization",
+                                      "If-Match",
+                                      "Range",
+                                      "Trailer",
+                                      "Date",
+                                      "Vary",
+                                      "Content-Digest",
+                                      "X_Real_IP",
+                                      "grpc-status"})
     trailers.add(name, "v");
   net::Gather out;
-  http::write_trailers(trailers, out);
-  CHECK(text_of(out) == "X-Sum: v\r\nServer-Timing: v\r\n\r\n");
+  http::write_trailers(trailers, {}, out);
+  CHECK(text_of(out) ==
+        "X-Sum: v\r\nServer-Timing: v\r\nContent-Digest: v\r\nX_Real_IP: v\r\ngrpc-status: v\r\n\r\n");
+  net::Gather untrusted;
+  http::write_trailers(trailers, http::FieldSet(http::FieldName::underscored), untrusted);
+  CHECK(text_of(untrusted) == "X-Sum: v\r\nServer-Timing: v\r\nContent-Digest: v\r\ngrpc-status: v\r\n\r\n");
 }
 
 TEST_CASE("a request bears its mark in a comment behind the pseudonym") {
