@@ -9,13 +9,17 @@ BackendConnections::BackendConnections(net::Deadlines& deadlines, net::Graveyard
 
 BackendConnections::~BackendConnections() { close_idle(); }
 
-std::unique_ptr<BackendConnection> BackendConnections::take(routing::Slot slot, net::Millis most_idle) {
-  BackendConnection* const newest = at(slot).newest;
-  if (newest == nullptr || deadlines_.now() - newest->idle_since_ > most_idle) return nullptr;
-  unlink(*newest);
-  newest->deadline_.clear();
-  newest->reused_ = true;
-  return std::unique_ptr<BackendConnection>(newest);
+std::unique_ptr<BackendConnection> BackendConnections::take(routing::Slot slot, net::Millis most_idle,
+                                                            const OwnConnections& client) {
+  BackendConnection* idle = client.find(*this);
+  if (idle == nullptr || idle->slot_ != slot) {
+    idle = at(slot).newest;
+    if (idle == nullptr || deadlines_.now() - idle->idle_since_ > most_idle) return nullptr;
+  }
+  unlink(*idle);
+  idle->deadline_.clear();
+  idle->reused_ = true;
+  return std::unique_ptr<BackendConnection>(idle);
 }
 
 std::unique_ptr<BackendConnection> BackendConnections::dial(const routing::Backend& backend,
@@ -32,11 +36,16 @@ BackendConnections::AtSlot& BackendConnections::at(routing::Slot slot) {
   return slots_[slot];
 }
 
-void BackendConnections::keep(std::unique_ptr<BackendConnection> unused, net::Millis keep_alive) {
+void BackendConnections::keep(std::unique_ptr<BackendConnection> unused, net::Millis keep_alive,
+                              OwnConnections& client) {
   AtSlot& slot = at(unused->slot_);
   if (unused->retired_ != slot.retired) return close(std::move(unused));
   BackendConnection* const kept = unused.release();
-  BackendConnection*& newest = slot.newest;
+  if (kept->belongs_to_client_) {
+    kept->owner_ = &client;
+    client.add(*kept);
+  }
+  BackendConnection*& newest = newest_of(*kept);
   kept->events_ = nullptr;
   kept->state_ = BackendConnection::State::idle;
   kept->idle_since_ = deadlines_.now();
@@ -61,6 +70,7 @@ void BackendConnections::close_idle() {
 
 void BackendConnections::close_idle(AtSlot& slot) {
   while (slot.newest != nullptr) drop(*slot.newest);
+  while (slot.newest_own != nullptr) drop(*slot.newest_own);
 }
 
 void BackendConnections::give_up_idle(int below) {
@@ -90,10 +100,16 @@ void BackendConnections::unlink(BackendConnection& idle) {
   if (idle.newer_ != nullptr) {
     idle.newer_->older_ = idle.older_;
   } else {
-    at(idle.slot_).newest = idle.older_;
+    newest_of(idle) = idle.older_;
   }
   if (idle.older_ != nullptr) idle.older_->newer_ = idle.newer_;
   idle.newer_ = idle.older_ = nullptr;
+  if (idle.owner_ != nullptr) std::exchange(idle.owner_, nullptr)->remove(idle);
+}
+
+BackendConnection*& BackendConnections::newest_of(const BackendConnection& idle) {
+  AtSlot& slot = at(idle.slot_);
+  return idle.owner_ != nullptr ? slot.newest_own : slot.newest;
 }
 
 }  // namespace limpet::proxy

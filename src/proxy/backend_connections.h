@@ -9,6 +9,7 @@
 #include "src/net/loop.h"
 #include "src/net/stream.h"
 #include "src/proxy/backend_connection.h"
+#include "src/proxy/own_connections.h"
 
 namespace limpet::proxy {
 
@@ -33,19 +34,22 @@ class BackendConnections {
   BackendConnections(const BackendConnections&) = delete;
   BackendConnections& operator=(const BackendConnections&) = delete;
 
-  // The idle connection that was used last, when that is no longer ago than `most_idle`; else nullptr.
-  std::unique_ptr<BackendConnection> take(routing::Slot slot, net::Millis most_idle);
+  // The client's own idle connection, or else the one that was used last, when that is no longer ago than
+  // `most_idle`; else nullptr.
+  std::unique_ptr<BackendConnection> take(routing::Slot slot, net::Millis most_idle,
+                                          const OwnConnections& client);
   // A new one, connecting, or nullptr, for the reason in `error`: a negative errno, or 0 where it has no
   // address. Of several addresses one that does not answer costs a part of `patience`.
   std::unique_ptr<BackendConnection> dial(const routing::Backend& backend, routing::Slot slot,
                                           BackendEvents* events, net::Millis patience, int& error);
 
-  // A connection whose exchange is over and that is reusable(), for as long as this.
-  void keep(std::unique_ptr<BackendConnection> unused, net::Millis keep_alive);
+  // A connection whose exchange is over and that is reusable(), for as long as this; among the client's own
+  // where it belongs to it.
+  void keep(std::unique_ptr<BackendConnection> unused, net::Millis keep_alive, OwnConnections& client);
   void close(std::unique_ptr<BackendConnection> used);  // safe inside its own callbacks
   void close_idle();
-  // Those that hold a descriptor below this number, by a reset: an orderly end would hold the port for a
-  // minute.
+  // Those that hold a descriptor below this number, and belong to no client, by a reset: an orderly end would
+  // hold the port for a minute.
   void give_up_idle(int below);
   // Closes the idle ones of a backend; those in use now will not be kept either.
   void retire(routing::Slot slot);
@@ -56,13 +60,15 @@ class BackendConnections {
 
  private:
   struct AtSlot {
-    BackendConnection* newest = nullptr;  // the head of the idle ones' list; owned
-    uint32_t retired = 0;                 // how often
-    unsigned first_address = 0;           // the one that connected last
+    BackendConnection* newest = nullptr;      // the head of the idle ones' list; owned
+    BackendConnection* newest_own = nullptr;  // of those that belong to clients
+    uint32_t retired = 0;                     // how often
+    unsigned first_address = 0;               // the one that connected last
   };
   AtSlot& at(routing::Slot slot);
   void close_idle(AtSlot& slot);
   void unlink(BackendConnection& idle);
+  BackendConnection*& newest_of(const BackendConnection& idle);  // of the list that it is in
 
   net::Deadlines& deadlines_;
   net::Graveyard& graveyard_;

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "src/http/connection_auth.h"
 #include "src/proxy/context.h"
 
 namespace limpet::proxy {
@@ -182,11 +183,13 @@ http::LoopMark Exchange::loop_mark() const { return http::LoopMark(context_.proc
 Exchange::Step Exchange::choose() {
   const bool timed = context_.times_this_decision();
   const uint64_t began = timed ? context_.clock.monotonic_us() : 0;
+  tried_.known = client_->own_connections().slot_in(pool_->connections);
   choice_ = pool_->router().choose(identity_, pool_->fleet(), tried_, unix_seconds());
   if (timed) pool_->meter().decision.add(context_.clock.monotonic_us() - began);
   pool_->meter().reasons[static_cast<size_t>(choice_.reason)].add();
   if (choice_) {
     pool_->meter().backends[choice_.slot].begun.add();
+    client_->own_connections().drop_elsewhere(pool_->connections, choice_.slot);
     fresh_only_ = false;
     phase_ = Phase::connect;
     return Step::go;
@@ -212,7 +215,7 @@ Exchange::Step Exchange::connect() {
     if (attempts_++ != 0) pool_->meter().backends[asked_].retried.add();
     asked_ = choice_.slot;
     const net::Millis most_idle = request_.idempotent() ? net::kNever : kFreshlyUsed;
-    if (!fresh_only_) backend_ = pool_->connections.take(choice_.slot, most_idle);
+    if (!fresh_only_) backend_ = pool_->connections.take(choice_.slot, most_idle, client_->own_connections());
     connected_ = backend_ != nullptr;
     connect_us_ = connected_ && attempts_ == 1 ? started_us_ : context_.clock.monotonic_us();
     if (!connected_) {
@@ -239,6 +242,7 @@ Exchange::Step Exchange::send() {
   pace_.excuse();
   keeps_body_ = keeps_body_ || bytes_in_ == 0;
   backend_->expect_response(this, request_.is_head());
+  if (http::carries_connection_credentials(request_.fields)) backend_->give_to_client();
 
   const http::LoopMark mark = loop_mark();
   http::write_request(request_,
@@ -276,7 +280,8 @@ Exchange::Step Exchange::account() {
   choice_.reserved = false;
   if (backend_ && whole_ && request_ended_ && !send_failed_ && backend_->queued() == 0 &&
       backend_->reusable()) {
-    pool_->connections.keep(std::move(backend_), millis(pool_->settings().timeouts.keep_alive));
+    pool_->connections.keep(std::move(backend_), millis(pool_->settings().timeouts.keep_alive),
+                            client_->own_connections());
   } else {
     drop_backend();
   }
