@@ -70,6 +70,7 @@ class BackendConnection final : public net::Mortal, net::StreamOwner, net::Deadl
   bool has_answered() const { return answered_; }  // something of the current response has come
   bool belongs_to_client() const { return belongs_to_client_; }
   void give_to_client() { belongs_to_client_ = true; }  // that it was used for; for good
+  bool has_strayed() const;                             // the backend went on after its whole answer
   bool reusable() const;  // the response is complete and the backend keeps the connection
 
  private:
@@ -105,6 +106,7 @@ class BackendConnection final : public net::Mortal, net::StreamOwner, net::Deadl
   size_t searched_ = 0;
   net::Deadline deadline_;  // while connecting, of one address; of an idle one
   net::Millis idle_since_ = 0;
+  uint64_t kept_at_ = 0;                // how many polls had been handled then
   BackendConnection* newer_ = nullptr;  // neighbours among the idle
   BackendConnection* older_ = nullptr;
   OwnConnections* owner_ = nullptr;  // while it is idle and belongs to a client

@@ -4,22 +4,51 @@
 
 namespace limpet::proxy {
 
-BackendConnections::BackendConnections(net::Deadlines& deadlines, net::Graveyard& graveyard, Dialer& dialer)
-    : deadlines_(deadlines), graveyard_(graveyard), dialer_(dialer) {}
+BackendConnections::BackendConnections(net::Deadlines& deadlines, net::Graveyard& graveyard,
+                                       const net::Polls& polls, Dialer& dialer, StrayListener& strays)
+    : deadlines_(deadlines), graveyard_(graveyard), polls_(polls), dialer_(dialer), strays_(strays) {}
 
 BackendConnections::~BackendConnections() { close_idle(); }
+
+BackendConnections::Idle BackendConnections::idle(routing::Slot slot, net::Millis most_idle,
+                                                  const OwnConnections& client) {
+  const BackendConnection* const own = client.find(*this);
+  if (own != nullptr && own->slot_ == slot) return has_rested(*own) ? Idle::rested : Idle::resting;
+  AtSlot& there = at(slot);
+  if (!is_fresh(there.newest, most_idle)) return Idle::none;
+  return is_fresh(newest_rested(there), most_idle) ? Idle::rested : Idle::resting;
+}
 
 std::unique_ptr<BackendConnection> BackendConnections::take(routing::Slot slot, net::Millis most_idle,
                                                             const OwnConnections& client) {
   BackendConnection* idle = client.find(*this);
   if (idle == nullptr || idle->slot_ != slot) {
-    idle = at(slot).newest;
-    if (idle == nullptr || deadlines_.now() - idle->idle_since_ > most_idle) return nullptr;
+    idle = newest_rested(at(slot));
+    if (!is_fresh(idle, most_idle)) return nullptr;
   }
   unlink(*idle);
   idle->deadline_.clear();
   idle->reused_ = true;
   return std::unique_ptr<BackendConnection>(idle);
+}
+
+// It was kept while a poll was handled, and another has been handled since.
+bool BackendConnections::has_rested(const BackendConnection& idle) const {
+  return idle.kept_at_ + 2 <= polls_.handled();
+}
+
+// The list goes from the newest on, so those that rest are at its beginning: they are passed over once in a
+// poll.
+BackendConnection* BackendConnections::newest_rested(AtSlot& slot) {
+  if (slot.looked_at == polls_.handled()) return slot.rested;
+  slot.looked_at = polls_.handled();
+  slot.rested = slot.newest;
+  while (slot.rested != nullptr && !has_rested(*slot.rested)) slot.rested = slot.rested->older_;
+  return slot.rested;
+}
+
+bool BackendConnections::is_fresh(const BackendConnection* idle, net::Millis most_idle) const {
+  return idle != nullptr && deadlines_.now() - idle->idle_since_ <= most_idle;
 }
 
 std::unique_ptr<BackendConnection> BackendConnections::dial(const routing::Backend& backend,
@@ -49,6 +78,7 @@ void BackendConnections::keep(std::unique_ptr<BackendConnection> unused, net::Mi
   kept->events_ = nullptr;
   kept->state_ = BackendConnection::State::idle;
   kept->idle_since_ = deadlines_.now();
+  kept->kept_at_ = polls_.handled();
   kept->deadline_.set(kept->idle_since_ + keep_alive);
   kept->older_ = newest;
   kept->newer_ = nullptr;
@@ -58,6 +88,7 @@ void BackendConnections::keep(std::unique_ptr<BackendConnection> unused, net::Mi
 }
 
 void BackendConnections::close(std::unique_ptr<BackendConnection> used) {
+  if (used->has_strayed()) strays_.on_stray(used->slot_);
   used->events_ = nullptr;
   used->deadline_.clear();
   used->stream_.reset();
@@ -96,7 +127,13 @@ void BackendConnections::drop(BackendConnection& idle) {
   close(std::unique_ptr<BackendConnection>(&idle));
 }
 
+void BackendConnections::stray(BackendConnection& idle) {
+  strays_.on_stray(idle.slot_);
+  drop(idle);
+}
+
 void BackendConnections::unlink(BackendConnection& idle) {
+  if (AtSlot& slot = at(idle.slot_); slot.rested == &idle) slot.rested = idle.older_;
   if (idle.newer_ != nullptr) {
     idle.newer_->older_ = idle.older_;
   } else {

@@ -7,6 +7,7 @@
 #include "conf/settings.h"
 #include "routing/fleet.h"
 #include "src/net/loop.h"
+#include "src/net/polls.h"
 #include "src/net/stream.h"
 #include "src/proxy/backend_connection.h"
 #include "src/proxy/own_connections.h"
@@ -27,15 +28,30 @@ class Dialer {
   ~Dialer() = default;
 };
 
+// Hears of what backends said that no request had asked for.
+class StrayListener {
+ public:
+  virtual void on_stray(routing::Slot slot) = 0;
+
+ protected:
+  ~StrayListener() = default;
+};
+
 class BackendConnections {
  public:
-  BackendConnections(net::Deadlines& deadlines, net::Graveyard& graveyard, Dialer& dialer);
+  BackendConnections(net::Deadlines& deadlines, net::Graveyard& graveyard, const net::Polls& polls,
+                     Dialer& dialer, StrayListener& strays);
   ~BackendConnections();
   BackendConnections(const BackendConnections&) = delete;
   BackendConnections& operator=(const BackendConnections&) = delete;
 
-  // The client's own idle connection, or else the one that was used last, when that is no longer ago than
-  // `most_idle`; else nullptr.
+  // A connection rests until one poll has been handled since its answer, so that what its backend said beyond
+  // the answer, or its end, is read before the connection is used again.
+  enum class Idle : uint8_t { none, resting, rested };
+  // Whether take() has one, or will have one if nobody else takes it.
+  Idle idle(routing::Slot slot, net::Millis most_idle, const OwnConnections& client);
+  // The client's own connection, or else of those that have rested the one that was used last, when that is
+  // no longer ago than `most_idle`; else nullptr.
   std::unique_ptr<BackendConnection> take(routing::Slot slot, net::Millis most_idle,
                                           const OwnConnections& client);
   // A new one, connecting, or nullptr, for the reason in `error`: a negative errno, or 0 where it has no
@@ -55,24 +71,32 @@ class BackendConnections {
   void retire(routing::Slot slot);
 
   net::Millis now() const { return deadlines_.now(); }
-  void drop(BackendConnection& idle);  // an idle one ended
+  void drop(BackendConnection& idle);   // an idle one ended
+  void stray(BackendConnection& idle);  // or spoke
   void prefer(routing::Slot slot, unsigned index) { at(slot).first_address = index; }
 
  private:
   struct AtSlot {
     BackendConnection* newest = nullptr;      // the head of the idle ones' list; owned
     BackendConnection* newest_own = nullptr;  // of those that belong to clients
-    uint32_t retired = 0;                     // how often
-    unsigned first_address = 0;               // the one that connected last
+    BackendConnection* rested = nullptr;      // the newest in the first list that had, at `looked_at`
+    uint64_t looked_at = 0;
+    uint32_t retired = 0;        // how often
+    unsigned first_address = 0;  // the one that connected last
   };
   AtSlot& at(routing::Slot slot);
   void close_idle(AtSlot& slot);
+  bool has_rested(const BackendConnection& idle) const;
+  BackendConnection* newest_rested(AtSlot& slot);
+  bool is_fresh(const BackendConnection* idle, net::Millis most_idle) const;
   void unlink(BackendConnection& idle);
   BackendConnection*& newest_of(const BackendConnection& idle);  // of the list that it is in
 
   net::Deadlines& deadlines_;
   net::Graveyard& graveyard_;
+  const net::Polls& polls_;
   Dialer& dialer_;
+  StrayListener& strays_;
   std::vector<AtSlot> slots_;
 };
 

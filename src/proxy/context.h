@@ -14,6 +14,7 @@
 #include "src/access_log.h"
 #include "src/net/gather.h"
 #include "src/net/loop.h"
+#include "src/net/polls.h"
 #include "src/proxy/backend_connections.h"
 #include "src/proxy/clock.h"
 #include "src/proxy/plan.h"
@@ -37,10 +38,10 @@ class Witness {
 
 // A pool as one worker serves it: by the plan in force, or, once that knows the pool no more, by the last
 // that did, for what is still under way.
-class ServedPool final : public net::Mortal {
+class ServedPool final : public net::Mortal, StrayListener {
  public:
   ServedPool(SharedPoolPlan plan, size_t worker, net::Deadlines& deadlines, net::Graveyard& graveyard,
-             Dialer& dialer, Witness& witness);
+             const net::Polls& polls, Dialer& dialer, Witness& witness);
   ~ServedPool() override;
 
   void follow(SharedPoolPlan plan);
@@ -78,6 +79,9 @@ class ServedPool final : public net::Mortal {
 
  private:
   static constexpr net::Millis kDoubtEvery = 100;
+  static constexpr net::Millis kLogEvery = 10'000;
+
+  void on_stray(routing::Slot slot) override;
 
   SharedPoolPlan plan_;
   std::vector<std::unique_ptr<Era>> eras_;  // the last: of plan_
@@ -85,6 +89,7 @@ class ServedPool final : public net::Mortal {
   const size_t worker_;
   Witness& witness_;
   std::vector<net::Millis> doubted_at_;  // by slot
+  net::Millis next_stray_logged_ = 0;
   std::string cookie_name_, cookie_attributes_;
 };
 
@@ -107,7 +112,7 @@ struct ServedListener final : net::Mortal {
 class Context final : net::DeadlineOwner {
  public:
   Context(std::shared_ptr<const Plan> plan, size_t worker, net::Deadlines& deadlines,
-          net::Graveyard& graveyard, Dialer& dialer, Clock& clock, Witness& witness,
+          net::Graveyard& graveyard, net::Polls& polls, Dialer& dialer, Clock& clock, Witness& witness,
           AccessLogBuffer* access_log);
   ~Context();  // no connection is left
 
@@ -126,6 +131,7 @@ class Context final : net::DeadlineOwner {
 
   net::Deadlines& deadlines;
   net::Graveyard& graveyard;
+  net::Polls& polls;
   Clock& clock;
 
   // Filled and emptied within one event, each for one stream at a time.

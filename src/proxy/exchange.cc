@@ -16,6 +16,9 @@ namespace {
 // that crosses with that is lost.
 constexpr net::Millis kFreshlyUsed = 1000;
 
+// After these whatever was idle when the request came has rested.
+constexpr uint8_t kMostPolls = 2;
+
 constexpr net::Millis kTouchEvery = 10'000;  // how often a tunnel keeps its session alive
 constexpr size_t kMostIdLength = 128;        // of an X-Request-Id that is passed on
 
@@ -72,7 +75,8 @@ void Exchange::start(ClientSide& client) {
   status_ = 0;
   attempts_ = 0;
   touch_at_ = 0;
-  connected_ = fresh_only_ = fresh_again_ = send_failed_ = keeps_body_ = false;
+  polls_awaited_ = 0;
+  awaits_poll_ = connected_ = fresh_only_ = fresh_again_ = send_failed_ = keeps_body_ = false;
   request_ended_ = client_ended_ = backend_ended_ = response_begun_ = response_ended_ = whole_ = false;
   is_open_ended_ = is_good_ = false;
   client_address_ = client.peer().address;
@@ -191,6 +195,7 @@ Exchange::Step Exchange::choose() {
     pool_->meter().backends[choice_.slot].begun.add();
     client_->own_connections().drop_elsewhere(pool_->connections, choice_.slot);
     fresh_only_ = false;
+    polls_awaited_ = 0;
     phase_ = Phase::connect;
     return Step::go;
   }
@@ -212,9 +217,10 @@ Exchange::Step Exchange::choose() {
 
 Exchange::Step Exchange::connect() {
   if (!backend_) {
+    const net::Millis most_idle = request_.idempotent() ? net::kNever : kFreshlyUsed;
+    if (awaits_poll(most_idle)) return Step::wait;
     if (attempts_++ != 0) pool_->meter().backends[asked_].retried.add();
     asked_ = choice_.slot;
-    const net::Millis most_idle = request_.idempotent() ? net::kNever : kFreshlyUsed;
     if (!fresh_only_) backend_ = pool_->connections.take(choice_.slot, most_idle, client_->own_connections());
     connected_ = backend_ != nullptr;
     connect_us_ = connected_ && attempts_ == 1 ? started_us_ : context_.clock.monotonic_us();
@@ -234,6 +240,25 @@ Exchange::Step Exchange::connect() {
   connected_us_ = backend_->reused() ? connect_us_ : context_.clock.monotonic_us();
   phase_ = Phase::send;
   return Step::go;
+}
+
+// A used connection is taken when all that came with this request has been read, and all that came since the
+// connection's last answer. What rests may be gone by then: others wait as well.
+bool Exchange::awaits_poll(net::Millis most_idle) {
+  using Idle = BackendConnections::Idle;
+  if (awaits_poll_) return true;
+  if (fresh_only_ || polls_awaited_ == kMostPolls) return false;
+  const Idle idle = pool_->connections.idle(choice_.slot, most_idle, client_->own_connections());
+  if (idle == Idle::none || (idle == Idle::rested && polls_awaited_ != 0)) return false;
+  ++polls_awaited_;
+  awaits_poll_ = true;
+  context_.polls.await(*this);
+  return true;
+}
+
+void Exchange::on_polled() {
+  awaits_poll_ = false;
+  advance();
 }
 
 Exchange::Step Exchange::send() {
