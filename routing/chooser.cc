@@ -32,6 +32,11 @@ struct Chooser::Request {
     const auto& backends = candidates.fleet.backends;
     return home < backends.size() && backends[home].serves_its_own() && !candidates.tried.contains(home);
   }
+  // The backend that knows the client by its connection, where it takes requests of no session; else kNoSlot.
+  Slot known() const {
+    const Slot slot = candidates.tried.known;
+    return slot < candidates.fleet.backends.size() && candidates.usable(slot) ? slot : kNoSlot;
+  }
   bool may_wait_for(Slot home) const {
     const auto& backends = candidates.fleet.backends;
     return candidates.tried.patient && home < backends.size() && backends[home].state == BackendState::down &&
@@ -101,20 +106,20 @@ bool Chooser::has_idled_out(const Request& request) const {
 Choice Chooser::choose_unknown_id(const Request& request) {
   const Slot home = request.identity.token_home;
   if (!request.can_be_served_by(home)) return place_by_hash(request, Reason::hash);
-  return take_place(request, home);
+  return take_place(request, home, Reason::token);
 }
 
 Choice Chooser::choose_untracked(const Request& request) {
   if (request.identity.kind != Kind::cookie) return place_by_hash(request, Reason::hash);
   const Slot home = request.identity.token_home;
   if (!request.can_be_served_by(home)) return place(request, Reason::placed);
-  return take_place(request, home);
+  return take_place(request, home, Reason::token);
 }
 
-// At the home that a token names, with room for the session that the answer may open.
-Choice Chooser::take_place(const Request& request, Slot home) {
+// At a backend that knows the client already, with room for the session that the answer may open.
+Choice Chooser::take_place(const Request& request, Slot home, Reason reason) {
   const uint32_t limit = request.candidates.fleet.backends[home].max_sessions;
-  return {.slot = home, .reason = Reason::token, .reserved = table_.homes().reserve(home, limit)};
+  return {.slot = home, .reason = reason, .reserved = table_.homes().reserve(home, limit)};
 }
 
 // After a session was begun at a choice with room reserved: there, or where a concurrent request had begun
@@ -191,11 +196,15 @@ Choice Chooser::refuge(const Request& request, SessionTable::Found found) {
 }
 
 Choice Chooser::place(const Request& request, Reason reason) {
+  const Slot known = request.known();
+  if (known != kNoSlot) return take_place(request, known, reason);
   return reserve(request, reason,
                  [&] { return placement_.pick(request.candidates, request.identity.client); });
 }
 
 Choice Chooser::take_turns(const Request& request) {
+  const Slot known = request.known();
+  if (known != kNoSlot) return take_place(request, known, Reason::stateless);
   return reserve(request, Reason::stateless, [&] { return placement_.round_robin(request.candidates); });
 }
 

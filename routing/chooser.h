@@ -34,7 +34,7 @@ class Chooser {
   Choice choose_unknown_id(const Request& request);
   Choice choose_untracked(const Request& request);
 
-  Choice take_place(const Request& request, Slot home);
+  Choice take_place(const Request& request, Slot home, Reason reason);
   Choice settle(const Request& request, Choice choice, SessionTable::Held held);
   Choice go_home(const Request& request, SessionTable::Found found);
   Choice fail_back(const Request& request, SessionTable::Found& found);

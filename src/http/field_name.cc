@@ -52,6 +52,7 @@ FieldName known_name(std::string_view name) {
                           : is("x-request-id", FieldName::x_request_id);
     case 13:
       if (first == 'c') return is("cache-control", FieldName::cache_control);
+      if (first == 'a') return is("authorization", FieldName::credentials);
       break;
     case 14:
       if (first == 'c') return is("content-length", FieldName::content_length);
@@ -64,6 +65,7 @@ FieldName known_name(std::string_view name) {
       break;
     case 16:
       if (first == 'p') return is("proxy-connection", FieldName::proxy_connection);
+      if (first == 'w') return is("www-authenticate", FieldName::challenge);
       if (first == 'x' && is("x-forwarded-host", FieldName::x_forwarded_host) != FieldName::other) {
         return FieldName::x_forwarded_host;
       }
@@ -73,6 +75,12 @@ FieldName known_name(std::string_view name) {
       if (first == 'x' && is("x-forwarded-proto", FieldName::x_forwarded_proto) != FieldName::other) {
         return FieldName::x_forwarded_proto;
       }
+      break;
+    case 18:
+      if (first == 'p') return is("proxy-authenticate", FieldName::challenge);
+      break;
+    case 19:
+      if (first == 'p') return is("proxy-authorization", FieldName::credentials);
       break;
     default:
       break;

@@ -13,10 +13,12 @@ enum class FieldName : uint8_t {
   other,
   accept,
   cache_control,
+  challenge,  // WWW-Authenticate, Proxy-Authenticate
   connection,
   content_length,
   content_type,
   cookie,
+  credentials,  // Authorization, Proxy-Authorization
   date,
   expect,
   forwarded,

@@ -39,17 +39,22 @@ void Loop::wake_at(Millis due) {
 // libuv looks at its timers without having read what came since it waited, or before.
 void Loop::on_due() {
   is_due_ = true;
-  uv_idle_start(&poll_again_, [](uv_idle_t*) {});
+  poll_again();
 }
 
 void Loop::after_events() {
+  polls_.end();
   if (is_due_) {
     is_due_ = false;
-    uv_idle_stop(&poll_again_);
     if (uv_now(&uv_) > due_ + kLate) late_at_ = uv_now(&uv_);
     deadlines_.advance();
   }
   graveyard_.clear();
+  polls_.awaited() ? poll_again() : static_cast<void>(uv_idle_stop(&poll_again_));
+}
+
+void Loop::poll_again() {
+  uv_idle_start(&poll_again_, [](uv_idle_t*) {});
 }
 
 }  // namespace limpet::net

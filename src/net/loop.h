@@ -13,6 +13,7 @@
 
 #include "src/net/deadlines.h"
 #include "src/net/outbox.h"
+#include "src/net/polls.h"
 
 namespace limpet::net {
 
@@ -54,6 +55,7 @@ class Loop final : Deadlines::Alarm {
   Deadlines& deadlines() { return deadlines_; }
   Graveyard& graveyard() { return graveyard_; }
   Outbox& outbox() { return outbox_; }
+  Polls& polls() { return polls_; }
   char* scratch() { return scratch_.get(); }
   // When a turn came so late last that whoever waited may not have had the time that it was given; 0: never.
   Millis late_at() const { return late_at_; }
@@ -63,15 +65,17 @@ class Loop final : Deadlines::Alarm {
   void wake_at(Millis due) override;
   void on_due();
   void after_events();
+  void poll_again();
 
   uv_loop_t uv_;
   uv_timer_t timer_;
-  uv_idle_t poll_again_;  // without waiting
+  uv_idle_t poll_again_;  // without waiting: for what is due, and for who waits for a poll
   uv_check_t after_events_;
   uv_prepare_t before_waiting_;
   Deadlines deadlines_{*this};
   Graveyard graveyard_;
   Outbox outbox_;
+  Polls polls_;
   std::unique_ptr<char[]> scratch_;
   Millis due_ = 0;  // what wakes it
   bool is_due_ = false;

@@ -53,6 +53,8 @@ void BackendConnection::expect_response(BackendEvents* events, bool to_head) {
 
 bool BackendConnection::write(std::span<const iovec> parts) { return stream_->write(parts); }
 
+bool BackendConnection::has_strayed() const { return state_ == State::ended && !partial_.empty(); }
+
 bool BackendConnection::reusable() const { return state_ == State::ended && keeps_ && partial_.empty(); }
 
 void BackendConnection::on_connected() {
@@ -62,7 +64,7 @@ void BackendConnection::on_connected() {
 }
 
 void BackendConnection::on_bytes(std::string_view bytes) {
-  if (state_ == State::idle) return home_.drop(*this);  // nobody asked for anything
+  if (state_ == State::idle) return home_.stray(*this);
   answered_ = true;
   std::string gathered;  // stays until the batch's end: what is told is referred to until then
   if (!partial_.empty()) {

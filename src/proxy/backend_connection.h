@@ -19,6 +19,7 @@ namespace limpet::proxy {
 
 class BackendConnections;
 class Dialer;
+class OwnConnections;
 
 // What became of a connection, or of the answer on it.
 enum class BackendFault : uint8_t {
@@ -67,10 +68,14 @@ class BackendConnection final : public net::Mortal, net::StreamOwner, net::Deadl
   routing::Slot slot() const { return slot_; }
   bool reused() const { return reused_; }          // this is not its first request
   bool has_answered() const { return answered_; }  // something of the current response has come
+  bool belongs_to_client() const { return belongs_to_client_; }
+  void give_to_client() { belongs_to_client_ = true; }  // that it was used for; for good
+  bool has_strayed() const;                             // the backend went on after its whole answer
   bool reusable() const;  // the response is complete and the backend keeps the connection
 
  private:
   friend class BackendConnections;
+  friend class OwnConnections;
   enum class State : uint8_t { connecting, idle, head, body, ended, tunnel };
 
   void on_connected() override;
@@ -101,14 +106,18 @@ class BackendConnection final : public net::Mortal, net::StreamOwner, net::Deadl
   size_t searched_ = 0;
   net::Deadline deadline_;  // while connecting, of one address; of an idle one
   net::Millis idle_since_ = 0;
+  uint64_t kept_at_ = 0;                // how many polls had been handled then
   BackendConnection* newer_ = nullptr;  // neighbours among the idle
   BackendConnection* older_ = nullptr;
+  OwnConnections* owner_ = nullptr;  // while it is idle and belongs to a client
+  BackendConnection* next_own_ = nullptr;
   const routing::Slot slot_;
   State state_ = State::connecting;
   uint32_t retired_ = 0;  // the slot's retirement count when this connection was dialled
   bool to_head_ = false;
   bool reused_ = false;
   bool answered_ = false;
+  bool belongs_to_client_ = false;
   bool keeps_ = false;  // the backend said that it takes another request
 };
 

@@ -4,18 +4,51 @@
 
 namespace limpet::proxy {
 
-BackendConnections::BackendConnections(net::Deadlines& deadlines, net::Graveyard& graveyard, Dialer& dialer)
-    : deadlines_(deadlines), graveyard_(graveyard), dialer_(dialer) {}
+BackendConnections::BackendConnections(net::Deadlines& deadlines, net::Graveyard& graveyard,
+                                       const net::Polls& polls, Dialer& dialer, StrayListener& strays)
+    : deadlines_(deadlines), graveyard_(graveyard), polls_(polls), dialer_(dialer), strays_(strays) {}
 
 BackendConnections::~BackendConnections() { close_idle(); }
 
-std::unique_ptr<BackendConnection> BackendConnections::take(routing::Slot slot, net::Millis most_idle) {
-  BackendConnection* const newest = at(slot).newest;
-  if (newest == nullptr || deadlines_.now() - newest->idle_since_ > most_idle) return nullptr;
-  unlink(*newest);
-  newest->deadline_.clear();
-  newest->reused_ = true;
-  return std::unique_ptr<BackendConnection>(newest);
+BackendConnections::Idle BackendConnections::idle(routing::Slot slot, net::Millis most_idle,
+                                                  const OwnConnections& client) {
+  const BackendConnection* const own = client.find(*this);
+  if (own != nullptr && own->slot_ == slot) return has_rested(*own) ? Idle::rested : Idle::resting;
+  AtSlot& there = at(slot);
+  if (!is_fresh(there.newest, most_idle)) return Idle::none;
+  return is_fresh(newest_rested(there), most_idle) ? Idle::rested : Idle::resting;
+}
+
+std::unique_ptr<BackendConnection> BackendConnections::take(routing::Slot slot, net::Millis most_idle,
+                                                            const OwnConnections& client) {
+  BackendConnection* idle = client.find(*this);
+  if (idle == nullptr || idle->slot_ != slot) {
+    idle = newest_rested(at(slot));
+    if (!is_fresh(idle, most_idle)) return nullptr;
+  }
+  unlink(*idle);
+  idle->deadline_.clear();
+  idle->reused_ = true;
+  return std::unique_ptr<BackendConnection>(idle);
+}
+
+// It was kept while a poll was handled, and another has been handled since.
+bool BackendConnections::has_rested(const BackendConnection& idle) const {
+  return idle.kept_at_ + 2 <= polls_.handled();
+}
+
+// The list goes from the newest on, so those that rest are at its beginning: they are passed over once in a
+// poll.
+BackendConnection* BackendConnections::newest_rested(AtSlot& slot) {
+  if (slot.looked_at == polls_.handled()) return slot.rested;
+  slot.looked_at = polls_.handled();
+  slot.rested = slot.newest;
+  while (slot.rested != nullptr && !has_rested(*slot.rested)) slot.rested = slot.rested->older_;
+  return slot.rested;
+}
+
+bool BackendConnections::is_fresh(const BackendConnection* idle, net::Millis most_idle) const {
+  return idle != nullptr && deadlines_.now() - idle->idle_since_ <= most_idle;
 }
 
 std::unique_ptr<BackendConnection> BackendConnections::dial(const routing::Backend& backend,
@@ -32,14 +65,20 @@ BackendConnections::AtSlot& BackendConnections::at(routing::Slot slot) {
   return slots_[slot];
 }
 
-void BackendConnections::keep(std::unique_ptr<BackendConnection> unused, net::Millis keep_alive) {
+void BackendConnections::keep(std::unique_ptr<BackendConnection> unused, net::Millis keep_alive,
+                              OwnConnections& client) {
   AtSlot& slot = at(unused->slot_);
   if (unused->retired_ != slot.retired) return close(std::move(unused));
   BackendConnection* const kept = unused.release();
-  BackendConnection*& newest = slot.newest;
+  if (kept->belongs_to_client_) {
+    kept->owner_ = &client;
+    client.add(*kept);
+  }
+  BackendConnection*& newest = newest_of(*kept);
   kept->events_ = nullptr;
   kept->state_ = BackendConnection::State::idle;
   kept->idle_since_ = deadlines_.now();
+  kept->kept_at_ = polls_.handled();
   kept->deadline_.set(kept->idle_since_ + keep_alive);
   kept->older_ = newest;
   kept->newer_ = nullptr;
@@ -49,6 +88,7 @@ void BackendConnections::keep(std::unique_ptr<BackendConnection> unused, net::Mi
 }
 
 void BackendConnections::close(std::unique_ptr<BackendConnection> used) {
+  if (used->has_strayed()) strays_.on_stray(used->slot_);
   used->events_ = nullptr;
   used->deadline_.clear();
   used->stream_.reset();
@@ -61,6 +101,7 @@ void BackendConnections::close_idle() {
 
 void BackendConnections::close_idle(AtSlot& slot) {
   while (slot.newest != nullptr) drop(*slot.newest);
+  while (slot.newest_own != nullptr) drop(*slot.newest_own);
 }
 
 void BackendConnections::give_up_idle(int below) {
@@ -86,14 +127,26 @@ void BackendConnections::drop(BackendConnection& idle) {
   close(std::unique_ptr<BackendConnection>(&idle));
 }
 
+void BackendConnections::stray(BackendConnection& idle) {
+  strays_.on_stray(idle.slot_);
+  drop(idle);
+}
+
 void BackendConnections::unlink(BackendConnection& idle) {
+  if (AtSlot& slot = at(idle.slot_); slot.rested == &idle) slot.rested = idle.older_;
   if (idle.newer_ != nullptr) {
     idle.newer_->older_ = idle.older_;
   } else {
-    at(idle.slot_).newest = idle.older_;
+    newest_of(idle) = idle.older_;
   }
   if (idle.older_ != nullptr) idle.older_->newer_ = idle.newer_;
   idle.newer_ = idle.older_ = nullptr;
+  if (idle.owner_ != nullptr) std::exchange(idle.owner_, nullptr)->remove(idle);
+}
+
+BackendConnection*& BackendConnections::newest_of(const BackendConnection& idle) {
+  AtSlot& slot = at(idle.slot_);
+  return idle.owner_ != nullptr ? slot.newest_own : slot.newest;
 }
 
 }  // namespace limpet::proxy

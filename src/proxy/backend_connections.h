@@ -7,8 +7,10 @@
 #include "conf/settings.h"
 #include "routing/fleet.h"
 #include "src/net/loop.h"
+#include "src/net/polls.h"
 #include "src/net/stream.h"
 #include "src/proxy/backend_connection.h"
+#include "src/proxy/own_connections.h"
 
 namespace limpet::proxy {
 
@@ -26,47 +28,75 @@ class Dialer {
   ~Dialer() = default;
 };
 
+// Hears of what backends said that no request had asked for.
+class StrayListener {
+ public:
+  virtual void on_stray(routing::Slot slot) = 0;
+
+ protected:
+  ~StrayListener() = default;
+};
+
 class BackendConnections {
  public:
-  BackendConnections(net::Deadlines& deadlines, net::Graveyard& graveyard, Dialer& dialer);
+  BackendConnections(net::Deadlines& deadlines, net::Graveyard& graveyard, const net::Polls& polls,
+                     Dialer& dialer, StrayListener& strays);
   ~BackendConnections();
   BackendConnections(const BackendConnections&) = delete;
   BackendConnections& operator=(const BackendConnections&) = delete;
 
-  // The idle connection that was used last, when that is no longer ago than `most_idle`; else nullptr.
-  std::unique_ptr<BackendConnection> take(routing::Slot slot, net::Millis most_idle);
+  // A connection rests until one poll has been handled since its answer, so that what its backend said beyond
+  // the answer, or its end, is read before the connection is used again.
+  enum class Idle : uint8_t { none, resting, rested };
+  // Whether take() has one, or will have one if nobody else takes it.
+  Idle idle(routing::Slot slot, net::Millis most_idle, const OwnConnections& client);
+  // The client's own connection, or else of those that have rested the one that was used last, when that is
+  // no longer ago than `most_idle`; else nullptr.
+  std::unique_ptr<BackendConnection> take(routing::Slot slot, net::Millis most_idle,
+                                          const OwnConnections& client);
   // A new one, connecting, or nullptr, for the reason in `error`: a negative errno, or 0 where it has no
   // address. Of several addresses one that does not answer costs a part of `patience`.
   std::unique_ptr<BackendConnection> dial(const routing::Backend& backend, routing::Slot slot,
                                           BackendEvents* events, net::Millis patience, int& error);
 
-  // A connection whose exchange is over and that is reusable(), for as long as this.
-  void keep(std::unique_ptr<BackendConnection> unused, net::Millis keep_alive);
+  // A connection whose exchange is over and that is reusable(), for as long as this; among the client's own
+  // where it belongs to it.
+  void keep(std::unique_ptr<BackendConnection> unused, net::Millis keep_alive, OwnConnections& client);
   void close(std::unique_ptr<BackendConnection> used);  // safe inside its own callbacks
   void close_idle();
-  // Those that hold a descriptor below this number, by a reset: an orderly end would hold the port for a
-  // minute.
+  // Those that hold a descriptor below this number, and belong to no client, by a reset: an orderly end would
+  // hold the port for a minute.
   void give_up_idle(int below);
   // Closes the idle ones of a backend; those in use now will not be kept either.
   void retire(routing::Slot slot);
 
   net::Millis now() const { return deadlines_.now(); }
-  void drop(BackendConnection& idle);  // an idle one ended
+  void drop(BackendConnection& idle);   // an idle one ended
+  void stray(BackendConnection& idle);  // or spoke
   void prefer(routing::Slot slot, unsigned index) { at(slot).first_address = index; }
 
  private:
   struct AtSlot {
-    BackendConnection* newest = nullptr;  // the head of the idle ones' list; owned
-    uint32_t retired = 0;                 // how often
-    unsigned first_address = 0;           // the one that connected last
+    BackendConnection* newest = nullptr;      // the head of the idle ones' list; owned
+    BackendConnection* newest_own = nullptr;  // of those that belong to clients
+    BackendConnection* rested = nullptr;      // the newest in the first list that had, at `looked_at`
+    uint64_t looked_at = 0;
+    uint32_t retired = 0;        // how often
+    unsigned first_address = 0;  // the one that connected last
   };
   AtSlot& at(routing::Slot slot);
   void close_idle(AtSlot& slot);
+  bool has_rested(const BackendConnection& idle) const;
+  BackendConnection* newest_rested(AtSlot& slot);
+  bool is_fresh(const BackendConnection* idle, net::Millis most_idle) const;
   void unlink(BackendConnection& idle);
+  BackendConnection*& newest_of(const BackendConnection& idle);  // of the list that it is in
 
   net::Deadlines& deadlines_;
   net::Graveyard& graveyard_;
+  const net::Polls& polls_;
   Dialer& dialer_;
+  StrayListener& strays_;
   std::vector<AtSlot> slots_;
 };
 

@@ -319,6 +319,7 @@ void ClientConnection::close(bool reset) {
   if (!reset) stream_->finish();
   if (reset || stream_->queued() != 0) stream_.release()->reset();  // what is dropped has to be missed
   stream_.reset();
+  own_connections_.drop_all();
   --listener_.connections;
   listener_.meter->connections.fetch_sub(1, std::memory_order_relaxed);
   home_.on_client_closed(*this);

@@ -73,6 +73,7 @@ class ClientConnection final : public net::Mortal, net::StreamOwner, net::Deadli
   void on_deadline() override;
 
   const http::Peer& peer() const override { return peer_; }
+  OwnConnections& own_connections() override { return own_connections_; }
   void send_interim(const http::ResponseHead& head) override;
   void send_head(const http::ResponseHead& head, http::ResponseEdits edits) override;
   void send_body(std::string_view piece) override;
@@ -105,6 +106,7 @@ class ClientConnection final : public net::Mortal, net::StreamOwner, net::Deadli
   ClientConnections& home_;
   net::StreamPtr stream_;
   std::unique_ptr<Exchange> exchange_;
+  OwnConnections own_connections_;
   http::Peer peer_;
   std::string waiting_;  // bytes that came in and could not be taken yet
   size_t searched_ = 0;  // how far the head in them has been looked through

@@ -9,6 +9,7 @@
 #include "src/http/forwarded.h"
 #include "src/http/head.h"
 #include "src/http/rewrite.h"
+#include "src/proxy/own_connections.h"
 
 namespace limpet::proxy {
 
@@ -18,6 +19,7 @@ class ClientSide {
  public:
   virtual const http::Peer& peer() const = 0;
   virtual const ServedListener& listener() const = 0;
+  virtual OwnConnections& own_connections() = 0;
 
   // Sending gathers; flush() sends what was gathered, once for each event. False: the client takes no more.
   virtual void send_interim(const http::ResponseHead& head) = 0;

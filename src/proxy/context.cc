@@ -27,8 +27,8 @@ class ServedPool::Era {
 };
 
 ServedPool::ServedPool(SharedPoolPlan plan, size_t worker, net::Deadlines& deadlines,
-                       net::Graveyard& graveyard, Dialer& dialer, Witness& witness)
-    : connections(deadlines, graveyard, dialer), worker_(worker), witness_(witness) {
+                       net::Graveyard& graveyard, const net::Polls& polls, Dialer& dialer, Witness& witness)
+    : connections(deadlines, graveyard, polls, dialer, *this), worker_(worker), witness_(witness) {
   follow(std::move(plan));
 }
 
@@ -62,6 +62,15 @@ void ServedPool::follow(SharedPoolPlan plan) {
   plan_ = std::move(plan);
 }
 
+void ServedPool::on_stray(routing::Slot slot) {
+  meter_->backends[slot].strays.add();
+  if (connections.now() < next_stray_logged_) return;
+  next_stray_logged_ = connections.now() + kLogEvery;
+  const auto& backends = fleet().backends;
+  spdlog::info("{}/{}: said something that no request asked for, and the connection is closed",
+               settings().name, slot < backends.size() ? backends[slot].name : "?");
+}
+
 ServedPool::Era* ServedPool::enter() {
   ++eras_.back()->requests;
   return eras_.back().get();
@@ -73,10 +82,11 @@ void ServedPool::leave(Era* era) {
 }
 
 Context::Context(std::shared_ptr<const Plan> plan, size_t worker, net::Deadlines& its_deadlines,
-                 net::Graveyard& its_graveyard, Dialer& dialer, Clock& its_clock, Witness& witness,
-                 AccessLogBuffer* its_access_log)
+                 net::Graveyard& its_graveyard, net::Polls& its_polls, Dialer& dialer, Clock& its_clock,
+                 Witness& witness, AccessLogBuffer* its_access_log)
     : deadlines(its_deadlines),
       graveyard(its_graveyard),
+      polls(its_polls),
       clock(its_clock),
       worker_(worker),
       dialer_(dialer),
@@ -104,7 +114,7 @@ void Context::follow_pools(const Plan& plan) {
       same = false;
       std::unique_ptr<ServedPool>& known = all_pools_[next->id];
       if (known == nullptr)
-        known = std::make_unique<ServedPool>(next, worker_, deadlines, graveyard, dialer_, witness_);
+        known = std::make_unique<ServedPool>(next, worker_, deadlines, graveyard, polls, dialer_, witness_);
       served = known.get();
     }
     served->follow(next);

@@ -15,6 +15,7 @@
 #include "src/net/gather.h"
 #include "src/net/loop.h"
 #include "src/net/now_and_then.h"
+#include "src/net/polls.h"
 #include "src/proxy/backend_connections.h"
 #include "src/proxy/clock.h"
 #include "src/proxy/plan.h"
@@ -38,10 +39,10 @@ class Witness {
 
 // A pool as one worker serves it: by the plan in force, or, once that knows the pool no more, by the last
 // that did, for what is still under way.
-class ServedPool final : public net::Mortal {
+class ServedPool final : public net::Mortal, StrayListener {
  public:
   ServedPool(SharedPoolPlan plan, size_t worker, net::Deadlines& deadlines, net::Graveyard& graveyard,
-             Dialer& dialer, Witness& witness);
+             const net::Polls& polls, Dialer& dialer, Witness& witness);
   ~ServedPool() override;
 
   void follow(SharedPoolPlan plan);
@@ -80,6 +81,9 @@ class ServedPool final : public net::Mortal {
 
  private:
   static constexpr net::Millis kDoubtEvery = 100;
+  static constexpr net::Millis kLogEvery = 10'000;
+
+  void on_stray(routing::Slot slot) override;
 
   SharedPoolPlan plan_;
   std::vector<std::unique_ptr<Era>> eras_;  // the last: of plan_
@@ -87,6 +91,7 @@ class ServedPool final : public net::Mortal {
   const size_t worker_;
   Witness& witness_;
   std::vector<net::Millis> doubted_at_;  // by slot
+  net::Millis next_stray_logged_ = 0;
   std::string cookie_name_, cookie_attributes_, cookie_attributes_for_tls_;
 };
 
@@ -109,7 +114,7 @@ struct ServedListener final : net::Mortal {
 class Context final : net::DeadlineOwner {
  public:
   Context(std::shared_ptr<const Plan> plan, size_t worker, net::Deadlines& deadlines,
-          net::Graveyard& graveyard, Dialer& dialer, Clock& clock, Witness& witness,
+          net::Graveyard& graveyard, net::Polls& polls, Dialer& dialer, Clock& clock, Witness& witness,
           AccessLogBuffer* access_log);
   ~Context();  // no connection is left
 
@@ -128,6 +133,7 @@ class Context final : net::DeadlineOwner {
 
   net::Deadlines& deadlines;
   net::Graveyard& graveyard;
+  net::Polls& polls;
   Clock& clock;
 
   // Filled and emptied within one event, each for one stream at a time.

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "src/http/connection_auth.h"
 #include "routing/normal_path.h"
 #include "src/proxy/context.h"
 
@@ -15,6 +16,9 @@ namespace {
 // backends close idle connections after two seconds (gunicorn), five (Node.js, Apache) or more, and a request
 // that crosses with that is lost.
 constexpr net::Millis kFreshlyUsed = 1000;
+
+// After these whatever was idle when the request came has rested.
+constexpr uint8_t kMostPolls = 2;
 
 constexpr net::Millis kTouchEvery = 10'000;  // how often a tunnel keeps its session alive
 constexpr size_t kMostIdLength = 128;        // of an X-Request-Id that is passed on
@@ -72,7 +76,8 @@ void Exchange::start(ClientSide& client) {
   status_ = 0;
   attempts_ = 0;
   touch_at_ = 0;
-  connected_ = fresh_only_ = fresh_again_ = send_failed_ = keeps_body_ = false;
+  polls_awaited_ = 0;
+  awaits_poll_ = connected_ = fresh_only_ = fresh_again_ = send_failed_ = keeps_body_ = false;
   request_ended_ = client_ended_ = backend_ended_ = response_begun_ = response_ended_ = whole_ = false;
   is_open_ended_ = is_good_ = false;
   client_address_ = client.peer().address;
@@ -187,12 +192,15 @@ http::LoopMark Exchange::loop_mark() const { return http::LoopMark(context_.proc
 Exchange::Step Exchange::choose() {
   const bool timed = context_.times_this_decision();
   const uint64_t began = timed ? context_.clock.monotonic_us() : 0;
+  tried_.known = client_->own_connections().slot_in(pool_->connections);
   choice_ = pool_->router().choose(identity_, pool_->fleet(), tried_, unix_seconds());
   if (timed) pool_->meter().decision.add(context_.clock.monotonic_us() - began);
   pool_->meter().reasons[static_cast<size_t>(choice_.reason)].add();
   if (choice_) {
     pool_->meter().backends[choice_.slot].begun.add();
+    client_->own_connections().drop_elsewhere(pool_->connections, choice_.slot);
     fresh_only_ = false;
+    polls_awaited_ = 0;
     phase_ = Phase::connect;
     return Step::go;
   }
@@ -214,13 +222,14 @@ Exchange::Step Exchange::choose() {
 
 Exchange::Step Exchange::connect() {
   if (!backend_) {
+    const net::Millis most_idle = request_.idempotent() ? net::kNever : kFreshlyUsed;
+    if (awaits_poll(most_idle)) return Step::wait;
     if (attempts_++ != 0) {
       pool_->meter().backends[asked_].retried.add();
       if (choice_.slot != asked_) pool_->retries.spend(now_ms());
     }
     asked_ = choice_.slot;
-    const net::Millis most_idle = request_.idempotent() ? net::kNever : kFreshlyUsed;
-    if (!fresh_only_) backend_ = pool_->connections.take(choice_.slot, most_idle);
+    if (!fresh_only_) backend_ = pool_->connections.take(choice_.slot, most_idle, client_->own_connections());
     connected_ = backend_ != nullptr;
     connect_us_ = connected_ && attempts_ == 1 ? started_us_ : context_.clock.monotonic_us();
     if (!connected_) {
@@ -241,12 +250,32 @@ Exchange::Step Exchange::connect() {
   return Step::go;
 }
 
+// A used connection is taken when all that came with this request has been read, and all that came since the
+// connection's last answer. What rests may be gone by then: others wait as well.
+bool Exchange::awaits_poll(net::Millis most_idle) {
+  using Idle = BackendConnections::Idle;
+  if (awaits_poll_) return true;
+  if (fresh_only_ || polls_awaited_ == kMostPolls) return false;
+  const Idle idle = pool_->connections.idle(choice_.slot, most_idle, client_->own_connections());
+  if (idle == Idle::none || (idle == Idle::rested && polls_awaited_ != 0)) return false;
+  ++polls_awaited_;
+  awaits_poll_ = true;
+  context_.polls.await(*this);
+  return true;
+}
+
+void Exchange::on_polled() {
+  awaits_poll_ = false;
+  advance();
+}
+
 Exchange::Step Exchange::send() {
   written_ = 0;
   send_failed_ = false;
   pace_.excuse();
   keeps_body_ = keeps_body_ || bytes_in_ == 0;
   backend_->expect_response(this, request_.is_head());
+  if (http::carries_connection_credentials(request_.fields)) backend_->give_to_client();
 
   const http::LoopMark mark = loop_mark();
   std::string backend;
@@ -287,7 +316,8 @@ Exchange::Step Exchange::account() {
   choice_.reserved = false;
   if (backend_ && whole_ && request_ended_ && !send_failed_ && backend_->queued() == 0 &&
       backend_->reusable()) {
-    pool_->connections.keep(std::move(backend_), millis(pool_->settings().timeouts.keep_alive));
+    pool_->connections.keep(std::move(backend_), millis(pool_->settings().timeouts.keep_alive),
+                            client_->own_connections());
   } else {
     drop_backend();
   }

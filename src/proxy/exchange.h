@@ -25,7 +25,11 @@
 
 namespace limpet::proxy {
 
-class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::DeadlineOwner {
+class Exchange final : public net::Mortal,
+                       BackendEvents,
+                       http::BodySink,
+                       net::DeadlineOwner,
+                       net::Polls::Waiter {
  public:
   explicit Exchange(Context& context);
   ~Exchange() override;
@@ -79,6 +83,7 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   void on_backend_drained() override;
   void on_backend_fault(BackendFault fault, int error) override;
   void on_deadline() override;
+  void on_polled() override;
 
   // Steps, in the order of a request's life.
   void advance();
@@ -86,6 +91,7 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   Step identify();
   Step choose();
   Step connect();
+  bool awaits_poll(net::Millis most_idle);
   Step send();
   Step relay();
   Step account();
@@ -169,6 +175,8 @@ class Exchange final : public net::Mortal, BackendEvents, http::BodySink, net::D
   net::Millis head_due_ = 0;                // when the backend's time to begin its answer is over
   Phase phase_ = Phase::none;
   bool advancing_ = false;
+  uint8_t polls_awaited_ = 0;  // for an idle connection, since choose
+  bool awaits_poll_ = false;
   bool connected_ = false;
   bool fresh_only_ = false;      // a used connection has failed this request already
   bool fresh_again_ = false;     // a new one has, after the request was sent

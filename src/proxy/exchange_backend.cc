@@ -1,6 +1,7 @@
 // What an exchange does when its backend does something.
 #include <algorithm>
 
+#include "src/http/connection_auth.h"
 #include "src/proxy/context.h"
 #include "src/proxy/exchange.h"
 
@@ -58,6 +59,8 @@ void Exchange::begin_response(const http::ResponseHead& head) {
   }
   is_open_ended_ = head.status == 101 || is_stream_of_events(request_, head);
   judge_answer(head.status);
+  if ((head.status == 401 || head.status == 407) && http::challenges_connection(head.fields))
+    backend_->give_to_client();
   client_->send_head(head, {.via = context_.settings().via,
                             .date = context_.clock.http_date(unix_us),
                             .set_cookie = set_cookie,

@@ -19,7 +19,7 @@ constexpr int kRetryAfter = 5;  // seconds, for 503
 }  // namespace
 
 void Exchange::on_backend_withdrawn(const ServedPool& pool, routing::Slot slot) {
-  if (pool_ != &pool || choice_.slot != slot || !backend_) return;
+  if (pool_ != &pool || choice_.slot != slot || (!backend_ && !awaits_poll_)) return;
   fail(failures::kWithdrawn);
   advance();
 }
@@ -200,6 +200,7 @@ void Exchange::cut(const Failure& failure) {
 }
 
 void Exchange::drop_backend() {
+  if (std::exchange(awaits_poll_, false)) context_.polls.forget(*this);
   context_.to_backend.clear();
   connected_ = false;
   if (backend_) pool_->connections.close(std::move(backend_));

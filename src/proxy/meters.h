@@ -59,6 +59,7 @@ struct BackendMeter {
   std::array<Counter, kBackendFailures> failures;
   Counter failed;   // requests that a client was answered for, or cut, in the backend's place
   Counter retried;  // attempts that were made again, here or elsewhere
+  Counter strays;   // connections that were closed because it said something that no request had asked for
   Counter bytes_in, bytes_out;
   Counter begun, ended;  // exchanges
   // Of requests that were answered well, or began to be where an answer has no end: when the latest was sent,

@@ -25,6 +25,7 @@ RequestReport requests_at(const Meters& meters, routing::Slot slot) {
     for (size_t i = 0; i < one.failures.size(); ++i) sum.failures[i] += one.failures[i].value();
     sum.failed += one.failed.value();
     sum.retried += one.retried.value();
+    sum.strays += one.strays.value();
     sum.bytes_in += one.bytes_in.value();
     sum.bytes_out += one.bytes_out.value();
     add(one.latency, sum.latency);

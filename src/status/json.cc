@@ -69,6 +69,7 @@ Json requests(const RequestReport& report) {
           {"unanswered", report.answers[0]},
           {"failed", report.failed},
           {"retried", report.retried},
+          {"strays", report.strays},
           {"failures", std::move(failures)},
           {"in_flight", report.in_flight},
           {"bytes_in", report.bytes_in},

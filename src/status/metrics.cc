@@ -220,6 +220,9 @@ void backend_requests(Exposition& out, const Report& report) {
           "Requests that a client got an error for, or a part, through it.", &RequestReport::failed);
   counter("limpet_backend_retries_total", "Attempts that were made again after one at it had failed.",
           &RequestReport::retried);
+  counter("limpet_backend_strays_total",
+          "Connections to it that were closed because it said something that no request had asked for.",
+          &RequestReport::strays);
   counter("limpet_backend_sent_bytes_total", "Bytes of bodies sent to it.", &RequestReport::bytes_in);
   counter("limpet_backend_received_bytes_total", "Bytes of bodies received from it.",
           &RequestReport::bytes_out);

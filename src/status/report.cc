@@ -17,6 +17,7 @@ RequestReport& RequestReport::operator+=(const RequestReport& other) {
   latency.sum_us += other.latency.sum_us;
   failed += other.failed;
   retried += other.retried;
+  strays += other.strays;
   bytes_in += other.bytes_in;
   bytes_out += other.bytes_out;
   in_flight += other.in_flight;
@@ -30,6 +31,7 @@ RequestReport RequestReport::operator-(const RequestReport& earlier) const {
   since.latency = latency - earlier.latency;
   since.failed -= earlier.failed;
   since.retried -= earlier.retried;
+  since.strays -= earlier.strays;
   since.bytes_in -= earlier.bytes_in;
   since.bytes_out -= earlier.bytes_out;
   return since;

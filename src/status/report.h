@@ -34,6 +34,7 @@ struct RequestReport {
   std::array<uint64_t, 6> answers{};  // by the status' first digit; [0]: no answer came from the backend
   std::array<uint64_t, proxy::kBackendFailures> failures{};  // attempts, by how they failed
   uint64_t failed = 0, retried = 0;
+  uint64_t strays = 0;  // connections closed for what came unasked
   uint64_t bytes_in = 0, bytes_out = 0;
   uint64_t in_flight = 0;
   HistogramReport latency;

@@ -1,11 +1,14 @@
 """Connections that live on: the client's between requests, the backend's between exchanges (RFC 9112, section 9)."""
 
+import os
+import signal
 import threading
 import time
 
 import pytest
 
 from support.client import request_bytes
+from support.status import Status, status_table
 from support.wire import eventually, head
 
 
@@ -138,6 +141,65 @@ def test_bytes_that_an_idle_backend_connection_sends_never_become_a_response(sce
     time.sleep(0.05)
     assert client.get().text == "a"
     assert len(a.connections) == 2
+
+
+def test_what_a_backend_writes_behind_an_answer_never_reaches_a_request_that_waits_for_the_connection(scene):
+    # The answer fills the reads it takes, so that Limpet has read all of it and nothing of what is there already behind it. What comes
+    # later than the next request nobody can tell from its answer: HAProxy and nginx send that at once.
+    start = b"HTTP/1.1 200 OK\r\nContent-Length: 65000\r\nX-Pad: "
+    start += b"x" * (65536 - 65000 - len(start) - 4) + b"\r\n\r\n"
+    first_came, may_answer = threading.Event(), threading.Event()
+
+    def handler(connection, request):
+        if request.target == "/first":
+            first_came.set()
+            may_answer.wait(5)
+            connection.send(start + b"f" * 65000 + head("HTTP/1.1 200 OK", ["Content-Length: 6"]) + b"poison")
+        else:
+            connection.reply(body=b"second")
+
+    a = scene.backend("a", handler)
+    limpet = scene.limpet([a])
+    client = limpet.client()
+    client.send(request_bytes(target="/first") + request_bytes(target="/second"))
+    assert first_came.wait(5)
+    os.kill(limpet.process.pid, signal.SIGSTOP)
+    may_answer.set()
+    time.sleep(0.1)
+    os.kill(limpet.process.pid, signal.SIGCONT)
+    assert len(client.read_response().body) == 65000
+    assert client.read_response().text == "second"
+
+
+def test_a_post_behind_an_answer_after_which_the_connection_is_closed_mostly_goes_elsewhere(scene):
+    # It must not be sent twice (RFC 9110, section 9.2.2), so that has to be seen before it is sent. HAProxy and nginx lose most of these.
+    def handler(connection, request):
+        connection.read_body()
+        connection.reply(body=b"a")
+        if request.target == "/first":
+            connection.close()
+
+    a = scene.backend("a", handler)
+    limpet = scene.limpet([a])
+    pairs, lost = 100, 0
+    for _ in range(pairs):
+        client = limpet.client()
+        client.send(request_bytes("POST", "/first", body=b"one") + request_bytes("POST", "/second", body=b"two"))
+        assert client.read_response().status == 200
+        lost += client.read_response().status == 502
+        client.close()
+    assert lost < pairs // 2
+
+
+def test_connections_that_are_closed_for_what_came_unasked_are_counted(scene):
+    a = scene.backend("a")
+    limpet = scene.limpet([a], status=status_table())
+    assert limpet.get().text == "a"
+    a.connections[0].send(head("HTTP/1.1 200 OK", ["Content-Length: 6"]) + b"poison")
+    eventually(lambda: not a.open_connections)
+    eventually(lambda: Status(limpet).metric("limpet_backend_strays_total", backend="a") == 1)
+    assert limpet.get().text == "a"
+    assert limpet.stderr.count("app/a: said something that no request asked for") == 1
 
 
 def test_an_unused_backend_connection_is_closed_after_keep_alive(scene):

@@ -301,6 +301,37 @@ TEST_CASE("a request whose path needs no home goes anywhere, and moves and touch
   CHECK(known.stage.router.identify(fields.request, known.stage.fleet, kNow).tracked);
 }
 
+TEST_CASE("what needs no home goes to the backend that knows the client's connection, while that takes it") {
+  conf::Pool pool = pool_of(3, {Kind::cookie});
+  pool.placement = conf::Placement::round_robin;
+  pool.stateless_paths = {"/static"};
+  Stage stage(pool);
+  Tried tried;
+  tried.known = 1;
+  const Said said;
+  Stage::Fields fields(said);
+  for (const char* target : {"/", "/static"}) {
+    fields.request.target = target;
+    const Identity identity = stage.router.identify(fields.request, stage.fleet, kNow);
+    for (int i = 0; i < 6; ++i) {
+      const Choice choice = stage.router.choose(identity, stage.fleet, tried, kNow);
+      CHECK(choice.slot == 1);
+      stage.router.release(choice);
+    }
+    Tried in_vain = tried;
+    in_vain.add(1);
+    const Choice elsewhere = stage.router.choose(identity, stage.fleet, in_vain, kNow);
+    CHECK(elsewhere.slot != 1);
+    stage.router.release(elsewhere);
+    stage.set(1, BackendState::draining);
+    const Choice drained = stage.router.choose(identity, stage.fleet, tried, kNow);
+    CHECK(drained.slot != 1);
+    stage.router.release(drained);
+    stage.set(1, BackendState::up);
+  }
+  stage.check_books();
+}
+
 TEST_CASE("requests to paths that need no home take turns, wherever sessions are placed") {
   for (const auto placement : {conf::Placement::least_sessions, conf::Placement::round_robin,
                                conf::Placement::hash, conf::Placement::random_two}) {

@@ -19,6 +19,7 @@
 
 #include "src/net/deadlines.h"
 #include "src/net/loop.h"
+#include "src/net/polls.h"
 #include "src/net/stream.h"
 #include "src/proxy/backend_connections.h"
 #include "src/proxy/clock.h"
@@ -126,6 +127,7 @@ class FakeNet final : public net::Deadlines::Alarm, public proxy::Dialer, public
 
   net::Deadlines deadlines{*this};
   net::Graveyard graveyard;
+  net::Polls polls;
   std::vector<std::unique_ptr<FakeStream>> streams;
   std::function<void()> after_event;  // called after each, with nothing under way
   std::string fault;                  // the first thing that the code under test should not have done
@@ -166,12 +168,21 @@ class FakeNet final : public net::Deadlines::Alarm, public proxy::Dialer, public
 
   void event_over() {
     graveyard.clear();
-    if (++events_ >= events_in_turn) end_turn();
+    if (!polls_again_ && ++events_ >= events_in_turn) end_turn();
     if (after_event) after_event();
   }
+  // All that a poll brought has been handled. Where that is waited for, another poll brings what is there.
   void end_turn() {
     events_ = 0;
-    for (size_t i = 0; i < streams.size(); ++i) streams[i]->post();
+    for (;;) {
+      polls.end();
+      graveyard.clear();
+      for (size_t i = 0; i < streams.size(); ++i) streams[i]->post();
+      if (!polls.awaited()) return;
+      polls_again_ = true;
+      for (size_t i = 0; i < streams.size(); ++i) streams[i]->read();
+      polls_again_ = false;
+    }
   }
   void note(std::string what) {
     if (fault.empty()) fault = std::move(what);
@@ -193,6 +204,7 @@ class FakeNet final : public net::Deadlines::Alarm, public proxy::Dialer, public
 
  private:
   unsigned events_ = 0;
+  bool polls_again_ = false;
   net::Millis now_ = 1'000'000;
   net::Millis alarm_ = net::kNever;
 };

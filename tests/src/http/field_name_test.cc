@@ -16,6 +16,10 @@ struct Known {
 };
 constexpr Known kKnown[] = {{"Accept", FieldName::accept},
                             {"Cache-Control", FieldName::cache_control},
+                            {"WWW-Authenticate", FieldName::challenge},
+                            {"Proxy-Authenticate", FieldName::challenge},
+                            {"Authorization", FieldName::credentials},
+                            {"Proxy-Authorization", FieldName::credentials},
                             {"Connection", FieldName::connection},
                             {"Content-Length", FieldName::content_length},
                             {"Content-Type", FieldName::content_type},

@@ -74,6 +74,119 @@ TEST_CASE("what a backend says beyond its answer reaches nobody, and ends the co
   CHECK_FALSE(proxy.dialed(0).open());
 }
 
+// ---- what comes after an answer
+
+constexpr std::string_view kPoison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison";
+
+uint64_t strays(Proxy& proxy) { return proxy.context().pool(0).meter().backends[0].strays.value(); }
+
+TEST_CASE("a connection is used again only when another poll has brought nothing beyond the answer") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(std::string(kGet) + std::string(kGet));
+  FakeStream& backend = proxy.backend();
+  proxy.net.events_in_turn = 100;
+  backend.sends(kOk);
+  CHECK(count(backend.received, "GET ") == 1);
+  backend.say(kPoison);
+  proxy.net.end_turn();
+  CHECK_FALSE(backend.open());
+  CHECK(count(backend.received, "GET ") == 1);
+  CHECK(strays(proxy) == 1);
+  proxy.backend(1);
+  proxy.net.end_turn();
+  proxy.dialed(1).sends(kOk);
+  proxy.net.end_turn();
+  CHECK(count(client.received, "ok") == 2);
+  CHECK_FALSE(contains(client.received, "poison"));
+}
+
+TEST_CASE("what comes in the same poll as the request is read before the request goes out") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  serve(proxy, client, 0);
+  proxy.net.events_in_turn = 100;
+  client.sends(kGet);
+  proxy.dialed(0).sends(kPoison);
+  proxy.net.end_turn();
+  CHECK_FALSE(proxy.dialed(0).open());
+  CHECK(count(proxy.dialed(0).received, "GET ") == 1);
+  CHECK(contains((proxy.backend(1), proxy.net.end_turn(), proxy.dialed(1).received), "GET "));
+  CHECK(strays(proxy) == 1);
+}
+
+TEST_CASE(
+    "a request waits for a connection that rests rather than dial, and dials where others were faster") {
+  Proxy proxy;
+  FakeStream& one = proxy.client();
+  FakeStream& other = proxy.client();
+  one.sends(std::string(kGet) + std::string(kGet));
+  FakeStream& backend = proxy.backend();
+  proxy.net.events_in_turn = 100;
+  backend.sends(kOk);
+  other.sends(kGet);
+  CHECK(proxy.net.dials() == 1);
+  proxy.net.end_turn();
+  CHECK(count(backend.received, "GET ") == 2);
+  CHECK(proxy.net.dials() == 2);
+}
+
+TEST_CASE("of several idle connections one that has rested is used, and nobody waits") {
+  Proxy proxy;
+  FakeStream& one = proxy.client();
+  FakeStream& two = proxy.client();
+  one.sends(kGet);
+  two.sends(kGet);
+  proxy.backend(0);
+  proxy.backend(1);
+  proxy.dialed(0).sends(kOk);
+  proxy.net.pass(10);
+  proxy.net.events_in_turn = 100;
+  proxy.dialed(1).sends(kOk);
+  two.sends(kGet);
+  proxy.net.end_turn();
+  CHECK(count(proxy.dialed(0).received, "GET ") == 2);
+  CHECK(count(proxy.dialed(1).received, "GET ") == 1);
+}
+
+TEST_CASE("a client that leaves while its request waits for a connection leaves that as it is") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  serve(proxy, client, 0);
+  proxy.net.events_in_turn = 100;
+  client.sends(kGet);
+  client.sends_abort();
+  proxy.net.end_turn();
+  CHECK(proxy.dialed(0).open());
+  CHECK(count(proxy.dialed(0).received, "GET ") == 1);
+  CHECK(proxy.net.dials() == 1);
+}
+
+TEST_CASE("a request that waits for a connection is cut when its backend is withdrawn") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  serve(proxy, client, 0);
+  proxy.net.events_in_turn = 100;
+  client.sends(kGet);
+  proxy.withdraw(0);
+  proxy.net.end_turn();
+  CHECK(contains(client.received, " 503 "));
+  CHECK(count(proxy.dialed(0).received, "GET ") == 1);
+}
+
+TEST_CASE("each connection that a backend spoke on unasked is counted, idle or with its answer") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  serve(proxy, client, 0);
+  proxy.dialed(0).sends("\r\n");
+  CHECK(strays(proxy) == 1);
+  serve(proxy, client, 1, std::string(kOk) + "x");
+  CHECK(strays(proxy) == 2);
+  serve(proxy, client, 2);
+  proxy.dialed(2).sends_end();
+  CHECK(strays(proxy) == 2);
+}
+
 TEST_CASE("a connection is not kept when the backend says so, speaks HTTP/1.0, or ends its body by ending") {
   for (const std::string_view last :
        {"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",

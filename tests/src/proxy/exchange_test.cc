@@ -71,7 +71,10 @@ TEST_CASE(
   proxy.net.events_in_turn = 100;
   client.sends(request("POST", "hello"));
   CHECK(stale.received == "");
-  SUBCASE("and ended in the same turn") { stale.sends_end(); }
+  SUBCASE("and ended in the same turn") {
+    stale.sends_end();
+    proxy.net.end_turn();
+  }
   SUBCASE("and was reset when the turn ended") {
     stale.abort();
     proxy.net.end_turn();
