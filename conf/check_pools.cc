@@ -85,12 +85,14 @@ void check_cookie(const Subject& subject) {
   if (!subject.sound("cookie.secure")) return;
   const bool may_be_plain = cookie.secure == Secure::no;
   if (may_be_plain && cookie.same_site == SameSite::none) {
-    subject.fault("cookie.same_site",
-                  "is \"none\" without `secure`, which browsers refuse, accepted: with secure = true or \"auto\"");
+    subject.fault(
+        "cookie.same_site",
+        "is \"none\" without `secure`, which browsers refuse, accepted: with secure = true or \"auto\"");
   }
   if (may_be_plain && cookie.partitioned) {
-    subject.fault("cookie.partitioned",
-                  "is true without `secure`, which browsers refuse, accepted: with secure = true or \"auto\"");
+    subject.fault(
+        "cookie.partitioned",
+        "is true without `secure`, which browsers refuse, accepted: with secure = true or \"auto\"");
   }
   const auto has_prefix = [&](std::string_view prefix) {
     return equals_ignoring_case(cookie.name.substr(0, prefix.size()), prefix);

@@ -30,7 +30,7 @@ struct Address {
   uint16_t port = 0;
   // As an operator writes it: "127.0.0.1:80", "[::1]:80", "app:80", "unix:/run/app.sock".
   std::string text() const;
-  bool is_loopback() const;  // an IP literal that is
+  bool is_loopback() const;       // an IP literal that is
   std::string authority() const;  // as Host says it; a socket's path is none
   bool operator==(const Address&) const = default;
 };

@@ -13,8 +13,8 @@ struct Character {
 };
 Character first_character(std::string_view text);  // of a text that is not empty
 
-// False of what a reader does not see, or sees in another order than it stands in: control characters, line and
-// paragraph separators, marks and overrides of direction (Unicode TR36, section 2.6), byte order marks.
+// False of what a reader does not see, or sees in another order than it stands in: control characters, line
+// and paragraph separators, marks and overrides of direction (Unicode TR36, section 2.6), byte order marks.
 bool is_shown(char32_t code);
 
 }  // namespace limpet::conf

@@ -7,9 +7,10 @@ std::vector<std::string> warnings(const Settings& settings) {
   for (const Listener& listener : settings.listeners) {
     if (!listener.proxy_protocol || !listener.proxy_protocol_from.empty() || listener.address.is_loopback())
       continue;
-    lines.push_back("listener " + listener.name +
-                    ": whoever can connect may claim to be anybody, by a PROXY protocol header; name who may in "
-                    "`proxy_protocol_from`");
+    lines.push_back(
+        "listener " + listener.name +
+        ": whoever can connect may claim to be anybody, by a PROXY protocol header; name who may in "
+        "`proxy_protocol_from`");
   }
   return lines;
 }

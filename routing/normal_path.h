@@ -11,7 +11,8 @@
 
 namespace limpet::routing {
 
-// The path of a target in origin-form, without its query. `room` holds it where it is not a part of the target.
+// The path of a target in origin-form, without its query. `room` holds it where it is not a part of the
+// target.
 std::string_view normal_path(std::string_view target, std::string& room);
 
 // Its path holds an encoded slash, backslash or NUL, or a raw backslash: no two servers read that alike.

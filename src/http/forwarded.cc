@@ -134,8 +134,8 @@ bool believed_tls(const Peer& peer, const conf::Listener& listener, const Fields
     return trimmed(list.substr(0, list.find(',')));
   };
   const bool standard = listener.forwarded == ForwardedStyle::forwarded;
-  const std::string_view proto = standard ? parameter(first_of(FieldName::forwarded), "proto=")
-                                          : first_of(FieldName::x_forwarded_proto);
+  const std::string_view proto =
+      standard ? parameter(first_of(FieldName::forwarded), "proto=") : first_of(FieldName::x_forwarded_proto);
   return equals_ignoring_case(proto, "https");
 }
 

@@ -4,8 +4,8 @@
 #include <cerrno>
 #include <utility>
 
-#include "src/http/connection_auth.h"
 #include "routing/normal_path.h"
+#include "src/http/connection_auth.h"
 #include "src/proxy/context.h"
 
 namespace limpet::proxy {

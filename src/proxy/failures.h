@@ -25,7 +25,7 @@ inline constexpr Failure kNoHops{200, "Max-Forwards ends here", "ok", Blame::nob
 inline constexpr Failure kNoHopsForTrace{405, "Max-Forwards ends here", "ok", Blame::nobody};
 inline constexpr Failure kNoRoute{404, "no pool serves this host and path", "no_route", Blame::client};
 inline constexpr Failure kAmbiguousPath{400, "the path holds what servers read differently", "bad_request",
-                                         Blame::client};
+                                        Blame::client};
 inline constexpr Failure kLoop{508, "the request has been here before", "loop",
                                Blame::balancer};  // RFC 5842, section 7.2
 inline constexpr Failure kRefused{503, "the server that holds this session does not answer", "refused",

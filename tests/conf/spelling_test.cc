@@ -43,7 +43,7 @@ TEST_CASE("what a terminal would obey, and a reader would not see, is escaped") 
   CHECK(escaped("\u202egpj") == "\\xe2\\x80\\xaegpj");  // right to left
   CHECK(escaped("\u2066x\u2069\u200e\ufeff\u2028") ==
         "\\xe2\\x81\\xa6x\\xe2\\x81\\xa9\\xe2\\x80\\x8e\\xef\\xbb\\xbf\\xe2\\x80\\xa8");
-  CHECK(escaped("\xc2\x9b") == "\\xc2\\x9b");            // a control sequence of one character
+  CHECK(escaped("\xc2\x9b") == "\\xc2\\x9b");           // a control sequence of one character
   CHECK(escaped("\xff\xc0\x80\xed\xa0\x80\xe2\x82") ==  // no UTF-8, a surrogate, a character that is cut
         "\\xff\\xc0\\x80\\xed\\xa0\\x80\\xe2\\x82");
 }

@@ -10,7 +10,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string normal(limpet::routing::normal_path(target, room));
   const std::string expected = limpet::test::second_reading(target);
   const bool has_dots = normal.find("/../") != normal.npos || normal.find("/./") != normal.npos;
-  if (normal == expected && normal.starts_with('/') && normal.find("//") == normal.npos && !has_dots) return 0;
+  if (normal == expected && normal.starts_with('/') && normal.find("//") == normal.npos && !has_dots)
+    return 0;
   std::fprintf(stderr, "%s: %s, not %s\n", target.c_str(), normal.c_str(), expected.c_str());
   __builtin_trap();
 }

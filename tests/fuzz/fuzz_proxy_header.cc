@@ -1,5 +1,5 @@
-// Any bytes as a PROXY protocol header: what is told of them does not depend on how many have come, and nothing
-// beyond the header counts.
+// Any bytes as a PROXY protocol header: what is told of them does not depend on how many have come, and
+// nothing beyond the header counts.
 #include <string>
 
 #include "src/proxy/proxy_protocol.h"
@@ -17,7 +17,8 @@ void hold(std::string_view bytes) {
   size_t at = 0;
   while (at < bytes.size() && first.status == ProxyHeader::Status::partial)
     first = parse_proxy_header(bytes.substr(0, ++at));
-  if (first.status != whole.status || first.size != whole.size || first.source != whole.source) __builtin_trap();
+  if (first.status != whole.status || first.size != whole.size || first.source != whole.source)
+    __builtin_trap();
   if (whole.size > bytes.size()) __builtin_trap();
   if (whole.status == ProxyHeader::Status::complete && at != whole.size) __builtin_trap();
 }

@@ -25,7 +25,8 @@ inline std::string second_reading(const std::string& target) {
       const size_t high = digit(i + 1), low = digit(i + 2);
       const bool is_hex = path[i] == '%' && high != std::string::npos && low != std::string::npos;
       const char octet = is_hex ? static_cast<char>(high * 16 + low) : '/';
-      if (is_hex && (std::isalnum(static_cast<unsigned char>(octet)) || std::string("-._~").find(octet) != std::string::npos)) {
+      if (is_hex && (std::isalnum(static_cast<unsigned char>(octet)) ||
+                     std::string("-._~").find(octet) != std::string::npos)) {
         segment += octet;
         i += 2;
       } else {
