@@ -9,6 +9,8 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.error
+import urllib.request
 import zipfile
 
 from support.wire import free_port
@@ -87,6 +89,13 @@ class Tomcat(Server):
             war.write(HERE / "tomcat" / "web.xml", "WEB-INF/web.xml")
             for page in sorted((HERE / "tomcat").glob("*.jsp")):
                 war.write(page, page.name)
+
+    def wait_until_it_accepts(self):
+        """And has compiled its pages: until then it answers nobody, which on a busy machine looks as if it hung."""
+        super().wait_until_it_accepts()
+        for page in sorted((HERE / "tomcat").glob("*.jsp")):
+            with contextlib.suppress(urllib.error.HTTPError):
+                urllib.request.urlopen(f"http://{self.address}/{page.name}", timeout=STARTING).close()
 
     def command(self):
         base = self.directory
