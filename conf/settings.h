@@ -46,7 +46,7 @@ struct Listener {
   Address address;   // kind ip; host "*" listens on every IPv6 and IPv4 address; port 0: the system picks one
   bool proxy_protocol = false;  // connections begin with a PROXY protocol header, version 1 or 2
   // Of these peers only; of others none is expected, and none is believed. Empty: of everybody.
-  std::vector<Cidr> proxy_protocol_from;
+  std::vector<Cidr> proxy_protocol_from = {};
   std::vector<Cidr> trusted_proxies;  // peers whose X-Forwarded-* and Forwarded are believed
   ForwardedStyle forwarded = ForwardedStyle::x_forwarded;
   bool strict_paths = false;  // paths with "%2f", "%5c" or "%00", which servers read differently, are refused

@@ -227,8 +227,6 @@ BAD_CHUNKS = {
     "hexadecimal prefix": b"0x5\r\nhello\r\n0\r\n\r\n",
     "underscore": b"0_5\r\nhello\r\n0\r\n\r\n",
     "space before the size": b" 5\r\nhello\r\n0\r\n\r\n",
-    "space after the size": b"5 \r\nhello\r\n0\r\n\r\n",
-    "tab after the size": b"5\t\r\nhello\r\n0\r\n\r\n",
     "size in two words": b"5 5\r\nhello\r\n0\r\n\r\n",
     "NUL after the size": b"5\x00\r\nhello\r\n0\r\n\r\n",
     "LF after the size": b"5\nhello\r\n0\r\n\r\n",
