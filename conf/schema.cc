@@ -109,6 +109,7 @@ const Keys<Listener>& listener_keys() {
                                 {"forwarded", ForwardedStyle::forwarded},
                                 {"both", ForwardedStyle::both},
                                 {"none", ForwardedStyle::none}}}),
+      key("half_close", &Listener::half_close, Boolean{}),
   };
   return keys;
 }

@@ -42,6 +42,7 @@ struct Listener {
   bool proxy_protocol = false;        // every connection begins with a PROXY protocol header, version 1 or 2
   std::vector<Cidr> trusted_proxies;  // peers whose X-Forwarded-* and Forwarded are believed
   ForwardedStyle forwarded = ForwardedStyle::x_forwarded;
+  bool half_close = false;  // a client that has sent its last byte still waits for its answers
   bool operator==(const Listener&) const = default;
 };
 
