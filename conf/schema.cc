@@ -113,6 +113,7 @@ const Keys<Listener>& listener_keys() {
       key("strict_paths", &Listener::strict_paths, Boolean{}),
       key("underscores", &Listener::underscores,
           Word<Underscores>{{{"drop", Underscores::drop}, {"pass", Underscores::pass}}}),
+      key("half_close", &Listener::half_close, Boolean{}),
   };
   return keys;
 }

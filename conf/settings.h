@@ -51,6 +51,7 @@ struct Listener {
   ForwardedStyle forwarded = ForwardedStyle::x_forwarded;
   bool strict_paths = false;  // paths with "%2f", "%5c" or "%00", which servers read differently, are refused
   Underscores underscores = Underscores::drop;  // from peers that are no trusted proxies
+  bool half_close = false;  // a client that has sent its last byte still waits for its answers
   bool operator==(const Listener&) const = default;
 };
 

@@ -10,13 +10,9 @@ BackendConnections::BackendConnections(net::Deadlines& deadlines, net::Graveyard
 
 BackendConnections::~BackendConnections() { close_idle(); }
 
-BackendConnections::Idle BackendConnections::idle(routing::Slot slot, net::Millis most_idle,
-                                                  const OwnConnections& client) {
+bool BackendConnections::has_idle(routing::Slot slot, net::Millis most_idle, const OwnConnections& client) {
   const BackendConnection* const own = client.find(*this);
-  if (own != nullptr && own->slot_ == slot) return has_rested(*own) ? Idle::rested : Idle::resting;
-  AtSlot& there = at(slot);
-  if (!is_fresh(there.newest, most_idle)) return Idle::none;
-  return is_fresh(newest_rested(there), most_idle) ? Idle::rested : Idle::resting;
+  return (own != nullptr && own->slot_ == slot) || is_fresh(at(slot).newest, most_idle);
 }
 
 std::unique_ptr<BackendConnection> BackendConnections::take(routing::Slot slot, net::Millis most_idle,
@@ -58,11 +54,6 @@ std::unique_ptr<BackendConnection> BackendConnections::dial(const routing::Backe
   made->retired_ = at(slot).retired;
   made->turns_.start_with(at(slot).first_address);
   return made->dial(dialer_, backend.address, events, patience, error) ? std::move(made) : nullptr;
-}
-
-BackendConnections::AtSlot& BackendConnections::at(routing::Slot slot) {
-  if (slot >= slots_.size()) slots_.resize(slot + size_t{1});
-  return slots_[slot];
 }
 
 void BackendConnections::keep(std::unique_ptr<BackendConnection> unused, net::Millis keep_alive,

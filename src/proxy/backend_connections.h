@@ -47,9 +47,8 @@ class BackendConnections {
 
   // A connection rests until one poll has been handled since its answer, so that what its backend said beyond
   // the answer, or its end, is read before the connection is used again.
-  enum class Idle : uint8_t { none, resting, rested };
-  // Whether take() has one, or will have one if nobody else takes it.
-  Idle idle(routing::Slot slot, net::Millis most_idle, const OwnConnections& client);
+  // has_idle(): take() has one, or will if nobody else takes it.
+  bool has_idle(routing::Slot slot, net::Millis most_idle, const OwnConnections& client);
   // The client's own connection, or else of those that have rested the one that was used last, when that is
   // no longer ago than `most_idle`; else nullptr.
   std::unique_ptr<BackendConnection> take(routing::Slot slot, net::Millis most_idle,
@@ -84,7 +83,10 @@ class BackendConnections {
     uint32_t retired = 0;        // how often
     unsigned first_address = 0;  // the one that connected last
   };
-  AtSlot& at(routing::Slot slot);
+  AtSlot& at(routing::Slot slot) {
+    if (slot >= slots_.size()) slots_.resize(slot + size_t{1});
+    return slots_[slot];
+  }
   void close_idle(AtSlot& slot);
   bool has_rested(const BackendConnection& idle) const;
   BackendConnection* newest_rested(AtSlot& slot);

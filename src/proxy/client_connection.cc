@@ -169,7 +169,8 @@ void ClientConnection::settle() {
   }
   if (!client_ended_ || has_said_all()) return;
   if (state_ == State::exchange) {
-    if (waiting_.empty()) exchange_->on_client_end();
+    const bool leaves = !listener_.settings.half_close && exchange_->has_whole_request();
+    if (waiting_.empty() || leaves) exchange_->on_client_end();
   } else {
     drain();
   }

@@ -221,15 +221,15 @@ Exchange::Step Exchange::choose() {
 }
 
 Exchange::Step Exchange::connect() {
+  if (awaits_poll_) return Step::wait;
   if (!backend_) {
-    const net::Millis most_idle = request_.idempotent() ? net::kNever : kFreshlyUsed;
-    if (awaits_poll(most_idle)) return Step::wait;
+    if (!fresh_only_) take_idle();
+    if (awaits_poll_) return Step::wait;
     if (attempts_++ != 0) {
       pool_->meter().backends[asked_].retried.add();
       if (choice_.slot != asked_) pool_->retries.spend(now_ms());
     }
     asked_ = choice_.slot;
-    if (!fresh_only_) backend_ = pool_->connections.take(choice_.slot, most_idle, client_->own_connections());
     connected_ = backend_ != nullptr;
     connect_us_ = connected_ && attempts_ == 1 ? started_us_ : context_.clock.monotonic_us();
     if (!connected_) {
@@ -251,17 +251,16 @@ Exchange::Step Exchange::connect() {
 }
 
 // A used connection is taken when all that came with this request has been read, and all that came since the
-// connection's last answer. What rests may be gone by then: others wait as well.
-bool Exchange::awaits_poll(net::Millis most_idle) {
-  using Idle = BackendConnections::Idle;
-  if (awaits_poll_) return true;
-  if (fresh_only_ || polls_awaited_ == kMostPolls) return false;
-  const Idle idle = pool_->connections.idle(choice_.slot, most_idle, client_->own_connections());
-  if (idle == Idle::none || (idle == Idle::rested && polls_awaited_ != 0)) return false;
+// connection's last answer. One that rests may be gone by then: others wait as well.
+void Exchange::take_idle() {
+  BackendConnections& connections = pool_->connections;
+  const OwnConnections& own = client_->own_connections();
+  const net::Millis most_idle = request_.idempotent() ? net::kNever : kFreshlyUsed;
+  if (polls_awaited_ != 0) backend_ = connections.take(choice_.slot, most_idle, own);
+  if (backend_ || polls_awaited_ == kMostPolls || !connections.has_idle(choice_.slot, most_idle, own)) return;
   ++polls_awaited_;
   awaits_poll_ = true;
   context_.polls.await(*this);
-  return true;
 }
 
 void Exchange::on_polled() {

@@ -41,6 +41,9 @@ class Exchange final : public net::Mortal,
 
   const http::RequestHead& request() const { return request_; }
 
+  // Nothing of it is still to come; what follows is not of this request.
+  bool has_whole_request() const { return request_ended_ && phase_ != Phase::tunnel; }
+
   // The client's side, called by whoever serves it.
   bool takes_body() const;  // more of the request's body, or of the tunnel, can go on its way now
   size_t on_client_bytes(std::string_view bytes);  // says how many belonged to this request
@@ -91,7 +94,7 @@ class Exchange final : public net::Mortal,
   Step identify();
   Step choose();
   Step connect();
-  bool awaits_poll(net::Millis most_idle);
+  void take_idle();
   Step send();
   Step relay();
   Step account();

@@ -75,6 +75,8 @@ void Exchange::on_client_end() {
     await_progress();
   } else if (!request_ended_) {
     fail(failures::kBodyCut);
+  } else if (!client_->listener().settings.half_close) {
+    cut(failures::kClientGone);
   }
   advance();
 }

@@ -3,17 +3,50 @@
 import threading
 import time
 
+import pytest
+
 from support.client import request_bytes
 from support.wire import Closed, eventually, head
 
 
-def test_a_half_closed_client_still_gets_its_answer(scene):
+# A client that has left and one that has only sent its last byte look alike until something is sent to them. HAProxy goes on
+# serving both unless it has `abortonclose`; nginx ends what is under way for both, as Limpet does.
+HALF_CLOSE = {"listener": {"half_close": True}}
+
+
+def awaiting_its_end(gone):
+    def handler(connection, request):
+        connection.read_body()
+        if connection.read_some() == b"":
+            gone.append(request.target)
+        connection.close()
+
+    return handler
+
+
+@pytest.mark.parametrize("request_", [request_bytes(target="/slow"), request_bytes("POST", "/slow", body=b"hello"),
+                                      request_bytes("POST", "/slow", chunks=[b"hello"]), request_bytes(target="/slow") * 3])
+def test_a_client_that_leaves_while_its_backend_thinks_is_noticed(scene, request_):
+    gone = []
+    a = scene.backend("a", awaiting_its_end(gone))
+    limpet = scene.limpet([a])
+    client = limpet.client()
+    client.send(request_)
+    a.wait_for_requests(1)
+    client.close()
+    eventually(lambda: gone, what="the backend still works for a client that is gone")
+    line = limpet.log_of("/slow")[0]
+    assert (line["status"], line["end"], line["backend"]) == (499, "client_gone", "a")
+    assert len(a.requests) == 1
+
+
+def test_a_half_closed_client_still_gets_its_answer_where_the_listener_says_so(scene):
     def handler(connection, request):
         time.sleep(0.1)
         connection.reply(body=b"x" * 200_000)
 
     a = scene.backend("a", handler)
-    client = scene.limpet([a]).client()
+    client = scene.limpet([a], **HALF_CLOSE).client()
     client.send(request_bytes())
     client.half_close()
     assert len(client.read_response().body) == 200_000
@@ -22,7 +55,7 @@ def test_a_half_closed_client_still_gets_its_answer(scene):
 
 def test_a_client_that_half_closes_after_its_body_still_gets_its_answer(scene):
     a = scene.backend("a", lambda connection, request: connection.reply(body=connection.read_body()))
-    limpet = scene.limpet([a])
+    limpet = scene.limpet([a], **HALF_CLOSE)
     for request in (request_bytes("POST", body=b"hello"), request_bytes("POST", chunks=[b"hello"])):
         client = limpet.client()
         client.send(request)

@@ -91,9 +91,9 @@ def test_good_requests_are_answered_before_a_bad_one_behind_them_is_refused(scen
     assert [request.target for request in a.requests] == ["/1", "/2"]
 
 
-def test_pipelined_requests_are_all_answered_after_the_client_half_closed(scene):
+def test_pipelined_requests_are_all_answered_after_the_client_half_closed_where_the_listener_says_so(scene):
     a = scene.backend("a", echo_target)
-    client = scene.limpet([a]).client()
+    client = scene.limpet([a], listener={"half_close": True}).client()
     client.send(b"".join(request_bytes(target=f"/{index}") for index in range(5)))
     client.half_close()
     assert [client.read_response().text for _ in range(5)] == [f"GET /{index} " for index in range(5)]

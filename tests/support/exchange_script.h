@@ -103,6 +103,7 @@ class ExchangeScript {
     settings.listeners.push_back(settings.listeners[0]);
     settings.listeners[1].name = "behind";
     settings.listeners[1].proxy_protocol = true;
+    settings.listeners[1].half_close = true;
     settings.limits.body = 100'000;
     settings.timeouts = {.idle = Duration(3000), .head = Duration(2500), .body = Duration(2600)};
     conf::Pool& pool = settings.pools[0];

@@ -151,8 +151,63 @@ TEST_CASE("an HTTP/1.0 client gets a chunked answer unchunked, up to the connect
   CHECK(client.finished());
 }
 
-TEST_CASE("a client that has ended still gets its answers") {
+conf::Settings half_closing() {
+  conf::Settings settings = settings_of(1, {Kind::ip});
+  settings.listeners[0].half_close = true;
+  return settings;
+}
+
+TEST_CASE("a client that ends has left: its exchange ends with it, and at the backend as well") {
   Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(kGet);
+  FakeStream& backend = proxy.backend();
+  SUBCASE("while its answer is awaited") {}
+  SUBCASE("within its answer") { backend.sends("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart"); }
+  client.sends_end();
+  CHECK_FALSE(client.open());
+  CHECK_FALSE(backend.open());
+  CHECK_FALSE(contains(client.received, "502"));
+  CHECK(proxy.failures.empty());
+}
+
+TEST_CASE("a client that ends before its request went anywhere is not served") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.say(kGet);
+  client.sends_end();
+  FakeStream& backend = proxy.dialed(0);
+  CHECK_FALSE(backend.open());
+  CHECK(backend.received == "");
+  CHECK_FALSE(client.open());
+}
+
+TEST_CASE("what a client that ends had pipelined behind the request under way is not begun") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(get("/1") + get("/2"));
+  FakeStream& backend = proxy.backend();
+  client.sends_end();
+  CHECK_FALSE(backend.open());
+  CHECK(count(backend.received, "GET ") == 1);
+  CHECK(proxy.net.dials() == 1);
+  CHECK_FALSE(client.open());
+}
+
+TEST_CASE("a client that ends when its answer has been relayed gets all of it, however slowly it takes it") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.room = 0;
+  client.sends(kGet);
+  proxy.backend().sends(kOk);
+  client.sends_end();
+  client.drain();
+  CHECK(client.received.ends_with("ok"));
+  CHECK(client.end_seen == FakeStream::End::orderly);
+}
+
+TEST_CASE("where a listener says half_close, a client that has ended still gets its answers") {
+  Proxy proxy(half_closing());
   FakeStream& client = proxy.client();
   client.say(get("/1") + get("/2"));
   client.sends_end();
@@ -166,7 +221,7 @@ TEST_CASE("a client that has ended still gets its answers") {
 }
 
 TEST_CASE("a client that resets takes its exchange and its backend connection with it") {
-  Proxy proxy;
+  Proxy proxy(half_closing());
   FakeStream& client = proxy.client();
   client.sends(kGet);
   FakeStream& backend = proxy.backend();

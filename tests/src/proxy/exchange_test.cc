@@ -974,8 +974,10 @@ TEST_CASE("a tunnel whose client has ended waits for its backend no longer than 
   CHECK(proxy.failures.empty());
 }
 
-TEST_CASE("a tunnel whose client ended before the switch is one whose client has ended") {
-  Proxy proxy;
+TEST_CASE("a tunnel whose client ended before the switch is one whose client has ended, where it may") {
+  conf::Settings settings = settings_of(1, {Kind::ip});
+  settings.listeners[0].half_close = true;
+  Proxy proxy(settings);
   FakeStream& client = proxy.client();
   client.sends(kUpgrade);
   FakeStream& backend = proxy.backend();
