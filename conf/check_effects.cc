@@ -80,7 +80,7 @@ void check_effects(const Settings& settings, Findings& findings) {
   for (size_t i = 0; i < settings.listeners.size(); ++i) {
     const std::string listener = indexed("listener", i);
     if (settings.listeners[i].proxy_protocol || findings.broken(listener + ".proxy_protocol")) continue;
-    if (given(listener + ".proxy_protocol_from"))
+    if (given(listener + ".proxy_protocol_from") && !settings.listeners[i].proxy_protocol_from.empty())
       findings.fault(listener + ".proxy_protocol_from",
                      "has no effect, accepted: only with proxy_protocol = true");
   }

@@ -68,9 +68,9 @@ TEST_CASE("a known field name is known in any case") {
   }
 }
 
-TEST_CASE("a name that is one octet off is another one") {
+TEST_CASE("a name that is one octet off is another one, but for an underscore in a hyphen's place") {
   LIMPET_RANDOM_INPUTS(402);
-  constexpr std::string_view kOctets = "abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~";
+  constexpr std::string_view kOctets = "abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^`|~";
   const auto is_known = [](std::string_view name) {
     for (const Known& known : kKnown)
       if (equals_ignoring_case(name, known.name)) return true;
