@@ -10,12 +10,12 @@ void Polls::forget(const Waiter& waiter) {
 }
 
 void Polls::end() {
-  ++handled_;
   told_.swap(waiting_);
   for (size_t i = 0; i < told_.size(); ++i) {
     if (told_[i] != nullptr) told_[i]->on_polled();
   }
   told_.clear();
+  ++handled_;
 }
 
 }  // namespace limpet::net

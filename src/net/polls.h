@@ -18,7 +18,7 @@ class Polls {
     ~Waiter() = default;
   };
 
-  uint64_t handled() const { return handled_; }  // how many
+  uint64_t handled() const { return handled_; }  // how many, and all who waited for them told
   // on_polled(), once, when the poll under way has been handled; between two polls, when the next has.
   void await(Waiter& waiter) { waiting_.push_back(&waiter); }
   void forget(const Waiter& waiter);

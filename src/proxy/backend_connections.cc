@@ -28,9 +28,9 @@ std::unique_ptr<BackendConnection> BackendConnections::take(routing::Slot slot, 
   return std::unique_ptr<BackendConnection>(idle);
 }
 
-// It was kept while a poll was handled, and another has been handled since.
+// It was kept while another poll was handled.
 bool BackendConnections::has_rested(const BackendConnection& idle) const {
-  return idle.kept_at_ + 2 <= polls_.handled();
+  return idle.kept_at_ < polls_.handled();
 }
 
 // The list goes from the newest on, so those that rest are at its beginning: they are passed over once in a

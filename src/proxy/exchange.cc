@@ -250,13 +250,13 @@ Exchange::Step Exchange::connect() {
   return Step::go;
 }
 
-// A used connection is taken when all that came with this request has been read, and all that came since the
-// connection's last answer. One that rests may be gone by then: others wait as well.
+// A used connection is taken when a poll has brought nothing since its last answer. Where all rest, the next poll
+// is waited for, which is at once.
 void Exchange::take_idle() {
   BackendConnections& connections = pool_->connections;
   const OwnConnections& own = client_->own_connections();
   const net::Millis most_idle = request_.idempotent() ? net::kNever : kFreshlyUsed;
-  if (polls_awaited_ != 0) backend_ = connections.take(choice_.slot, most_idle, own);
+  backend_ = connections.take(choice_.slot, most_idle, own);
   if (backend_ || polls_awaited_ == kMostPolls || !connections.has_idle(choice_.slot, most_idle, own)) return;
   ++polls_awaited_;
   awaits_poll_ = true;

@@ -60,7 +60,7 @@ TEST_CASE("a loop with nothing else to do polls for who waits, without waiting f
   uv_run(loop.uv(), UV_RUN_NOWAIT);
   for (int i = 0; i < 2; ++i) uv_run(loop.uv(), UV_RUN_ONCE);
   CHECK(waiter.told == 3);
-  CHECK(polls == 3);
+  CHECK(polls == 2);  // before the one that is being ended
   CHECK(uv_backend_timeout(loop.uv()) != 0);
 }
 
