@@ -1,6 +1,7 @@
 // What the person at the command line asked for.
 #pragma once
 
+#include <cstdint>
 #include <iosfwd>
 #include <string>
 
