@@ -250,8 +250,8 @@ Exchange::Step Exchange::connect() {
   return Step::go;
 }
 
-// A used connection is taken when a poll has brought nothing since its last answer. Where all rest, the next poll
-// is waited for, which is at once.
+// A used connection is taken when a poll has brought nothing since its last answer. Where all rest, the next
+// poll is waited for, which is at once.
 void Exchange::take_idle() {
   BackendConnections& connections = pool_->connections;
   const OwnConnections& own = client_->own_connections();

@@ -17,16 +17,17 @@ const std::string kDurations =
     "a duration with its unit, such as \"30s\" or \"1m30s\" (d, h, m, s, ms), from ";
 
 TEST_CASE("every fault of a file is told at once, in the order of the file") {
-  CHECK(faults("worker = 1\nvia = \" \"\n[log]\nlevel = 3\n[[listener]]\n[[pool]]\nname = \"a b\"\n") ==
-        "f:1:1: worker: unknown key, did you mean `workers`?\n"
-        "f:2:7: via: \" \" is not a token, accepted: a token (RFC 9110), such as \"limpet\", or \"\" for none\n"
-        "f:4:9: log.level: is an integer, accepted: \"debug\", \"info\", \"warning\", \"error\"\n"
-        "f:5:1: listener[0].address: is missing, accepted: an IP address and a port, \"127.0.0.1:80\", "
-        "\"[::1]:80\", or "
-        "\"*:80\" for all addresses\n"
-        "f:6:1: pool[0].backend: is missing, accepted: at least one [[pool.backend]]\n"
-        "f:7:8: pool[0].name: \"a b\" is not a name, accepted: 1 to 64 letters, digits, \".\", \"_\" and "
-        "\"-\"");
+  CHECK(
+      faults("worker = 1\nvia = \" \"\n[log]\nlevel = 3\n[[listener]]\n[[pool]]\nname = \"a b\"\n") ==
+      "f:1:1: worker: unknown key, did you mean `workers`?\n"
+      "f:2:7: via: \" \" is not a token, accepted: a token (RFC 9110), such as \"limpet\", or \"\" for none\n"
+      "f:4:9: log.level: is an integer, accepted: \"debug\", \"info\", \"warning\", \"error\"\n"
+      "f:5:1: listener[0].address: is missing, accepted: an IP address and a port, \"127.0.0.1:80\", "
+      "\"[::1]:80\", or "
+      "\"*:80\" for all addresses\n"
+      "f:6:1: pool[0].backend: is missing, accepted: at least one [[pool.backend]]\n"
+      "f:7:8: pool[0].name: \"a b\" is not a name, accepted: 1 to 64 letters, digits, \".\", \"_\" and "
+      "\"-\"");
 }
 
 TEST_CASE("an unknown key is told the nearest one, wherever it stands") {
@@ -255,7 +256,8 @@ TEST_CASE("a table is not a list of tables, nor the other way round") {
 }
 
 TEST_CASE("a text is not another kind of value") {
-  CHECK(top("via = 3") == "f:1:7: via: is an integer, accepted: a token (RFC 9110), such as \"limpet\", or \"\" for none");
+  CHECK(top("via = 3") ==
+        "f:1:7: via: is an integer, accepted: a token (RFC 9110), such as \"limpet\", or \"\" for none");
   CHECK(top("[log]\naccess = false") ==
         "f:2:10: log.access: is a boolean, accepted: \"stdout\", \"off\" or a file's path, relative to this "
         "file's folder or "
