@@ -14,6 +14,8 @@ void Connection::attach(net::StreamPtr stream) {
 
 void Connection::wait(State state, net::Millis at_most) {
   state_ = state;
+  static thread_local uint64_t stirred = 0;
+  stirred_ = ++stirred;
   since_ = deadlines_.now();
   deadline_.set(since_ + at_most);
 }
@@ -24,14 +26,14 @@ Connection::Worth Connection::worth() const {
   using enum Use;
   switch (state_) {
     case State::idle:
-      return {deadlines_.now() - since_ < kFresh ? asks : nothing, since_};
+      return {deadlines_.now() - since_ < kFresh ? asks : nothing, since_, stirred_};
     case State::lingering:
     case State::closed:
-      return {answered, since_};
+      return {answered, since_, stirred_};
     case State::streaming:
-      return {watches, since_};
+      return {watches, since_, stirred_};
     default:
-      return {asks, since_};
+      return {asks, since_, stirred_};
   }
 }
 

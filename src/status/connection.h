@@ -59,6 +59,7 @@ class Connection final : public net::Mortal, net::StreamOwner, net::DeadlineOwne
   struct Worth {
     Use use;
     net::Millis since;
+    uint64_t stirred;  // how many had stirred before, of the same thread's: many do within a millisecond
     auto operator<=>(const Worth&) const = default;
   };
   Worth worth() const;
@@ -114,6 +115,7 @@ class Connection final : public net::Mortal, net::StreamOwner, net::DeadlineOwne
   uint64_t body_size_ = 0;
   State state_ = State::idle;
   net::Millis since_ = 0;  // when that, or the request that it is a part of, began
+  uint64_t stirred_ = 0;   // as Worth has it
   bool ended_ = false;     // the client has sent its last byte
   bool keep_alive_ = false;
   bool proceeding_ = false;
