@@ -70,6 +70,16 @@ void check_status_address(const Settings& settings, Findings& findings) {
   }
 }
 
+void check_proxy_peers(const Settings& settings, Findings& findings) {
+  for (size_t i = 0; i < settings.listeners.size(); ++i) {
+    const Listener& listener = settings.listeners[i];
+    const std::string path = indexed("listener", i), key = path + ".proxy_protocol_from";
+    if (listener.proxy_protocol || listener.proxy_protocol_from.empty()) continue;
+    if (findings.broken(path + ".proxy_protocol") || findings.broken(key)) continue;
+    findings.fault(key, "has no effect, accepted: only with proxy_protocol = true");
+  }
+}
+
 }  // namespace
 
 void check_effects(const Settings& settings, Findings& findings) {
@@ -77,13 +87,7 @@ void check_effects(const Settings& settings, Findings& findings) {
   check_secrets(settings.secrets, findings);
   check_status_token(settings.status, findings);
   check_status_address(settings, findings);
-  for (size_t i = 0; i < settings.listeners.size(); ++i) {
-    const std::string listener = indexed("listener", i);
-    if (settings.listeners[i].proxy_protocol || findings.broken(listener + ".proxy_protocol")) continue;
-    if (given(listener + ".proxy_protocol_from") && !settings.listeners[i].proxy_protocol_from.empty())
-      findings.fault(listener + ".proxy_protocol_from",
-                     "has no effect, accepted: only with proxy_protocol = true");
-  }
+  check_proxy_peers(settings, findings);
   const Limits& limits = settings.limits;
   if (given("limits.target") && limits.target > limits.head && !findings.broken("limits.head")) {
     findings.fault("limits.target",

@@ -48,13 +48,6 @@ std::optional<uint16_t> parse_status(std::string_view digits) {
   return code;
 }
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 }  // namespace
 
 Parsed<std::string> parse_name(std::string_view text) {
@@ -125,7 +118,7 @@ Parsed<std::string> parse_secret(std::string_view text) {
   if (text.size() != 2 * kSecretSize) return Parsed<std::string>::wrong("is not 32 bytes in hexadecimal");
   std::string bytes;
   for (size_t i = 0; i < text.size(); i += 2) {
-    const int high = hex_digit(text[i]), low = hex_digit(text[i + 1]);
+    const int high = hex_value(text[i]), low = hex_value(text[i + 1]);
     if (high < 0 || low < 0) return Parsed<std::string>::wrong("is not 32 bytes in hexadecimal");
     bytes += static_cast<char>(high << 4 | low);
   }

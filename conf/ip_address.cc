@@ -77,4 +77,9 @@ std::optional<Cidr> Cidr::parse(std::string_view text) {
   return Cidr{*address, prefix};
 }
 
+bool contain(const std::vector<Cidr>& blocks, const IpAddress& candidate) {
+  return std::any_of(blocks.begin(), blocks.end(),
+                     [&](const Cidr& block) { return block.contains(candidate); });
+}
+
 }  // namespace limpet::conf

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace limpet::conf {
 
@@ -35,5 +36,7 @@ struct Cidr {
 
   bool operator==(const Cidr&) const = default;
 };
+
+bool contain(const std::vector<Cidr>& blocks, const IpAddress& candidate);  // one of them does
 
 }  // namespace limpet::conf

@@ -17,6 +17,11 @@ std::string Address::text() const {
 
 std::string Address::authority() const { return kind == Kind::unix_socket ? "localhost" : text(); }
 
+bool contain(const std::vector<StatusRange>& ranges, int status) {
+  return std::any_of(ranges.begin(), ranges.end(),
+                     [status](const StatusRange& range) { return range.contains(status); });
+}
+
 bool Pool::uses(AffinityKind kind) const {
   return std::find(affinity.begin(), affinity.end(), kind) != affinity.end();
 }

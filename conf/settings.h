@@ -20,6 +20,8 @@ using std::chrono_literals::operator""s;
 using std::chrono_literals::operator""min;
 using std::chrono_literals::operator""h;
 
+constexpr uint64_t millis(Duration duration) { return static_cast<uint64_t>(duration.count()); }
+
 inline constexpr uint64_t KiB = 1024, MiB = 1024 * KiB, GiB = 1024 * MiB;
 
 // A place to listen at or to connect to.
@@ -121,6 +123,7 @@ struct StatusRange {  // of HTTP status codes
   bool contains(int status) const { return from <= status && status <= to; }
   bool operator==(const StatusRange&) const = default;
 };
+bool contain(const std::vector<StatusRange>& ranges, int status);  // one of them does
 
 // How a backend is asked whether it can serve.
 struct HealthCheck {

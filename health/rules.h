@@ -6,7 +6,7 @@
 
 namespace limpet::health {
 
-inline Millis millis(conf::Duration duration) { return static_cast<Millis>(duration.count()); }
+using conf::millis;
 
 struct Rules {
   conf::HealthCheck check;

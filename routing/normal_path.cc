@@ -8,12 +8,6 @@ namespace {
 
 std::string_view path_of(std::string_view target) { return target.substr(0, target.find('?')); }
 
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  const char low = lower(c);
-  return low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
-}
-
 // The octet that is percent-encoded at `at`; -1: none is.
 int encoded_octet(std::string_view path, size_t at) {
   if (path[at] != '%' || at + 2 >= path.size()) return -1;

@@ -48,7 +48,7 @@ void Probe::start(const conf::Address& address, const conf::HealthCheck& check, 
   began_ = std::chrono::steady_clock::now();
   uv_update_time(loop_.uv());  // or what this turn has taken so far would be the check's
   began_at_ = loop_.deadlines().now();
-  due_ = began_at_ + static_cast<net::Millis>(check_.timeout.count());
+  due_ = began_at_ + conf::millis(check_.timeout);
   extended_ = false;
   dial_error_ = 0;
   turns_.begin(net::count_addresses(resolver_, address_));

@@ -14,11 +14,6 @@ using Kind = health::CheckResult::Kind;
 constexpr uint32_t kMostFields = 500;
 constexpr std::string_view kProtocol = "HTTP/";
 
-bool contains(const std::vector<conf::StatusRange>& ranges, int status) {
-  return std::any_of(ranges.begin(), ranges.end(),
-                     [&](const conf::StatusRange& range) { return range.contains(status); });
-}
-
 bool asks_for_drain(const http::Fields& fields) {
   return std::any_of(fields.list.begin(), fields.list.end(), [](const http::Field& field) {
     return equals_ignoring_case(field.name, "X-Limpet-State") && equals_ignoring_case(field.value, "drain");
@@ -64,11 +59,11 @@ void ProbeAnswer::take_heads() {
 
 void ProbeAnswer::judge(const http::ResponseHead& head) {
   const std::string answered = "answered " + std::to_string(head.status);
-  if (contains(check_.drain_status, head.status)) {
+  if (conf::contain(check_.drain_status, head.status)) {
     verdict_ = {Kind::drain, answered};
   } else if (asks_for_drain(head.fields)) {
     verdict_ = {Kind::drain, "answered X-Limpet-State: drain"};
-  } else if (!contains(check_.status, head.status)) {
+  } else if (!conf::contain(check_.status, head.status)) {
     verdict_ = {Kind::fail, answered};
   } else if (check_.body.empty()) {
     verdict_ = {Kind::pass, ""};

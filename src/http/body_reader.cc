@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "conf/ascii.h"
 #include "src/http/field_lines.h"
 #include "src/http/head_search.h"
 
@@ -22,12 +23,6 @@ bool is_blank(char octet) { return octet == ' ' || octet == '\t'; }
 // In a quoted string, or behind a backslash there (RFC 9110, section 5.6.4).
 bool is_text(char octet) {
   return octet == '\t' || (static_cast<unsigned char>(octet) >= ' ' && octet != 0x7f);
-}
-
-int hex_value(char octet) {
-  if (is_digit(octet)) return octet - '0';
-  const char low = static_cast<char>(octet | 0x20);
-  return low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
 }
 
 }  // namespace

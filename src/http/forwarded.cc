@@ -113,8 +113,7 @@ void write_standard_forwarded(const Peer& peer, const RequestHead& request, Curs
 }  // namespace
 
 bool is_trusted(const conf::Listener& listener, const IpAddress& address) {
-  return std::any_of(listener.trusted_proxies.begin(), listener.trusted_proxies.end(),
-                     [&](const conf::Cidr& block) { return block.contains(address); });
+  return conf::contain(listener.trusted_proxies, address);
 }
 
 IpAddress believed_client(const Peer& peer, const conf::Listener& listener, const Fields& fields) {

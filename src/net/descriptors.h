@@ -71,7 +71,7 @@ class Descriptors {
     undialed,  // a connection to a backend was not made
     unasked,   // a backend was not checked
   };
-  // Counts it, asks the keepers to make room, and says so in the log, in one line every kLogEvery at most.
+  // Counts it, asks the keepers to make room, and says so in the log now and then.
   // `error` is a negative errno.
   void met(Shortage what, int error);
   uint64_t refused() const {

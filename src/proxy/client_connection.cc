@@ -1,7 +1,5 @@
 #include "src/proxy/client_connection.h"
 
-#include <algorithm>
-
 #include "src/http/chunk.h"
 #include "src/proxy/proxy_protocol.h"
 
@@ -17,9 +15,7 @@ constexpr size_t kMostLingered = 16 * 1024 * 1024;
 // Whether a PROXY protocol header comes first.
 bool tells_of_others(const conf::Listener& listener, const conf::IpAddress& peer) {
   const auto& from = listener.proxy_protocol_from;
-  return listener.proxy_protocol &&
-         (from.empty() || std::any_of(from.begin(), from.end(),
-                                      [&](const conf::Cidr& block) { return block.contains(peer); }));
+  return listener.proxy_protocol && (from.empty() || conf::contain(from, peer));
 }
 
 }  // namespace

@@ -64,8 +64,7 @@ void ServedPool::follow(SharedPoolPlan plan) {
 
 void ServedPool::on_stray(routing::Slot slot) {
   meter_->backends[slot].strays.add();
-  if (connections.now() < next_stray_logged_) return;
-  next_stray_logged_ = connections.now() + kLogEvery;
+  if (!stray_log_.is_time()) return;
   const auto& backends = fleet().backends;
   spdlog::info("{}/{}: said something that no request asked for, and the connection is closed",
                settings().name, slot < backends.size() ? backends[slot].name : "?");

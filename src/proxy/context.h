@@ -25,7 +25,7 @@ namespace limpet::proxy {
 
 class Exchange;
 
-inline net::Millis millis(conf::Duration duration) { return static_cast<net::Millis>(duration.count()); }
+using conf::millis;
 
 // Hears what requests tell about backends' health.
 class Witness {
@@ -81,7 +81,6 @@ class ServedPool final : public net::Mortal, StrayListener {
 
  private:
   static constexpr net::Millis kDoubtEvery = 100;
-  static constexpr net::Millis kLogEvery = 10'000;
 
   void on_stray(routing::Slot slot) override;
 
@@ -91,7 +90,7 @@ class ServedPool final : public net::Mortal, StrayListener {
   const size_t worker_;
   Witness& witness_;
   std::vector<net::Millis> doubted_at_;  // by slot
-  net::Millis next_stray_logged_ = 0;
+  net::NowAndThen stray_log_{std::chrono::seconds(10)};
   std::string cookie_name_, cookie_attributes_, cookie_attributes_for_tls_;
 };
 

@@ -121,7 +121,7 @@ class Exchange final : public net::Mortal,
   http::LoopMark loop_mark() const;
   void begin_response(const http::ResponseHead& head);
   void judge_answer(int status);
-  void count_answered();
+  void count_answered(uint64_t at_us);  // a request, at that time
   uint64_t client_hash() const;
   void touch_session();
   void send_body_to_backend(std::string_view piece);

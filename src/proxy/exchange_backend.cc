@@ -1,6 +1,4 @@
 // What an exchange does when its backend does something.
-#include <algorithm>
-
 #include "src/http/connection_auth.h"
 #include "src/proxy/context.h"
 #include "src/proxy/exchange.h"
@@ -70,21 +68,20 @@ void Exchange::begin_response(const http::ResponseHead& head) {
 }
 
 void Exchange::judge_answer(int status) {
-  const auto& bad = pool_->settings().passive.status;
-  if (std::any_of(bad.begin(), bad.end(), [&](const auto& range) { return range.contains(status); })) {
+  if (conf::contain(pool_->settings().passive.status, status)) {
     blame(BackendFailure::status);
   } else if (status >= 502 && status <= 504) {
     doubt_backend();
   } else {
     is_good_ = true;
-    if (is_open_ended_) count_answered();
+    if (is_open_ended_) count_answered(now_us());
   }
 }
 
-void Exchange::count_answered() {
+void Exchange::count_answered(uint64_t at_us) {
   BackendMeter& meter = pool_->meter().backends[choice_.slot];
   meter.answered_begun.add(connected_us_);
-  meter.answered_at.add(context_.clock.monotonic_us());
+  meter.answered_at.add(at_us);
 }
 
 void Exchange::on_response_body(std::string_view piece) {

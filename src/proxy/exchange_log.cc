@@ -30,11 +30,9 @@ void Exchange::measure() {
   meter.bytes_in.add(bytes_in_);
   meter.bytes_out.add(bytes_out_);
   if (!whole_ || head_us_ == 0 || is_open_ended_) return;
-  const uint64_t now = context_.clock.monotonic_us();
+  const uint64_t now = now_us();
   meter.latency.add(now - connect_us_);
-  if (!is_good_) return;
-  meter.answered_begun.add(connected_us_);
-  meter.answered_at.add(now);
+  if (is_good_) count_answered(now);
 }
 
 void Exchange::log() {

@@ -26,14 +26,14 @@ Connection::Worth Connection::worth() const {
   using enum Use;
   switch (state_) {
     case State::idle:
-      return {deadlines_.now() - since_ < kFresh ? asks : nothing, since_, stirred_};
+      return {deadlines_.now() - since_ < kFresh ? asks : nothing, stirred_};
     case State::lingering:
     case State::closed:
-      return {answered, since_, stirred_};
+      return {answered, stirred_};
     case State::streaming:
-      return {watches, since_, stirred_};
+      return {watches, stirred_};
     default:
-      return {asks, since_, stirred_};
+      return {asks, stirred_};
   }
 }
 

@@ -53,13 +53,11 @@ class Connection final : public net::Mortal, net::StreamOwner, net::DeadlineOwne
   net::StreamOwner* as_owner() { return this; }
   void attach(net::StreamPtr stream);
 
-  // Compares: of two connections the one to be closed for the sake of others is worth less. `since`: of the
-  // loop's clock.
+  // Compares: of two connections the one to be closed for the sake of others is worth less.
   enum class Use : uint8_t { nothing, answered, asks, watches };
   struct Worth {
     Use use;
-    net::Millis since;
-    uint64_t stirred;  // how many had stirred before, of the same thread's: many do within a millisecond
+    uint64_t stirred;  // in which order they did, of one thread's: many do within a millisecond
     auto operator<=>(const Worth&) const = default;
   };
   Worth worth() const;

@@ -1,15 +1,10 @@
 #include "src/status/path.h"
 
+#include "conf/ascii.h"
+
 namespace limpet::status {
 
 namespace {
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 // In a query "+" is a space (the form's encoding, as browsers write it).
 std::optional<std::string> decoded(std::string_view text, bool in_query) {
@@ -21,8 +16,8 @@ std::optional<std::string> decoded(std::string_view text, bool in_query) {
     } else if (text[i] != '%') {
       out.push_back(text[i]);
     } else {
-      const int high = i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
-      const int low = i + 2 < text.size() ? hex_digit(text[i + 2]) : -1;
+      const int high = i + 2 < text.size() ? hex_value(text[i + 1]) : -1;
+      const int low = i + 2 < text.size() ? hex_value(text[i + 2]) : -1;
       if (high < 0 || low < 0) return std::nullopt;
       out.push_back(static_cast<char>(high * 16 + low));
       i += 2;

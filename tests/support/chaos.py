@@ -211,11 +211,13 @@ class PauseOfLimpet(Deed):
             self.world.limpet.signal(signal.SIGCONT)
 
 
-class PauseOfServer(Deed):
+class DeedToServer(Deed):
     def __init__(self, world):
         super().__init__(world)
         self.server = self.a_server()
 
+
+class PauseOfServer(DeedToServer):
     async def do(self):
         self.server.freeze()
         try:
@@ -224,11 +226,7 @@ class PauseOfServer(Deed):
             self.server.thaw()
 
 
-class DeathOfServer(Deed):
-    def __init__(self, world):
-        super().__init__(world)
-        self.server = self.a_server()
-
+class DeathOfServer(DeedToServer):
     async def do(self):
         self.server.kill()
         try:

@@ -78,15 +78,21 @@ TEST_CASE("what a backend says beyond its answer reaches nobody, and ends the co
 
 constexpr std::string_view kPoison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison";
 
+// The client sends two requests, and what they come to within one poll goes on.
+FakeStream& answer_first_of_two(Proxy& proxy, FakeStream& client) {
+  client.sends(std::string(kGet) + std::string(kGet));
+  FakeStream& backend = proxy.backend();
+  proxy.net.events_in_turn = 100;
+  backend.sends(kOk);
+  return backend;
+}
+
 uint64_t strays(Proxy& proxy) { return proxy.context().pool(0).meter().backends[0].strays.value(); }
 
 TEST_CASE("a connection is used again only when another poll has brought nothing beyond the answer") {
   Proxy proxy;
   FakeStream& client = proxy.client();
-  client.sends(std::string(kGet) + std::string(kGet));
-  FakeStream& backend = proxy.backend();
-  proxy.net.events_in_turn = 100;
-  backend.sends(kOk);
+  FakeStream& backend = answer_first_of_two(proxy, client);
   CHECK(count(backend.received, "GET ") == 1);
   backend.say(kPoison);
   proxy.net.end_turn();
@@ -106,10 +112,7 @@ TEST_CASE(
   Proxy proxy;
   FakeStream& one = proxy.client();
   FakeStream& other = proxy.client();
-  one.sends(std::string(kGet) + std::string(kGet));
-  FakeStream& backend = proxy.backend();
-  proxy.net.events_in_turn = 100;
-  backend.sends(kOk);
+  FakeStream& backend = answer_first_of_two(proxy, one);
   other.sends(kGet);
   CHECK(proxy.net.dials() == 1);
   proxy.net.end_turn();
@@ -138,14 +141,11 @@ TEST_CASE("of several idle connections one that has rested is used, and nobody w
 TEST_CASE("a client that leaves while its request waits for a connection leaves that as it is") {
   Proxy proxy;
   FakeStream& client = proxy.client();
-  client.sends(std::string(kGet) + std::string(kGet));
-  FakeStream& backend = proxy.backend();
-  proxy.net.events_in_turn = 100;
-  backend.sends(kOk);
+  FakeStream& backend = answer_first_of_two(proxy, client);
   client.sends_abort();
   proxy.net.end_turn();
-  CHECK(proxy.dialed(0).open());
-  CHECK(count(proxy.dialed(0).received, "GET ") == 1);
+  CHECK(backend.open());
+  CHECK(count(backend.received, "GET ") == 1);
   CHECK(proxy.net.dials() == 1);
 }
 

@@ -1,0 +1,75 @@
+// How long an exchange waits, and for whom.
+#include <algorithm>
+
+#include "src/proxy/context.h"
+#include "src/proxy/exchange.h"
+
+namespace limpet::proxy {
+
+namespace {
+constexpr net::Millis kTouchEvery = 10'000;  // how often a tunnel keeps its session alive
+}
+
+// Waits for whoever has to move next.
+void Exchange::await_progress() {
+  if (phase_ != Phase::relay && phase_ != Phase::tunnel) return;
+  const conf::PoolTimeouts& timeouts = pool_->settings().timeouts;
+  conf::Duration wait = timeouts.body;
+  if (phase_ == Phase::tunnel) {
+    wait = tunnel_wait();
+    touch_session();
+  } else if (client_->queued() != 0 || (!response_begun_ && takes_body())) {
+    wait = context_.settings().timeouts.body;
+  } else if (!response_begun_) {
+    wait = timeouts.head;
+  }
+  net::Millis most = millis(wait);
+  if (is_awaiting_head()) {
+    head_due_ = now_ms() + most;
+    most = std::min(most, kLong);
+  }
+  if (!upload_has_a_rate() || !takes_body()) {
+    pace_.excuse();
+  } else {
+    pace_.await(now_ms());
+    most = std::min(most, upload_left());
+  }
+  deadline_.set(now_ms() + most);
+}
+
+// The whole request has come in, and all that is missing is the backend's answer.
+bool Exchange::is_awaiting_head() const {
+  return phase_ == Phase::relay && request_ended_ && !response_begun_ && client_->queued() == 0;
+}
+
+// A chunked body may be a stream, which is as slow as what it tells of.
+bool Exchange::upload_has_a_rate() const {
+  return phase_ == Phase::relay && !request_ended_ && request_.body.kind == http::BodyKind::length &&
+         context_.settings().timeouts.body_rate != 0;
+}
+
+net::Millis Exchange::upload_left() const {
+  const conf::ClientTimeouts& timeouts = context_.settings().timeouts;
+  return pace_.left(now_ms(), millis(timeouts.body), bytes_in_, timeouts.body_rate);
+}
+
+// Silence is the two ends' own affair while both may break it. One that has bytes to take, or that alone has
+// still to end, is waited for as in a body. Whoever takes nothing may hide that the other has ended: that is
+// not read any further.
+conf::Duration Exchange::tunnel_wait() const {
+  const conf::PoolTimeouts& timeouts = pool_->settings().timeouts;
+  const conf::Duration for_client = std::min(context_.settings().timeouts.body, timeouts.tunnel);
+  const conf::Duration for_backend = std::min(timeouts.body, timeouts.tunnel);
+  if (client_->queued() != 0) return for_client;
+  if (client_ended_ || backend_->queued() != 0) return for_backend;
+  return backend_ended_ ? for_client : timeouts.tunnel;
+}
+
+// A tunnel is one request, however long it lasts; while bytes flow its session is no idle one.
+void Exchange::touch_session() {
+  if (now_ms() < touch_at_) return;
+  touch_at_ = now_ms() + kTouchEvery;
+  pool_->router().touch(identity_, static_cast<uint32_t>(context_.clock.unix_us() / 1'000'000));
+}
+
+}  // namespace limpet::proxy
