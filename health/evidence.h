@@ -19,6 +19,7 @@ struct Evidence {
   uint64_t client = 0;   // of its believed address, masked; the same for nobody else
   Millis at = 0;         // failed, doubtful: when; waits: since when
   const char* how = "";  // failed: "no answer in time"; static
+  bool refused = false;  // failed: nobody listens where the backend should
 };
 
 // The requests that a backend answered well, or began to, where an answer has no end.
@@ -36,7 +37,8 @@ struct CheckResult {
     unasked,  // it could not be asked, which is no verdict
   };
   Kind kind = Kind::pass;
-  std::string detail;  // what failed, what asks, or why it could not be asked
+  std::string detail;    // what failed, what asks, or why it could not be asked
+  bool refused = false;  // fail: nobody listens where the backend should
   bool failed() const { return kind == Kind::fail || kind == Kind::timeout; }
 };
 

@@ -36,7 +36,10 @@ void Judge::answered(Answered last) {
   if (last.at >= born_) verdict_.answered(last);
 }
 
-void Judge::told(const Evidence& evidence) { verdict_.told(evidence, rules_); }
+Changed Judge::told(const Evidence& evidence, Millis now) {
+  verdict_.told(evidence, rules_);
+  return settle(now, cause_, detail_);
+}
 
 Changed Judge::checked(const CheckResult& result, bool may_go_down, Millis now) {
   const Millis began = std::exchange(check_began_, std::nullopt).value_or(now);

@@ -59,9 +59,9 @@ class Judge {
   // Its part of its share of new sessions: 1..100 percent, growing through slow_start after it came (back).
   uint32_t warmth(Millis now) const;
 
-  // What requests tell. They only make Limpet ask.
+  // What requests tell. They make Limpet ask; and where nobody listens they speed up the verdict.
   void answered(Answered last);
-  void told(const Evidence& evidence);
+  Changed told(const Evidence& evidence, Millis now);
   // The answer to the question that began last. `may_go_down`: that the pool's limit allows it on weak
   // evidence.
   Changed checked(const CheckResult& result, bool may_go_down, Millis now);

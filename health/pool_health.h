@@ -39,7 +39,7 @@ class PoolHealth {
 
   // Evidence and orders, as Judge has them.
   void answered(Slot slot, Answered last) { judges_[slot].answered(last); }
-  void told(Slot slot, const Evidence& evidence) { judges_[slot].told(evidence); }
+  Changed told(Slot slot, const Evidence& evidence, Millis now) { return judges_[slot].told(evidence, now); }
   Changed checked(Slot slot, const CheckResult& result, Millis now);
   Judge::Answer order(Slot slot, Order order, const std::string& who, Millis now);
 

@@ -21,6 +21,7 @@ void Verdict::answered(Answered last) {
   if (!up_) return;
   hold_ = kFirstHold;
   waited_ = false;
+  also_refused_ = 0;
   std::erase_if(failures_, [&](const Failure& failure) { return failure.at < last.at; });
   if (suspected_at_ && answered_.begun > *suspected_at_) suspected_at_.reset();
 }
@@ -31,6 +32,9 @@ void Verdict::told(const Evidence& evidence, const Rules& rules) {
     case Evidence::Kind::failed:
       if (evidence.at >= answered_.at) add_failure(evidence, rules.passive.failures);
       suspect(evidence.at);
+      if (!evidence.refused || !refused_ || evidence.at < answered_.at || rules.passive.failures == 0) break;
+      ++also_refused_;
+      if (is_enough(rules)) condemn(Cause::checks, answer(rules), false);
       break;
     case Evidence::Kind::doubtful:
       suspect(evidence.at);
@@ -66,7 +70,7 @@ void Verdict::forget_old(const Rules& rules, Millis now) {
 }
 
 bool Verdict::is_enough(const Rules& rules) const {
-  return failed_ >= rules.check.fall || failed_ + doubted_ >= rules.check.fall * kDoubt;
+  return failed_ + also_refused_ >= rules.check.fall || failed_ + doubted_ >= rules.check.fall * kDoubt;
 }
 
 bool Verdict::is_crowd(const Rules& rules) const {
@@ -89,7 +93,8 @@ void Verdict::checked(const CheckResult& result, Millis began, const Rules& rule
 }
 
 void Verdict::passed(const Rules& rules, bool may_go_down, Millis now) {
-  failed_ = doubted_ = 0;
+  failed_ = doubted_ = also_refused_ = 0;
+  refused_ = false;
   all_timed_out_ = true;
   waited_ = false;
   if (!up_) {
@@ -118,6 +123,7 @@ void Verdict::failed(const CheckResult& result, bool first, Millis began, const 
   } else {
     failed_ += first ? rules.check.fall : 1;
   }
+  refused_ = result.refused;
   all_timed_out_ = all_timed_out_ && timed_out;
   wrong_ = result.detail;
   const bool enough = is_enough(rules);
@@ -140,6 +146,7 @@ void Verdict::condemn(Cause cause, std::string detail, bool weak) {
   detail_ = std::move(detail);
   passed_ = 0;
   failures_.clear();
+  suspected_at_.reset();
   waited_ = false;
 }
 
@@ -155,6 +162,7 @@ void Verdict::start_over(const std::string& who, const Rules& rules) {
 // What was asked, and what the answer was.
 std::string Verdict::answer(const Rules& rules) const {
   std::string text = health::text(rules.check) + ": " + wrong_;
+  if (also_refused_ != 0) text += ", " + conf::counted(also_refused_, "request") + " too";
   if (doubted_ != 0)
     text += ", " + std::to_string(failed_ + doubted_) + " times in a row, though requests were answered";
   return text;
@@ -172,7 +180,7 @@ std::string Verdict::doubt(const Rules& rules) const {
     what = answer(rules);
     if (!is_enough(rules)) {
       const uint64_t most = rules.check.fall * (doubted_ == 0 ? 1 : kDoubt);
-      what += " (" + std::to_string(failed_ + doubted_) + " of " + std::to_string(most) + ")";
+      what += " (" + std::to_string(failed_ + also_refused_ + doubted_) + " of " + std::to_string(most) + ")";
     }
   }
   if (!failures_.empty()) {

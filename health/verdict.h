@@ -2,7 +2,8 @@
 //
 // It is presumed to work. It is down once `fall` questions in a row have failed, or the first one ever. One
 // that timed out while requests were answered does not count until `fall` times kDoubt have failed in a row:
-// it is Limpet, or this one URL, that is slow. A pass keeps it up, unless requests from `failures` different
+// it is Limpet, or this one URL, that is slow. Once a question has found that nobody listens, each request
+// that finds the same counts as another. A pass keeps it up, unless requests from `failures` different
 // clients failed within `window` and none was answered: then it is down with a hold. Where so many failed,
 // one question that fails is enough.
 //
@@ -43,6 +44,7 @@ class Verdict {
 
   void answered(Answered last);
   // While down requests say nothing: they were begun before.
+  // May condemn it, on strong evidence alone.
   void told(const Evidence& evidence, const Rules& rules);
   // An answer to the question that was put at `began`. `may_go_down`: on weak evidence.
   void checked(const CheckResult& result, Millis began, const Rules& rules, bool may_go_down, Millis now);
@@ -81,7 +83,9 @@ class Verdict {
   std::optional<Millis> suspected_at_;  // the latest that no question has been put about since
   uint32_t passed_ = 0;                 // questions in a row
   uint64_t failed_ = 0, doubted_ = 0;   // in a row: that count (the first ever `fall` times), and others
-  bool all_timed_out_ = true;           // of these
+  bool refused_ = false;                // the last of these was
+  uint64_t also_refused_ = 0;           // requests since, while none was answered
+  bool all_timed_out_ = true;           // of the questions
   std::string wrong_;                   // with the last of these
   Millis hold_ = kFirstHold;            // that the next condemnation by requests alone costs
   Millis held_down_until_ = 0;

@@ -198,7 +198,7 @@ void Overseer::on_evidence(size_t pool, routing::Slot slot, const health::Eviden
     Pool* const told = open ? find_pool(pool) : nullptr;
     if (told == nullptr || !told->has(slot)) return;
     told->health->answered(slot, status::last_answered(told->meters, slot));
-    told->health->told(slot, evidence);
+    apply(*told, slot, told->health->told(slot, evidence, now()));
     if (told->health->take_due(slot, now())) begin_check(*told, slot);
   };
   if (evidence_waiting_.fetch_add(1) >= kMostEvidence || !calls_.post(take)) evidence_waiting_.fetch_sub(1);

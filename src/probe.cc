@@ -87,7 +87,8 @@ bool Probe::dial_next() {
 void Probe::dial_failed() {
   if (dial_error_ == 0) return end(Kind::unasked, "the name " + address_.host + " has no address");
   if (net::is_shortage(dial_error_)) descriptors_.met(net::Descriptors::Shortage::unasked, dial_error_);
-  end(net::is_local(dial_error_) ? Kind::unasked : Kind::fail, uv_strerror(dial_error_));
+  end(net::is_local(dial_error_) ? Kind::unasked : Kind::fail, uv_strerror(dial_error_),
+      net::is_refused(dial_error_));
 }
 
 void Probe::on_connected() {
@@ -219,9 +220,9 @@ void Probe::pass() {
 
 void Probe::fail(std::string detail) { end(Kind::fail, std::move(detail)); }
 
-void Probe::end(Kind kind, std::string detail) {
+void Probe::end(Kind kind, std::string detail, bool refused) {
   hang_up();
-  if (done_ != nullptr) report({kind, std::move(detail)});
+  if (done_ != nullptr) report({kind, std::move(detail), refused});
 }
 
 // The last thing that is done: nothing of the probe may be left afterwards.

@@ -77,7 +77,7 @@ class Probe final : net::StreamOwner, net::DeadlineOwner {
   void hang_up();
   void pass();
   void fail(std::string detail);
-  void end(health::CheckResult::Kind kind, std::string detail);
+  void end(health::CheckResult::Kind kind, std::string detail, bool refused = false);
   void report(health::CheckResult result);
 
   net::Loop& loop_;

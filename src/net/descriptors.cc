@@ -51,6 +51,8 @@ bool is_local(int error) {
   return std::find(std::begin(kRemote), std::end(kRemote), -error) == std::end(kRemote);
 }
 
+bool is_refused(int error) { return error == -ECONNREFUSED || error == -ENOENT; }
+
 Descriptors::Descriptors(std::function<uint64_t()> limit) : read_limit_(std::move(limit)), limit_(capped()) {}
 
 int Descriptors::capped() const { return static_cast<int>(std::min<uint64_t>(read_limit_(), INT_MAX)); }

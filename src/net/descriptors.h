@@ -29,6 +29,7 @@ inline constexpr int kNoPortLeft = -EADDRNOTAVAIL;
 bool is_shortage(int error);
 // Whether it tells nothing of the peer: a shortage, or what this machine forbids or cannot reach by itself.
 bool is_local(int error);
+bool is_refused(int error);  // nobody listens there
 
 // Keeps connections for later.
 class Keeper {

@@ -101,7 +101,7 @@ class Exchange final : public net::Mortal,
 
   void fail(const Failure& failure);
   void cut(const Failure& failure);
-  void blame(BackendFailure how);
+  void blame(BackendFailure how, bool refused = false);
   void doubt_backend();
   void tell_of_waiting();
   void connect_failed(int error);

@@ -53,14 +53,15 @@ void Exchange::on_deadline() {
 
 // ---- what is told of the backend
 
-void Exchange::blame(BackendFailure how) {
+void Exchange::blame(BackendFailure how, bool refused) {
   constexpr const char* kTexts[] = {"no connection", "a connection that ended before the answer did",
                                     "no answer in time", "an answer that is not HTTP",
                                     "an answer whose status counts as a failure"};
   const auto index = static_cast<size_t>(how);
   pool_->meter().backends[choice_.slot].failures[index].add();
   if (std::exchange(blamed_, choice_.slot) == choice_.slot) return;
-  pool_->tell(choice_.slot, {health::Evidence::Kind::failed, client_hash(), now_us() / 1000, kTexts[index]});
+  pool_->tell(choice_.slot,
+              {health::Evidence::Kind::failed, client_hash(), now_us() / 1000, kTexts[index], refused});
 }
 
 void Exchange::doubt_backend() {
@@ -88,7 +89,7 @@ void Exchange::connect_failed(int error) {
   if (net::is_shortage(error))
     return fail(error == net::kNoPortLeft ? failures::kNoPorts : failures::kNoDescriptors);
   if (error == 0 || net::is_local(error)) return unreachable();
-  blame(BackendFailure::connect);
+  blame(BackendFailure::connect, net::is_refused(error));
   choose_again(failures::kNoBackend);
 }
 

@@ -266,6 +266,18 @@ def test_what_dies_under_load_is_found_at_the_first_question_where_many_clients_
     assert all(browser.get().text == "b" for browser in browsers)
 
 
+def test_what_refuses_its_question_and_requests_of_one_address_is_down_before_the_next_question(scene):
+    """Nobody waits for the next question, as long as it may take to come."""
+    limpet, status, (a, b) = started(scene, [ok, ok], health={"fast_interval": "60s", "fall": 3})
+    first, second, third = (limpet.browser_at("a") for _ in range(3))
+    a.die()
+    assert first.get().text == "b"
+    eventually(lambda: "refused (1 of 3)" in status.backend("a")["why"], what="the question")
+    assert second.get().text == "b"
+    assert third.get().text == "b"
+    assert "HEAD /: connection refused, 2 requests too" in status.wait_for_state("a", "down")["why"]
+
+
 @pytest.mark.parametrize("seconds, patience", [(1, "900ms"), (3, "2500ms")])
 def test_a_limpet_that_was_stopped_takes_nothing_down_and_gives_everybody_the_answer_that_came_meanwhile(scene, seconds, patience):
     def soon(connection, request):
@@ -286,9 +298,8 @@ def test_a_limpet_that_was_stopped_takes_nothing_down_and_gives_everybody_the_an
     for thread in threads:
         thread.start()
     eventually(lambda: len(a.requests) + len(b.requests) >= 80, what="all requests at their backends")
-    limpet.signal(signal.SIGSTOP)
-    time.sleep(seconds)
-    limpet.signal(signal.SIGCONT)
+    with limpet.stopped():
+        time.sleep(seconds)
     for thread in threads:
         thread.join()
     assert answers == [200] * 40
@@ -301,9 +312,8 @@ def test_a_limpet_that_was_stopped_takes_nothing_down_and_gives_everybody_the_an
 def test_a_limpet_that_was_stopped_for_a_minute_takes_nothing_down(scene):
     limpet, status, (a, b) = started(scene, [ok, ok], health={**HASTY, "check": "http", "interval": "200ms"})
     browser = limpet.browser_at("a")
-    limpet.signal(signal.SIGSTOP)
-    time.sleep(60)
-    limpet.signal(signal.SIGCONT)
+    with limpet.stopped():
+        time.sleep(60)
     assert browser.get().text == "a"
     assert status.incidents() == []
 

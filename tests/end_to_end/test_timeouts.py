@@ -139,17 +139,22 @@ def test_a_backend_that_does_not_answer_is_504(scene):
 
 
 def test_after_504_the_late_answer_is_never_taken_for_another(scene):
+    may_answer, answered = threading.Event(), threading.Event()
+
     def handler(connection, request):
         if request.target == "/slow":
-            time.sleep(0.6)
+            may_answer.wait(10)
         connection.reply(body=request.target.encode())
+        if request.target == "/slow":
+            answered.set()
 
     a = scene.backend("a", handler)
-    client = scene.limpet([a], pool={"timeouts": {"head": "250ms"}}).client()
+    client = scene.limpet([a], pool={"timeouts": {"head": "1s"}}).client()
     assert client.get("/slow").status == 504
     if not client.ended:
         assert client.get("/fast").text == "/fast"
-        time.sleep(0.5)
+        may_answer.set()
+        assert answered.wait(10)
         assert client.get("/fast").text == "/fast"
 
 

@@ -259,6 +259,8 @@ TEST_CASE("where passive failures are off, requests take nothing down") {
   rules.passive.failures = 0;
   Known it(rules);
   it.crowd_fails(1000);
+  it.refuse();
+  for (int i = 0; i < 10; ++i) it.request_is_refused();
   it.pass();
   it.fail(2);
   CHECK(it.is_up());
@@ -280,6 +282,47 @@ TEST_CASE("where requests of so many failed, one question that fails is enough")
   few.crowd_fails(4);
   few.fail();
   CHECK(few.is_up());
+}
+
+TEST_CASE("once a question has been refused, each request that is refused counts as another") {
+  Known it;
+  it.request_is_refused();
+  it.request_is_refused();
+  CHECK_FALSE(it.refuse());
+  CHECK_FALSE(it.request_is_refused());
+  CHECK(it.judge.doubt() ==
+        "GET /health: connection refused, 1 request too (2 of 3); requests of 1 client failed within 10s (no "
+        "connection)");
+  it.may_go_down = false;
+  const Changed change = it.request_is_refused();
+  REQUIRE(change);
+  CHECK(change->to == BackendState::down);
+  CHECK(it.judge.cause() == Cause::checks);
+  CHECK(it.judge.detail() == "GET /health: connection refused, 2 requests too");
+  CHECK_FALSE(it.judge.is_down_on_weak_evidence());
+  CHECK_FALSE(it.request_is_refused());
+  it.pass(2);
+  CHECK(it.is_up());
+}
+
+TEST_CASE("requests that are refused count only where the last question was refused") {
+  Known it;
+  SUBCASE("not passed") { it.pass(); }
+  SUBCASE("not failed otherwise") { it.fail(); }
+  SUBCASE("not passed since") { it.refuse(), it.pass(); }
+  SUBCASE("not timed out since") { it.refuse(), it.time_out(); }
+  for (int i = 0; i < 10; ++i) CHECK_FALSE(it.request_is_refused());
+  CHECK(it.is_up());
+}
+
+TEST_CASE("a request that is answered takes back those that were refused before") {
+  Known it;
+  it.refuse();
+  it.request_is_refused();
+  it.answered();
+  CHECK_FALSE(it.request_is_refused(it.now - 1));
+  CHECK_FALSE(it.request_is_refused());
+  CHECK(it.request_is_refused());
 }
 
 TEST_CASE("a backend that so went down comes back as soon as the question passes: there is no hold") {

@@ -24,9 +24,16 @@ class JudgeModel {
     if (up_) downs_by_requests_ = 0;
     std::erase_if(doubts_, [&](Millis at) { return at < begun; });
   }
-  void request_failed(uint64_t client, Millis at) {
-    if (up_) facts_.push_back({.what = Fact::failed, .at = at, .client = client});
+  void request_failed(uint64_t client, Millis at, bool refused) {
+    if (!up_) return;
+    const size_t before = also_refused();
+    facts_.push_back({.what = Fact::failed, .at = at, .client = client, .refused = refused});
     doubt(at);
+    if (also_refused() != before && fell()) {
+      cause = Cause::checks;
+      is_weak = false;
+      turn(false);
+    }
   }
   void request_doubtful(Millis at) { doubt(at); }
   void request_waits(Millis since) {
@@ -35,10 +42,11 @@ class JudgeModel {
     doubt(since);
   }
 
-  void asked(Result result, Millis began, bool may_go_down, Millis now) {
+  void asked(Result result, bool refused, Millis began, bool may_go_down, Millis now) {
     if (result == Result::unasked) return;
     const bool is_first = std::exchange(never_asked_, false) && is_configured() && !was_answered(0);
-    facts_.push_back({.what = Fact::asked, .at = now, .result = result, .is_first = is_first});
+    facts_.push_back(
+        {.what = Fact::asked, .at = now, .result = result, .refused = refused, .is_first = is_first});
     facts_.back().is_forgiven = result == Result::timeout && was_answered(began);
     std::erase_if(doubts_, [&](Millis at) { return at <= began; });
     const bool failed = result == Result::fail || result == Result::timeout;
@@ -116,6 +124,7 @@ class JudgeModel {
     Millis at = 0;                                                // waits: since when
     uint64_t client = 0;                                          // failed
     Result result{};                                              // asked
+    bool refused = false;                                         // asked, failed
     bool is_first = false, is_forgiven = false;
   };
 
@@ -152,7 +161,23 @@ class JudgeModel {
       if (!question.is_forgiven) ++counted;
       if (question.is_first) return true;
     }
-    return counted >= rules_.check.fall || all >= size_t{rules_.check.fall} * 3;
+    return counted + also_refused() >= rules_.check.fall || all >= size_t{rules_.check.fall} * 3;
+  }
+  // Requests that were refused after a question was, while nothing was answered and no question passed.
+  size_t also_refused() const {
+    size_t count = 0;
+    bool refused = false;
+    Millis answered = 0;
+    for (size_t i = began_; i < facts_.size() && rules_.passive.failures != 0; ++i) {
+      const Fact& fact = facts_[i];
+      const bool passed =
+          fact.what == Fact::asked && fact.result != Result::fail && fact.result != Result::timeout;
+      if (passed || (fact.what == Fact::answered && fact.at > answered)) count = 0;
+      if (fact.what == Fact::answered) answered = fact.at;
+      if (fact.what == Fact::asked) refused = fact.refused;
+      if (fact.what == Fact::failed && fact.refused && refused && fact.at >= answered) ++count;
+    }
+    return count;
   }
   bool all_timed_out() const {
     const auto failed = row();

@@ -47,7 +47,7 @@ class Life {
     check_times();
   }
 
-  size_t changes = 0, held = 0, downs_by_requests = 0;
+  size_t changes = 0, held = 0, downs_by_requests = 0, downs_by_refusal = 0;
 
  private:
   bool lucky(uint64_t luck) { return inputs_.below(10) < luck; }
@@ -91,9 +91,10 @@ class Life {
       it_.judge.check_begins(it_.now);
       if (inputs_.one_in(2)) return {};
     }
-    const CheckResult result{any_result(), "it says so"};
+    CheckResult result{any_result(), "it says so"};
+    result.refused = result.kind == Result::fail && !inputs_.one_in(4);
     const Changed change = it_.judge.checked(result, it_.may_go_down, it_.now);
-    model_.asked(result.kind, *began_, it_.may_go_down, it_.now);
+    model_.asked(result.kind, result.refused, *began_, it_.may_go_down, it_.now);
     began_.reset();
     if (result.kind == Result::drain) model_.ask(model_.by_answer, it_.now);
     if (result.kind == Result::pass) model_.by_answer = {};
@@ -125,8 +126,11 @@ class Life {
       it_.request_waits(at);
     } else {
       const uint64_t client = inputs_.below(6);
-      model_.request_failed(client, at);
-      it_.request_fails(client, at);
+      const bool refused = !inputs_.one_in(4);
+      model_.request_failed(client, at, refused);
+      const Changed change = it_.request_fails(client, at, refused);
+      downs_by_refusal += change.has_value();
+      return change;
     }
     return {};
   }
@@ -183,7 +187,7 @@ class Life {
 };
 
 TEST_CASE("a judge's state is what a plain reading of the rules makes of all that happened") {
-  size_t changes = 0, held = 0, downs_by_requests = 0;
+  size_t changes = 0, held = 0, downs_by_requests = 0, downs_by_refusal = 0;
   for (uint64_t seed = 1; seed <= 120; ++seed) {
     LIMPET_RANDOM_INPUTS(seed);
     auto rules = inputs.one_in(4) ? without_checks() : short_rules();
@@ -196,10 +200,12 @@ TEST_CASE("a judge's state is what a plain reading of the rules makes of all tha
     changes += life.changes;
     held += life.held;
     downs_by_requests += life.downs_by_requests;
+    downs_by_refusal += life.downs_by_refusal;
   }
   CHECK(changes > 2500);  // it did live
   CHECK(held > 300);
   CHECK(downs_by_requests > 100);
+  CHECK(downs_by_refusal > 30);
 }
 
 // A backend that answers its question and everybody else, and one client whose requests fail, wait and are
@@ -238,7 +244,7 @@ class Beset {
         it_.request_is_doubtful();
         break;
       default:
-        it_.request_fails(1, inputs_.one_in(2) ? it_.now : at);
+        it_.request_fails(1, inputs_.one_in(2) ? it_.now : at, inputs_.one_in(2));
     }
   }
   void answer_question() {

@@ -59,15 +59,19 @@ struct Judged {
 
   // Requests, of a client each.
   void request_fails(uint64_t client = 1) { request_fails(client, now); }
-  void request_fails(uint64_t client, Millis at) {
-    judge.told({Evidence::Kind::failed, client, at, "no answer in time"});
+  Changed request_fails(uint64_t client, Millis at, bool refused = false) {
+    return judge.told(
+        {Evidence::Kind::failed, client, at, refused ? "no connection" : "no answer in time", refused}, now);
   }
+  Changed request_is_refused(Millis at) { return request_fails(1, at, true); }
+  Changed request_is_refused() { return request_is_refused(now); }
+  Changed refuse() { return check({CheckResult::Kind::fail, "connection refused", true}, 1); }
   void crowd_fails(uint64_t clients = 5) {
     ++now;  // after what was answered
     for (uint64_t client = 1; client <= clients; ++client) request_fails(client);
   }
-  void request_waits(Millis since) { judge.told({Evidence::Kind::waits, 0, since}); }
-  void request_is_doubtful() { judge.told({Evidence::Kind::doubtful, 0, now}); }
+  void request_waits(Millis since) { judge.told({Evidence::Kind::waits, 0, since}, now); }
+  void request_is_doubtful() { judge.told({Evidence::Kind::doubtful, 0, now}, now); }
   void answered() {
     ++now;  // than what failed
     answered(now);

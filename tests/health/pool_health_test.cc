@@ -32,7 +32,7 @@ struct Pooled {
       : pool(with), fleet(Fleet::from(with)), health(pool, fleet, kStart, 1) {}
 
   void request_fails(Slot slot, uint64_t client) {
-    health.told(slot, {Evidence::Kind::failed, client, now, "no answer in time"});
+    health.told(slot, {Evidence::Kind::failed, client, now, "no answer in time"}, now);
   }
   // Requests of three clients, though the question passes.
   Changed fail(Slot slot) {
@@ -156,7 +156,7 @@ TEST_CASE("the limit holds whatever happens") {
           if (inputs.one_in(5)) it.health.order(slot, static_cast<Order>(inputs.below(4)), "ada", it.now);
           break;
         case 5:
-          it.health.told(slot, {Evidence::Kind::waits, 0, it.now});
+          it.health.told(slot, {Evidence::Kind::waits, 0, it.now}, it.now);
           break;
         default:
           it.request_fails(slot, inputs.below(5));

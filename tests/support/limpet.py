@@ -227,10 +227,18 @@ class Limpet:
     def is_running(self):
         return self.process.poll() is None
 
-    # Its end.
-
     def signal(self, number):
         self.process.send_signal(number)
+
+    @contextlib.contextmanager
+    def stopped(self):
+        """It stands still, and what comes meanwhile waits for it."""
+        self.signal(signal.SIGSTOP)
+        eventually(lambda: "T" in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().split("State:")[1].split()[0])
+        yield
+        self.signal(signal.SIGCONT)
+
+    # Its end.
 
     def wait(self, patience=10):
         return self.process.wait(patience)
