@@ -8,7 +8,7 @@ import pytest
 
 from support.client import request_bytes
 from support.session_app import session_servers
-from support.wire import Closed, head
+from support.wire import Closed, eventually, head
 
 COOKIE = {"affinity": ["cookie"]}
 
@@ -344,6 +344,7 @@ def test_under_refuse_nothing_moves(scene):
         assert not response.has("Set-Cookie")
     assert {(line["reason"], line["backend"]) for line in limpet.log_of("/refused", 3)} == {("refused", "a")}
     a.listen()
+    eventually(lambda: browser.get().status == 200, what="it to be up")
     response = browser.get()
     assert response.text == "a" and not response.has("Set-Cookie")
 
