@@ -10,6 +10,7 @@ namespace {
 
 using Kind = conf::AffinityKind;
 using Room = SessionTable::Room;
+using Word = SessionTable::Word;
 
 }  // namespace
 
@@ -49,7 +50,7 @@ Outcome Accountant::account(const Identity& identity, const Choice& choice, cons
   if (tracked_ == Kind::session_id) {
     learn_ids(answer, request, response);
   } else {
-    settle(answer, false);
+    settle(answer, Word::none);
   }
   Outcome outcome;
   if (identifier_.cookie() && !identity.stateless) outcome.token = token(answer);
@@ -58,10 +59,10 @@ Outcome Accountant::account(const Identity& identity, const Choice& choice, cons
 }
 
 // What has been settled, which is nearly every answer, costs no look at the table.
-void Accountant::settle(const Answer& answer, bool set_new_id) {
+void Accountant::settle(const Answer& answer, Word word) {
   const Choice& choice = answer.choice;
   if (!answer.is_from_elsewhere()) return;
-  table_.answered(answer.identity.key, choice.slot, choice.data_home, answer.now, set_new_id,
+  table_.answered(answer.identity.key, choice.slot, choice.data_home, answer.now, word,
                   {storage_, answer.fleet});
 }
 
@@ -74,8 +75,14 @@ void Accountant::open(Answer& answer, uint64_t key) {
 // Deletions first: an answer that ends one session and begins another is a logout, then a login.
 void Accountant::learn_ids(Answer& answer, const RequestView& request, const ResponseView& response) {
   const Learned learned = learn(session_id_, request, response, answer.now);
+  bool disowned = false;  // by a backend that has not got the session's data
   for (const std::string_view id : learned.deleted()) {
-    table_.end(identifier_.key_of_id(id), SessionTable::End::logged_out, answer.now);
+    const uint64_t key = identifier_.key_of_id(id);
+    if (answer.is_from_elsewhere() && key == answer.identity.key) {
+      disowned = true;
+    } else {
+      table_.log_out(key, answer.choice.slot, answer.now);
+    }
   }
   std::array<uint64_t, Learned::kMost> keys;
   const auto end = std::transform(learned.set().begin(), learned.set().end(), keys.begin(),
@@ -83,7 +90,7 @@ void Accountant::learn_ids(Answer& answer, const RequestView& request, const Res
   const Identity& identity = answer.identity;
   const bool kept = identity.tracked && std::find(keys.begin(), end, identity.key) != end;
   const bool replaced = end != keys.begin() && !kept;
-  settle(answer, replaced);
+  settle(answer, replaced ? Word::new_id : disowned && !kept ? Word::deletion : Word::none);
   // The home itself gave its session another id. One takes the old one's place; any other is a session beside
   // it.
   bool renewable = answer.is_from_home() && !kept;

@@ -29,7 +29,7 @@ class Accountant {
  private:
   struct Answer;  // the arguments of account(), and whether its room is still reserved
 
-  void settle(const Answer& answer, bool set_new_id);
+  void settle(const Answer& answer, SessionTable::Word word);
   void open(Answer& answer, uint64_t key);
   void learn_ids(Answer& answer, const RequestView& request, const ResponseView& response);
   std::optional<std::string> begin_token(Answer& answer);

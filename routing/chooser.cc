@@ -1,6 +1,5 @@
 #include "routing/chooser.h"
 
-#include "routing/rendezvous.h"
 #include "routing/seconds.h"
 
 namespace limpet::routing {
@@ -76,7 +75,7 @@ Choice Chooser::choose(const Identity& identity, const Fleet& fleet, const Tried
 
 // An address is a session from its first request on.
 Choice Chooser::choose_unknown_ip(const Request& request) {
-  const Choice choice = place_by_hash(request, Reason::hash);
+  const Choice choice = place_by_hash(request, Share::warm, Reason::hash);
   if (!choice) return choice;
   const SessionTable::Held held =
       table_.open(request.identity.key, choice.slot, request.now, Room::reserved, Begun::by_request);
@@ -105,12 +104,12 @@ bool Chooser::has_idled_out(const Request& request) const {
 // the session that the answer may open.
 Choice Chooser::choose_unknown_id(const Request& request) {
   const Slot home = request.identity.token_home;
-  if (!request.can_be_served_by(home)) return place_by_hash(request, Reason::hash);
+  if (!request.can_be_served_by(home)) return place_by_hash(request, Share::warm, Reason::hash);
   return take_place(request, home, Reason::token);
 }
 
 Choice Chooser::choose_untracked(const Request& request) {
-  if (request.identity.kind != Kind::cookie) return place_by_hash(request, Reason::hash);
+  if (request.identity.kind != Kind::cookie) return place_by_hash(request, Share::warm, Reason::hash);
   const Slot home = request.identity.token_home;
   if (!request.can_be_served_by(home)) return place(request, Reason::placed);
   return take_place(request, home, Reason::token);
@@ -175,8 +174,8 @@ Choice Chooser::stay_or_move(const Request& request, SessionTable::Found found, 
 }
 
 // Where a session goes whose home is gone: back to its data, if nobody else has answered it yet; to the
-// backup of that, where there is one. Else addresses and ids go where every balancer sends them; a token
-// tells the others where its session went.
+// backup of that, where there is one; else to the first in its key's order, as every balancer has it that
+// sees the same backends.
 Choice Chooser::refuge(const Request& request, SessionTable::Found found) {
   const Slot data_home = found.data_home != kNoSlot ? found.data_home : found.home;  // where it may be soon
   const Candidates& candidates = request.candidates;
@@ -191,8 +190,7 @@ Choice Chooser::refuge(const Request& request, SessionTable::Found found) {
     if (serves && table_.homes().reserve(backup, backends[backup].max_sessions))
       return {.slot = backup, .reason = Reason::failed_over, .reserved = true};
   }
-  const bool by_place = request.identity.kind == Kind::cookie;
-  return by_place ? place(request, Reason::failed_over) : place_by_hash(request, Reason::failed_over);
+  return place_by_hash(request, Share::whole, Reason::failed_over);
 }
 
 Choice Chooser::place(const Request& request, Reason reason) {
@@ -208,10 +206,10 @@ Choice Chooser::take_turns(const Request& request) {
   return reserve(request, Reason::stateless, [&] { return placement_.round_robin(request.candidates); });
 }
 
-Choice Chooser::place_by_hash(const Request& request, Reason reason) {
+Choice Chooser::place_by_hash(const Request& request, Share share, Reason reason) {
   const Candidates& candidates = request.candidates;
   return reserve(request, reason, [&] {
-    return rendezvous(request.identity.key, candidates.fleet,
+    return rendezvous(request.identity.key, candidates.fleet, share,
                       [&](Slot slot) { return candidates.admits(slot); });
   });
 }

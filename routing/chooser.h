@@ -13,6 +13,7 @@
 #include "routing/fleet.h"
 #include "routing/memory.h"
 #include "routing/placement.h"
+#include "routing/rendezvous.h"
 #include "routing/tried.h"
 
 namespace limpet::routing {
@@ -41,7 +42,7 @@ class Chooser {
   Choice stay_or_move(const Request& request, SessionTable::Found found, Reason reason);
   Choice refuge(const Request& request, SessionTable::Found found);
   Choice place(const Request& request, Reason reason);
-  Choice place_by_hash(const Request& request, Reason reason);
+  Choice place_by_hash(const Request& request, Share share, Reason reason);
   Choice take_turns(const Request& request);
   template <class Pick>
   Choice reserve(const Request& request, Reason reason, Pick&& pick);

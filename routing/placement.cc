@@ -49,7 +49,7 @@ Slot Placement::pick(const Candidates& candidates, uint64_t client) {
     case conf::Placement::round_robin:
       return round_robin(candidates);
     case conf::Placement::hash:
-      return rendezvous(client != 0 ? client : random_.next(), candidates.fleet,
+      return rendezvous(client != 0 ? client : random_.next(), candidates.fleet, Share::warm,
                         [&](Slot slot) { return candidates.admits(slot); });
     case conf::Placement::random_two:
       return random_two(candidates);

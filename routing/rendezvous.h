@@ -17,17 +17,21 @@ namespace limpet::routing {
 // In (0, infinity). `key` is a hash already; `backend` is backend_id(); weight > 0.
 double rendezvous_score(uint64_t key, uint64_t backend, uint32_t weight);
 
+// What a backend's share is: its weight, the same for everybody who reads the file; or less of it while it
+// warms up, which each process sees for itself.
+enum class Share : uint8_t { whole, warm };
+
 // The best of the slots for which admits(slot) holds and whose weight is not 0; kNoSlot when there is none.
 template <class Admits>
-Slot rendezvous(uint64_t key, const Fleet& fleet, Admits&& admits) {
+Slot rendezvous(uint64_t key, const Fleet& fleet, Share share, Admits&& admits) {
   Slot best = kNoSlot;
   double best_score = 0;
   for (size_t i = 0; i < fleet.backends.size(); ++i) {
     const Backend& backend = fleet.backends[i];
     const Slot slot = static_cast<Slot>(i);
     if (backend.weight == 0 || !admits(slot)) continue;
-    if (const double score = rendezvous_score(key, backend.id, backend.effective_weight());
-        score > best_score) {
+    const uint32_t weight = share == Share::whole ? backend.weight : backend.effective_weight();
+    if (const double score = rendezvous_score(key, backend.id, weight); score > best_score) {
       best = slot;
       best_score = score;
     }

@@ -76,7 +76,7 @@ std::optional<SessionView> Router::find(std::string_view session, uint32_t now) 
 
 bool Router::unbind(std::string_view session, uint32_t now) {
   const auto key = parts_->identifier.key_of(session);
-  return key && table().end(*key, SessionTable::End::unbound, now);
+  return key && table().unbind(*key, now);
 }
 
 bool Router::pin(std::string_view session, Slot home, uint32_t now) {

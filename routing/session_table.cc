@@ -244,31 +244,30 @@ SessionTable::Held SessionTable::rehome(uint64_t key, Slot to, uint32_t now) {
   });
 }
 
-void SessionTable::answered(uint64_t key, Slot slot, Slot from, uint32_t now, bool set_new_id,
-                            const Cost& cost) {
+void SessionTable::answered(uint64_t key, Slot slot, Slot from, uint32_t now, Word word, const Cost& cost) {
   with_session(key, now, [&](Shard& shard, Entry* session) {
     if (!session) return;
     const Slot data_home = session->data_home();
     const bool is_home = slot == session->home;
+    const bool is_deleted = word == Word::deletion;
+    if (slot == data_home && is_deleted) return finish(shard, session, Event::logged_out);
     if (slot == data_home || (data_home != from && !is_home)) return;
     const Slot left = session->booked_at();
+    const bool is_first = data_home == kNoSlot;
+    const Event what = is_first ? Event::reassigned : cost.of(left, slot);
+    if (what == Event::lost && word != Word::none) count(shard, *session, Event::confirmed);
+    if (what == Event::lost && is_deleted) return finish(shard, session, Event::lost);
     session->unanswered = !is_home;
     session->origin.leaving = is_home ? kNoSlot : slot;
-    if (is_home) {
-      if (left == slot) return;  // the first answer of all
-    } else {
+    if (!is_home) {
       homes_.reserve(slot, 0);
       if (left == session->home) homes_.reserve(left, 0);  // it is on its way there now
     }
-    if (data_home == kNoSlot) return arrive(shard, *session, left, slot, Event::reassigned);
-    const Event what = cost.of(left, slot);
-    arrive(shard, *session, left, slot, what);
+    if (left != slot) arrive(shard, *session, left, slot, what);
+    if (is_deleted) return finish(shard, session, Event::logged_out);
     if (what != Event::lost) return;
     session->origin.first_seen = now;
     count(shard, *session, Event::opened);
-    if (!set_new_id) return;
-    shard.books.count(Event::confirmed, session->returned);
-    homes_.count(left, Event::confirmed, session->returned);
   });
 }
 
@@ -336,9 +335,15 @@ bool SessionTable::renew(uint64_t from, uint64_t to, Slot home, uint32_t now) {
 
 // --- Ending ---
 
-bool SessionTable::end(uint64_t key, End how, uint32_t now) {
+void SessionTable::log_out(uint64_t key, Slot slot, uint32_t now) {
+  with_session(key, now, [&](Shard& shard, Entry* session) {
+    if (session && slot == session->data_home()) finish(shard, session, Event::logged_out);
+  });
+}
+
+bool SessionTable::unbind(uint64_t key, uint32_t now) {
   return with_session(key, now, [&](Shard& shard, Entry* session) {
-    if (session) finish(shard, session, how == End::logged_out ? Event::logged_out : Event::unbound);
+    if (session) finish(shard, session, Event::unbound);
     return session != nullptr;
   });
 }

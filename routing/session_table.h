@@ -115,16 +115,18 @@ class SessionTable {
   // `slot` has answered a request of the session, whose data was at another home (or at none), `from`, when
   // that request left. It counts when the data is there still, or when `slot` is the session's home; an
   // answer that others have overtaken tells nothing. A session that was lost has ended now, and its client
-  // has begun another one at `slot`; that the answer set a new id confirms the loss.
-  void answered(uint64_t key, Slot slot, Slot from, uint32_t now, bool set_new_id, const Cost& cost);
+  // has begun another one at `slot`, unless the answer deleted the id: then it has none. That the answer set
+  // a new id, or deleted this one, confirms the loss. A deletion by a home that has the data is a logout.
+  enum class Word : uint8_t { none, new_id, deletion };
+  void answered(uint64_t key, Slot slot, Slot from, uint32_t now, Word word, const Cost& cost);
 
   // The session goes on under `to`; `from` becomes its alias (unless the table is full: then `from` is
   // forgotten). False, and nothing happens, when `from` is no session at `home` or `to` is one already.
   bool renew(uint64_t from, uint64_t to, Slot home, uint32_t now);
 
-  // Ends the session that the key, or the alias, leads to. False when there is none.
-  enum class End : uint8_t { logged_out, unbound };
-  bool end(uint64_t key, End how, uint32_t now);
+  // `slot` has deleted the session that the key, or the alias, leads to: it ends where its data is there.
+  void log_out(uint64_t key, Slot slot, uint32_t now);
+  bool unbind(uint64_t key, uint32_t now);  // the same by an operator's order; false when there is none
 
   // Ends what has been idle too long, in a slice of the table: kSweeps calls see all of it. For one thread.
   static constexpr size_t kSweeps = 4;

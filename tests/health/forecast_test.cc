@@ -210,9 +210,9 @@ TEST_CASE("a pool's history is read from its census") {
   for (uint64_t key = 0; key < 6; ++key) table.find_and_touch(key, kNow + 10);
   table.restore(20, 0, kNow, SessionTable::Room::none);
   table.restore(21, 0, kNow + 600, SessionTable::Room::none);
-  table.end(0, SessionTable::End::logged_out, kNow + 20);
-  table.end(9, SessionTable::End::logged_out, kNow + 20);
-  table.end(1, SessionTable::End::unbound, kNow + 20);
+  table.log_out(0, 0, kNow + 20);
+  table.log_out(9, 0, kNow + 20);
+  table.unbind(1, kNow + 20);
   table.find_and_touch(2, kNow + 600);
   for (size_t i = 0; i < SessionTable::kSweeps; ++i) table.sweep(kNow + 700);
   const History history = History::from(table.census(), table.pauses());

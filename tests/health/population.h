@@ -124,7 +124,7 @@ class Population {
     }
     if (user.visits_left == 0) return;
     if (--user.visits_left == 0) {
-      if (user.logs_out) table.end(user.key, routing::SessionTable::End::logged_out, now);
+      if (user.logs_out) table.log_out(user.key, table.find(user.key, now).home, now);
       return;
     }
     const double pause = std::lognormal_distribution(std::log(user.pause), habits_.spread)(random_);

@@ -34,8 +34,9 @@ class Scene {
   }
   // To a request that left when the session's data was at `from`.
   void answer(uint64_t key, Slot slot, Slot from, Cost cost = Cost::lost, bool new_id = false) {
+    using Word = routing::SessionTable::Word;
     const auto storage = cost == Cost::lost ? conf::Storage::local : conf::Storage::shared;
-    table.answered(key, slot, from, now, new_id, {storage, routing::Fleet{}});
+    table.answered(key, slot, from, now, new_id ? Word::new_id : Word::none, {storage, routing::Fleet{}});
   }
   void move(uint64_t key, Slot from, Slot to, Cost cost = Cost::lost, bool new_id = false) {
     if (cost == Cost::moved) return pin(key, to);
@@ -47,7 +48,7 @@ class Scene {
     extra[slot].requests_failed = failed;
     extra[slot].requests_retried = retried;
   }
-  void log_out(uint64_t key) { table.end(key, routing::SessionTable::End::logged_out, now); }
+  void log_out(uint64_t key) { table.log_out(key, table.find(key, now).booked_at, now); }
 
   void change(Slot slot, BackendState to, Cause cause = Cause::checks,
               const std::string& detail = "connection refused") {

@@ -22,7 +22,7 @@ Fleet fleet_of(std::vector<uint32_t> weights) {
 }
 
 Slot home_of(uint64_t key, const Fleet& fleet) {
-  return rendezvous(key, fleet, [](Slot) { return true; });
+  return rendezvous(key, fleet, Share::warm, [](Slot) { return true; });
 }
 
 // Pearson's statistic of observed counts against those that the weights promise.
@@ -76,7 +76,7 @@ TEST_CASE("a backend that leaves gives up its own keys and moves no other") {
   for (int i = 0; i < 50000; ++i) {
     const uint64_t key = inputs.number();
     const Slot home = home_of(key, fleet);
-    const Slot without = rendezvous(key, fleet, [](Slot slot) { return slot != 1; });
+    const Slot without = rendezvous(key, fleet, Share::warm, [](Slot slot) { return slot != 1; });
     if (home == 1) {
       REQUIRE(without != 1);
     } else {
@@ -111,7 +111,7 @@ TEST_CASE("a weight of 0 gets no key, and where nobody admits there is no home")
   LIMPET_RANDOM_INPUTS(506);
   const Fleet fleet = fleet_of({0, 1, 0});
   for (int i = 0; i < 1000; ++i) REQUIRE(home_of(inputs.number(), fleet) == 1);
-  CHECK(rendezvous(1, fleet, [](Slot) { return false; }) == kNoSlot);
+  CHECK(rendezvous(1, fleet, Share::warm, [](Slot) { return false; }) == kNoSlot);
   CHECK(home_of(1, fleet_of({0, 0})) == kNoSlot);
   CHECK(home_of(1, Fleet{}) == kNoSlot);
 }

@@ -445,6 +445,22 @@ TEST_CASE("an id that the application deletes is logged out") {
   stage.check_books();
 }
 
+TEST_CASE("an id that the new home deletes, or disowns as MCP does, was lost: that is no logout") {
+  conf::Pool pool = pool_of(3, {Kind::session_id});
+  pool.session_id.sources = {{conf::SessionIdSource::Place::cookie, "JSESSIONID"},
+                             {conf::SessionIdSource::Place::header, "Mcp-Session-Id"}};
+  Stage stage(pool);
+  Said login{.sets = "JSESSIONID=a"}, after{.cookie = "JSESSIONID=a", .sets = "JSESSIONID=; Max-Age=0"};
+  stage.set(stage.send(login).slot(), BackendState::down);
+  CHECK(stage.send(after).reason() == Reason::failed_over);
+  CHECK(stage.count(Event::lost) == 1);
+  CHECK(stage.count(Event::confirmed) == 1);
+  CHECK(stage.count(Event::logged_out) == 0);
+  CHECK(stage.count(Event::opened) == 1);
+  CHECK(stage.live() == 0);
+  stage.check_books();
+}
+
 TEST_CASE("a logout that is on its way under the old id ends the renewed session") {
   Stage stage(pool_of(3, {Kind::session_id}));
   stage.send({.sets = "JSESSIONID=a"});

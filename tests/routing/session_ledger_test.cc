@@ -10,6 +10,7 @@ using limpet::routing::test::is_balanced;
 using Room = SessionTable::Room;
 using Begun = SessionTable::Begun;
 using Visit = SessionTable::Visit;
+using Word = SessionTable::Word;
 
 constexpr uint32_t kNow = 1'700'000'000;
 constexpr uint64_t kKey = 42;
@@ -27,8 +28,8 @@ struct Desk {
     if (!table.rehome(kKey, to, kNow).added) table.homes().release(to);
   }
   // To a request that left when the data was at `from`; it is lost, unless the storage says otherwise.
-  void answer(Slot slot, Slot from, bool new_id = false, uint32_t now = kNow) {
-    table.answered(kKey, slot, from, now, new_id, {storage, fleet});
+  void answer(Slot slot, Slot from, Word word = Word::none, uint32_t now = kNow) {
+    table.answered(kKey, slot, from, now, word, {storage, fleet});
   }
   Slot data_home() { return table.find_and_touch(kKey, kNow, Visit::retry).data_home; }
   void check(uint64_t loads) {
@@ -68,7 +69,7 @@ TEST_CASE("a session that moves is its old home's until the new one answers, and
 TEST_CASE("a lost session ends at its old home, and its client's new one is opened at the new one") {
   Desk desk;
   desk.move(0, 1, kNow + 10);
-  desk.answer(1, 0, false, kNow + 11);
+  desk.answer(1, 0, Word::none, kNow + 11);
   CHECK(desk.at(0, Event::lost) == 1);
   CHECK(desk.at(1, Event::opened) == 1);
   CHECK(desk.table.homes().census(1).arrived == 0);
@@ -78,15 +79,68 @@ TEST_CASE("a lost session ends at its old home, and its client's new one is open
   desk.check(1);
 }
 
+TEST_CASE("where the new home deletes the id the session is lost, and nothing begins") {
+  Desk desk;
+  desk.move(0, 1);
+  desk.answer(1, 0, Word::deletion);
+  CHECK(desk.at(0, Event::lost) == 1);
+  CHECK(desk.at(0, Event::confirmed) == 1);
+  CHECK(desk.count(Event::opened) == 1);
+  CHECK(desk.count(Event::logged_out) == 0);
+  CHECK(desk.table.find(kKey, kNow).home == kNoSlot);
+  desk.check(0);
+}
+
+TEST_CASE(
+    "whoever has a session's data logs it out by a deletion: its home, the first to answer, whom it is "
+    "carried to") {
+  Desk desk(Begun::by_request);
+  SUBCASE("its home") {
+    desk.answer(0, kNoSlot);
+    desk.answer(0, 0, Word::deletion);
+    CHECK(desk.at(0, Event::logged_out) == 1);
+  }
+  SUBCASE("the first to answer") {
+    desk.answer(0, kNoSlot, Word::deletion);
+    CHECK(desk.at(0, Event::logged_out) == 1);
+  }
+  SUBCASE("the first to answer, elsewhere") {
+    desk.move(0, 1);
+    desk.answer(1, kNoSlot, Word::deletion);
+    CHECK(desk.at(1, Event::logged_out) == 1);
+  }
+  SUBCASE("whom it is carried to") {
+    desk.storage = conf::Storage::shared;
+    desk.answer(0, kNoSlot);
+    desk.move(0, 1);
+    desk.answer(1, 0, Word::deletion);
+    CHECK(desk.at(0, Event::carried) == 1);
+    CHECK(desk.at(1, Event::logged_out) == 1);
+  }
+  CHECK(desk.count(Event::lost) == 0);
+  desk.check(0);
+}
+
+TEST_CASE("a deletion that others have overtaken tells nothing") {
+  Desk desk;
+  desk.move(0, 1);
+  desk.answer(1, 0);
+  desk.answer(2, 0, Word::deletion);
+  desk.table.log_out(kKey, 0, kNow);
+  CHECK(desk.count(Event::logged_out) == 0);
+  CHECK(desk.live(1) == 1);
+  desk.check(1);
+}
+
 TEST_CASE("a loss is confirmed at the home that lost, by a new id alone") {
   Desk desk;
   desk.move(0, 1);
-  desk.answer(1, 0, true);
+  desk.answer(1, 0, Word::new_id);
   CHECK(desk.count(Event::confirmed) == 1);
   CHECK(desk.at(0, Event::confirmed) == 1);
   desk.storage = conf::Storage::shared;
   desk.move(1, 2);
-  desk.answer(2, 1, true);
+  desk.answer(2, 1, Word::new_id);
   CHECK(desk.count(Event::confirmed) == 1);
 }
 
@@ -94,7 +148,7 @@ TEST_CASE("a carried session is the same one elsewhere") {
   Desk desk;
   desk.storage = conf::Storage::shared;
   desk.move(0, 1, kNow + 10);
-  desk.answer(1, 0, false, kNow + 10);
+  desk.answer(1, 0, Word::none, kNow + 10);
   CHECK(desk.at(0, Event::carried) == 1);
   CHECK(desk.table.homes().census(1).arrived == 1);
   CHECK(desk.count(Event::opened) == 1);
@@ -111,7 +165,7 @@ TEST_CASE("a session that an operator moves is there at once, and has nothing to
   desk.check(1);
   desk.move(1, 2);
   CHECK(desk.at(1, Event::reassigned) == 1);
-  desk.answer(2, kNoSlot, true);
+  desk.answer(2, kNoSlot, Word::new_id);
   CHECK(desk.count(Event::lost) == 0);
   desk.check(1);
 }
@@ -186,7 +240,7 @@ TEST_CASE(
   Desk desk;
   desk.move(0, 1);
   desk.move(1, 2);
-  desk.answer(1, 0, true);
+  desk.answer(1, 0, Word::new_id);
   CHECK(desk.at(0, Event::lost) == 1);
   CHECK(desk.at(0, Event::confirmed) == 1);
   CHECK(desk.at(1, Event::opened) == 1);
@@ -367,7 +421,7 @@ TEST_CASE("a session that idles out after its home came back has expired") {
 TEST_CASE("a session that ends on its way leaves no place behind") {
   Desk desk;
   desk.move(0, 1);
-  CHECK(desk.table.end(kKey, SessionTable::End::logged_out, kNow));
+  desk.table.log_out(kKey, desk.table.find(kKey, kNow).booked_at, kNow);
   CHECK(desk.at(0, Event::logged_out) == 1);
   desk.check(0);
 }
@@ -376,7 +430,7 @@ TEST_CASE("a session on its way is not renewed: it would take its loss along") {
   Desk desk;
   desk.move(0, 1);
   CHECK_FALSE(desk.table.renew(kKey, 43, 1, kNow));
-  desk.answer(1, 0, true);
+  desk.answer(1, 0, Word::new_id);
   CHECK(desk.table.renew(kKey, 43, 1, kNow));
 }
 
@@ -389,7 +443,7 @@ TEST_CASE("a session has returned once its client came back, and from then on ev
   desk.table.homes().set_in_service(0, false);
   CHECK(desk.table.census().at_risk_returned == 1);
   desk.move(0, 1);
-  desk.answer(1, 0, true);
+  desk.answer(1, 0, Word::new_id);
   const Books books = desk.table.census().books;
   CHECK(books.returned[Event::lost] == 1);
   CHECK(books.returned[Event::confirmed] == 1);

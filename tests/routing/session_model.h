@@ -81,18 +81,31 @@ class SessionModel {
     return {found(*session), takes_place};
   }
 
-  void answered(uint64_t key, Slot slot, Slot from, uint32_t now, bool set_new_id, Event cost) {
+  void answered(uint64_t key, Slot slot, Slot from, uint32_t now, SessionTable::Word word, Event cost) {
+    using Word = SessionTable::Word;
     Record* const session = resolve(key, now);
-    if (!session || session->data_home == slot) return;
+    if (!session) return;
+    if (session->data_home == slot) {
+      if (word == Word::deletion) end(key, Event::logged_out, now);
+      return;
+    }
     if (session->data_home != from && session->home != slot) return;
     const bool had_nothing = session->data_home == kNoSlot;
     const bool is_lost = !had_nothing && cost == Event::lost;
+    if (is_lost && word != Word::none) count(*session, Event::confirmed);
+    if (is_lost && word == Word::deletion) {
+      end(key, Event::lost, now);
+      return;
+    }
     if (session->booked_at() != slot) {
-      if (is_lost && set_new_id) count(*session, Event::confirmed);
       leave(*session, slot, had_nothing ? Event::reassigned : cost);
       if (!is_lost) ++homes_[slot].arrived;
     }
     session->data_home = slot;
+    if (word == Word::deletion) {
+      end(key, Event::logged_out, now);
+      return;
+    }
     if (!is_lost) return;
     session->first_seen = now;
     count(*session, Event::opened);
@@ -115,6 +128,11 @@ class SessionModel {
     records_[from] = alias;
     count(session, Event::renewed);
     return true;
+  }
+
+  void log_out(uint64_t key, Slot slot, uint32_t now) {
+    const Record* const session = resolve(key, now);
+    if (session && session->data_home == slot) end(key, Event::logged_out, now);
   }
 
   bool end(uint64_t key, Event how, uint32_t now) {

@@ -16,7 +16,6 @@ using limpet::routing::test::is_balanced;
 using limpet::routing::test::SessionModel;
 using Room = SessionTable::Room;
 using Begun = SessionTable::Begun;
-using End = SessionTable::End;
 
 constexpr SessionTable::Timeouts kTimeouts{.idle = 600, .unreturned = 60, .renewal_grace = 30};
 
@@ -75,20 +74,22 @@ struct Pair {
     check(is, model.rehome(key, to, now));
   }
 
-  void answer(uint64_t key, Slot slot, Slot from, bool set_new_id) {
+  void answer(uint64_t key, Slot slot, Slot from, SessionTable::Word word) {
     const Slot left = model.find(key, now).booked_at;
     const bool carried = left < fleet.backends.size() && fleet.backends[left].backup == slot;
-    table.answered(key, slot, from, now, set_new_id, {limpet::conf::Storage::backup, fleet});
-    model.answered(key, slot, from, now, set_new_id, carried ? Event::carried : Event::lost);
+    table.answered(key, slot, from, now, word, {limpet::conf::Storage::backup, fleet});
+    model.answered(key, slot, from, now, word, carried ? Event::carried : Event::lost);
   }
 
   void renew(uint64_t from, uint64_t to, Slot home) {
     REQUIRE(table.renew(from, to, home, now) == model.renew(from, to, home, now));
   }
 
-  void end(uint64_t key, bool by_operator) {
-    const bool is = table.end(key, by_operator ? End::unbound : End::logged_out, now);
-    REQUIRE(is == model.end(key, by_operator ? Event::unbound : Event::logged_out, now));
+  void unbind(uint64_t key) { REQUIRE(table.unbind(key, now) == model.end(key, Event::unbound, now)); }
+
+  void log_out(uint64_t key, Slot slot) {
+    table.log_out(key, slot, now);
+    model.log_out(key, slot, now);
   }
 
   void serve(Slot home, bool in_service) {
@@ -167,12 +168,13 @@ void do_anything(Pair& pair, Inputs& inputs) {
       const Slot from = inputs.one_in(3)   ? to
                         : inputs.one_in(3) ? kNoSlot
                                            : pair.model.find(key, pair.now).booked_at;
-      return pair.answer(key, inputs.one_in(3) ? home : pair.home_of(key), from, inputs.one_in(2));
+      return pair.answer(key, inputs.one_in(3) ? home : pair.home_of(key), from,
+                         static_cast<SessionTable::Word>(inputs.below(3)));
     }
     case 7:
       return pair.renew(key, other, supposed_home());
     case 8:
-      if (inputs.one_in(3)) pair.end(key, inputs.one_in(2));
+      if (inputs.one_in(3)) inputs.one_in(2) ? pair.unbind(key) : pair.log_out(key, supposed_home());
       return;
     case 9:
       if (inputs.one_in(3)) pair.serve(home, inputs.one_in(2));

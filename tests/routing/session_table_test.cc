@@ -15,7 +15,7 @@ namespace limpet::routing::session_table_test {
 using limpet::routing::test::is_balanced;
 using Room = SessionTable::Room;
 using Begun = SessionTable::Begun;
-using End = SessionTable::End;
+using Word = SessionTable::Word;
 
 const Fleet kNoBackups;
 constexpr Cost kLost{limpet::conf::Storage::local, kNoBackups},
@@ -120,7 +120,7 @@ TEST_CASE("a session moves once, and whoever comes late is told where it is") {
   CHECK_FALSE(late.added);
   table.homes().release(2);
   CHECK(table.find(1, kNow).home == 1);
-  table.answered(1, 1, 0, kNow, false, kCarried);
+  table.answered(1, 1, 0, kNow, Word::none, kCarried);
   CHECK(table.census().books.all[Event::carried] == 1);
   check_books(table, 3);
 }
@@ -153,7 +153,7 @@ TEST_CASE("what happens to a renewed session under its old key happens to the se
   REQUIRE(table.homes().reserve(7, 0));
   CHECK(table.rehome(1, 7, kNow).added);
   CHECK(table.find(2, kNow).home == 7);
-  CHECK(table.end(1, End::logged_out, kNow));
+  CHECK(table.unbind(1, kNow));
   CHECK(table.find(2, kNow).home == kNoSlot);
   CHECK(table.find(1, kNow).home == kNoSlot);
   check_books(table, 8);
@@ -195,7 +195,7 @@ TEST_CASE(
   const Census census = table.census();
   CHECK(census.entries == 2);
   CHECK(census.books.all[Event::expired] == 1);
-  CHECK(table.end(2, End::logged_out, kNow + 61));  // which leads to 1
+  table.log_out(2, 7, kNow + 61);  // which leads to 1
   CHECK(table.find(1, kNow + 61).home == kNoSlot);
   check_books(table, 8);
 }
@@ -213,10 +213,11 @@ TEST_CASE("an old key that the application sets again is a session of its own") 
 TEST_CASE("each way to end is counted as what it is") {
   SessionTable table(1000, kTimeouts);
   for (uint64_t key = 1; key <= 3; ++key) table.open(key, 0, kNow, Room::none, Begun::by_answer);
-  CHECK(table.end(1, End::logged_out, kNow));
-  CHECK(table.end(2, End::unbound, kNow));
-  CHECK_FALSE(table.end(2, End::unbound, kNow));
-  CHECK_FALSE(table.end(4, End::logged_out, kNow));
+  table.log_out(1, 0, kNow);
+  CHECK(table.unbind(2, kNow));
+  CHECK_FALSE(table.unbind(2, kNow));
+  table.log_out(3, 1, kNow);  // not its home
+  table.log_out(4, 0, kNow);
   const Tally tally = table.census().books.all;
   CHECK(tally[Event::logged_out] == 1);
   CHECK(tally[Event::unbound] == 1);
@@ -234,7 +235,7 @@ TEST_CASE("reservations stop at the limit, count as load, and are used by the se
   CHECK(table.homes().live(0) == 1);
   table.homes().release(0);
   CHECK(table.homes().load(0) == 1);
-  table.end(1, End::logged_out, kNow);
+  table.log_out(1, 0, kNow);
   CHECK(table.homes().load(0) == 0);
 }
 
@@ -337,7 +338,7 @@ TEST_CASE(
             break;
           case 8:
             table.answered(key, inputs.one_in(3) ? home : table.find(key, now).home,
-                           table.find(key, now).booked_at, now, inputs.one_in(2),
+                           table.find(key, now).booked_at, now, static_cast<Word>(inputs.below(3)),
                            inputs.one_in(2) ? kLost : kCarried);
             break;
           case 9:
@@ -365,7 +366,7 @@ TEST_CASE(
             table.renew(key, other, table.find(key, now).home, now);
             break;
           case 6:
-            table.end(key, End::logged_out, now);
+            table.log_out(key, home, now);
             break;
           case 7:
             if (inputs.one_in(20)) clock += static_cast<uint32_t>(inputs.below(4));
@@ -387,7 +388,7 @@ TEST_CASE(
   CHECK(table.census().entries <= 300 + threads.size());
   const uint32_t now = clock;
   for (uint64_t i = 0; i < 500; ++i) {
-    table.answered(mixed(i), table.find(mixed(i), now).home, kNoSlot, now, false,
+    table.answered(mixed(i), table.find(mixed(i), now).home, kNoSlot, now, Word::none,
                    kLost);  // all that move arrive
   }
   check_books(table, kHomes);
@@ -419,7 +420,7 @@ TEST_CASE("threads that move one session at once agree on where it went") {
     }
     for (std::thread& thread : threads) thread.join();
     for (const Slot home : seen) REQUIRE(home == table.find(key, kNow).home);
-    table.answered(key, seen[0], 0, kNow, false, kLost);
+    table.answered(key, seen[0], 0, kNow, Word::none, kLost);
     REQUIRE(table.census().books.all[Event::lost] == 1);
     check_books(table, kThreads + 1);
   }

@@ -146,8 +146,8 @@ void World::answer() {
       router_->account(flight.identity, flight.choice, fleet_, fields.request, fields.response, now_);
   const bool renewed = table().census().books.all[Event::renewed] != before[Event::renewed];
   ++seen_.answers;
-  see_endings();
   learn(flight, server, words, home);
+  see_endings();
   learn_of_new_session(flight, server, words, renewed, outcome.token);
 }
 
@@ -164,7 +164,16 @@ World::Words World::words_of(Slot server, const Flight& flight) {
       session != kNone && versions_found(server, session) != 0 && (is_current || !rules_.forgets_former_ids);
   if (knows && flight.wish == Wish::logout) return {"JSESSIONID=; Max-Age=0", ""};
   if (knows) return flight.wish == Wish::login ? set_new() : inputs_.one_in(10) ? set(flight.id) : Words{};
-  return inputs_.one_in(2) ? set_new() : inputs_.one_in(2) ? set(flight.id) : Words{};
+  switch (inputs_.below(6)) {
+    case 0:
+      return set(flight.id);
+    case 1:
+      return {"JSESSIONID=; Max-Age=0", ""};
+    case 2:
+      return {};
+    default:
+      return set_new();
+  }
 }
 
 // ---- What befalls backends and sessions

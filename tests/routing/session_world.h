@@ -108,7 +108,7 @@ class World {
   };
   struct Words {  // what the application answers
     std::string sets;
-    std::string new_id;  // in it
+    std::string new_id;  // in it; else it deletes
   };
 
   // What may happen.
@@ -137,6 +137,7 @@ class World {
   size_t add_session(uint64_t key);
   size_t live_session(uint64_t key) const;
   size_t session_of(uint64_t key) const;
+  void end(size_t session);
   void forget(size_t session);  // its client begins anew
   void see_endings();
   uint64_t versions_found(Slot server, size_t session);

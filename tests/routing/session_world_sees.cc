@@ -15,6 +15,7 @@ void World::learn(const Flight& flight, Slot server, const Words& words, Slot ho
   const bool guessed = flight.identity.tracked && tracks(Kind::session_id) &&
                        (flight.choice.reason == Reason::hash || flight.choice.reason == Reason::token);
   const bool has_new_id = !words.new_id.empty() && words.new_id != flight.id;
+  const bool deletes = !words.sets.empty() && words.new_id.empty();
   if (guessed && has_new_id) ++seen_.guesses_missed;
   if (flight.session == kNone || !sessions_[flight.session].live) return;
   Session& session = sessions_[flight.session];
@@ -31,7 +32,8 @@ void World::learn(const Flight& flight, Slot server, const Words& words, Slot ho
     const bool logged_out = found != session.version;
     ++(logged_out ? seen_.logouts : seen_.moves);
     if (fleet_.backends[session.at].backup == server) ++seen_.to_backup;
-    if (logged_out && has_new_id) ++seen_.confirmed;
+    if (logged_out && (has_new_id || deletes)) ++seen_.confirmed;
+    if (logged_out && deletes) return end(flight.session);
   }
   session.known = true;
   session.at = server;
@@ -53,7 +55,9 @@ void World::learn_of_new_session(const Flight& flight, Slot server, const Words&
     client.session = add_session(key);
   } else if (tracks(Kind::session_id) && !words.sets.empty()) {
     if (words.new_id.empty()) {
-      if (client.id == flight.id) client.id.clear();
+      if (client.id != flight.id) return;
+      client.id.clear();
+      client.session = kNone;
       return;
     }
     client.id = words.new_id;
@@ -101,6 +105,12 @@ size_t World::session_of(uint64_t key) const {
   return kNone;
 }
 
+void World::end(size_t number) {
+  sessions_[number].live = false;
+  live_.erase(std::find(live_.begin(), live_.end(), number));
+  forget(number);
+}
+
 // Requests on their way are of the session that was: nobody waits for them any more.
 void World::forget(size_t number) {
   sessions_[number].known = false;
@@ -115,11 +125,7 @@ void World::see_endings() {
   const uint64_t endings = ended_otherwise(table().census());
   if (endings == endings_) return;
   for (size_t i = live_.size(); i-- > 0;) {
-    const size_t number = live_[i];
-    if (is_live(sessions_[number].key)) continue;
-    sessions_[number].live = false;
-    live_.erase(live_.begin() + static_cast<std::ptrdiff_t>(i));
-    forget(number);
+    if (!is_live(sessions_[live_[i]].key)) end(live_[i]);
   }
   endings_ = ended_otherwise(table().census());
 }
