@@ -9,6 +9,10 @@
 namespace limpet::conf {
 namespace {
 
+// Where more names than these find nothing they have one cause, and what each was meant for is not looked
+// for: that would take as long as there are pairs of a reference and a name.
+constexpr size_t kMostHints = 20;
+
 // The values of `key` in the rows of `list` that are known to be what the operator meant.
 template <class Row, class Get>
 std::vector<Placed> values_of(std::string_view list, const std::vector<Row>& rows, std::string_view key,
@@ -32,9 +36,10 @@ class Targets {
   // `rows`: how many there are with those whose names have faults, for `name` may be meant for one of these.
   // `own`: who refers, where that is one of them.
   void check(const std::string& path, const std::string& name, size_t rows, Findings& findings,
-             std::string_view own = "") const {
+             std::string_view own = "") {
     if (set_.contains(name) || names_.size() != rows) return;
     const std::string wrong = "no " + what_ + " is called " + in_quotes(name) + ", ";
+    if (++unknown_ > kMostHints) return findings.fault(path, wrong + "accepted: a name that is in the file");
     if (own.empty()) return findings.fault(path, wrong + hint(name, names_, '"'));
     std::vector<std::string> others = names_;
     others.erase(std::find(others.begin(), others.end(), own));
@@ -45,6 +50,7 @@ class Targets {
   const std::string what_;
   std::vector<std::string> names_;
   std::unordered_set<std::string> set_;
+  size_t unknown_ = 0;  // names so far
 };
 
 void check_listeners(const Settings& settings, Findings& findings) {
@@ -65,9 +71,8 @@ void check_listeners(const Settings& settings, Findings& findings) {
 // Where a pool has one backend only, there is nobody to name: check_pools says so.
 void check_backups(const std::string& list, const std::vector<Backend>& backends, Findings& findings) {
   if (backends.size() < 2) return;
-  const Targets targets(
-      "other backend of the pool",
-      values_of(list, backends, "name", findings, [](const Backend& each) { return each.name; }));
+  Targets targets("other backend of the pool",
+                  values_of(list, backends, "name", findings, [](const Backend& each) { return each.name; }));
   for (size_t i = 0; i < backends.size(); ++i) {
     const std::string& backup = backends[i].backup;
     const std::string row = indexed(list, i), path = row + ".backup", name = row + ".name";
@@ -113,7 +118,7 @@ void check_names(const Settings& settings, Findings& findings) {
   if (listeners.empty() && settings.listeners.size() == 1) {
     listeners.push_back({"", settings.listeners[0].name});
   }
-  const Targets known_pools("pool", pools), known_listeners("listener", listeners);
+  Targets known_pools("pool", pools), known_listeners("listener", listeners);
   for (size_t i = 0; i < settings.routes.size(); ++i) {
     const Route& route = settings.routes[i];
     const std::string pool = indexed("route", i) + ".pool", listener = indexed("route", i) + ".listener";

@@ -141,13 +141,6 @@ void check_weights(const Subject& subject) {
   subject.fault("backend", "no backend takes new sessions, accepted: at least one with a weight above 0");
 }
 
-void check_count(const Subject& subject) {
-  if (const size_t count = subject.pool.backends.size(); count > Pool::kMostBackends) {
-    subject.fault("backend", "has " + std::to_string(count) + " backends, accepted: at most " +
-                                 std::to_string(Pool::kMostBackends));
-  }
-}
-
 }  // namespace
 
 void check_pools(const Settings& settings, Findings& findings) {
@@ -160,7 +153,6 @@ void check_pools(const Settings& settings, Findings& findings) {
     check_failover(subject);
     check_stateless_paths(subject);
     check_weights(subject);
-    check_count(subject);
   }
 }
 

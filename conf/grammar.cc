@@ -52,9 +52,9 @@ std::optional<uint16_t> parse_status(std::string_view digits) {
 
 Parsed<std::string> parse_name(std::string_view text) {
   const auto allowed = [](char c) { return is_alphanumeric(c) || c == '.' || c == '_' || c == '-'; };
-  if (text.empty()) return Parsed<std::string>::wrong("is empty");
-  if (text.size() > kMostNameSize) return Parsed<std::string>::wrong("is too long");
-  if (!std::all_of(text.begin(), text.end(), allowed)) return Parsed<std::string>::wrong("is not a name");
+  if (text.empty()) return Wrong{"is empty"};
+  if (text.size() > kMostNameSize) return Wrong{"is too long"};
+  if (!std::all_of(text.begin(), text.end(), allowed)) return Wrong{"is not a name"};
   return std::string(text);
 }
 
@@ -63,38 +63,35 @@ Parsed<std::string> parse_via(std::string_view text) {
 }
 
 Parsed<std::string> parse_token(std::string_view text) {
-  if (!is_token(text)) return Parsed<std::string>::wrong("is not a token");
+  if (!is_token(text)) return Wrong{"is not a token"};
   return std::string(text);
 }
 
 Parsed<std::string> parse_cookie_name(std::string_view text) {
   if (text.empty()) return std::string();
-  if (!is_token(text)) return Parsed<std::string>::wrong("is not a cookie's name");
+  if (!is_token(text)) return Wrong{"is not a cookie's name"};
   return std::string(text);
 }
 
 Parsed<std::string> parse_cookie_path(std::string_view text) {
-  if (!text.starts_with('/')) return Parsed<std::string>::wrong("does not begin with \"/\"");
-  if (!is_attribute_value(text))
-    return Parsed<std::string>::wrong("holds \";\" or what is not printable ASCII");
+  if (!text.starts_with('/')) return Wrong{"does not begin with \"/\""};
+  if (!is_attribute_value(text)) return Wrong{"holds \";\" or what is not printable ASCII"};
   return std::string(text);
 }
 
 Parsed<std::string> parse_cookie_attribute(std::string_view text) {
   constexpr std::string_view kKnown[] = {"Path", "Domain", "Secure", "HttpOnly", "SameSite", "Partitioned"};
-  if (text.empty()) return Parsed<std::string>::wrong("is empty");
-  if (!is_attribute_value(text))
-    return Parsed<std::string>::wrong("holds \";\" or what is not printable ASCII");
+  if (text.empty()) return Wrong{"is empty"};
+  if (!is_attribute_value(text)) return Wrong{"holds \";\" or what is not printable ASCII"};
   const std::string_view name = text.substr(0, text.find_first_of("= "));
   for (const std::string_view known : kKnown) {
-    if (equals_ignoring_case(name, known)) return Parsed<std::string>::wrong("has a key of its own");
+    if (equals_ignoring_case(name, known)) return Wrong{"has a key of its own"};
   }
   return std::string(text);
 }
 
 Parsed<SessionIdSource> parse_source(std::string_view text) {
   using Place = SessionIdSource::Place;
-  using Wrong = Parsed<SessionIdSource>;
   constexpr struct {
     std::string_view word;
     Place place;
@@ -104,22 +101,22 @@ Parsed<SessionIdSource> parse_source(std::string_view text) {
                  {"query", Place::query, is_parameter_name},
                  {"path", Place::path, is_parameter_name}};
   const size_t colon = text.find(':');
-  if (colon == text.npos) return Wrong::wrong("does not say where the id is");
+  if (colon == text.npos) return Wrong{"does not say where the id is"};
   const std::string_view word = text.substr(0, colon), name = text.substr(colon + 1);
   for (const auto& known : kPlaces) {
     if (known.word != word) continue;
-    if (!known.is_name(name)) return Wrong::wrong("has no valid name");
+    if (!known.is_name(name)) return Wrong{"has no valid name"};
     return SessionIdSource{known.place, std::string(name)};
   }
-  return Wrong::wrong("names no place that is looked at");
+  return Wrong{"names no place that is looked at"};
 }
 
 Parsed<std::string> parse_secret(std::string_view text) {
-  if (text.size() != 2 * kSecretSize) return Parsed<std::string>::wrong("is not 32 bytes in hexadecimal");
+  if (text.size() != 2 * kSecretSize) return Wrong{"is not 32 bytes in hexadecimal"};
   std::string bytes;
   for (size_t i = 0; i < text.size(); i += 2) {
     const int high = hex_value(text[i]), low = hex_value(text[i + 1]);
-    if (high < 0 || low < 0) return Parsed<std::string>::wrong("is not 32 bytes in hexadecimal");
+    if (high < 0 || low < 0) return Wrong{"is not 32 bytes in hexadecimal"};
     bytes += static_cast<char>(high << 4 | low);
   }
   return bytes;
@@ -127,31 +124,30 @@ Parsed<std::string> parse_secret(std::string_view text) {
 
 Parsed<std::string> parse_status_token(std::string_view text) {
   const auto allowed = [](char c) { return is_printable_ascii(c) && c != ' '; };
-  if (text.size() < Status::kLeastToken) return Parsed<std::string>::wrong("is too short to be safe");
+  if (text.size() < Status::kLeastToken) return Wrong{"is too short to be safe"};
   if (!std::all_of(text.begin(), text.end(), allowed))
-    return Parsed<std::string>::wrong("holds a space or what is not printable ASCII");
+    return Wrong{"holds a space or what is not printable ASCII"};
   return std::string(text);
 }
 
 Parsed<std::string> parse_file_name(std::string_view text) {
-  if (text.empty()) return Parsed<std::string>::wrong("is empty");
-  if (text.find('\0') != text.npos) return Parsed<std::string>::wrong("holds a zero byte");
+  if (text.empty()) return Wrong{"is empty"};
+  if (text.find('\0') != text.npos) return Wrong{"holds a zero byte"};
   return std::string(text);
 }
 
 Parsed<std::string> parse_body_text(std::string_view text) {
-  if (text.size() > kMostBodyText) return Parsed<std::string>::wrong("is too long");
+  if (text.size() > kMostBodyText) return Wrong{"is too long"};
   return std::string(text);
 }
 
 Parsed<StatusRange> parse_status_range(std::string_view text) {
-  using Wrong = Parsed<StatusRange>;
   const size_t dash = text.find('-');
   const auto from = parse_status(text.substr(0, dash));
   const auto to = dash == text.npos ? from : parse_status(text.substr(dash + 1));
   if (!from || !to)
-    return Wrong::wrong(dash == text.npos ? "is not a status code" : "is not a range of status codes");
-  if (*from > *to) return Wrong::wrong("ends before it begins");
+    return Wrong{dash == text.npos ? "is not a status code" : "is not a range of status codes"};
+  if (*from > *to) return Wrong{"ends before it begins"};
   return StatusRange{*from, *to};
 }
 

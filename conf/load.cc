@@ -12,9 +12,9 @@ namespace limpet::conf {
 namespace {
 
 // Far beyond any real file, and little enough that a device or a mistaken path ends in a fault. A backend
-// takes 28 bytes at the least, so that a pool of routing's 65535 slots does not fit either.
+// takes 28 bytes at the least, so that nobody has to count a pool's.
 constexpr size_t kMostBytes = 1 * MiB;
-static_assert(kMostBytes / 28 < 65535);
+static_assert(kMostBytes / 28 <= Pool::kMostBackends);
 
 // A dotted key stands in one line, and toml++ 3.3 recurses for each of its parts.
 constexpr size_t kMostLineBytes = 16 * KiB;
@@ -77,14 +77,14 @@ std::variant<Settings, Faults> fail(const std::string& name, std::string message
 
 }  // namespace
 
-std::variant<Settings, Faults> load_file(const std::string& path) {
+std::variant<Settings, Faults> load_file(const std::string& path, Check further) {
   const FileText file = read_file(path, kMostBytes + 1);
   if (file.error != 0) return fail(path, file.wrong);
   if (!file.wrong.empty()) return fail(path, file.wrong + ", accepted: a TOML file");
-  return load_text(file.text, path);
+  return load_text(file.text, path, further);
 }
 
-std::variant<Settings, Faults> load_text(std::string_view text, const std::string& name) {
+std::variant<Settings, Faults> load_text(std::string_view text, const std::string& name, Check further) {
   if (text.size() > kMostBytes) return fail(name, "is larger than 1MiB, accepted: a TOML file");
   if (const uint32_t line = overlong_line(text); line != 0) {
     return Faults{{name, line, 1, "", "is a line longer than 16KiB, accepted: the same in several lines"}};
@@ -102,7 +102,7 @@ std::variant<Settings, Faults> load_text(std::string_view text, const std::strin
   check_pools(settings, findings);
   check_health(settings, findings);
   check_effects(settings, findings);
-  check_loops(settings, findings);
+  if (further != nullptr && findings.none()) further(settings, findings);
   if (!findings.none()) return findings.take();
   return settings;
 }

@@ -11,6 +11,8 @@
 
 namespace limpet::conf {
 
+class Findings;
+
 // One thing wrong with a file. text() is "file:line:column: key: what is wrong, what is accepted", in one
 // line. No fault shows a secret.
 struct Fault {
@@ -24,12 +26,16 @@ struct Fault {
 
 using Faults = std::vector<Fault>;  // in file order
 
+// What else a file is held against, once nothing is wrong with its values, by whoever knows what they mean.
+using Check = void (*)(const Settings& settings, Findings& findings);
+
 // Never throws. Reads `path` (and nothing else: key files are the secrets' own matter). Relative paths in the
 // file come out relative to its folder.
-std::variant<Settings, Faults> load_file(const std::string& path);
+std::variant<Settings, Faults> load_file(const std::string& path, Check further);
 
 // The same for a text that is already in memory; `name` stands for the file in faults.
-std::variant<Settings, Faults> load_text(std::string_view text, const std::string& name);
+std::variant<Settings, Faults> load_text(std::string_view text, const std::string& name,
+                                         Check further = nullptr);
 
 // Every key that a file may hold, in the order of the structs: "log", "log.level", "pool.backend.weight".
 std::vector<std::string> known_keys();

@@ -7,20 +7,22 @@
 
 namespace limpet::conf {
 
-// What is wrong is the end of a sentence that begins with the text, "has no port", and does not repeat the
-// text.
+// The end of a sentence that begins with the text, "has no port", and does not repeat the text.
+struct Wrong {
+  std::string what;
+};
+
 template <class T>
 class Parsed {
  public:
   Parsed(T value) : held_(std::in_place_index<0>, std::move(value)) {}
-  static Parsed wrong(std::string what) { return Parsed(std::in_place_index<1>, std::move(what)); }
+  Parsed(Wrong wrong) : held_(std::in_place_index<1>, std::move(wrong)) {}
 
   T* value() { return std::get_if<0>(&held_); }
-  const std::string& what() const { return std::get<1>(held_); }
+  const std::string& what() const { return std::get<1>(held_).what; }
 
  private:
-  Parsed(std::in_place_index_t<1> index, std::string what) : held_(index, std::move(what)) {}
-  std::variant<T, std::string> held_;
+  std::variant<T, Wrong> held_;
 };
 
 }  // namespace limpet::conf

@@ -16,7 +16,7 @@ Parsed<Address> parse_backend_address(std::string_view text);
 Parsed<std::optional<Address>> parse_status_address(std::string_view text);
 Parsed<Cidr> parse_network(std::string_view text);            // as Cidr::parse
 Parsed<std::string> parse_route_host(std::string_view text);  // as Route::host, lower-cased
-Parsed<std::string> parse_route_path(std::string_view text);  // as Route::path, without trailing '/'s
+Parsed<std::string> parse_route_path(std::string_view text);  // as Route::path, in its normal form
 Parsed<std::string> parse_domain(std::string_view text);      // a host name, or empty
 Parsed<std::string> parse_check_host(std::string_view text);  // as HealthCheck::host: with or without a port
 Parsed<std::string> parse_check_path(std::string_view text);  // a path and, if there is one, a query

@@ -64,7 +64,9 @@ struct Route {
   // Lower case, without a port, an IPv6 literal in brackets. "*.example.com" matches every name below it;
   // empty: any.
   std::string host;
-  std::string path = "/";  // a prefix of whole path segments; does not end in "/" unless it is "/"
+  // A prefix of whole path segments, in its normal form (normal_path.h); does not end in "/" unless it is
+  // "/".
+  std::string path = "/";
   std::string pool;
   bool operator==(const Route&) const = default;
 };

@@ -36,9 +36,8 @@ struct Incident {
   End end = End::open;
   uint64_t at_risk = 0, at_risk_returned = 0;  // at its beginning; a drain: had; a lapse: lost or carried
   uint64_t joined = 0;                         // came later: restored from their tokens, mostly
-  routing::Books
-      books;          // what happened to them: lost, confirmed, carried, recovered, abandoned, expired, ...
-  uint64_t left = 0;  // still at risk; a drain: still there, or there at its end
+  routing::Books books;  // what happened to them: lost, confirmed, carried, recovered, abandoned, ...
+  uint64_t left = 0;     // still at risk; a drain: still there, or there at its end
   uint64_t requests_failed = 0, requests_retried = 0;  // at this backend, meanwhile
 
   uint64_t operator[](routing::Event event) const { return books.all[event]; }

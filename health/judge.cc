@@ -38,7 +38,7 @@ void Judge::answered(Answered last) {
 
 Changed Judge::told(const Evidence& evidence, Millis now) {
   verdict_.told(evidence, rules_);
-  return settle(now, cause_, detail_);
+  return recompose(now, cause_, detail_);
 }
 
 Changed Judge::checked(const CheckResult& result, bool may_go_down, Millis now) {
@@ -49,7 +49,7 @@ Changed Judge::checked(const CheckResult& result, bool may_go_down, Millis now) 
   if (result.kind == CheckResult::Kind::pass) drains_[kByAnswer] = {};
   next_check_ = std::max(now, began + interval());
   const bool configured = is_configured(rules_.check);
-  return settle(now, Cause::checks, configured ? "" : text(rules_.check) + " is answered again");
+  return recompose(now, Cause::checks, configured ? "" : text(rules_.check) + " is answered again");
 }
 
 std::string Judge::doubt() const {
@@ -83,18 +83,18 @@ Judge::Answer Judge::order(Order order, const std::string& who, Millis now) {
       if (wants_checks()) next_check_ = now;
       break;
   }
-  return {{}, settle(now, Cause::order, who)};
+  return {{}, recompose(now, Cause::order, who)};
 }
 
 Changed Judge::remove(Millis now) {
   begin_drain(kByFile, "", now);
-  return settle(now, Cause::reload, "");
+  return recompose(now, Cause::reload, "");
 }
 
 Changed Judge::unremove(Millis now) {
   drains_[kByFile] = {};
   plan_check(now);
-  return settle(now, Cause::reload, "");
+  return recompose(now, Cause::reload, "");
 }
 
 void Judge::reconfigure(Rules rules, Millis now) {
@@ -126,7 +126,7 @@ Changed Judge::tick(uint64_t sessions, Millis now) {
       drain.phase = Drain::Phase::overdue;
     }
   }
-  return settle(now, cause_, detail_);
+  return recompose(now, cause_, detail_);
 }
 
 // --- The state ---
@@ -149,7 +149,7 @@ Judge::View Judge::compose(View if_up) const {
 }
 
 // Takes the state to what the composition says now.
-Changed Judge::settle(Millis now, Cause cause_if_up, const std::string& detail_if_up) {
+Changed Judge::recompose(Millis now, Cause cause_if_up, const std::string& detail_if_up) {
   View view = compose({BackendState::up, cause_if_up, detail_if_up});
   const BackendState from = std::exchange(state_, view.state);
   const bool changed = from != state_;

@@ -107,7 +107,7 @@ class Judge {
   };
 
   View compose(View if_up) const;
-  Changed settle(Millis now, Cause cause_if_up, const std::string& detail_if_up);
+  Changed recompose(Millis now, Cause cause_if_up, const std::string& detail_if_up);
   void begin_drain(DrainBy by, const std::string& detail, Millis now);
   std::string refusal(const char* why) const;
   bool wants_checks() const;

@@ -74,15 +74,6 @@ std::vector<SlotChange> PoolHealth::tick(std::span<const uint32_t> sessions, Mil
   return changes;
 }
 
-std::optional<Millis> PoolHealth::next_check() const {
-  std::optional<Millis> next;
-  for (const Judge& judge : judges_) {
-    const auto at = judge.next_check();
-    if (at && (!next || *at < *next)) next = at;
-  }
-  return next;
-}
-
 std::vector<Slot> PoolHealth::take_due(Millis now) {
   std::vector<Slot> due;
   for (size_t slot = 0; slot < judges_.size(); ++slot) {

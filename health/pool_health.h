@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -47,9 +46,7 @@ class PoolHealth {
   // reservations (Homes::load).
   std::vector<SlotChange> tick(std::span<const uint32_t> sessions, Millis now);
 
-  // The earliest time for a check; nothing while none is wanted. take_due() begins those that are due: for
-  // each, checked() has to follow.
-  std::optional<Millis> next_check() const;
+  // Begins the checks that are due: for each, checked() has to follow.
   std::vector<Slot> take_due(Millis now);
   bool take_due(Slot slot, Millis now);
 

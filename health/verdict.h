@@ -43,8 +43,8 @@ class Verdict {
   std::string doubt(const Rules& rules) const;
 
   void answered(Answered last);
-  // While down requests say nothing: they were begun before.
-  // May condemn it, on strong evidence alone.
+  // Evidence of requests takes it down only where nobody listens (above), which is strong. While it is down
+  // they say nothing: they were begun before.
   void told(const Evidence& evidence, const Rules& rules);
   // An answer to the question that was put at `began`. `may_go_down`: on weak evidence.
   void checked(const CheckResult& result, Millis began, const Rules& rules, bool may_go_down, Millis now);

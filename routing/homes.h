@@ -38,9 +38,8 @@ class Homes {
   void remove(Slot home, bool returned);
   // At a place that is reserved; `counts` as one that arrived from another home.
   void arrive(Slot home, bool returned, bool counts);
-  void came_back(Slot home) {
-    at(home).returned.fetch_add(1, kRelaxed);
-  }  // the client of one of its sessions did
+  // The client of one of its sessions has come back.
+  void came_back(Slot home) { at(home).returned.fetch_add(1, kRelaxed); }
   void count(Slot home, Event event, bool returned);
   void count_failed_back(Slot home) { at(home).failed_back.fetch_add(1, kRelaxed); }
 

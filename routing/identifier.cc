@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "conf/normal_path.h"
 #include "routing/affinity_key.h"
-#include "routing/normal_path.h"
 #include "routing/path_prefix.h"
 
 namespace limpet::routing {
@@ -45,7 +45,7 @@ uint64_t Identifier::key_of_client(const conf::IpAddress& client) const {
 bool Identifier::is_stateless(std::string_view target) const {
   if (stateless_paths_.empty()) return false;
   std::string room;
-  const std::string_view path = normal_path(target, room);
+  const std::string_view path = conf::normal_path(target, room);
   return std::any_of(stateless_paths_.begin(), stateless_paths_.end(),
                      [&](const std::string& prefix) { return begins_with_segments(path, prefix); });
 }

@@ -1,10 +1,8 @@
-// Path prefixes of whole segments, as the file writes them.
+// Path prefixes of whole segments, as the settings have them: in their normal form.
 #pragma once
 
 #include <string>
 #include <string_view>
-
-#include "routing/normal_path.h"
 
 namespace limpet::routing {
 
@@ -17,8 +15,6 @@ inline bool begins_with_segments(std::string_view target, std::string_view prefi
 }
 
 inline std::string as_prefix(std::string_view path) {
-  std::string room;
-  path = normal_path(path, room);
   if (path.ends_with('/')) path.remove_suffix(1);
   return std::string(path);
 }

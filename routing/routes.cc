@@ -5,7 +5,7 @@
 #include <unordered_map>
 
 #include "conf/ascii.h"
-#include "routing/normal_path.h"
+#include "conf/normal_path.h"
 #include "routing/path_prefix.h"
 
 namespace limpet::routing {
@@ -106,7 +106,7 @@ size_t Routes::find(size_t listener, std::string_view host, std::string_view tar
   const Listener& hosts = listeners_[listener];
   host = bare_host(host);
   std::string room;
-  const std::string_view path = hosts.has_paths ? normal_path(target, room) : "/";
+  const std::string_view path = hosts.has_paths ? conf::normal_path(target, room) : "/";
   const auto exact = std::lower_bound(
       hosts.exact.begin(), hosts.exact.end(), host,
       [](const Host& one, std::string_view wanted) { return compare(one.name, wanted) < 0; });

@@ -5,9 +5,9 @@
 // host has no prefix that fits, the next one is asked.
 //
 // A prefix is of whole segments: "/app" and "/app/" serve "/app", "/app/x", "/app?x" and "/app;x", not
-// "/apple". It is held against the normal form of the target's path (normal_path.h), while the bytes that
-// came are what is forwarded: "/%61pp", "//app" and "/x/../app" are in "/app". "%2f" is no slash here, though
-// it may be one to the application. A route spreads work; it is no fence around a path.
+// "/apple". It is held against the normal form of the target's path (conf/normal_path.h), while the bytes
+// that came are what is forwarded: "/%61pp", "//app" and "/x/../app" are in "/app". "%2f" is no slash here,
+// though it may be one to the application. A route spreads work; it is no fence around a path.
 #pragma once
 
 #include <string>

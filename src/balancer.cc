@@ -12,6 +12,7 @@
 
 #include "conf/load.h"
 #include "conf/spelling.h"
+#include "routing/loops.h"
 #include "src/command_line.h"
 #include "src/net/calls.h"
 #include "src/net/descriptors.h"
@@ -268,7 +269,7 @@ class Balancer final : status::Control {
   Done try_reload() {
     constexpr int kConflict = 409;
     if (shutting_down_) return shutting_down();
-    auto loaded = conf::load_file(file_);
+    auto loaded = conf::load_file(file_, routing::check_loops);
     if (const auto* faults = std::get_if<conf::Faults>(&loaded)) {
       std::string text = "nothing is changed, for the file has faults:";
       for (const conf::Fault& fault : *faults) text += "\n" + fault.text();

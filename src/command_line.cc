@@ -9,6 +9,7 @@
 #include "conf/load.h"
 #include "conf/spelling.h"
 #include "conf/warnings.h"
+#include "routing/loops.h"
 #include "src/name_warnings.h"
 #include "src/secrets.h"
 #include "src/status/token.h"
@@ -175,7 +176,7 @@ int check_file(const std::string& file, std::ostream& out, std::ostream& err) {
   const auto say = [&err](const conf::Faults& faults) {
     for (const conf::Fault& fault : faults) err << fault.text() << '\n';
   };
-  const std::variant<conf::Settings, conf::Faults> loaded = conf::load_file(file);
+  const std::variant<conf::Settings, conf::Faults> loaded = conf::load_file(file, routing::check_loops);
   if (const auto* faults = std::get_if<conf::Faults>(&loaded)) return say(*faults), kExitFault;
 
   // What the file names, as `run` would find it.

@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "conf/load.h"
+#include "routing/loops.h"
 #include "src/balancer.h"
 #include "src/command_line.h"
 #include "src/commands.h"
@@ -36,7 +37,7 @@ int run(const std::string& file) {
   limpet::hold_signals();
   std::signal(SIGPIPE, SIG_IGN);
   limpet::Log log;
-  auto loaded = limpet::conf::load_file(file);
+  auto loaded = limpet::conf::load_file(file, limpet::routing::check_loops);
   if (const auto* faults = std::get_if<limpet::conf::Faults>(&loaded)) return refuse(*faults, log);
   const auto settings =
       std::make_shared<const limpet::conf::Settings>(std::move(std::get<limpet::conf::Settings>(loaded)));

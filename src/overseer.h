@@ -38,8 +38,7 @@ class Overseer final : public proxy::Witness, ProbeEvents {
   // Why these cannot be put in force now; empty: they can.
   std::string refusal(const conf::Settings& settings) const;
 
-  // Checks begin, and time goes on.
-  void start();
+  void start();  // the checks, and what is done each second
 
   // From any thread.
   void on_evidence(size_t pool, routing::Slot slot, const health::Evidence& evidence) override;

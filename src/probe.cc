@@ -56,7 +56,7 @@ void Probe::start(const conf::Address& address, const conf::HealthCheck& check, 
     phase_ = Phase::connecting;
     arm();
   } else {
-    phase_ = Phase::refused;
+    phase_ = Phase::undialled;
     deadline_.set(began_at_);
   }
 }
@@ -65,7 +65,7 @@ void Probe::start(const conf::Address& address, const conf::HealthCheck& check, 
 void Probe::arm() {
   const net::Millis now = loop_.deadlines().now();
   const bool is_last = phase_ != Phase::connecting || !turns_.has_more();
-  deadline_.set(is_last ? due_ : std::min(due_, now + net::Turns::share_of(due_ - began_at_)));
+  deadline_.set(is_last ? due_ : std::min(due_, now + net::Turns::share_of(conf::millis(check_.timeout))));
 }
 
 void Probe::cancel() {
@@ -74,13 +74,10 @@ void Probe::cancel() {
 }
 
 bool Probe::dial_next() {
-  while (turns_.next()) {
-    int error = 0;
-    stream_ = net::dial(loop_, resolver_, address_, turns_.index(), net::kAnyDescriptor, this, error);
-    if (stream_) return true;
-    if (error != 0) dial_error_ = error;
-  }
-  return false;
+  stream_ = turns_.dial_next(dial_error_, [this](unsigned index, int& error) {
+    return net::dial(loop_, resolver_, address_, index, net::kAnyDescriptor, this, error);
+  });
+  return stream_ != nullptr;
 }
 
 // For what this machine lacks the backend is not to blame, nor for a name server that does not answer.
@@ -153,13 +150,13 @@ void Probe::on_bytes(std::string_view bytes) {
     if (!answer_->verdict()) return fail("TLS failed: " + tls_->failure());
   }
   if (tls_ && (tls_->state() == State::failed || tls_->state() == State::ended)) return on_end();
-  settle();
+  tell_verdict();
 }
 
 void Probe::on_end() {
   if (phase_ == Phase::handshake) return fail("TLS handshake failed: the connection ended");
   answer_->end();
-  settle();
+  tell_verdict();
 }
 
 void Probe::on_broken(int error) {
@@ -172,16 +169,16 @@ void Probe::on_broken(int error) {
 }
 
 void Probe::on_deadline() {
-  if (phase_ == Phase::refused) return dial_failed();
+  if (phase_ == Phase::undialled) return dial_failed();
   const net::Millis now = loop_.deadlines().now();
   if (!extended_ && loop_.late_at() >= began_at_) {
     extended_ = true;
-    due_ = now + (due_ - began_at_);
+    due_ = now + conf::millis(check_.timeout);
     return arm();
   }
-  if (phase_ == Phase::connecting && now < due_ && dial_next()) return arm();
-  if (now < due_) return deadline_.set(due_);
-  end(Kind::timeout, timeout_detail());
+  if (now >= due_) return end(Kind::timeout, timeout_detail());
+  dial_error_ = UV_ETIMEDOUT;  // of an address that does not answer while there is another one
+  dial_next() ? arm() : dial_failed();
 }
 
 std::string Probe::timeout_detail() const {
@@ -193,7 +190,7 @@ std::string Probe::timeout_detail() const {
 
 // Tells what the answer has come to. The connection stays until the answer has been read, or its time is
 // over.
-void Probe::settle() {
+void Probe::tell_verdict() {
   if (phase_ != Phase::answer) return;
   const std::optional<health::CheckResult> verdict = answer_->verdict();
   if (answer_->is_over()) hang_up();
@@ -213,10 +210,7 @@ void Probe::hang_up() {
   phase_ = Phase::idle;
 }
 
-void Probe::pass() {
-  hang_up();
-  report({Kind::pass, ""});
-}
+void Probe::pass() { end(Kind::pass, ""); }
 
 void Probe::fail(std::string detail) { end(Kind::fail, std::move(detail)); }
 

@@ -1,11 +1,11 @@
 // The I/O of health checks: connects, asks, and says what came of it. When to check, and what a result means,
 // is for health to say.
 //
-// One check at a time. Kinds: tcp: a connection that can be made passes;
-// http: an answer that probe_answer.h accepts passes. With `tls` either goes through TLS, whose handshake is
-// part of it; the server's certificate is NOT verified, since a check asks whether a server works, not who it
-// is. `timeout` covers all of it, and a turn of the loop that comes late earns as much again, once. A host
-// with several addresses is tried at each until one connects, as requests do.
+// One check at a time. Kind tcp passes where a connection can be made, kind http where probe_answer.h accepts
+// the answer. With `tls` either goes through TLS, whose handshake is part of it; the server's certificate is
+// NOT verified, since a check asks whether a server works, not who it is. `timeout` covers all of it; where a
+// turn of the loop comes late, the check has that time once more. A host with several addresses is tried at
+// each until one connects, as requests do.
 //
 // Every failure has a detail for the operator, in lower case and without a full stop: "connection refused",
 // "no answer within 2s", "answered 503".
@@ -56,7 +56,7 @@ class Probe final : net::StreamOwner, net::DeadlineOwner {
   void cancel();  // no on_probed() follows
 
  private:
-  enum class Phase : uint8_t { idle, refused, connecting, handshake, answer };
+  enum class Phase : uint8_t { idle, undialled, connecting, handshake, answer };
 
   void on_connected() override;
   void on_bytes(std::string_view bytes) override;
@@ -72,7 +72,7 @@ class Probe final : net::StreamOwner, net::DeadlineOwner {
   void ask();
   void write(std::string_view bytes);
   void flush_tls();
-  void settle();
+  void tell_verdict();
   std::string timeout_detail() const;
   void hang_up();
   void pass();

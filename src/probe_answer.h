@@ -3,8 +3,8 @@
 // What decides, in this order:
 //     a status of `drain_status`, or the field "X-Limpet-State: drain" whatever the status is  -> drain
 //     a status that is not of `status`                                                         -> fail
-//     `body`, if it is given, within the body's first kMostBody bytes                          -> pass, else
-//     fail
+//     no `body` given, or it stands within the body's first kMostBody bytes                    -> pass
+//     else                                                                                     -> fail
 // A redirect is an answer like others: it is not followed. Interim answers (1xx) are passed over.
 #pragma once
 

@@ -37,3 +37,12 @@ def shared_scene():
     scene = Scene()
     yield scene
     scene.close()
+
+
+@pytest.fixture(scope="module")
+def one(shared_scene):
+    """A limpet with one backend, for all tests of a file."""
+    backend = shared_scene.backend("a")
+    limpet = shared_scene.limpet([backend])
+    limpet.backend = backend
+    return limpet

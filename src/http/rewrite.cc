@@ -114,19 +114,8 @@ void put_offers(const Fields& fields, Cursor& out) {
 // Beside those that have a FieldName.
 bool belongs_in_a_head(std::string_view name) {
   constexpr std::string_view kContent = "content-", kCondition = "if-";
-  constexpr std::string_view kNames[] = {"age",
-                                         "authorization",
-                                         "expires",
-                                         "location",
-                                         "pragma",
-                                         "proxy-authenticate",
-                                         "range",
-                                         "proxy-authorization",
-                                         "retry-after",
-                                         "vary",
-                                         "set-cookie",
-                                         "trailer",
-                                         "www-authenticate"};
+  constexpr std::string_view kNames[] = {"age",         "expires",    "location", "pragma", "range",
+                                         "retry-after", "set-cookie", "trailer",  "vary"};
   if (equals_ignoring_case(name.substr(0, kContent.size()), kContent))
     return !equals_ignoring_case(name, "content-digest");  // made to follow the content (RFC 9530, section 2)
   return equals_ignoring_case(name.substr(0, kCondition.size()), kCondition) ||
@@ -238,10 +227,11 @@ void write_response(const ResponseHead& response, const ResponseEdits& edits, ne
 void write_trailers(const Fields& trailers, FieldSet drop, net::Gather& out) {
   constexpr FieldSet kForbidden =
       kForOneConnection |
-      FieldSet(FieldName::content_length, FieldName::host, FieldName::cookie, FieldName::expect,
-               FieldName::max_forwards, FieldName::cache_control, FieldName::http2_settings, FieldName::date,
-               FieldName::via, FieldName::x_request_id, FieldName::forwarded, FieldName::x_forwarded_for,
-               FieldName::x_forwarded_host, FieldName::x_forwarded_proto, FieldName::x_forwarded_other);
+      FieldSet(FieldName::challenge, FieldName::credentials, FieldName::content_length, FieldName::host,
+               FieldName::cookie, FieldName::expect, FieldName::max_forwards, FieldName::cache_control,
+               FieldName::http2_settings, FieldName::date, FieldName::via, FieldName::x_request_id,
+               FieldName::forwarded, FieldName::x_forwarded_for, FieldName::x_forwarded_host,
+               FieldName::x_forwarded_proto, FieldName::x_forwarded_other);
   for (size_t i = 0; i < trailers.size(); ++i) {
     const Field& field = trailers.list[i];
     if ((kForbidden | drop).contains(trailers.names[i]) || belongs_in_a_head(field.name)) continue;

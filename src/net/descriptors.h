@@ -75,9 +75,8 @@ class Descriptors {
   // Counts it, asks the keepers to make room, and says so in the log now and then.
   // `error` is a negative errno.
   void met(Shortage what, int error);
-  uint64_t refused() const {
-    return counts_[static_cast<size_t>(Shortage::refused)];
-  }  // clients, since the start
+  // Clients, since the start.
+  uint64_t refused() const { return counts_[static_cast<size_t>(Shortage::refused)]; }
 
  private:
   static constexpr size_t kShortages = 4;

@@ -2,6 +2,8 @@
 #pragma once
 
 #include "conf/settings.h"
+#include "src/net/deadlines.h"
+#include "src/net/descriptors.h"
 #include "src/net/stream.h"
 
 namespace limpet::net {
@@ -13,16 +15,26 @@ class Resolver;
 class Turns {
  public:
   // While there is another address one that does not answer costs this part of the time for all of them.
-  template <typename Time>
-  static constexpr Time share_of(Time whole) {
-    return whole / 4;
-  }
+  static constexpr Millis share_of(Millis whole) { return whole / 4; }
 
   void begin(size_t count) { count_ = static_cast<unsigned>(count), done_ = 0; }
   bool has_more() const { return done_ < count_; }
-  bool next() { return has_more() && ++done_ != 0; }
-  unsigned index() const { return (first_ + done_ - 1) % count_; }  // of the turn that next() began
-  void start_with(unsigned index) { first_ = index; }               // from the next begin() on
+  unsigned index() const { return (first_ + done_ - 1) % count_; }  // of the turn that began last
+  void start_with(unsigned index) { first_ = index; }               // before begin()
+
+  // Takes turns until `dial(index, error)` makes a stream; nullptr: none did. `error` is then the last
+  // address' error, unless one could not be tried for want of something; what it was, where no address is
+  // left.
+  template <typename Dial>
+  StreamPtr dial_next(int& error, Dial&& dial) {
+    while (has_more()) {
+      ++done_;
+      int this_error = 0;
+      if (StreamPtr stream = dial(index(), this_error)) return stream;
+      if (this_error != 0 && !is_shortage(error)) error = this_error;
+    }
+    return nullptr;
+  }
 
  private:
   unsigned first_ = 0, count_ = 0, done_ = 0;

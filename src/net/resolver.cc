@@ -213,17 +213,12 @@ void Resolver::note(const std::string& text, Name& name, const std::string& wron
   if (name.wrong == wrong) return;
   name.wrong = wrong;
   spdlog::warn("backend host {}: {}{}", text, wrong,
-               has_addresses(text) ? "; it keeps the addresses it had" : "");
-}
-
-bool Resolver::has_addresses(const std::string& name) const {
-  const std::lock_guard lock(mutex_);
-  return addresses_.contains(name);
+               count(text) != 0 ? "; it keeps the addresses it had" : "");
 }
 
 std::string Resolver::wrong(const std::string& name) const {
   const auto known = names_.find(name);
-  return known == names_.end() || has_addresses(name) ? std::string() : known->second.wrong;
+  return known == names_.end() || count(name) != 0 ? std::string() : known->second.wrong;
 }
 
 size_t Resolver::count(const std::string& name) const {

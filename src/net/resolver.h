@@ -1,8 +1,8 @@
 // Host names of backends, looked up beforehand and again every kRefresh, so that a container that comes back
 // under another address is found and no request ever waits for a name server. One for the process.
 //
-// A lookup takes as long as the system likes, and nothing cancels it. So each runs on a thread of its own, of
-// which nobody waits for the end, and names that do not resolve never take the threads of those that do.
+// A lookup takes as long as the system likes, and nothing cancels it. So lookups run on threads of their own,
+// whose end nobody waits for, and names that do not resolve never take all of these.
 #pragma once
 
 #include <netdb.h>
@@ -70,7 +70,6 @@ class Resolver {
   void take_answers();
   void take(const std::string& text, Name& name, Answer answer);
   void note(const std::string& text, Name& name, const std::string& wrong);
-  bool has_addresses(const std::string& name) const;
 
   const std::shared_ptr<Lookups> lookups_;  // its threads have it too
   const uint64_t refresh_;

@@ -2,7 +2,6 @@
 
 #include <spdlog/spdlog.h>
 
-#include "src/net/descriptors.h"
 #include "src/proxy/backend_connections.h"
 
 namespace limpet::proxy {
@@ -16,31 +15,24 @@ constexpr http::HeadLimits kResponseLimits{.head = 128 * 1024, .target = 128 * 1
 BackendConnection::BackendConnection(BackendConnections& home, routing::Slot slot, net::Deadlines& deadlines)
     : home_(home), deadline_(deadlines, *this), slot_(slot) {}
 
-bool BackendConnection::dial(Dialer& dialer, const conf::Address& address, BackendEvents* events,
-                             net::Millis patience, int& error) {
-  dialer_ = &dialer;
+bool BackendConnection::dial(const conf::Address& address, BackendEvents* events, net::Millis patience,
+                             int& error) {
   address_ = address;
   events_ = events;
-  turns_.begin(dialer.count(address));
+  turns_.begin(home_.dialer().count(address));
   share_ = net::Turns::share_of(patience);
   error = 0;
   return dial_next(error);
 }
 
-// At the next of its addresses. What is told in the end is the last address' error, unless one could not be
-// tried for want of something; 0 where there is none.
+// At the next of its addresses.
 bool BackendConnection::dial_next(int& error) {
   deadline_.clear();
-  while (turns_.next()) {
-    int this_error = 0;
-    stream_ = dialer_->dial(address_, turns_.index(), this, this_error);
-    if (stream_) {
-      if (turns_.has_more()) deadline_.set(home_.now() + share_);
-      return true;
-    }
-    if (this_error != 0 && !net::is_shortage(error)) error = this_error;
-  }
-  return false;
+  stream_ = turns_.dial_next(error, [this](unsigned index, int& this_error) {
+    return home_.dialer().dial(address_, index, this, this_error);
+  });
+  if (stream_ && turns_.has_more()) deadline_.set(home_.now() + share_);
+  return stream_ != nullptr;
 }
 
 void BackendConnection::expect_response(BackendEvents* events, bool to_head) {

@@ -18,7 +18,6 @@
 namespace limpet::proxy {
 
 class BackendConnections;
-class Dialer;
 class OwnConnections;
 
 // What became of a connection, or of the answer on it.
@@ -51,8 +50,7 @@ class BackendConnection final : public net::Mortal, net::StreamOwner, net::Deadl
 
   // Begins to connect: on_backend_connected() or on_backend_fault() follows. False: that cannot even be tried
   // now, for the reason in `error`.
-  bool dial(Dialer& dialer, const conf::Address& address, BackendEvents* events, net::Millis patience,
-            int& error);
+  bool dial(const conf::Address& address, BackendEvents* events, net::Millis patience, int& error);
 
   // Begins to expect a response. `to_head`: the request's method is HEAD.
   void expect_response(BackendEvents* events, bool to_head);
@@ -66,9 +64,8 @@ class BackendConnection final : public net::Mortal, net::StreamOwner, net::Deadl
   void finish() { stream_->finish(); }
 
   routing::Slot slot() const { return slot_; }
-  bool reused() const { return reused_; }          // this is not its first request
-  bool has_answered() const { return answered_; }  // something of the current response has come
-  bool belongs_to_client() const { return belongs_to_client_; }
+  bool reused() const { return reused_; }               // this is not its first request
+  bool has_answered() const { return answered_; }       // something of the current response has come
   void give_to_client() { belongs_to_client_ = true; }  // that it was used for; for good
   bool has_strayed() const;                             // the backend went on after its whole answer
   bool reusable() const;  // the response is complete and the backend keeps the connection
@@ -96,8 +93,7 @@ class BackendConnection final : public net::Mortal, net::StreamOwner, net::Deadl
   BackendConnections& home_;
   BackendEvents* events_ = nullptr;  // nullptr while idle and once closed
   conf::Address address_;
-  Dialer* dialer_ = nullptr;  // with the next three, while connecting
-  net::Turns turns_;
+  net::Turns turns_;       // while connecting, as the next
   net::Millis share_ = 0;  // of the time to connect, for one of several addresses
   net::StreamPtr stream_;
   http::Parser parser_;

@@ -33,7 +33,7 @@ bool BackendConnections::has_rested(const BackendConnection& idle) const {
   return idle.kept_at_ < polls_.handled();
 }
 
-// The list goes from the newest on, so those that rest are at its beginning: they are passed over once in a
+// Those that have not rested yet are the newest, at the list's beginning: they are passed over once in a
 // poll.
 BackendConnection* BackendConnections::newest_rested(AtSlot& slot) {
   if (slot.looked_at == polls_.handled()) return slot.rested;
@@ -53,7 +53,7 @@ std::unique_ptr<BackendConnection> BackendConnections::dial(const routing::Backe
   auto made = std::make_unique<BackendConnection>(*this, slot, deadlines_);
   made->retired_ = at(slot).retired;
   made->turns_.start_with(at(slot).first_address);
-  return made->dial(dialer_, backend.address, events, patience, error) ? std::move(made) : nullptr;
+  return made->dial(backend.address, events, patience, error) ? std::move(made) : nullptr;
 }
 
 void BackendConnections::keep(std::unique_ptr<BackendConnection> unused, net::Millis keep_alive,

@@ -69,6 +69,7 @@ class BackendConnections {
   // Closes the idle ones of a backend; those in use now will not be kept either.
   void retire(routing::Slot slot);
 
+  Dialer& dialer() { return dialer_; }
   net::Millis now() const { return deadlines_.now(); }
   void drop(BackendConnection& idle);   // an idle one ended
   void stray(BackendConnection& idle);  // or spoke

@@ -55,7 +55,7 @@ void ClientConnection::on_bytes(std::string_view bytes) {
     waiting_.append(bytes);
     take_waiting();
   }
-  settle();
+  go_on();
 }
 
 void ClientConnection::keep(std::string_view rest) {
@@ -154,7 +154,7 @@ Exchange& ClientConnection::new_exchange() {
 void ClientConnection::refuse(const http::Fault& fault) { new_exchange().begin_refused(*this, fault); }
 
 // After every event: reads on or not, and tells the exchange that its client has nothing more to send.
-void ClientConnection::settle() {
+void ClientConnection::go_on() {
   if (state_ == State::closed) return;
   const bool may_grow =
       state_ == State::head || state_ == State::proxy_header;  // these have limits of their own
@@ -175,7 +175,7 @@ void ClientConnection::settle() {
 void ClientConnection::on_end() {
   client_ended_ = true;
   if (state_ == State::lingering) return close(false);
-  settle();
+  go_on();
 }
 
 void ClientConnection::on_broken(int) {
@@ -189,7 +189,7 @@ void ClientConnection::on_drained() {
   if (state_ == State::exchange) exchange_->on_client_drained();
   if (state_ == State::idle) {
     take_waiting();
-    settle();
+    go_on();
   }
 }
 
@@ -270,7 +270,7 @@ bool ClientConnection::flush() {
 void ClientConnection::pull() {
   if (taking_) return;
   take_waiting();
-  settle();
+  go_on();
 }
 
 void ClientConnection::finish_tunnel() { stream_->finish(); }
@@ -284,7 +284,7 @@ void ClientConnection::exchange_over(bool whole, bool request_ended) {
   become_idle();
   if (taking_) return;
   take_waiting();
-  settle();
+  go_on();
 }
 
 void ClientConnection::become_idle() {

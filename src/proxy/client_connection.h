@@ -95,7 +95,7 @@ class ClientConnection final : public net::Mortal, net::StreamOwner, net::Deadli
   bool is_ending() const { return context_.shutting_down || !listener_.listed; }
   Exchange& new_exchange();
   void refuse(const http::Fault& fault);
-  void settle();
+  void go_on();
   void become_idle();
   void drain();
   void linger();

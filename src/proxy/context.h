@@ -152,9 +152,8 @@ class Context final : net::DeadlineOwner {
   std::unique_ptr<Exchange> new_exchange();       // a used one where there is one, with its memory
   void recycle(std::unique_ptr<Exchange> ended);  // one that is over, from the last thing it calls
   std::string_view new_request_id(std::string& out);
-  bool times_this_decision() {
-    return (++decisions_ & 15) == 0;
-  }  // every 16th: reading the clock costs as much
+  // Every 16th: reading the clock costs as much as the decision.
+  bool times_this_decision() { return (++decisions_ & 15) == 0; }
   // A client's connection did not begin with the PROXY protocol's header.
   void refused_header(const std::string& listener, const std::string& peer);
   bool logs() const { return access_log_ != nullptr; }

@@ -4,7 +4,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "routing/normal_path.h"
+#include "conf/normal_path.h"
 #include "src/http/connection_auth.h"
 #include "src/proxy/context.h"
 
@@ -67,7 +67,7 @@ void Exchange::start(ClientSide& client) {
   patience_ = {};
   pace_ = {};
   started_unix_us_ = context_.clock.unix_us();
-  started_us_ = context_.clock.monotonic_us();
+  started_us_ = now_us();
   written_ = connect_us_ = connected_us_ = head_us_ = bytes_in_ = bytes_out_ = 0;
   end_ = failures::kNone;
   last_failure_ = nullptr;
@@ -89,7 +89,7 @@ void Exchange::begin(ClientSide& client, std::string_view head) {
   const conf::Limits& limits = context_.settings().limits;
   const http::Fault fault =
       parser_.parse_request(head_, {limits.head, limits.target, limits.headers}, request_);
-  settle_request_id();
+  choose_request_id();
   if (fault) {
     fail(failures::malformed(fault));
   } else {
@@ -100,12 +100,12 @@ void Exchange::begin(ClientSide& client, std::string_view head) {
 
 void Exchange::begin_refused(ClientSide& client, const http::Fault& fault) {
   start(client);
-  settle_request_id();
+  choose_request_id();
   fail(failures::malformed(fault));
   advance();
 }
 
-void Exchange::settle_request_id() {
+void Exchange::choose_request_id() {
   constexpr auto kName = http::FieldName::x_request_id;
   const auto& names = request_.fields.names;
   request_id_ = request_.fields.first(kName);
@@ -156,7 +156,7 @@ Exchange::Step Exchange::identify() {
     return Step::go;
   }
   const ServedListener& listener = client_->listener();
-  if (listener.settings.strict_paths && routing::is_ambiguous(request_.target)) {
+  if (listener.settings.strict_paths && conf::is_ambiguous(request_.target)) {
     fail(failures::kAmbiguousPath);
     return Step::go;
   }
@@ -190,10 +190,10 @@ http::LoopMark Exchange::loop_mark() const { return http::LoopMark(context_.proc
 
 Exchange::Step Exchange::choose() {
   const bool timed = context_.times_this_decision();
-  const uint64_t began = timed ? context_.clock.monotonic_us() : 0;
+  const uint64_t began = timed ? now_us() : 0;
   tried_.known = client_->own_connections().slot_in(pool_->connections);
   choice_ = pool_->router().choose(identity_, pool_->fleet(), tried_, unix_seconds());
-  if (timed) pool_->meter().decision.add(context_.clock.monotonic_us() - began);
+  if (timed) pool_->meter().decision.add(now_us() - began);
   pool_->meter().reasons[static_cast<size_t>(choice_.reason)].add();
   if (choice_) {
     pool_->meter().backends[choice_.slot].begun.add();
@@ -230,7 +230,7 @@ Exchange::Step Exchange::connect() {
     }
     asked_ = choice_.slot;
     connected_ = backend_ != nullptr;
-    connect_us_ = connected_ && attempts_ == 1 ? started_us_ : context_.clock.monotonic_us();
+    connect_us_ = connected_ && attempts_ == 1 ? started_us_ : now_us();
     if (!connected_) {
       int error = 0;
       const net::Millis patience = millis(pool_->settings().timeouts.connect);
@@ -244,7 +244,7 @@ Exchange::Step Exchange::connect() {
     }
   }
   if (!connected_) return Step::wait;
-  connected_us_ = backend_->reused() ? connect_us_ : context_.clock.monotonic_us();
+  connected_us_ = backend_->reused() ? connect_us_ : now_us();
   phase_ = Phase::send;
   return Step::go;
 }

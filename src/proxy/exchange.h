@@ -4,8 +4,8 @@
 //
 // Every event records a fact and calls advance(), which takes steps until one has to wait. A step that fails
 // either goes back to choose, while that is safe, or answers the client, once. An exchange belongs to its
-// request: it knows its client and its backend by their interfaces only. It is never freed inside its own
-// callbacks, and its memory is used again for the next request.
+// request: it knows its client by an interface only, and owns its connection to a backend from connect on. It
+// is never freed inside its own callbacks, and its memory is used again for the next request.
 #pragma once
 
 #include <cstdint>
@@ -117,7 +117,7 @@ class Exchange final : public net::Mortal,
 
   void start(ClientSide& client);
   void leave_era();
-  void settle_request_id();
+  void choose_request_id();
   http::LoopMark loop_mark() const;
   void begin_response(const http::ResponseHead& head);
   void judge_answer(int status);
@@ -133,6 +133,7 @@ class Exchange final : public net::Mortal,
   bool upload_has_a_rate() const;
   net::Millis upload_left() const;
   void drop_backend();
+  routing::Slot backend_of_end() const;  // of the request's end: where it is counted, and what the log names
   void measure();
   void log();
   net::Millis now_ms() const;

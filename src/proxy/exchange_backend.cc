@@ -40,7 +40,7 @@ void Exchange::on_response_head(const http::ResponseHead& head) {
 }
 
 void Exchange::begin_response(const http::ResponseHead& head) {
-  head_us_ = context_.clock.monotonic_us();
+  head_us_ = now_us();
   const uint64_t unix_us = started_unix_us_ + (head_us_ - started_us_);
   const routing::Outcome outcome =
       pool_->router().account(identity_, choice_, pool_->fleet(), view(), {head.status, head.fields.list},

@@ -11,10 +11,15 @@ int64_t since(uint64_t from, uint64_t to) { return to == 0 ? -1 : static_cast<in
 
 }  // namespace
 
+// That which answers, or is to be asked; else the last that was asked; or the home, for want of which a
+// request was refused.
+routing::Slot Exchange::backend_of_end() const {
+  return choice_ ? choice_.slot : asked_ != routing::kNoSlot ? asked_ : choice_.home;
+}
+
 void Exchange::measure() {
   if (pool_ == nullptr) return;
-  // What is refused for want of its home is its home's failure.
-  const routing::Slot slot = asked_ != routing::kNoSlot ? asked_ : choice_.home;
+  const routing::Slot slot = backend_of_end();
   const bool is_known = slot < pool_->fleet().backends.size();
   if (end_.blame == Blame::backend && is_known) {
     pool_->meter().backends[slot].failed.add();
@@ -39,10 +44,8 @@ void Exchange::log() {
   if (!context_.logs()) return;
   const std::string client =
       client_address_ == client_->peer().address ? std::string() : client_address_.text();
-  // The backend that answered or was asked last; or the home, where nothing was.
-  const routing::Slot backend = choice_ ? choice_.slot : asked_ != routing::kNoSlot ? asked_ : choice_.home;
+  const routing::Slot backend = backend_of_end();
   const bool routed = choice_ || choice_.reason != routing::Reason::no_backend || attempts_ != 0;
-  const uint64_t now = context_.clock.monotonic_us();
   context_.log({
       .time_us = started_unix_us_,
       .client = client.empty() ? std::string_view(client_->peer().text) : client,
@@ -58,9 +61,9 @@ void Exchange::log() {
       .status = status_,
       .bytes_in = bytes_in_,
       .bytes_out = bytes_out_,
-      .connect_us = connected_us_ == 0 ? -1 : since(connect_us_, connected_us_),
+      .connect_us = since(connect_us_, connected_us_),
       .head_us = since(started_us_, head_us_),
-      .total_us = since(started_us_, now),
+      .total_us = since(started_us_, now_us()),
       .pool = pool_ == nullptr ? std::string_view{} : pool_->settings().name,
       .backend = pool_ != nullptr && backend < pool_->fleet().backends.size()
                      ? std::string_view(pool_->fleet().backends[backend].name)

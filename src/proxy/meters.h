@@ -74,8 +74,8 @@ struct PoolMeter {
   static constexpr size_t kReasons = static_cast<size_t>(routing::Reason::no_backend) + 1;
 
   routing::PerSlot<BackendMeter> backends;
-  Counter
-      unserved;  // requests that failed and no one backend is to blame: none there or none with room, a loop
+  // Requests that failed and no one backend is to blame: none there or none with room, a loop.
+  Counter unserved;
   std::array<Counter, kReasons> reasons;  // routing decisions
   Histogram decision;                     // how long one took, of every 16th
 };

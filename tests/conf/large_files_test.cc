@@ -43,6 +43,16 @@ std::string twice_the_same(size_t i) { return "[[route]]\npool = \"p\"\n" + pool
 
 std::string misspelt_key(size_t i) { return "[[pool.backend]]\naddres = \"h:" + number(i + 1) + "\"\n"; }
 
+std::string misspelt_pool(size_t i) {
+  const std::string n = number(i);
+  return "[[route]]\nhost = \"h" + n + ".example.com\"\npool = \"x" + n + "\"\n" + pool(i, "p" + n);
+}
+
+std::string misspelt_backup(size_t i) {
+  return "[[pool.backend]]\nname = \"b" + number(i) + "\"\naddress = \"h:" + number(i + 1) +
+         "\"\nbackup = \"x" + number(i) + "\"\n";
+}
+
 std::string repeated(const std::string& first, std::string (*row)(size_t), size_t rows) {
   std::string out = first;
   for (size_t i = 0; i < rows; ++i) out += row(i);
@@ -61,7 +71,9 @@ TEST_CASE("a file with eight times the rows takes about eight times the work, wh
                         {"backends of a pool", one_pool, backend},
                         {"routes to a pool", kBase, host},
                         {"routes and pools that repeat", kListener, twice_the_same},
-                        {"keys that are misspelt", one_pool, misspelt_key}};
+                        {"keys that are misspelt", one_pool, misspelt_key},
+                        {"pools that are misspelt in routes", kListener, misspelt_pool},
+                        {"backups that are misspelt", one_pool, misspelt_backup}};
   for (const Kind& kind : kinds) {
     CAPTURE(kind.of);
     const std::string few = repeated(kind.first, kind.row, kFewRows),

@@ -12,8 +12,8 @@
 namespace limpet::conf {
 
 // All faults as `check` prints them, one in each line, of a file called "f"; empty when there are none.
-inline std::string faults(std::string_view text) {
-  const auto result = load_text(text, "f");
+inline std::string faults(std::string_view text, Check further = nullptr) {
+  const auto result = load_text(text, "f", further);
   std::string out;
   if (const Faults* found = std::get_if<Faults>(&result)) {
     for (const Fault& fault : *found) out += (out.empty() ? "" : "\n") + fault.text();

@@ -49,6 +49,22 @@ TEST_CASE("a route to an unknown pool is told the nearest, or all") {
         "f:5:8: route[0].pool: no pool is called \"\", accepted: \"shop\"");
 }
 
+TEST_CASE("of very many routes to unknown pools the first are told what is near") {
+  std::string text = kListener;
+  for (int i = 0; i < 30; ++i)
+    text += route("path = \"/" + std::to_string(i) + "\"", i % 2 == 0 ? "shpo" : "x");
+  const std::string told = faults(text + pool("shop"));
+  const auto count = [&](const std::string& of) {
+    size_t found = 0;
+    for (size_t at = told.find(of); at != told.npos; at = told.find(of, at + 1)) ++found;
+    return found;
+  };
+  CHECK(count("no pool is called") == 30);
+  CHECK(count("did you mean \"shop\"?") == 10);
+  CHECK(count("accepted: \"shop\"") == 10);
+  CHECK(count("accepted: a name that is in the file") == 10);
+}
+
 TEST_CASE("a route without a pool says so") {
   CHECK(faults(kListener + "[[route]]\npath = \"/\"\n" + pool("shop")) ==
         "f:3:1: route[0].pool: is missing, accepted: a pool's name");
@@ -179,6 +195,8 @@ TEST_CASE("a route's path begins with a slash and ends without one") {
   CHECK(path("/app/") == "/app");
   CHECK(path("/app//") == "/app");
   CHECK(path("//") == "/");
+  CHECK(path("/%61pp") == "/app");
+  CHECK(path("/x/../app/.") == "/app");
   CHECK(path("/a/b;v=1/%20") == "/a/b;v=1/%20");
   const std::string accepted = ", accepted: a path that begins with \"/\"";
   CHECK(faults(kListener + route("path = \"app\"", "app") + pool("app")) ==
@@ -202,6 +220,7 @@ TEST_CASE("no two routes match the same requests") {
   CHECK(told("", "") == "f:10:1: route[1]: " + one);
   CHECK(told("host=\"a.example\"", "host=\"A.example\"") == "f:10:1: route[1]: " + one);
   CHECK(told("path=\"/app\"", "path=\"/app/\"") == "f:10:1: route[1]: " + one);
+  CHECK(told("path=\"/app\"", "path=\"/%61pp\"") == "f:10:1: route[1]: " + one);
   CHECK(told("listener=\"x\"", "") == "f:10:1: route[1]: " + one);
   CHECK(told("", "listener=\"y\"") == "f:10:1: route[1]: " + one);
   CHECK(told("listener=\"x\"", "listener=\"y\"") == "");

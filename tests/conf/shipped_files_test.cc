@@ -78,7 +78,7 @@ TEST_CASE("limpet.toml has a comment above every key, the first time it stands t
 }
 
 TEST_CASE("limpet.toml says the defaults") {
-  const auto result = load_file(kFolder + "limpet.toml");
+  const auto result = load_file(kFolder + "limpet.toml", nullptr);
   REQUIRE(std::holds_alternative<Settings>(result));
   const Settings& read = std::get<Settings>(result);
 
@@ -126,7 +126,7 @@ TEST_CASE("limpet.toml's key file is the default one") {
 }
 
 TEST_CASE("quickstart.toml is three local backends behind one listener") {
-  const auto result = load_file(kFolder + "quickstart.toml");
+  const auto result = load_file(kFolder + "quickstart.toml", nullptr);
   REQUIRE(std::holds_alternative<Settings>(result));
   const Settings& read = std::get<Settings>(result);
   REQUIRE(read.listeners.size() == 1);

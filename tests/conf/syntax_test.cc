@@ -87,7 +87,9 @@ TEST_CASE("a text larger than a configuration is refused as a whole") {
 }
 
 TEST_CASE("a file that cannot be read is a fault of the file") {
-  const auto fault = [](const std::string& path) { return std::get<Faults>(load_file(path)).at(0).text(); };
+  const auto fault = [](const std::string& path) {
+    return std::get<Faults>(load_file(path, nullptr)).at(0).text();
+  };
   CHECK(fault("/nonexistent/limpet.toml") ==
         "/nonexistent/limpet.toml: cannot be opened: No such file or directory");
   CHECK(fault("/") == "/: is a folder, accepted: a TOML file");
@@ -104,7 +106,7 @@ TEST_CASE("a file's faults carry the path that was asked for") {
   const auto path =
       std::filesystem::temp_directory_path() / ("limpet_syntax_test_" + std::to_string(getpid()) + ".toml");
   std::ofstream(path) << "worker = 1" << kBase;
-  const Faults found = std::get<Faults>(load_file(path));
+  const Faults found = std::get<Faults>(load_file(path, nullptr));
   std::filesystem::remove(path);
   REQUIRE(found.size() == 1);
   CHECK(found[0].text() == path.string() + ":1:1: worker: unknown key, did you mean `workers`?");

@@ -136,19 +136,11 @@ def told_twice_to_end(scene, limpet, a, also=lambda: True):
     client.send(request_bytes())
     a.wait_for_requests(1)
     limpet.signal(signal.SIGTERM)
-    eventually(lambda: refuses(limpet))
+    eventually(limpet.refuses)
     limpet.signal(signal.SIGTERM)
     assert limpet.wait() == 130
     assert also()
     scene.forget(limpet)
-
-
-def refuses(limpet):
-    try:
-        limpet.client().close()
-        return False
-    except OSError:
-        return True
 
 
 def test_what_was_logged_before_a_second_signal_is_written(scene):

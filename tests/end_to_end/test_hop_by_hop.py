@@ -6,14 +6,6 @@ from support.client import request_bytes
 from support.wire import head
 
 
-@pytest.fixture(scope="module")
-def one(shared_scene):
-    backend = shared_scene.backend("a")
-    limpet = shared_scene.limpet([backend])
-    limpet.backend = backend
-    return limpet
-
-
 @pytest.mark.parametrize("field", ["Keep-Alive: timeout=5", "Proxy-Connection: keep-alive", "keep-alive: x", "PROXY-CONNECTION: close"])
 def test_a_requests_hop_by_hop_field_is_removed(one, field):
     assert one.get("/", field, "X-Stays: yes").status == 200

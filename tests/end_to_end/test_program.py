@@ -191,7 +191,7 @@ def test_an_exchange_under_way_is_finished(scene):
     client.send(request_bytes())
     a.wait_for_requests(1)
     limpet.signal(signal.SIGTERM)
-    eventually(lambda: refuses(limpet), what="new connections are refused")
+    eventually(limpet.refuses, what="new connections are refused")
     assert limpet.is_running
     release.set()
     response = client.read_response()
@@ -199,14 +199,6 @@ def test_an_exchange_under_way_is_finished(scene):
     assert client.is_closed()
     client.close()
     assert limpet.wait(5) == 0
-
-
-def refuses(limpet):
-    try:
-        limpet.client().close()
-        return False
-    except OSError:
-        return True
 
 
 def test_a_long_answer_under_way_is_finished(scene):
@@ -288,7 +280,7 @@ def test_a_second_signal_ends_it_at_once(scene, numbers):
     client.send(request_bytes())
     a.wait_for_requests(1)
     limpet.signal(numbers[0])
-    eventually(lambda: refuses(limpet))
+    eventually(limpet.refuses)
     assert limpet.is_running
     limpet.signal(numbers[1])
     limpet.wait(5)

@@ -12,14 +12,6 @@ SMUGGLED = request_bytes(target="/smuggled")
 BODY = b"5\r\nhello\r\n0\r\n\r\n"
 
 
-@pytest.fixture(scope="module")
-def one(shared_scene):
-    backend = shared_scene.backend("a")
-    limpet = shared_scene.limpet([backend])
-    limpet.backend = backend
-    return limpet
-
-
 def post(*lines, body=b"hello", version=b"HTTP/1.1"):
     """A POST whose field lines are these bytes, each ended with CRLF, then what would be smuggled."""
     return b"POST /outer " + version + b"\r\nHost: app.test\r\n" + b"".join(line + b"\r\n" for line in lines) + b"\r\n" + body + SMUGGLED

@@ -6,14 +6,6 @@ from support.client import request_bytes
 from support.wire import head
 
 
-@pytest.fixture(scope="module")
-def one(shared_scene):
-    backend = shared_scene.backend("a")
-    limpet = shared_scene.limpet([backend])
-    limpet.backend = backend
-    return limpet
-
-
 VERBATIM = [
     "/", "/a/b?c=d", "/?", "//double//slash", "/a/../b", "/a/./b", "/%2e%2e/x", "/%2F%2f", "/a%00b", "/a;jsessionid=x?y=;z", "/?a=/../b",
     "/a b".replace(" ", "%20"), "/" + "x" * 2000, "/?q=" + "y" * 2000, "/~!$&'()*+,;=:@", "/index?http://other/", "/a%", "/[1]|2^3`{4}",

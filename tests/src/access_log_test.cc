@@ -16,24 +16,12 @@
 #include <string>
 #include <thread>
 
+#include "tests/support/folder.h"
+
 namespace limpet::access_log_test {
 
-struct TemporaryFolder {
-  TemporaryFolder() {
-    char name[] = "/tmp/limpet-access-log-XXXXXX";
-    path = mkdtemp(name);
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path); }
-  std::string file(const char* name) const { return path + "/" + name; }
-  std::string path;
-};
-
-std::string content(const std::string& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
+using test::content;
+using test::Folder;
 
 std::unique_ptr<AccessLog> open_log(const std::string& access) {
   AccessLog::Opened opened =
@@ -76,7 +64,7 @@ struct Pipe {
 };
 
 TEST_CASE("every line of every worker arrives, whole and in the worker's order") {
-  const TemporaryFolder folder;
+  const Folder folder;
   constexpr int kWorkers = 4, kLines = 2000;
   {
     const auto log = open_log(folder.file("log"));
@@ -104,7 +92,7 @@ TEST_CASE("every line of every worker arrives, whole and in the worker's order")
 }
 
 TEST_CASE("a line longer than a block is written whole") {
-  const TemporaryFolder folder;
+  const Folder folder;
   const std::string target(3 * LineBlock::kBytes, '\x01');
   {
     const auto log = open_log(folder.file("log"));
@@ -123,7 +111,7 @@ TEST_CASE("a line longer than a block is written whole") {
 }
 
 TEST_CASE("a buffer is full at half a block") {
-  const TemporaryFolder folder;
+  const Folder folder;
   const auto log = open_log(folder.file("log"));
   AccessLogBuffer buffer(*log);
   CHECK_FALSE(buffer.full());
@@ -137,7 +125,7 @@ TEST_CASE("a buffer is full at half a block") {
 }
 
 TEST_CASE("after a rotation lines go to the new file and none is lost") {
-  const TemporaryFolder folder;
+  const Folder folder;
   const std::string path = folder.file("log"), rotated = folder.file("log.1");
   {
     const auto log = open_log(path);
@@ -156,7 +144,7 @@ TEST_CASE("after a rotation lines go to the new file and none is lost") {
 }
 
 TEST_CASE("a file is made for its owner and group only") {
-  const TemporaryFolder folder;
+  const Folder folder;
   const auto log = open_log(folder.file("log"));
   struct stat status{};
   REQUIRE(stat(folder.file("log").c_str(), &status) == 0);
@@ -177,7 +165,7 @@ TEST_CASE("\"off\" opens nothing") {
 
 TEST_CASE(
     "lines for a reader that does not read are dropped, counted and told, and the end does not wait for it") {
-  const TemporaryFolder folder;
+  const Folder folder;
   std::ostringstream told;
   const auto before = spdlog::default_logger();
   spdlog::set_default_logger(
@@ -201,7 +189,7 @@ TEST_CASE(
 }
 
 TEST_CASE("when the reader of a pipe is gone, lines are dropped, and written again to the next reader") {
-  const TemporaryFolder folder;
+  const Folder folder;
   Pipe pipe(folder.file("pipe"));
   const auto log = open_log(folder.file("pipe"));
   AccessLogBuffer buffer(*log);
@@ -220,7 +208,7 @@ TEST_CASE("when the reader of a pipe is gone, lines are dropped, and written aga
 }
 
 TEST_CASE("a slow reader of a pipe gets every line") {
-  const TemporaryFolder folder;
+  const Folder folder;
   const Pipe pipe(folder.file("pipe"));
   const auto log = open_log(folder.file("pipe"));
   constexpr int kLines = 5000;

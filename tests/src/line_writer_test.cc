@@ -16,29 +16,17 @@
 #include <thread>
 #include <utility>
 
+#include "tests/support/folder.h"
+
 namespace limpet::line_writer_test {
+
+using test::content;
+using test::Folder;
 
 constexpr size_t kMost = 1 * conf::MiB;
 
 std::string missing(uint64_t lines, const char* why) {
   return std::to_string(lines) + " missing: " + why + "\n";
-}
-
-struct Folder {
-  Folder() {
-    char name[] = "/tmp/limpet-lines-XXXXXX";
-    path = mkdtemp(name);
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-  std::string file(const char* name) const { return path + "/" + name; }
-  std::string path;
-};
-
-std::string content(const std::string& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
 }
 
 template <typename Fact>

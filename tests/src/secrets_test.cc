@@ -12,20 +12,15 @@
 #include <string>
 #include <thread>
 
+#include "tests/support/folder.h"
+
 namespace limpet::secrets_test {
 
-struct TemporaryFolder {
-  TemporaryFolder() {
-    char name[] = "/tmp/limpet-secrets-XXXXXX";
-    path = mkdtemp(name);
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path); }
-  std::string path;
-};
+using test::Folder;
 
 const std::string kOnes(64, '1'), kTwos(64, '2'), kThrees(64, '3');
 
-struct Given : TemporaryFolder {
+struct Given : Folder {
   conf::Settings settings;
   Given() { settings.secrets.key_file = path + "/limpet.keys"; }
   explicit Given(const std::string& text) : Given() {

@@ -158,6 +158,14 @@ class Limpet:
         self.clients.append(client)
         return client
 
+    def refuses(self):
+        """Whether it takes no new connection."""
+        try:
+            self.client().close()
+            return False
+        except OSError:
+            return True
+
     def browser(self, **how):
         return Browser(self, **how)
 

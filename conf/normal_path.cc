@@ -1,8 +1,8 @@
-#include "routing/normal_path.h"
+#include "conf/normal_path.h"
 
 #include "conf/ascii.h"
 
-namespace limpet::routing {
+namespace limpet::conf {
 
 namespace {
 
@@ -80,4 +80,4 @@ bool is_ambiguous(std::string_view target) {
   return false;
 }
 
-}  // namespace limpet::routing
+}  // namespace limpet::conf

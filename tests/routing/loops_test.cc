@@ -1,7 +1,11 @@
 // Backends that are listeners of the same file.
+#include "routing/loops.h"
+
 #include "tests/conf/loading.h"
 
-namespace limpet::conf::loops_test {
+namespace limpet::routing::loops_test {
+
+std::string faults(const std::string& text) { return conf::faults(text, check_loops); }
 
 std::string listener(const std::string& name, const std::string& address, const std::string& lines = "") {
   return "[[listener]]\nname = \"" + name + "\"\naddress = \"" + address + "\"\n" + lines;
@@ -101,6 +105,8 @@ TEST_CASE("a request is followed by its host and its path") {
   CHECK(loops(route("a", "p", shop) + route("b", "p") + route("", "q", "path = \"/q\"\n")));
   CHECK(loops(route("a", "p", shop) + route("b", "p", any_shop) + route("b", "q")));
   CHECK(loops(route("a", "p", "path = \"/x/y\"\n") + route("b", "p", "path = \"/x\"\n") + route("b", "q")));
+  CHECK(
+      loops(route("a", "p", "path = \"/x/%61\"\n") + route("b", "p", "path = \"/x/a\"\n") + route("b", "q")));
   CHECK(!loops(route("a", "p", shop) + route("b", "q", any_shop)));
   CHECK(!loops(route("a", "p", "path = \"/x/y\"\n") + route("b", "q", "path = \"/x\"\n")));
 }
@@ -116,4 +122,4 @@ TEST_CASE("where routes have faults nothing is said of where they lead") {
   CHECK(told.find("route[0].host") != std::string::npos);
 }
 
-}  // namespace limpet::conf::loops_test
+}  // namespace limpet::routing::loops_test

@@ -1,11 +1,11 @@
-#include "routing/normal_path.h"
+#include "conf/normal_path.h"
 
 #include <doctest/doctest.h>
 
 #include "tests/routing/random_inputs.h"
 #include "tests/support/second_reading.h"
 
-namespace limpet::routing::normal_path_test {
+namespace limpet::conf::normal_path_test {
 
 using limpet::test::second_reading;
 
@@ -70,4 +70,4 @@ TEST_CASE("any path has the normal form that a plain second reading gives it, wh
   }
 }
 
-}  // namespace limpet::routing::normal_path_test
+}  // namespace limpet::conf::normal_path_test

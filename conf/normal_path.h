@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace limpet::routing {
+namespace limpet::conf {
 
 // The path of a target in origin-form, without its query. `room` holds it where it is not a part of the
 // target.
@@ -18,4 +18,4 @@ std::string_view normal_path(std::string_view target, std::string& room);
 // Its path holds an encoded slash, backslash or NUL, or a raw backslash: no two servers read that alike.
 bool is_ambiguous(std::string_view target);
 
-}  // namespace limpet::routing
+}  // namespace limpet::conf
