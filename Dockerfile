@@ -1,6 +1,6 @@
 # Limpet in a small image that runs as a user of its own. Give it a configuration that listens at "*:8080":
-#   docker run -p 8080:8080 -v "$PWD/limpet.toml:/etc/limpet/limpet.toml:ro" limpet
-# Keys that it makes at its first start stay in /etc/limpet; keep that in a volume, or give the keys in the configuration.
+#   docker run -p 8080:8080 -v "$PWD/limpet:/etc/limpet" limpet
+# The folder holds limpet.toml, and the keys that Limpet makes there at its first start: user 10001 has to write in it.
 FROM debian:trixie-slim AS build
 WORKDIR /limpet
 COPY scripts/lib.sh scripts/

@@ -59,7 +59,9 @@ Parsed<std::string> parse_name(std::string_view text) {
 }
 
 Parsed<std::string> parse_via(std::string_view text) {
-  return text.empty() ? Parsed<std::string>(std::string()) : parse_token(text);
+  if (text.empty()) return std::string();
+  if (text == "off") return Wrong{"would be this balancer's name"};
+  return parse_token(text);
 }
 
 Parsed<std::string> parse_token(std::string_view text) {

@@ -73,6 +73,10 @@ std::string explain(std::string_view description) {
   for (const char* where : {"parsing value", "integer:", "floating-point:", "boolean:", "date:", "time:"}) {
     if (out.find(where) != out.npos) return out + "; a text value, such as \"30s\", stands in double quotes";
   }
+  if (out.find("redefine existing table") != out.npos || out.find("redefine existing array") != out.npos)
+    out +=
+        "; what there may be several of has two brackets: [[listener]], [[pool]], [[pool.backend]], "
+        "[[route]]";
   return out;
 }
 

@@ -37,8 +37,9 @@ struct CheckResult {
     unasked,  // it could not be asked, which is no verdict
   };
   Kind kind = Kind::pass;
-  std::string detail;    // what failed, what asks, or why it could not be asked
-  bool refused = false;  // fail: nobody listens where the backend should
+  std::string detail;      // what failed, what asks, or why it could not be asked
+  bool refused = false;    // fail: nobody listens where the backend should
+  bool connected = false;  // somebody listens
   bool failed() const { return kind == Kind::fail || kind == Kind::timeout; }
 };
 

@@ -170,16 +170,21 @@ Changed Judge::recompose(Millis now, Cause cause_if_up, const std::string& detai
 
 // --- When to check ---
 
-// Without configured checks a backend is asked while it is in doubt, and while it is down: nothing else would
-// tell that it is back. What has left the file and has been drained is not asked any more.
+// Without configured checks a backend is asked once after a while, while it is in doubt,
+// and while it is down: nothing else would tell that it is back. What has left the file and has been drained
+// is not asked any more.
 bool Judge::wants_checks() const {
   if (drains_[kByFile].is_over()) return false;
-  return is_configured(rules_.check) || verdict_.is_counting() || verdict_.wants_question();
+  return is_configured(rules_.check) || verdict_.is_counting() || verdict_.wants_question() ||
+         verdict_.wants_proof(rules_);
 }
 
 // One part in ten shorter or longer, so that checks that coincide once do not go on to.
 Millis Judge::interval() {
-  const Millis mean = millis(verdict_.is_counting() ? rules_.check.fast_interval : rules_.check.interval);
+  const Millis fast = millis(rules_.check.fast_interval);
+  const Millis mean = verdict_.is_counting()        ? fast
+                      : is_configured(rules_.check) ? millis(rules_.check.interval)
+                                                    : fast * kUnneeded;
   return mean - mean / 10 + random_.below(mean / 5 + 1);
 }
 
@@ -200,7 +205,7 @@ void Judge::plan_check(Millis now) {
     next_check_.reset();
     return;
   }
-  const bool first = verdict_.is_unchecked() && !next_check_;
+  const bool first = is_configured(rules_.check) && verdict_.is_unchecked() && !next_check_;
   const Millis at =
       now + (first ? random_.below(std::min(millis(rules_.check.interval), kFirstChecks)) : interval());
   if (!next_check_ || at < *next_check_) next_check_ = at;

@@ -36,6 +36,8 @@ class Judge {
   // A drain is not over sooner for want of sessions: workers hear of it between two events, and until then
   // may still place a new one.
   static constexpr Millis kSettling = 1000;
+  // A question that nobody configured and nothing makes necessary comes after so many fast_intervals.
+  static constexpr Millis kUnneeded = 5;
   // So long at most until the first check.
   static constexpr Millis kFirstChecks = 1000;
 

@@ -10,8 +10,9 @@
 namespace limpet::health {
 
 namespace {
-constexpr size_t kMostTold = 100;  // clients that are counted beyond those that decide
-}
+constexpr size_t kMostTold = 100;    // clients that are counted beyond those that decide
+constexpr uint32_t kMostProofs = 3;  // that are asked for
+}  // namespace
 
 // ---- what requests tell
 
@@ -82,17 +83,32 @@ bool Verdict::is_crowd(const Rules& rules) const {
 void Verdict::checked(const CheckResult& result, Millis began, const Rules& rules, bool may_go_down,
                       Millis now) {
   if (result.kind == CheckResult::Kind::unasked) return;
+  const bool is_needed = is_configured(rules.check) || is_counting() || wants_question();
   const bool first = std::exchange(unchecked_, false) && is_configured(rules.check) && answered_.at == 0;
+  if (!result.failed()) {
+    proven_ = true;
+  } else if (result.connected) {
+    ++unproven_;
+  }
+  if (!is_needed) return;
   if (suspected_at_ && *suspected_at_ <= began) suspected_at_.reset();
   forget_old(rules, now);
-  if (result.failed()) {
+  if (result.failed() && tells(result, began, rules)) {
     failed(result, first, began, rules, may_go_down);
   } else {
-    passed(rules, may_go_down, now);
+    passed(result, rules, may_go_down, now);
   }
 }
 
-void Verdict::passed(const Rules& rules, bool may_go_down, Millis now) {
+bool Verdict::wants_proof(const Rules& rules) const {
+  return !is_configured(rules.check) && !proven_ && unproven_ < kMostProofs;
+}
+
+bool Verdict::tells(const CheckResult& failure, Millis began, const Rules& rules) const {
+  return is_configured(rules.check) || !failure.connected || (proven_ && answered_.at < began);
+}
+
+void Verdict::passed(const CheckResult& result, const Rules& rules, bool may_go_down, Millis now) {
   failed_ = doubted_ = also_refused_ = 0;
   refused_ = false;
   all_timed_out_ = true;
@@ -110,8 +126,9 @@ void Verdict::passed(const Rules& rules, bool may_go_down, Millis now) {
   if (!is_crowd(rules) || held_) return;
   held_down_until_ = now + hold_;
   hold_ = std::min(hold_ * 2, kLongestHold);
-  condemn(Cause::requests,
-          clients_failed(rules) + ", and none was answered; " + text(rules.check) + " passes", true);
+  const std::string question =
+      text(rules.check) + (result.failed() ? " never passed: " + result.detail : " passes");
+  condemn(Cause::requests, clients_failed(rules) + ", and none was answered; " + question, true);
 }
 
 void Verdict::failed(const CheckResult& result, bool first, Millis began, const Rules& rules,
@@ -127,7 +144,7 @@ void Verdict::failed(const CheckResult& result, bool first, Millis began, const 
   all_timed_out_ = all_timed_out_ && timed_out;
   wrong_ = result.detail;
   const bool enough = is_enough(rules);
-  const bool weak = !enough || (all_timed_out_ && failures_.empty());
+  const bool weak = !enough || (all_timed_out_ && !is_crowd(rules));
   if (!up_) {
     if (enough) condemn(Cause::checks, answer(rules), weak_ && weak);
     return;
@@ -152,8 +169,10 @@ void Verdict::condemn(Cause cause, std::string detail, bool weak) {
 
 void Verdict::start_over(const std::string& who, const Rules& rules) {
   const Answered before = answered_;
+  const bool was_proven = proven_;
   *this = {};
   answered_ = before;
+  proven_ = was_proven;
   if (is_configured(rules.check)) condemn(Cause::order, who, false);
 }
 

@@ -7,6 +7,10 @@
 // clients failed within `window` and none was answered: then it is down with a hold. Where so many failed,
 // one question that fails is enough.
 //
+// A question that nobody configured may be one that this backend never answers well, at whatever page its
+// users are served. It is put once without need; until it has passed once, that somebody listens is a
+// pass, and so it is while requests are answered.
+//
 // What rests on requests alone, or on nothing but questions that timed out, is weak: the caller says whether
 // that may take it down, and where it may not the backend is held. It works again once `rise` questions in a
 // row have passed and a hold is over.
@@ -37,6 +41,8 @@ class Verdict {
   bool is_unchecked() const { return unchecked_; }
   bool is_counting() const { return failed_ + doubted_ > 0 || !up_; }  // a rise or a fall is under way
   bool wants_question() const { return suspected_at_.has_value(); }
+  // To learn whether the question that nobody configured can be relied on.
+  bool wants_proof(const Rules& rules) const;
   // It would be down had that not been forbidden.
   bool is_held(const Rules& rules) const { return up_ && held_ && (is_crowd(rules) || is_enough(rules)); }
   // What speaks against it while it is up, for people; empty: nothing.
@@ -64,7 +70,8 @@ class Verdict {
   void add_failure(const Evidence& evidence, size_t most);
   bool is_enough(const Rules& rules) const;
   bool is_crowd(const Rules& rules) const;
-  void passed(const Rules& rules, bool may_go_down, Millis now);
+  bool tells(const CheckResult& failure, Millis began, const Rules& rules) const;
+  void passed(const CheckResult& result, const Rules& rules, bool may_go_down, Millis now);
   void failed(const CheckResult& result, bool first, Millis began, const Rules& rules, bool may_go_down);
   void condemn(Cause cause, std::string detail, bool weak);
   std::string clients_failed(const Rules& rules) const;
@@ -72,6 +79,8 @@ class Verdict {
 
   bool up_ = true;
   bool unchecked_ = true;
+  bool proven_ = false;    // a question has passed
+  uint32_t unproven_ = 0;  // questions that were taken, and failed
   bool weak_ = false;
   bool held_ = false;
   Cause cause_ = Cause::start;

@@ -29,13 +29,22 @@ bool is_loopback_name(const std::string& name) {  // RFC 6761, section 6.3
   return lower == "localhost" || lower.ends_with(".localhost");
 }
 
+// Limpet begins no connection with a PROXY protocol header, without which such a listener takes none from
+// here: over loopback, or from the address that it comes to.
+bool wants_header(const conf::Listener& listener) {
+  const std::string& host = listener.address.host;
+  const bool is_any = host == "0.0.0.0" || host == "::";
+  const auto source = conf::IpAddress::parse(is_any ? "127.0.0.1" : host);
+  const auto& from = listener.proxy_protocol_from;
+  return listener.proxy_protocol && (from.empty() || (source && conf::contain(from, *source)));
+}
+
 // The listeners by where they listen.
 class Doors {
  public:
   explicit Doors(const std::vector<conf::Listener>& listeners) {
     for (size_t i = 0; i < listeners.size(); ++i) {
-      // Limpet begins no connection with a PROXY protocol header, without which such a listener takes none.
-      if (listeners[i].proxy_protocol) continue;
+      if (wants_header(listeners[i])) continue;
       by_address_.emplace(std::pair(listeners[i].address.host, listeners[i].address.port), i);
     }
   }

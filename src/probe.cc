@@ -49,7 +49,7 @@ void Probe::start(const conf::Address& address, const conf::HealthCheck& check, 
   uv_update_time(loop_.uv());  // or what this turn has taken so far would be the check's
   began_at_ = loop_.deadlines().now();
   due_ = began_at_ + conf::millis(check_.timeout);
-  extended_ = false;
+  extended_ = connected_ = false;
   dial_error_ = 0;
   turns_.begin(net::count_addresses(resolver_, address_));
   if (dial_next()) {
@@ -83,12 +83,14 @@ bool Probe::dial_next() {
 // For what this machine lacks the backend is not to blame, nor for a name server that does not answer.
 void Probe::dial_failed() {
   if (dial_error_ == 0) return end(Kind::unasked, "the name " + address_.host + " has no address");
+  if (dial_error_ == UV_EAGAIN) return end(Kind::timeout, "it accepts no more connections");  // unix(7)
   if (net::is_shortage(dial_error_)) descriptors_.met(net::Descriptors::Shortage::unasked, dial_error_);
   end(net::is_local(dial_error_) ? Kind::unasked : Kind::fail, uv_strerror(dial_error_),
       net::is_refused(dial_error_));
 }
 
 void Probe::on_connected() {
+  connected_ = true;
   turns_.start_with(turns_.index());
   deadline_.set(due_);
   if (check_.tls) {
@@ -223,6 +225,7 @@ void Probe::end(Kind kind, std::string detail, bool refused) {
 void Probe::report(health::CheckResult result) {
   const auto taken = std::chrono::steady_clock::now() - began_;
   ProbeEvents* const done = std::exchange(done_, nullptr);
+  result.connected = connected_;
   done->on_probed(
       tag_, result,
       static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(taken).count()));

@@ -10,9 +10,10 @@ namespace limpet::http {
 
 namespace {
 
-// What a peer may send with all chunks of a body, and after the last. Both are all but unused; unbounded they
-// would make a reader work, or remember, for nothing.
+// What a peer may send with the chunks of a body beyond what their data pays for, and after the last. Both
+// are all but unused; unbounded they would make a reader work, or remember, for nothing.
 constexpr size_t kMostExtensionBytes = 16 * 1024;
+constexpr uint64_t kPaidByChunk = 16, kPaidByOctet = 2;
 constexpr size_t kMostTrailerBytes = 16 * 1024;
 constexpr size_t kMostTrailers = 100;
 
@@ -126,6 +127,8 @@ bool BodyReader::step(char octet) {
       place_ = Place::quoted;
       return is_text(octet);
     case Place::line_feed:
+      extension_bytes_ -= std::min<uint64_t>(
+          extension_bytes_, kPaidByChunk + kPaidByOctet * std::min<uint64_t>(left_, kMostExtensionBytes));
       place_ = left_ == 0 ? Place::trailers : Place::chunk;
       return octet == '\n';
     case Place::data_end:

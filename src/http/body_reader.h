@@ -64,7 +64,7 @@ class BodyReader {
   std::string trailer_bytes_;   // the trailer section, while it has not come whole
   size_t searched_ = 0;         // how far it has been looked through
   uint64_t left_ = 0;           // bytes, of the body or of the chunk
-  size_t extension_bytes_ = 0;  // of all chunks so far
+  size_t extension_bytes_ = 0;  // of all chunks so far, beyond what their data paid for
   uint8_t digits_ = 0;          // of the chunk's size
   Place place_ = Place::ended;
 };

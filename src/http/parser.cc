@@ -93,9 +93,13 @@ Fault Parser::parse_response(std::string_view head, const HeadLimits& limits, bo
 
   out.body = {.kind = BodyKind::until_close};
   const Fault fault = read_framing(out.fields, out.minor_version, out.body);
+  bool is_sound = !fault;
   if (to_head || out.status < 200 || out.status == 204 || out.status == 304) {
     // It ends here whatever the fields say (RFC 9112, section 6.3), and may tell of another answer's length.
+    // A 204 may not, so its body may follow all the same.
     if (fault) out.fields.hold_back(FieldName::content_length);
+    if (out.status == 204 && out.fields.has(FieldName::transfer_encoding)) is_sound = false;
+    if (out.status == 204 && out.body.kind == BodyKind::length && out.body.length != 0) is_sound = false;
     out.body = {};
   } else if (fault) {
     return {502, fault.what};
@@ -103,7 +107,8 @@ Fault Parser::parse_response(std::string_view head, const HeadLimits& limits, bo
   body_.begin(out.body);
   const ConnectionOptions options = read_connection(out.fields);
   if (options.too_many()) return {502, "too many connection options"};
-  out.keep_alive = options.keeps_alive(out.minor_version) && out.body.kind != BodyKind::until_close;
+  out.keep_alive =
+      is_sound && options.keeps_alive(out.minor_version) && out.body.kind != BodyKind::until_close;
   return {};
 }
 

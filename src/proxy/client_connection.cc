@@ -108,7 +108,7 @@ size_t ClientConnection::take_proxy_header(std::string_view bytes) {
   const ProxyHeader header = parse_proxy_header(bytes);
   if (header.status == ProxyHeader::Status::partial) return 0;
   if (header.status == ProxyHeader::Status::wrong) {
-    context_.refused_header(listener_.settings.name, peer_.text);
+    context_.refused_header(listener_.settings.name, peer_.text, "without a valid PROXY protocol header");
     close(false);  // whoever this is speaks no protocol that has errors to answer with
     return 0;
   }
@@ -123,6 +123,12 @@ size_t ClientConnection::take_proxy_header(std::string_view bytes) {
 }
 
 size_t ClientConnection::take_head(std::string_view bytes) {
+  if (state_ == State::idle && listener_.settings.proxy_protocol && begins_proxy_header(bytes)) {
+    context_.refused_header(listener_.settings.name, peer_.text,
+                            "with a PROXY protocol header that proxy_protocol_from does not allow");
+    refuse({400, "a PROXY protocol header from a peer that may send none"});
+    return bytes.size();
+  }
   if (state_ == State::idle && (bytes[0] == '\r' || bytes[0] == '\n')) {  // RFC 9112, section 2.2
     if (bytes.starts_with("\r\n")) return 2;
     if (bytes == "\r") return 0;
@@ -167,7 +173,7 @@ void ClientConnection::go_on() {
   if (state_ == State::exchange) {
     const bool leaves = !listener_.settings.half_close && exchange_->has_whole_request();
     if (waiting_.empty() || leaves) exchange_->on_client_end();
-  } else {
+  } else if (waiting_.empty() || stream_->queued() == 0) {  // else what waits is taken once that has left
     drain();
   }
 }

@@ -39,7 +39,8 @@ void ServedPool::follow(SharedPoolPlan plan) {
   meter_ = plan->meters[worker_];
   const conf::Retries& allowed = plan->settings->retries;
   const auto workers = static_cast<uint32_t>(plan->meters.size());
-  retries.allow(allowed.percent, (allowed.floor + workers - 1) / workers);
+  for (RetryBudget* budget : {&retries, &redials})
+    budget->allow(allowed.percent, (allowed.floor + workers - 1) / workers);
   cookie_name_.clear();
   for (const conf::AffinityKind kind : plan->settings->affinity) {
     if (kind != conf::AffinityKind::cookie) continue;
@@ -203,11 +204,11 @@ void Context::recycle(std::unique_ptr<Exchange> ended) {
   }
 }
 
-void Context::refused_header(const std::string& listener, const std::string& peer) {
+void Context::refused_header(const std::string& listener, const std::string& peer, const char* why) {
   ++refused_headers_;
   if (!header_log_.is_time()) return;
-  spdlog::warn("listener {}: {} without a valid PROXY protocol header refused, the last from {}", listener,
-               conf::counted(std::exchange(refused_headers_, 0), "connection"), peer);
+  spdlog::warn("listener {}: {} refused, the last from {}, {}", listener,
+               conf::counted(std::exchange(refused_headers_, 0), "connection"), peer, why);
 }
 
 void Context::log(const AccessRecord& record) {

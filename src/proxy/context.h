@@ -77,7 +77,8 @@ class ServedPool final : public net::Mortal, StrayListener {
   bool in_plan = true;     // one that left it is gone once nothing is under way here
   uint32_t exchanges = 0;  // that are under way here, and hold a pointer to this
   BackendConnections connections;
-  RetryBudget retries;
+  RetryBudget retries;  // of requests that a backend has seen
+  RetryBudget redials;  // of those that none has
 
  private:
   static constexpr net::Millis kDoubtEvery = 100;
@@ -155,7 +156,7 @@ class Context final : net::DeadlineOwner {
   // Every 16th: reading the clock costs as much as the decision.
   bool times_this_decision() { return (++decisions_ & 15) == 0; }
   // A client's connection did not begin with the PROXY protocol's header.
-  void refused_header(const std::string& listener, const std::string& peer);
+  void refused_header(const std::string& listener, const std::string& peer, const char* why);
   bool logs() const { return access_log_ != nullptr; }
   void log(const AccessRecord& record);
 

@@ -15,6 +15,9 @@ bool is_stream_of_events(const http::RequestHead& request, const http::ResponseH
   return equals_ignoring_case(trimmed(type.substr(0, type.find(';'))), "text/event-stream");
 }
 
+// Of all interim answers to a request, so that one that never gets to a final answer ends.
+constexpr size_t kMostInterimBytes = 64 * 1024;
+
 }  // namespace
 
 void Exchange::on_backend_connected() {
@@ -24,6 +27,12 @@ void Exchange::on_backend_connected() {
 
 void Exchange::on_response_head(const http::ResponseHead& head) {
   if (head.interim()) {
+    interim_bytes_ += head.bytes.size();
+    if (interim_bytes_ > kMostInterimBytes) {
+      blame(BackendFailure::nonsense);
+      fail(failures::kTooMuchInterim);
+      return advance();
+    }
     if (request_.minor_version >= 1) client_->send_interim(head);  // RFC 9110, section 15.2
     return;
   }

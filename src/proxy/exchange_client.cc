@@ -83,7 +83,7 @@ void Exchange::on_client_end() {
 
 void Exchange::on_client_drained() {
   if (backend_ && connected_) backend_->resume();
-  await_progress();
+  if (response_begun_) await_progress();
 }
 
 void Exchange::on_client_gone() {

@@ -74,9 +74,9 @@ void Exchange::tell_of_waiting() {
   deadline_.set(std::min(head_due_, now_ms() + kLong));
 }
 
-// Whoever has an IPv6 address has a /64 of them (RFC 6177).
+// One site may have a /48 of IPv6 addresses (RFC 6177, section 2).
 uint64_t Exchange::client_hash() const {
-  const conf::IpAddress network = client_address_.is_v4() ? client_address_ : client_address_.masked(64);
+  const conf::IpAddress network = client_address_.is_v4() ? client_address_ : client_address_.masked(48);
   return std::hash<std::string_view>()(
       {reinterpret_cast<const char*>(network.bytes.data()), network.bytes.size()});
 }
@@ -86,6 +86,7 @@ uint64_t Exchange::client_hash() const {
 // For what this process lacks no backend is to blame, and no session is moved.
 void Exchange::connect_failed(int error) {
   drop_backend();
+  was_seen_ = false;
   if (net::is_shortage(error))
     return fail(error == net::kNoPortLeft ? failures::kNoPorts : failures::kNoDescriptors);
   if (error == 0 || net::is_local(error)) return unreachable();
@@ -109,6 +110,7 @@ void Exchange::backend_lost() {
   blame(BackendFailure::closed);
   if (!is_unseen && !may_go_elsewhere) return fail(failures::kBackendClosed);
   fresh_again_ = fresh_again_ || !is_unseen;
+  was_seen_ = !is_unseen;
   drop_backend();
   choose_again(failures::kBackendClosed);
 }
@@ -126,7 +128,7 @@ void Exchange::choose_again(const Failure& otherwise) {
   const bool is_home = choice_.reason == routing::Reason::bound || choice_.reason == routing::Reason::token;
   if (is_home && wait_for_home()) {
     give_up_choice();
-  } else if (pool_->retries.has_left(now_ms())) {
+  } else if ((was_seen_ ? pool_->retries : pool_->redials).has_left(now_ms())) {
     tried_.add(choice_.slot);
     last_failure_ = &otherwise;
     give_up_choice();

@@ -57,6 +57,8 @@ inline constexpr Failure kBackendClosed{502, "the backend closed the connection 
 inline constexpr Failure kBackendCut{502, "the backend cut its answer short", "backend_cut", Blame::backend};
 inline constexpr Failure kBackendNonsense{502, "the backend's answer is not valid HTTP", "backend_nonsense",
                                           Blame::backend};
+inline constexpr Failure kTooMuchInterim{502, "the backend went on with interim answers", "backend_nonsense",
+                                         Blame::backend};
 inline constexpr Failure kSwitchedUnasked{502, "the backend switched protocols unasked", "backend_nonsense",
                                           Blame::backend};
 inline constexpr Failure kBackendSlow{504, "the backend did not answer in time", "backend_timeout",

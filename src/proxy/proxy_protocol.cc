@@ -97,4 +97,9 @@ ProxyHeader parse_proxy_header(std::string_view bytes) {
   return {Status::wrong, 0, {}};
 }
 
+bool begins_proxy_header(std::string_view bytes) {
+  return bytes.starts_with(kSignature2) || bytes.starts_with("PROXY TCP") ||
+         bytes.starts_with("PROXY UNKNOWN");
+}
+
 }  // namespace limpet::proxy

@@ -20,5 +20,7 @@ struct ProxyHeader {
 };
 
 ProxyHeader parse_proxy_header(std::string_view bytes);
+// Whether these are the first bytes of a header, and could be nothing else.
+bool begins_proxy_header(std::string_view bytes);
 
 }  // namespace limpet::proxy

@@ -48,7 +48,8 @@ std::string drain_words(const Json& drain, int64_t now) {
 std::string why(const Json& backend, int64_t now) {
   std::string why = text(backend, "why");
   const int64_t lasted = now - backend.at("since").get<int64_t>();
-  if (!why.empty() && lasted > 0) why += " (for " + conf::duration_words(lasted) + ")";
+  const bool is_since_then = text(backend, "state") != "up";  // what speaks against one that is up came later
+  if (!why.empty() && is_since_then && lasted > 0) why += " (for " + conf::duration_words(lasted) + ")";
   const auto add = [&why](const std::string& more) { why += (why.empty() ? "" : "; ") + more; };
   if (const Json& drain = backend.at("drain"); !drain.is_null()) add(drain_words(drain, now));
   if (const auto warmth = number(backend, "warmth_percent"); warmth < 100)

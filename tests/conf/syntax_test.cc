@@ -17,7 +17,9 @@ TEST_CASE("what is not TOML is told with its position, and nothing else is") {
   CHECK(faults("[log]\nlevel = \"info\"\nlevel = \"info\"\n") ==
         "f:3:9: is not TOML: Error while parsing key-value pair: cannot redefine existing string 'level'");
   CHECK(faults("[log]\n[log]\n") ==
-        "f:2:1: is not TOML: Error while parsing table header: cannot redefine existing table 'log'");
+        "f:2:1: is not TOML: Error while parsing table header: cannot redefine existing table 'log'; what "
+        "there may "
+        "be several of has two brackets: [[listener]], [[pool]], [[pool.backend]], [[route]]");
 }
 
 TEST_CASE("a text without quotes is told that it needs them") {

@@ -23,10 +23,16 @@ def ok(connection, request):
     connection.reply(body=connection.backend.name.encode())
 
 
-def started(scene, handlers, *, affinity=("cookie",), **pool):
+def started(scene, handlers, *, affinity=("cookie",), is_asked=True, **pool):
     backends = [scene.backend(name, handler) for name, handler in zip("abcdef", handlers)]
     limpet = scene.limpet(backends, pool={"affinity": list(affinity), "health": FAST, **pool}, listener=TRUSTING, status=status_table())
+    if is_asked and "check" not in pool.get("health", FAST):
+        eventually(lambda: all(questions_to(backend) for backend in backends), what="the question that tells whether it can be relied on")
     return limpet, Status(limpet), backends
+
+
+def questions_to(backend):
+    return [request for request in backend.requests if request.get("User-Agent") == "limpet-check"]
 
 
 def from_client(limpet, number, target="/", **how):
@@ -107,8 +113,8 @@ def test_a_backend_that_fails_everything_is_down_after_fall_questions(scene, eve
     assert browser.get().status == 502
     down = status.wait_for_state("a", "down")
     assert down["cause"] == "checks" and down["why"].startswith("its checks fail: HEAD /: "), down["why"]
-    questions = [request for request in a.requests if request.get("User-Agent") == "limpet-check"]
-    assert len(questions) >= FAST["fall"] and {request.method for request in questions} == {"HEAD"}
+    questions = questions_to(a)
+    assert len(questions) > FAST["fall"] and {request.method for request in questions} == {"HEAD"}
     assert browser.get().text == "b"
     a.handler = ok
     status.wait_for_state("a", "up")
@@ -156,6 +162,31 @@ def test_who_is_held_is_said_in_plain_words(scene):
     assert status.metric("limpet_backend_held", backend="a", pool="app") == 1
 
 
+@pytest.mark.parametrize("unasked", ["close", "503"])
+def test_a_server_that_never_answers_the_question_nobody_configured_is_not_taken_down_for_it(scene, unasked):
+    """A default host of nginx that closes, one of HAProxy that says 503: users are served, or nobody asks, or one client fails."""
+    def picky(connection, request):
+        if request.method != "HEAD" and request.target != "/nobody":
+            return ok(connection, request)
+        return connection.shut() if unasked == "close" else connection.reply(status=503)
+
+    limpet, status, (a, b) = started(scene, [picky, picky])
+    user = limpet.browser()
+    for _ in range(10):
+        limpet.get("/nobody")
+        assert user.get().status == 200
+    for _ in range(10):
+        limpet.get("/nobody")
+    never_down(status, seconds=0.5)
+    never_down(status, "b", seconds=0.5)
+    a.die()
+    browsers = [limpet.browser() for _ in range(4)]
+    assert all(browser.get().text == "b" for browser in browsers)
+    status.wait_for_state("a", "down")
+    a.listen()
+    status.wait_for_state("a", "up")
+
+
 @pytest.mark.parametrize("state", [502, 503, 504])
 def test_a_proxy_whose_own_server_is_gone_is_down(scene, state):
     """Where no checks are configured, and whatever the address its clients come from."""
@@ -187,6 +218,7 @@ def test_event_streams_that_fall_silent_take_nothing_down(scene):
         hang(connection)
 
     limpet, status, (a, b) = started(scene, [silent, silent], timeouts={"body": "300ms"}, passive={"failures": 1})
+    before = len(questions_to(a) + questions_to(b))
     streams = [limpet.client() for _ in range(12)]
     for number, stream in enumerate(streams):
         stream.send(f"GET /events HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 198.51.100.{number}\r\n\r\n".encode())
@@ -196,7 +228,7 @@ def test_event_streams_that_fall_silent_take_nothing_down(scene):
                 stream.read_exactly(1)
     for name in "ab":
         never_down(status, name, seconds=0.3)
-    assert [answer for answer in a.requests + b.requests if answer.get("User-Agent") == "limpet-check"] == []
+    assert len(questions_to(a) + questions_to(b)) == before
 
 
 def test_a_hung_backend_is_found_by_its_only_client(scene):
@@ -210,8 +242,7 @@ def test_a_hung_backend_is_found_by_its_only_client(scene):
     eventually(lambda: "no answer within 200ms" in status.backend("a")["why"], patience=30, what="a question that came to nothing")
     assert time.monotonic() - began >= 10
     status.wait_for_state("a", "down")
-    questions = sum(request.get("User-Agent") == "limpet-check" for request in a.requests)
-    assert questions >= FAST["fall"]
+    assert len(questions_to(a)) > FAST["fall"]
 
 
 def test_a_backend_whose_checks_starve_while_it_answers_stays_up_for_three_times_as_long(scene):
@@ -268,7 +299,7 @@ def test_what_dies_under_load_is_found_at_the_first_question_where_many_clients_
 
 def test_what_refuses_its_question_and_requests_of_one_address_is_down_before_the_next_question(scene):
     """Nobody waits for the next question, as long as it may take to come."""
-    limpet, status, (a, b) = started(scene, [ok, ok], health={"fast_interval": "60s", "fall": 3})
+    limpet, status, (a, b) = started(scene, [ok, ok], is_asked=False, health={"fast_interval": "60s", "fall": 3})
     first, second, third = (limpet.browser_at("a") for _ in range(3))
     a.die()
     assert first.get().text == "b"

@@ -38,6 +38,7 @@ TEST_CASE("the first check that fails is one of `fall` where a request was answe
 
 TEST_CASE("the first failure of a question that is put in doubt alone is one of `fall`") {
   Judged it(without_checks());
+  it.request_fails();
   it.fail(2);
   CHECK(it.is_up());
   it.fail();
@@ -424,22 +425,24 @@ TEST_CASE("the first check that ever timed out is weak evidence too") {
 }
 
 TEST_CASE(
-    "questions that timed out are strong evidence beside one that failed otherwise, or a request that did") {
+    "questions that timed out are strong evidence beside one that failed otherwise, or requests of many") {
   const auto is_taken_down_by = [](auto what) {
     Known it;
     it.may_go_down = false;
     what(it);
     it.time_out(2);
     CHECK(it.is_up());
+    what(it);
     it.time_out();
     CHECK_FALSE(it.judge.is_down_on_weak_evidence());
     return it.is_down();
   };
-  CHECK(is_taken_down_by([](Judged& it) { it.request_fails(); }));
+  CHECK(is_taken_down_by([](Judged& it) { it.crowd_fails(); }));
+  CHECK_FALSE(is_taken_down_by([](Judged& it) { it.crowd_fails(4); }));
   CHECK_FALSE(is_taken_down_by([](Judged& it) { it.request_waits(it.now); }));
   CHECK_FALSE(is_taken_down_by([](Judged& it) { it.request_is_doubtful(); }));
-  CHECK_FALSE(is_taken_down_by([](Judged& it) { it.request_fails(1, it.now - 10'001); }));
-  CHECK_FALSE(is_taken_down_by([](Judged& it) { it.request_fails(), ++it.now, it.answered(), ++it.now; }));
+  CHECK_FALSE(is_taken_down_by([](Judged& it) { it.crowd_fails(), it.now += 10'001; }));
+  CHECK_FALSE(is_taken_down_by([](Judged& it) { it.crowd_fails(), ++it.now, it.answered(), ++it.now; }));
   Known fails_first, fails_last;
   for (Known* it : {&fails_first, &fails_last}) it->may_go_down = false;
   fails_first.fail();
@@ -638,6 +641,69 @@ TEST_CASE("where no checks are configured HEAD / decides, once requests have put
   it.pass();
   CHECK(it.is_up());
   CHECK(it.judge.detail() == "HEAD / is answered again");
+}
+
+TEST_CASE("HEAD / is put every interval until it has passed, or was taken and failed three times") {
+  Judged passes(without_checks()), closes(without_checks()), dead(without_checks());
+  const auto is_asked_again = [](Judged& it) {
+    it.now += 6000;
+    return it.is_due();
+  };
+  for (Judged* it : {&passes, &closes, &dead}) {
+    CHECK(is_asked_again(*it));
+    CHECK(it->judge.doubt().empty());
+  }
+  passes.pass();
+  CHECK_FALSE(is_asked_again(passes));
+  for (int i = 0; i < 3; ++i) {
+    CHECK(is_asked_again(closes));
+    closes.fail_connected();
+  }
+  CHECK_FALSE(is_asked_again(closes));
+  for (int i = 0; i < 9; ++i) dead.refuse();
+  CHECK(is_asked_again(dead));
+  for (Judged* it : {&passes, &closes, &dead}) CHECK(it->is_up());
+}
+
+TEST_CASE("where HEAD / has never passed, that somebody listens is all that it tells") {
+  Judged it(without_checks());
+  it.request_fails();
+  it.request_waits(it.now);
+  it.fail_connected(20);
+  CHECK(it.is_up());
+  it.request_is_refused();
+  it.refuse();
+  it.request_is_refused();
+  it.request_is_refused();
+  CHECK(it.is_down());
+  it.fail_connected();
+  CHECK(it.is_down());
+  it.fail_connected();
+  CHECK(it.is_up());
+  it.crowd_fails();
+  it.fail_connected();
+  CHECK(it.is_down());
+  CHECK(it.judge.cause() == Cause::requests);
+  CHECK(it.judge.detail() ==
+        "requests of 5 clients failed within 10s (no answer in time), and none was answered; HEAD / never "
+        "passed: "
+        "the connection ended");
+  CHECK(it.judge.is_down_on_weak_evidence());
+}
+
+TEST_CASE("where HEAD / has passed once, it does not count while requests are answered") {
+  Known it(without_checks());
+  for (int i = 0; i < 20; ++i) {
+    it.request_fails();
+    it.answered();
+    it.fail_connected();
+    it.time_out_alone();
+  }
+  CHECK(it.is_up());
+  ++it.now;
+  it.request_fails();
+  it.fail_connected(3);
+  CHECK(it.is_down());
 }
 
 TEST_CASE("HEAD / passes with any answer but those of a proxy whose server does not answer") {

@@ -42,14 +42,26 @@ class JudgeModel {
     doubt(since);
   }
 
-  void asked(Result result, bool refused, Millis began, bool may_go_down, Millis now) {
+  void asked(const CheckResult& said, Millis began, bool may_go_down, Millis now) {
+    Result result = said.kind;
     if (result == Result::unasked) return;
+    const bool is_needed = is_configured() || is_counting() || is_in_doubt();
     const bool is_first = std::exchange(never_asked_, false) && is_configured() && !was_answered(0);
-    facts_.push_back(
-        {.what = Fact::asked, .at = now, .result = result, .refused = refused, .is_first = is_first});
+    if (!said.failed()) has_passed_ = true;
+    if (said.failed() && said.connected) ++taken_and_failed_;
+    if (!is_needed) return;
+    // A question that nobody configured, which somebody takes, fails only once it has passed and while
+    // nothing else is answered.
+    const bool can_fail = is_configured() || !said.connected || (has_passed_ && !was_answered(began));
+    if (!can_fail) result = Result::pass;
+    const bool failed = result == Result::fail || result == Result::timeout;
+    facts_.push_back({.what = Fact::asked,
+                      .at = now,
+                      .result = result,
+                      .refused = failed && said.refused,
+                      .is_first = is_first});
     facts_.back().is_forgiven = result == Result::timeout && was_answered(began);
     std::erase_if(doubts_, [&](Millis at) { return at <= began; });
-    const bool failed = result == Result::fail || result == Result::timeout;
     if (!up_) {
       if (failed && fell()) {
         cause = Cause::checks;
@@ -60,7 +72,7 @@ class JudgeModel {
     }
     held_ = false;
     if (!(failed && fell()) && !is_crowd(now)) return;
-    const bool weak = !fell() || (all_timed_out() && clients(now) == 0);
+    const bool weak = !fell() || (all_timed_out() && !is_crowd(now));
     held_ = weak && !may_go_down;
     if (held_) return;
     if (!failed) {
@@ -74,6 +86,7 @@ class JudgeModel {
 
   void start_over() {
     never_asked_ = true;
+    taken_and_failed_ = 0;
     began_ = facts_.size();
     downs_by_requests_ = 0;
     until_ = 0;
@@ -110,6 +123,7 @@ class JudgeModel {
   bool is_held(Millis now) const { return up_ && held_ && (is_crowd(now) || fell()); }
 
   bool is_in_doubt() const { return !doubts_.empty(); }
+  bool wants_proof() const { return !is_configured() && !has_passed_ && taken_and_failed_ < 3; }
   bool is_counting() const { return !up_ || !row().empty(); }
 
   Drain by_order, by_file, by_answer;
@@ -227,6 +241,8 @@ class JudgeModel {
   size_t turned_ = 0;  // facts before the verdict last turned
   size_t began_ = 0;   // facts before the last order to be up
   bool never_asked_ = true;
+  bool has_passed_ = false;
+  int taken_and_failed_ = 0;
   bool up_ = true;
   bool held_ = false;
   uint64_t downs_by_requests_ = 0;

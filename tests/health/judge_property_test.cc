@@ -61,7 +61,8 @@ class Life {
       CHECK_FALSE(next);
     } else if (!model_.by_file.over) {
       const bool is_configured = rules_.check.kind != conf::HealthCheck::Kind::none;
-      CHECK(next.has_value() == (is_configured || model_.is_in_doubt() || model_.is_counting()));
+      CHECK(next.has_value() ==
+            (is_configured || model_.is_in_doubt() || model_.is_counting() || model_.wants_proof()));
       if (model_.is_in_doubt()) {
         CHECK(*next <= last_began_ + 1000);
       } else if (next && !model_.is_counting() && last_began_ != Judged::kStart) {
@@ -93,8 +94,9 @@ class Life {
     }
     CheckResult result{any_result(), "it says so"};
     result.refused = result.kind == Result::fail && !inputs_.one_in(4);
+    result.connected = !result.failed() || (!result.refused && inputs_.one_in(2));
     const Changed change = it_.judge.checked(result, it_.may_go_down, it_.now);
-    model_.asked(result.kind, result.refused, *began_, it_.may_go_down, it_.now);
+    model_.asked(result, *began_, it_.may_go_down, it_.now);
     began_.reset();
     if (result.kind == Result::drain) model_.ask(model_.by_answer, it_.now);
     if (result.kind == Result::pass) model_.by_answer = {};

@@ -37,7 +37,7 @@ struct Judged {
   Changed pass(int times = 1) { return check({CheckResult::Kind::pass, ""}, times); }
   Changed fail(int times = 1) { return check({CheckResult::Kind::fail, "connection refused"}, times); }
   Changed time_out(int times = 1) {
-    return check({CheckResult::Kind::timeout, "no answer within 2s"}, times);
+    return check({CheckResult::Kind::timeout, "no answer within 2s", false, true}, times);
   }
   Changed ask() { return check({CheckResult::Kind::drain, "answered 503"}, 1); }
   Changed check(const CheckResult& result, int times) {
@@ -65,6 +65,10 @@ struct Judged {
   }
   Changed request_is_refused(Millis at) { return request_fails(1, at, true); }
   Changed request_is_refused() { return request_is_refused(now); }
+  // By somebody who does not answer as he should.
+  Changed fail_connected(int times = 1) {
+    return check({CheckResult::Kind::fail, "the connection ended", false, true}, times);
+  }
   Changed refuse() { return check({CheckResult::Kind::fail, "connection refused", true}, 1); }
   void crowd_fails(uint64_t clients = 5) {
     ++now;  // after what was answered

@@ -201,6 +201,7 @@ TEST_CASE("a backend's own check and the pool's drain_timeout are the rules that
   pool.backends[1].health.kind = HealthCheck::Kind::none;
   pool.drain_timeout = limpet::conf::Duration(7000);
   Pooled it(pool);
+  for (const Slot slot : {Slot{0}, Slot{1}}) it.ask(slot, CheckResult::Kind::pass);
   CHECK(it.health[0].next_check());
   CHECK_FALSE(it.health[1].next_check());
   it.health.order(1, Order::drain, "ada", it.now);

@@ -124,6 +124,22 @@ TEST_CASE("a check goes through a unix socket, whatever its port") {
   CHECK(here.results.back() == "pass");
 }
 
+TEST_CASE(
+    "where a unix socket's queue is full a check has come to nothing, as where a connection takes long") {
+  const UnixPath unix_path;
+  Checked here;
+  here.address = {conf::Address::Kind::unix_socket, unix_path.path.string(), 0};
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  unix_path.path.string().copy(address.sun_path, sizeof address.sun_path - 1);
+  const Socket listener(::socket(AF_UNIX, SOCK_STREAM, 0));
+  REQUIRE(::bind(listener.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  REQUIRE(::listen(listener.fd(), 0) == 0);
+  const Socket waits(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
+  REQUIRE(::connect(waits.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  CHECK(here.run() == "timeout: it accepts no more connections");
+}
+
 TEST_CASE("a check looks a host's name up") {
   Checked here;
   here.manner.answer = kReady;

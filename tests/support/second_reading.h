@@ -20,7 +20,9 @@ inline std::string second_reading(const std::string& target) {
     for (size_t i = at; i < end; ++i) {
       static const std::string kHex = "0123456789abcdef";
       const auto digit = [&](size_t where) {
-        return where < end ? kHex.find(static_cast<char>(path[where] | 0x20)) : std::string::npos;
+        return where < end
+                   ? kHex.find(static_cast<char>(std::tolower(static_cast<unsigned char>(path[where]))))
+                   : std::string::npos;
       };
       const size_t high = digit(i + 1), low = digit(i + 2);
       const bool is_hex = path[i] == '%' && high != std::string::npos && low != std::string::npos;

@@ -89,7 +89,9 @@ TEST_CASE("no body follows an answer to HEAD, an interim one, 204 or 304, whatev
       CHECK(read.ended);
       CHECK(read.body == "");
       CHECK(read.size == read.head.size());
-      CHECK(read.response.keep_alive);
+      // A 204 that announces a body may bring it all the same.
+      const bool announces = row.line.find("204") != std::string_view::npos && field != "X: y";
+      CHECK(read.response.keep_alive == !announces);
     }
   }
 }
@@ -121,7 +123,7 @@ TEST_CASE(
       CHECK(read.response.body.kind == BodyKind::none);
       CHECK(read.ended);
       CHECK(read.size == read.head.size());
-      CHECK(read.response.keep_alive);
+      CHECK_FALSE(read.response.keep_alive);  // nobody knows what it sends behind them
       net::Gather out;
       http::write_response(read.response, {.via = "limpet", .date = "today"}, out);
       const std::string written = text_of(out);

@@ -220,6 +220,23 @@ TEST_CASE("where a listener says half_close, a client that has ended still gets 
   CHECK(client.end_seen == FakeStream::End::orderly);
 }
 
+TEST_CASE(
+    "where a listener says half_close, a request is served that waits until the answer before it has left") {
+  Proxy proxy(half_closing());
+  FakeStream& client = proxy.client();
+  client.room = 0;
+  client.sends(get("/1") + get("/2"));
+  FakeStream& backend = proxy.backend();
+  backend.sends(answer("one"));
+  client.sends_end();
+  CHECK(client.open());
+  client.room = kAll;
+  client.drain();
+  backend.sends(answer("two"));
+  CHECK(client.received.ends_with("two"));
+  CHECK_FALSE(client.open());
+}
+
 TEST_CASE("a client that resets takes its exchange and its backend connection with it") {
   Proxy proxy(half_closing());
   FakeStream& client = proxy.client();

@@ -199,8 +199,8 @@ TEST_CASE("clients are told apart by their address, and by their network of IPv6
   };
   CHECK(fails("192.0.2.1") == fails("192.0.2.1"));
   CHECK(fails("192.0.2.1") != fails("192.0.2.2"));
-  CHECK(fails("2001:db8::1") == fails("2001:db8::2:3"));
-  CHECK(fails("2001:db8::1") != fails("2001:db8:0:1::1"));
+  CHECK(fails("2001:db8::1") == fails("2001:db8:0:1::2:3"));
+  CHECK(fails("2001:db8::1") != fails("2001:db8:1::1"));
 }
 
 TEST_CASE("what this machine lacks or forbids tells nothing, and moves no session") {
@@ -276,6 +276,25 @@ TEST_CASE("a request is tried again while the pool's retries last") {
     }
     CHECK(proxy.net.dials() == 4 + 10);
   }
+}
+
+TEST_CASE("requests that no backend has seen are tried again though others have used up the retries") {
+  conf::Settings settings = settings_of(12, {Kind::ip});
+  settings.pools[0].retries = {.percent = 0, .floor = 1};
+  Proxy proxy(settings);
+  for (int i = 0; i < 20; ++i) {
+    const size_t first = proxy.net.dials();
+    proxy.client().sends(kGet);
+    for (size_t at = first; at < proxy.net.dials(); ++at) proxy.backend(at).sends_end();
+  }
+  const size_t before = proxy.net.dials();
+  CHECK(before < 40);
+  FakeStream& client = proxy.client();
+  client.sends(kGet);
+  proxy.dialed(before).refuse();
+  CHECK(proxy.net.dials() == before + 2);
+  proxy.backend(before + 1).sends(kOk);
+  CHECK(client.received.ends_with("ok"));
 }
 
 TEST_CASE("what cannot be tried again takes nothing from the pool's retries") {

@@ -438,6 +438,29 @@ TEST_CASE("interim answers pass, in their place") {
   CHECK(contains(client.received, "\r\n\r\nHTTP/1.1 200 "));
 }
 
+TEST_CASE("interim answers without end are ended, by their bytes and by the time for an answer") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(kGet);
+  FakeStream& backend = proxy.backend();
+  const std::string hint = "HTTP/1.1 103 Early Hints\r\nLink: " + std::string(1000, 'x') + "\r\n\r\n";
+  SUBCASE("in bytes") {
+    for (int i = 0; i < 80 && backend.open(); ++i) backend.sends(hint);
+    CHECK(contains(client.received, "HTTP/1.1 502 "));
+  }
+  SUBCASE("in time, whenever the client takes some") {
+    for (int i = 0; i < 7; ++i) {
+      client.room = 0;
+      backend.sends(hint);
+      proxy.net.pass(9'000);
+      client.room = kAll;
+      client.drain();
+    }
+    CHECK(contains(client.received, "HTTP/1.1 504 "));
+  }
+  CHECK_FALSE(backend.open());
+}
+
 TEST_CASE("interim answers are not for HTTP/1.0 clients") {
   Proxy proxy;
   FakeStream& client = proxy.client();
