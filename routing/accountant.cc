@@ -74,7 +74,7 @@ void Accountant::open(Answer& answer, uint64_t key) {
 
 // Deletions first: an answer that ends one session and begins another is a logout, then a login.
 void Accountant::learn_ids(Answer& answer, const RequestView& request, const ResponseView& response) {
-  const Learned learned = learn(session_id_, request, response, answer.now);
+  const Learned learned = learn(session_id_, request, response, memory_.mcp_paths, answer.now);
   bool disowned = false;  // by a backend that has not got the session's data
   for (const std::string_view id : learned.deleted()) {
     const uint64_t key = identifier_.key_of_id(id);
@@ -115,6 +115,7 @@ std::optional<std::string> Accountant::begin_token(Answer& answer) {
   const uint64_t number = session_numbers_.next();
   const uint64_t home = answer.fleet.backends[answer.choice.slot].id;
   auto token = identifier_.cookie()->seal({home, number, answer.now, answer.now});
+  if (token && answer.identity.over != 0) table_.expire(answer.identity.over, answer.now);
   if (token && tracked_ == Kind::cookie) open(answer, identifier_.key_of_number(number));
   return token;
 }

@@ -9,30 +9,25 @@ constexpr uint8_t kV4Offset = 96;  // an IPv4 prefix over the 128 bits of a mapp
 
 bool could_be_id(std::string_view value) { return !value.empty() && value.size() <= kLongestId; }
 
-std::string_view cookie_id(std::span<const Field> fields, std::string_view name) {
-  std::string_view id;
-  for_each_cookie(fields, name, [&id](std::string_view value) {
-    if (!could_be_id(value)) return false;
-    id = value;
-    return true;
+void add_cookies(std::span<const Field> fields, std::string_view name, Ids& ids) {
+  for_each_cookie(fields, name, [&ids](std::string_view value) {
+    ids.add(value);
+    return ids.is_full();
   });
-  return id;
 }
 
-std::string_view header_id(std::span<const Field> fields, std::string_view name) {
+void add_headers(std::span<const Field> fields, std::string_view name, Ids& ids) {
   for (const Field& field : fields) {
-    if (equals_ignoring_case(field.name, name) && could_be_id(field.value)) return field.value;
+    if (equals_ignoring_case(field.name, name)) ids.add(field.value);
   }
-  return {};
 }
 
-std::string_view query_parameter(std::string_view target, std::string_view name) {
+void add_query_parameters(std::string_view target, std::string_view name, Ids& ids) {
   take_until(target, '?');
   while (!target.empty()) {
     std::string_view value = take_until(target, '&');
-    if (take_until(value, '=') == name && could_be_id(value)) return value;
+    if (take_until(value, '=') == name) ids.add(value);
   }
-  return {};
 }
 
 }  // namespace
@@ -57,26 +52,37 @@ std::string_view path_parameter(std::string_view target, std::string_view name) 
   return {};
 }
 
-std::string_view id_at(const conf::SessionIdSource& source, const RequestView& request) {
-  using Place = conf::SessionIdSource::Place;
-  switch (source.place) {
-    case Place::cookie:
-      return cookie_id(request.fields, source.name);
-    case Place::header:
-      return header_id(request.fields, source.name);
-    case Place::query:
-      return query_parameter(request.target, source.name);
-    case Place::path:
-      return path_parameter(request.target, source.name);
-  }
-  return {};
+void Ids::add(std::string_view id) {
+  if (!could_be_id(id) || is_full() || std::ranges::find(all(), id) != all().end()) return;
+  ids_[count_++] = id;
 }
 
-std::string_view session_id(const conf::SessionIdAffinity& affinity, const RequestView& request) {
-  for (const conf::SessionIdSource& source : affinity.sources) {
-    if (const std::string_view id = id_at(source, request); !id.empty()) return id;
+Ids ids_at(const conf::SessionIdSource& source, const RequestView& request) {
+  using Place = conf::SessionIdSource::Place;
+  Ids ids;
+  switch (source.place) {
+    case Place::cookie:
+      add_cookies(request.fields, source.name, ids);
+      break;
+    case Place::header:
+      add_headers(request.fields, source.name, ids);
+      break;
+    case Place::query:
+      add_query_parameters(request.target, source.name, ids);
+      break;
+    case Place::path:
+      ids.add(path_parameter(request.target, source.name));
+      break;
   }
-  return {};
+  return ids;
+}
+
+const conf::SessionIdSource* first_source(const conf::SessionIdAffinity& affinity,
+                                          const RequestView& request) {
+  for (const conf::SessionIdSource& source : affinity.sources) {
+    if (!ids_at(source, request).all().empty()) return &source;
+  }
+  return nullptr;
 }
 
 }  // namespace limpet::routing

@@ -6,7 +6,9 @@
 // ("….node1") is part of it.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "conf/ascii.h"
@@ -22,12 +24,27 @@ inline constexpr size_t kLongestId = 4096;
 bool has_address(const conf::IpAddress& client);
 conf::IpAddress client_block(const conf::IpAddress& client, const conf::IpAffinity& affinity);
 
-// The id at one place of the request; empty when there is none that could be one (empty, or longer than
-// kLongestId).
-std::string_view id_at(const conf::SessionIdSource& source, const RequestView& request);
+// Different ids in the order in which they stand: two cookies may have one name. None that could be no id
+// (empty, or longer than kLongestId), and none beyond kMost.
+class Ids {
+ public:
+  static constexpr size_t kMost = 8;
 
-// The id at the first source that holds one; empty when none does.
-std::string_view session_id(const conf::SessionIdAffinity& affinity, const RequestView& request);
+  void add(std::string_view id);
+  bool is_full() const { return count_ == kMost; }
+  std::span<const std::string_view> all() const { return {ids_.data(), count_}; }
+
+ private:
+  std::array<std::string_view, kMost> ids_;
+  size_t count_ = 0;
+};
+
+// The ids at one place of the request.
+Ids ids_at(const conf::SessionIdSource& source, const RequestView& request);
+
+// The first source at which the request holds an id; nullptr when none does.
+const conf::SessionIdSource* first_source(const conf::SessionIdAffinity& affinity,
+                                          const RequestView& request);
 
 // The value of `;name=` in any segment of the path of `target`, which may be in absolute form; empty when
 // there is none (Jakarta Servlet 6.0, section 7.1.3: `;jsessionid=`).

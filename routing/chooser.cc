@@ -57,6 +57,9 @@ Choice Chooser::choose(const Identity& identity, const Fleet& fleet, const Tried
   const Request request{identity, {fleet, tried, table_.homes()}, now};
   if (memory_.began.load(std::memory_order_relaxed) == 0) memory_.began.store(now, std::memory_order_relaxed);
   if (identity.stateless) return take_turns(request);
+  const bool begins_anew = identity.over != 0 && !identity.tracked;
+  if (begins_anew && request.can_be_served_by(identity.token_home))
+    return take_place(request, identity.token_home, Reason::placed);
   if (!identity.has_key) return place(request, Reason::placed);
   if (!identity.tracked) return choose_untracked(request);
   const auto visit = tried.count == 0 ? SessionTable::Visit::first : SessionTable::Visit::retry;

@@ -32,11 +32,12 @@ const char* text(Reason);
 struct Identity {
   conf::AffinityKind kind{};  // of the key that was found; the pool's first kind when there is none
   bool has_key = false;
-  bool stateless = false;      // its path needs no home: it is of no session, though its answer may begin one
-  bool tracked = false;        // the key is of the pool's first kind, the one whose sessions are in the table
-  uint64_t key = 0;            // keyed hash; the table's key
-  uint64_t client = 0;         // placement hash: the client's address, hashed; 0: it has none
-  Slot token_home = kNoSlot;   // cookie: the backend that a valid token names, when the fleet still has it
+  bool stateless = false;     // its path needs no home: it is of no session, though its answer may begin one
+  bool tracked = false;       // the key is of the pool's first kind, the one whose sessions are in the table
+  uint64_t key = 0;           // keyed hash; the table's key
+  uint64_t client = 0;        // placement hash: the client's address, hashed; 0: it has none
+  Slot token_home = kNoSlot;  // cookie: the backend that a valid token names, when the fleet still has it
+  uint64_t over = 0;  // cookie: the key of a session past absolute_timeout, as its token tells; 0: none
   uint32_t token_issued = 0;   // cookie: seconds of Unix time; 0: no valid token
   uint32_t token_renewed = 0;  // cookie: when it was last sent
   uint64_t token_number = 0;   // cookie: the session's random number

@@ -65,7 +65,8 @@ std::optional<uint64_t> Identifier::key_of(std::string_view session) const {
   return std::nullopt;
 }
 
-Identity Identifier::identify(const RequestView& request, const Fleet& fleet, uint32_t now) const {
+Identity Identifier::identify(const RequestView& request, const Fleet& fleet, SessionTable& table,
+                              uint32_t now) const {
   Identity identity;
   identity.kind = affinity_.front();
   if (places_by_client_ && has_address(request.client)) identity.client = key_of_client(request.client);
@@ -78,8 +79,8 @@ Identity Identifier::identify(const RequestView& request, const Fleet& fleet, ui
       if (identity.token_issued != 0) key = key_of_number(identity.token_number);
     } else if (kind == Kind::ip) {
       if (has_address(request.client)) key = key_of_client(request.client);
-    } else if (const std::string_view id = session_id(session_id_, request); !id.empty()) {
-      key = key_of_id(id);
+    } else {
+      key = key_of_ids(request, kind == affinity_.front() ? &table : nullptr, now);
     }
     if (!key) continue;
     identity.kind = kind;
@@ -91,11 +92,29 @@ Identity Identifier::identify(const RequestView& request, const Fleet& fleet, ui
   return identity;
 }
 
+// `table`: where ids are known; nullptr: nowhere.
+std::optional<uint64_t> Identifier::key_of_ids(const RequestView& request, SessionTable* table,
+                                               uint32_t now) const {
+  const conf::SessionIdSource* const source = first_source(session_id_, request);
+  if (source == nullptr) return std::nullopt;
+  const Ids ids = ids_at(*source, request);
+  if (table != nullptr && ids.all().size() > 1) {
+    for (const std::string_view id : ids.all()) {
+      if (const uint64_t key = key_of_id(id); table->find(key, now).home != kNoSlot) return key;
+    }
+  }
+  return key_of_id(ids.all().front());
+}
+
 void Identifier::read_token(const RequestView& request, const Fleet& fleet, uint32_t now,
                             Identity& identity) const {
   const std::optional<Token> token = cookie_->read(request, now);
   if (!token) return;
   identity.token_home = fleet.find(token->backend);
+  if (cookie_->is_over(*token, now)) {
+    identity.over = key_of_number(token->number);
+    return;
+  }
   identity.token_issued = token->issued;
   identity.token_renewed = token->renewed;
   identity.token_number = token->number;

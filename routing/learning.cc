@@ -1,18 +1,27 @@
 #include "routing/learning.h"
 
 #include <algorithm>
+#include <array>
+#include <functional>
 #include <optional>
+#include <span>
 
 #include "conf/ascii.h"
 #include "routing/affinity_key.h"
 #include "routing/cookie_date.h"
+#include "routing/relaxed.h"
 
 namespace limpet::routing {
 namespace {
 
 struct SetCookie {
-  std::string_view value;  // unquoted
+  std::string_view value;         // unquoted
+  std::string_view domain, path;  // as they stand; empty: the request's own
   bool deletes = false;
+
+  bool is_same(const SetCookie& other) const {
+    return equals_ignoring_case(domain, other.domain) && path == other.path;
+  }
 };
 
 enum class MaxAge : uint8_t { absent, over, lasting };
@@ -40,7 +49,11 @@ std::optional<SetCookie> parse_set_cookie(std::string_view field, std::string_vi
     std::string_view attribute_value = take_until(field, ';');
     const std::string_view attribute = trimmed(take_until(attribute_value, '='));
     attribute_value = trimmed(attribute_value);
-    if (equals_ignoring_case(attribute, "max-age")) {
+    if (equals_ignoring_case(attribute, "path")) {
+      cookie.path = attribute_value.starts_with('/') ? attribute_value : std::string_view();
+    } else if (equals_ignoring_case(attribute, "domain")) {
+      cookie.domain = attribute_value.starts_with('.') ? attribute_value.substr(1) : attribute_value;
+    } else if (equals_ignoring_case(attribute, "max-age")) {
       if (const MaxAge parsed = parse_max_age(attribute_value); parsed != MaxAge::absent) max_age = parsed;
     } else if (equals_ignoring_case(attribute, "expires")) {
       if (const auto date = parse_cookie_date(attribute_value)) expired = *date <= int64_t{now};
@@ -50,47 +63,77 @@ std::optional<SetCookie> parse_set_cookie(std::string_view field, std::string_vi
   return cookie;
 }
 
-void learn_from_cookie(const conf::SessionIdSource& source, const RequestView& request,
-                       const ResponseView& response, uint32_t now, Learned& learned) {
-  std::optional<SetCookie> last;
-  for (const Field& field : response.fields) {
-    if (!equals_ignoring_case(field.name, "set-cookie")) continue;
-    if (const auto cookie = parse_set_cookie(field.value, source.name, now)) last = cookie;
+std::string_view field_value(std::span<const Field> fields, std::string_view name) {
+  for (const Field& field : fields) {
+    if (equals_ignoring_case(field.name, name)) return field.value;
   }
-  if (!last) return;
-  if (last->deletes) {
-    learned.add_deleted(id_at(source, request));
-  } else {
-    learned.add_set(last->value);
-  }
+  return {};
 }
 
-bool ends_mcp_session(const conf::SessionIdSource& source, const RequestView& request,
-                      const ResponseView& response) {
-  if (!equals_ignoring_case(source.name, "mcp-session-id")) return false;
+// RFC 6265, sections 5.1.3 and 5.1.4: whether a cookie that was set so would come with such a request.
+bool comes_with(const SetCookie& cookie, const RequestView& request) {
+  std::string_view host = field_value(request.fields, "host");
+  host = host.substr(0, host.rfind(':'));
+  if (!cookie.domain.empty() && !host.empty()) {
+    if (host.size() < cookie.domain.size()) return false;
+    const size_t above = host.size() - cookie.domain.size();
+    if (!equals_ignoring_case(host.substr(above), cookie.domain) || (above != 0 && host[above - 1] != '.'))
+      return false;
+  }
+  const std::string_view path = request.target.substr(0, request.target.find('?'));
+  if (!path.starts_with(cookie.path)) return false;
+  return cookie.path.empty() || cookie.path.ends_with('/') || path.size() == cookie.path.size() ||
+         path[cookie.path.size()] == '/';
+}
+
+void learn_from_cookie(const conf::SessionIdSource& source, const RequestView& request,
+                       const ResponseView& response, uint32_t now, Learned& learned) {
+  std::array<SetCookie, Ids::kMost> cookies;
+  size_t count = 0;
+  for (const Field& field : response.fields) {
+    if (!equals_ignoring_case(field.name, "set-cookie")) continue;
+    const auto cookie = parse_set_cookie(field.value, source.name, now);
+    if (!cookie) continue;
+    size_t at = 0;
+    while (at < count && !cookies[at].is_same(*cookie)) ++at;
+    if (at == cookies.size()) continue;
+    cookies[at] = *cookie;
+    count = std::max(count, at + 1);
+  }
+  bool sets = false, deletes = false;
+  for (const SetCookie& cookie : std::span(cookies).first(count)) {
+    if (!cookie.deletes) learned.add_set(cookie.value);
+    sets = sets || !cookie.deletes;
+    deletes = deletes || (cookie.deletes && comes_with(cookie, request));
+  }
+  if (!deletes || sets) return;
+  const Ids ids = ids_at(source, request);
+  if (ids.all().size() == 1) learned.add_deleted(ids.all().front());
+}
+
+bool is_mcp(const conf::SessionIdSource& source) {
+  return equals_ignoring_case(source.name, "mcp-session-id");
+}
+
+bool ends_mcp_session(const RequestView& request, const ResponseView& response, const McpPaths& paths) {
   const bool succeeded = response.status >= 200 && response.status < 300;
-  return response.status == 404 || (request.method == "DELETE" && succeeded);
+  return (response.status == 404 && paths.has(request.target)) || (request.method == "DELETE" && succeeded);
 }
 
 void learn_from_header(const conf::SessionIdSource& source, const RequestView& request,
-                       const ResponseView& response, Learned& learned) {
-  if (const std::string_view id = id_at(source, request);
-      !id.empty() && ends_mcp_session(source, request, response)) {
-    learned.add_deleted(id);
+                       const ResponseView& response, McpPaths& paths, Learned& learned) {
+  const Ids ids = ids_at(source, request);
+  if (!ids.all().empty() && is_mcp(source) && ends_mcp_session(request, response, paths)) {
+    learned.add_deleted(ids.all().front());
     return;
   }
   std::string_view last;
   for (const Field& field : response.fields) {
     if (equals_ignoring_case(field.name, source.name) && !field.value.empty()) last = field.value;
   }
+  if (last.empty()) return;
+  if (is_mcp(source)) paths.add(request.target);
   learned.add_set(last);
-}
-
-std::string_view field_value(std::span<const Field> fields, std::string_view name) {
-  for (const Field& field : fields) {
-    if (equals_ignoring_case(field.name, name)) return field.value;
-  }
-  return {};
 }
 
 // A redirect to another site may carry another application's id, which must not take this one's place.
@@ -101,11 +144,20 @@ bool stays_on_host(std::string_view location, std::string_view host) {
   return equals_ignoring_case(location.substr(0, location.find_first_of("/?#;")), host);
 }
 
-void learn_from_location(const conf::SessionIdSource& source, const RequestView& request,
-                         const ResponseView& response, Learned& learned) {
+void learn_from_location(const conf::SessionIdAffinity& affinity, const conf::SessionIdSource& source,
+                         const RequestView& request, const ResponseView& response, Learned& learned) {
   const std::string_view location = field_value(response.fields, "location");
   if (location.empty() || !stays_on_host(location, field_value(request.fields, "host"))) return;
-  learned.add_set(path_parameter(location, source.name));
+  const std::string_view id = path_parameter(location, source.name);
+  if (id.empty()) return;
+  const conf::SessionIdSource* const known_by = first_source(affinity, request);
+  if (known_by != nullptr && known_by != &source) return;
+  const bool goes_on = path_parameter(request.target, source.name) == id;
+  if (goes_on || request.target.find(id) == std::string_view::npos) learned.add_set(id);
+}
+
+uint64_t hash_of_path(std::string_view target) {
+  return std::hash<std::string_view>()(target.substr(0, target.find('?'))) | 1;  // not 0
 }
 
 }  // namespace
@@ -116,8 +168,17 @@ void Learned::Ids::add(std::string_view id) {
   ids[count++] = id;
 }
 
+void McpPaths::add(std::string_view target) {
+  if (!has(target)) hashes_[next_.fetch_add(1, kRelaxed) % kMost].store(hash_of_path(target), kRelaxed);
+}
+
+bool McpPaths::has(std::string_view target) const {
+  const uint64_t hash = hash_of_path(target);
+  return std::ranges::any_of(hashes_, [hash](const auto& known) { return known.load(kRelaxed) == hash; });
+}
+
 Learned learn(const conf::SessionIdAffinity& affinity, const RequestView& request,
-              const ResponseView& response, uint32_t now) {
+              const ResponseView& response, McpPaths& paths, uint32_t now) {
   using Place = conf::SessionIdSource::Place;
   Learned learned;
   for (const conf::SessionIdSource& source : affinity.sources) {
@@ -126,10 +187,10 @@ Learned learn(const conf::SessionIdAffinity& affinity, const RequestView& reques
         learn_from_cookie(source, request, response, now, learned);
         break;
       case Place::header:
-        learn_from_header(source, request, response, learned);
+        learn_from_header(source, request, response, paths, learned);
         break;
       case Place::path:
-        learn_from_location(source, request, response, learned);
+        learn_from_location(affinity, source, request, response, learned);
         break;
       case Place::query:
         break;

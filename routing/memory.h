@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "routing/learning.h"
 #include "routing/session_table.h"
 
 namespace limpet::routing {
@@ -12,6 +13,7 @@ struct Memory {
   Memory(uint64_t max_sessions, SessionTable::Timeouts timeouts) : table(max_sessions, timeouts) {}
 
   SessionTable table;
+  McpPaths mcp_paths;
   std::atomic<uint64_t> unverified_tokens{0};  // cookies of the pool's name that its keys did not seal
   std::atomic<uint64_t> guesses_missed{
       0};                          // an unknown id was routed by hash or token, and the answer set another

@@ -48,7 +48,7 @@ Router::Router(const conf::Pool& pool, const std::vector<std::string>& keys, con
 Router::~Router() = default;
 
 Identity Router::identify(const RequestView& request, const Fleet& fleet, uint32_t now) const {
-  return parts_->identifier.identify(request, fleet, now);
+  return parts_->identifier.identify(request, fleet, parts_->memory->table, now);
 }
 
 Choice Router::choose(const Identity& identity, const Fleet& fleet, const Tried& tried, uint32_t now) {

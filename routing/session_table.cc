@@ -348,6 +348,12 @@ bool SessionTable::unbind(uint64_t key, uint32_t now) {
   });
 }
 
+void SessionTable::expire(uint64_t key, uint32_t now) {
+  with_session(key, now, [&](Shard& shard, Entry* session) {
+    if (session) expire(shard, session);
+  });
+}
+
 void SessionTable::expire(Shard& shard, Entry* session) {
   finish(shard, session, homes_.in_service(session->booked_at()) ? Event::expired : Event::abandoned);
 }

@@ -127,6 +127,7 @@ class SessionTable {
   // `slot` has deleted the session that the key, or the alias, leads to: it ends where its data is there.
   void log_out(uint64_t key, Slot slot, uint32_t now);
   bool unbind(uint64_t key, uint32_t now);  // the same by an operator's order; false when there is none
+  void expire(uint64_t key, uint32_t now);  // its time is over, though it was not idle
 
   // Ends what has been idle too long, in a slice of the table: kSweeps calls see all of it. For one thread.
   static constexpr size_t kSweeps = 4;

@@ -25,15 +25,15 @@ TokenCookie::TokenCookie(const conf::Pool& pool, const std::vector<std::string>&
       unverified_(unverified) {}
 
 std::optional<Token> TokenCookie::read(const RequestView& request, uint32_t now) const {
-  std::optional<Token> found;
+  std::optional<Token> found, over;
   int looked_at = 0;
   for_each_cookie(request.fields, name_, [&](std::string_view value) {
     const std::optional<Token> token = sealer_.open(value);
     if (!token) unverified_.fetch_add(1, std::memory_order_relaxed);
-    if (token && lives(*token, now)) found = token;
+    if (token && lives(*token, now)) (is_over(*token, now) ? over : found) = token;
     return found || (value.size() == TokenSealer::kTextSize && ++looked_at == kMostCookies);
   });
-  return found;
+  return found ? found : over;
 }
 
 bool TokenCookie::is_due(uint32_t renewed, uint32_t now) const {
@@ -41,8 +41,11 @@ bool TokenCookie::is_due(uint32_t renewed, uint32_t now) const {
 }
 
 bool TokenCookie::lives(const Token& token, uint32_t now) const {
-  if (absolute_timeout_ != 0 && elapsed(token.issued, now) > absolute_timeout_) return false;
   return elapsed(token.renewed, now) <= uint64_t{idle_timeout_} + renewal_interval_;
+}
+
+bool TokenCookie::is_over(const Token& token, uint32_t now) const {
+  return absolute_timeout_ != 0 && elapsed(token.issued, now) > absolute_timeout_;
 }
 
 }  // namespace limpet::routing

@@ -27,9 +27,10 @@ class TokenCookie {
   TokenCookie(const conf::Pool& pool, const std::vector<std::string>& keys,
               std::atomic<uint64_t>& unverified);
 
-  // The first token of this pool that opens and has not outlived idle_timeout or absolute_timeout. `now`:
-  // Unix seconds.
+  // The first token of this pool that opens and has outlived neither idle_timeout nor absolute_timeout; else
+  // one that has outlived that alone. `now`: Unix seconds.
   std::optional<Token> read(const RequestView& request, uint32_t now) const;
+  bool is_over(const Token& token, uint32_t now) const;  // it has outlived absolute_timeout
 
   // A token that somebody shows, whatever its age.
   std::optional<Token> open(std::string_view value) const { return sealer_.open(value); }

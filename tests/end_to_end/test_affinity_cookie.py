@@ -338,7 +338,7 @@ def test_a_session_that_idles_out_is_replaced(scene):
     assert limpet.log_of("/later")[0]["reason"] == "placed"
 
 
-def test_a_session_that_goes_on_too_long_is_replaced(scene):
+def test_a_session_that_goes_on_too_long_begins_anew_where_it_was(scene):
     limpet = scene.limpet(scene.backends(4), pool={**COOKIE, "cookie": {"absolute_timeout": "2s"}})
     browser = limpet.browser()
     first = token_of(browser.get("/age"))
@@ -351,6 +351,7 @@ def test_a_session_that_goes_on_too_long_is_replaced(scene):
     assert replaced and replaced[0] != first, "the session went on beyond its absolute timeout"
     reasons = [line["reason"] for line in limpet.log_of("/age", count)]
     assert Counter(reasons)["placed"] == 2 and reasons[-1] == "placed"
+    assert len({line["backend"] for line in limpet.log_of("/age", count)}) == 1
 
 
 @pytest.mark.parametrize("style, https, http", [

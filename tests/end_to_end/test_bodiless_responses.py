@@ -69,7 +69,7 @@ def test_contradicting_fields_of_an_answer_without_a_body_are_not_passed_on_rfc_
         assert response.status == status
         assert not response.has("Content-Length") and not response.has("Transfer-Encoding")
         assert client.get("/next").text == "next"
-    assert len(a.connections) == 1
+    assert len(a.connections) == 3  # who contradicts himself may send anything behind that
 
 
 def test_a_204_does_not_announce_a_body(scene):

@@ -21,10 +21,11 @@ struct Exchange {
   std::string_view method = "GET";
   std::string_view target = "/";
   int status = 200;
+  mutable McpPaths paths{};
 
   Learned learned() const {
     const RequestView request{.method = method, .target = target, .fields = request_fields, .client = {}};
-    return learn({sources}, request, {.status = status, .fields = response_fields}, kNow);
+    return learn({sources}, request, {.status = status, .fields = response_fields}, paths, kNow);
   }
   Ids set() const {
     const Learned ids = learned();
@@ -94,6 +95,48 @@ TEST_CASE("an attribute that cannot be read is as if it were not there") {
         Ids{"old"});
 }
 
+Ids set_by(std::vector<Field> fields, std::string_view target = "/") {
+  Exchange exchange = answered_with_cookie("other=1");
+  exchange.response_fields = std::move(fields);
+  exchange.target = target;
+  return exchange.set();
+}
+Ids deleted_by(std::string_view field, std::string_view target = "/", std::string_view cookies = "sid=old") {
+  Exchange exchange = answered_with_cookie(field);
+  exchange.request_fields = {{"Cookie", cookies}, {"Host", "app.shop.example:8080"}};
+  exchange.target = target;
+  return exchange.deleted();
+}
+
+TEST_CASE(
+    "cookies of one name differ by domain and path: each id that is set is learned (RFC 6265, section 5.3)") {
+  CHECK(set_by({{"Set-Cookie", "sid=a; Path=/"}, {"Set-Cookie", "sid=b; Path=/shop"}}) == Ids{"a", "b"});
+  CHECK(set_by({{"Set-Cookie", "sid=a; Domain=.X.example"}, {"Set-Cookie", "sid=b; Domain=x.Example"}}) ==
+        Ids{"b"});
+  CHECK(set_by({{"Set-Cookie", "sid=NEW; Path=/"}, {"Set-Cookie", "sid=; Path=/old; Max-Age=0"}}) ==
+        Ids{"NEW"});
+  CHECK(set_by({{"Set-Cookie", "sid=; Path=/old; Max-Age=0"}, {"Set-Cookie", "sid=NEW; Path=/"}}) ==
+        Ids{"NEW"});
+}
+
+TEST_CASE("a deletion under a path or a domain that the request's cookie cannot have ends nothing") {
+  CHECK(deleted_by("sid=; Path=/legacy; Max-Age=0").empty());
+  CHECK(deleted_by("sid=; Path=/legacy", "/legacyish").empty());
+  CHECK(deleted_by("sid=; Domain=other.example").empty());
+  CHECK(deleted_by("sid=; Domain=hop.example").empty());
+  CHECK(deleted_by("sid=; Path=/shop", "/shop") == Ids{"old"});
+  CHECK(deleted_by("sid=; Path=/shop", "/shop/logout?x") == Ids{"old"});
+  CHECK(deleted_by("sid=; Path=/shop/", "/shop/logout") == Ids{"old"});
+  CHECK(deleted_by("sid=; Path=relative", "/shop/logout") == Ids{"old"});
+  CHECK(deleted_by("sid=; Domain=.Shop.example") == Ids{"old"});
+  CHECK(deleted_by("sid=; Domain=app.shop.example; Path=/") == Ids{"old"});
+}
+
+TEST_CASE("where the request carried several ids of one name nobody knows which a deletion ends") {
+  CHECK(deleted_by("sid=; Max-Age=0", "/", "sid=a; sid=b").empty());
+  CHECK(deleted_by("sid=; Max-Age=0", "/", "sid=a; sid=a") == Ids{"a"});
+}
+
 TEST_CASE("of several fields for one cookie the last decides") {
   Exchange exchange = answered_with_cookie("sid=; Max-Age=0");
   exchange.response_fields.push_back({"set-cookie", "sid=new"});
@@ -122,7 +165,11 @@ TEST_CASE("a DELETE answered 2xx and any request answered 404 end an MCP session
   Exchange exchange{.sources = {kMcp}, .request_fields = {{"Mcp-Session-Id", "old"}}, .response_fields = {}};
   CHECK(exchange.deleted().empty());
   exchange.status = 404;
+  CHECK(exchange.deleted().empty());  // nobody has set an id here
+  exchange.paths.add("/?begins");
   CHECK(exchange.deleted() == Ids{"old"});
+  exchange.target = "/elsewhere";
+  CHECK(exchange.deleted().empty());
   exchange.method = "DELETE";
   exchange.status = 204;
   CHECK(exchange.deleted() == Ids{"old"});
@@ -138,6 +185,37 @@ TEST_CASE("an MCP session that ends is not set by the same answer's echo of its 
                           .status = 200};
   CHECK(exchange.deleted() == Ids{"old"});
   CHECK(exchange.set().empty());
+}
+
+TEST_CASE("the last sixteen paths are known at which MCP ids were set") {
+  Exchange exchange{.sources = {kMcp}, .request_fields = {}, .response_fields = {{"Mcp-Session-Id", "a"}}};
+  std::vector<std::string> targets;
+  for (int i = 0; i < 17; ++i) targets.push_back("/" + std::to_string(i));
+  for (const std::string& target : targets) {
+    exchange.target = target;
+    CHECK(exchange.set() == Ids{"a"});
+    CHECK(exchange.set() == Ids{"a"});
+  }
+  CHECK_FALSE(exchange.paths.has("/0"));
+  for (size_t i = 1; i < targets.size(); ++i) CHECK(exchange.paths.has(targets[i] + "?x"));
+}
+
+TEST_CASE(
+    "a redirect's id that the client may have put there, or that would rename a session known otherwise, is "
+    "none") {
+  Exchange exchange = redirected_to("/x;jsessionid=EVIL");
+  exchange.target = "/login?next=/x;jsessionid=EVIL";
+  CHECK(exchange.set().empty());
+  exchange.target = "/login";
+  CHECK(exchange.set() == Ids{"EVIL"});
+  exchange.sources = {kCookie, kPath};
+  exchange.request_fields.push_back({"Cookie", "sid=mine"});
+  CHECK(exchange.set().empty());
+  exchange.request_fields.pop_back();
+  exchange.target = "/login;jsessionid=OLD";
+  CHECK(exchange.set() == Ids{"EVIL"});
+  exchange.target = "/login;jsessionid=EVIL";
+  CHECK(exchange.set() == Ids{"EVIL"});
 }
 
 TEST_CASE("under any other header's name a DELETE and a 404 speak of a resource, and end nothing") {

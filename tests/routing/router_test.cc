@@ -132,8 +132,8 @@ TEST_CASE("a client that comes back late, when its session has idled out unretur
   stage.check_books();
 }
 
-TEST_CASE("a token ends with absolute_timeout, however busy its client was") {
-  conf::Pool pool = pool_of(2, {Kind::cookie});
+TEST_CASE("at absolute_timeout a session begins anew where it was, however busy its client was") {
+  conf::Pool pool = pool_of(5, {Kind::cookie});
   pool.cookie.absolute_timeout = std::chrono::seconds(1000);
   Stage stage(pool);
   Result last = stage.send({});
@@ -144,7 +144,33 @@ TEST_CASE("a token ends with absolute_timeout, however busy its client was") {
     CHECK(last.reason() == Reason::bound);
     if (last.token) cookie = stage.cookie(last);
   }
-  CHECK(stage.send({.cookie = cookie, .at = 1001}).reason() == Reason::placed);
+  const Result anew = stage.send({.cookie = cookie, .at = 1001});
+  CHECK(anew.reason() == Reason::placed);
+  CHECK(anew.slot() == last.slot());
+  REQUIRE(anew.token);
+  CHECK(stage.count(Event::expired) == 1);
+  CHECK(stage.count(Event::opened) == 2);
+  CHECK(stage.live() == 1);
+  cookie += "; " + stage.cookie(anew);
+  CHECK(stage.send({.cookie = cookie, .at = 1002}).reason() == Reason::bound);
+  stage.set(anew.slot(), BackendState::draining);
+  CHECK(stage.send({.cookie = stage.cookie(last.token ? last : anew), .at = 2500}).slot() == anew.slot());
+  stage.set(anew.slot(), BackendState::down);
+  CHECK(stage.send({.cookie = stage.cookie(anew), .at = 2500}).slot() != anew.slot());
+  stage.check_books();
+}
+
+TEST_CASE("a token past absolute_timeout keeps nobody from the id that the table knows") {
+  conf::Pool pool = pool_of(5, {Kind::session_id, Kind::cookie});
+  pool.cookie.absolute_timeout = std::chrono::seconds(50);
+  Stage stage(pool);
+  const Result login = stage.send({.sets = "JSESSIONID=a"});
+  const std::string token = stage.cookie(login);
+  CHECK(stage.send({.cookie = "JSESSIONID=a; " + token, .at = 51}).reason() == Reason::bound);
+  const Result anew = stage.send({.cookie = token, .at = 51});
+  CHECK(anew.slot() == login.slot());
+  CHECK(anew.token);
+  stage.check_books();
 }
 
 TEST_CASE("a session whose home is down is lost, gets a token of its new home, and stays there") {
@@ -459,6 +485,18 @@ TEST_CASE("an id that the new home deletes, or disowns as MCP does, was lost: th
   CHECK(stage.count(Event::opened) == 1);
   CHECK(stage.live() == 0);
   stage.check_books();
+}
+
+TEST_CASE("of two cookies of one name the one that is known leads home") {
+  Stage stage(pool_of(5, {Kind::session_id}));
+  const Result login = stage.send({.sets = "JSESSIONID=LIVE"});
+  for (int i = 0; i < 20; ++i) {
+    const std::string dead = "JSESSIONID=DEAD" + std::to_string(i);
+    CHECK(stage.send({.cookie = dead + "; JSESSIONID=LIVE"}).slot() == login.slot());
+    CHECK(stage.send({.cookie = dead + "; JSESSIONID=LIVE"}).reason() == Reason::bound);
+  }
+  CHECK(stage.send({.cookie = "JSESSIONID=DEAD1; JSESSIONID=DEAD2"}).slot() ==
+        stage.send({.cookie = "JSESSIONID=DEAD1"}).slot());
 }
 
 TEST_CASE("a logout that is on its way under the old id ends the renewed session") {
