@@ -123,7 +123,10 @@ class Exchange final : public net::Mortal,
   void judge_answer(int status);
   void count_answered(uint64_t at_us);  // a request, at that time
   uint64_t client_hash() const;
+  bool lasts() const;
+  net::Millis touch_interval() const;
   void touch_session();
+  void set_deadline();
   void send_body_to_backend(std::string_view piece);
   void flush_backend();
   void flush_client();
@@ -176,7 +179,8 @@ class Exchange final : public net::Mortal,
   int status_ = 0;
   uint32_t attempts_ = 0;                   // at backends
   routing::Slot asked_ = routing::kNoSlot;  // the backend of the last of them
-  net::Millis touch_at_ = 0;                // when a tunnel's session is to be kept alive next
+  net::Millis touch_at_ = 0;                // when the session of what lasts is to be kept alive next
+  net::Millis due_ = 0;                     // when the time for progress is over
   net::Millis head_due_ = 0;                // when the backend's time to begin its answer is over
   Phase phase_ = Phase::none;
   bool advancing_ = false;

@@ -50,6 +50,7 @@ void Exchange::on_response_head(const http::ResponseHead& head) {
 
 void Exchange::begin_response(const http::ResponseHead& head) {
   head_us_ = now_us();
+  touch_at_ = now_ms() + touch_interval();
   const uint64_t unix_us = started_unix_us_ + (head_us_ - started_us_);
   const routing::Outcome outcome =
       pool_->router().account(identity_, choice_, pool_->fleet(), view(), {head.status, head.fields.list},

@@ -30,6 +30,10 @@ void Exchange::on_stop() {
 }
 
 void Exchange::on_deadline() {
+  if (lasts() && now_ms() < due_) {
+    touch_session();
+    return set_deadline();
+  }
   if (phase_ == Phase::await_home) {
     phase_ = Phase::choose;
   } else if (phase_ == Phase::connect) {

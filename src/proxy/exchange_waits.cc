@@ -7,7 +7,7 @@
 namespace limpet::proxy {
 
 namespace {
-constexpr net::Millis kTouchEvery = 10'000;  // how often a tunnel keeps its session alive
+constexpr net::Millis kTouchEvery = 10'000;  // at least so often what lasts keeps its session alive
 }
 
 // Waits for whoever has to move next.
@@ -17,7 +17,6 @@ void Exchange::await_progress() {
   conf::Duration wait = timeouts.body;
   if (phase_ == Phase::tunnel) {
     wait = tunnel_wait();
-    touch_session();
   } else if (client_->queued() != 0 || (!response_begun_ && takes_body())) {
     wait = context_.settings().timeouts.body;
   } else if (!response_begun_) {
@@ -34,8 +33,17 @@ void Exchange::await_progress() {
     pace_.await(now_ms());
     most = std::min(most, upload_left());
   }
-  deadline_.set(now_ms() + most);
+  due_ = now_ms() + most;
+  if (lasts()) touch_session();
+  set_deadline();
 }
+
+// An open stream or tunnel is no idle session, however silent it is.
+bool Exchange::lasts() const {
+  return phase_ == Phase::tunnel || (phase_ == Phase::relay && response_begun_);
+}
+
+void Exchange::set_deadline() { deadline_.set(lasts() ? std::min(due_, touch_at_) : due_); }
 
 // The whole request has come in, and all that is missing is the backend's answer.
 bool Exchange::is_awaiting_head() const {
@@ -65,10 +73,13 @@ conf::Duration Exchange::tunnel_wait() const {
   return backend_ended_ ? for_client : timeouts.tunnel;
 }
 
-// A tunnel is one request, however long it lasts; while bytes flow its session is no idle one.
+net::Millis Exchange::touch_interval() const {
+  return std::min(kTouchEvery, millis(pool_->settings().idle_timeout) / 2);
+}
+
 void Exchange::touch_session() {
   if (now_ms() < touch_at_) return;
-  touch_at_ = now_ms() + kTouchEvery;
+  touch_at_ = now_ms() + touch_interval();
   pool_->router().touch(identity_, static_cast<uint32_t>(context_.clock.unix_us() / 1'000'000));
 }
 

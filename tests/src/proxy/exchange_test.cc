@@ -952,6 +952,37 @@ TEST_CASE("a tunnel is cut only when neither end says anything") {
   CHECK(client.finished());
 }
 
+TEST_CASE("an open stream or tunnel keeps its session alive, however silent both its ends are") {
+  conf::Settings settings = settings_of(1, {Kind::ip});
+  conf::Pool& pool = settings.pools[0];
+  pool.idle_timeout = pool.unreturned_timeout = conf::Duration(30'000);
+  pool.timeouts.tunnel = pool.timeouts.body = conf::Duration(600'000);
+  Proxy proxy(settings);
+  FakeStream& client = proxy.client();
+  SUBCASE("a stream") {
+    client.sends(kGet);
+    proxy.backend().sends("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n: hello\n\n");
+  }
+  SUBCASE("a tunnel") {
+    client.sends(kUpgrade);
+    proxy.backend().sends(kSwitch);
+  }
+  routing::Router& router = proxy.context().pool(0).router();
+  const auto live = [&] {
+    for (size_t i = 0; i < routing::SessionTable::kSweeps; ++i)
+      router.sweep(static_cast<uint32_t>(proxy.net.unix_us() / 1'000'000));
+    return router.table().homes().live(0);
+  };
+  for (int i = 0; i < 20; ++i) {
+    proxy.net.pass(9'900);
+    CHECK(live() == 1);
+  }
+  CHECK(client.open());
+  client.sends_abort();
+  proxy.net.pass(32'000);
+  CHECK(live() == 0);
+}
+
 // A tunnel, by now, with nothing under way.
 FakeStream& switched(Proxy& proxy, FakeStream& client) {
   client.sends(kUpgrade);
