@@ -18,7 +18,7 @@ struct Accountant::Answer {
   const Identity& identity;
   const Choice& choice;
   const Fleet& fleet;
-  const uint32_t now;
+  const Now now;
   Room room;  // what choose() reserved at choice.slot, until a session uses it
 
   // The table knew the session, and the answer comes from what was its home.
@@ -45,7 +45,7 @@ Accountant::Accountant(const conf::Pool& pool, const Identifier& identifier, Mem
       session_numbers_(seed) {}
 
 Outcome Accountant::account(const Identity& identity, const Choice& choice, const Fleet& fleet,
-                            const RequestView& request, const ResponseView& response, uint32_t now) {
+                            const RequestView& request, const ResponseView& response, Now now) {
   Answer answer{identity, choice, fleet, now, choice.reserved ? Room::reserved : Room::none};
   if (tracked_ == Kind::session_id) {
     learn_ids(answer, request, response);
@@ -62,26 +62,26 @@ Outcome Accountant::account(const Identity& identity, const Choice& choice, cons
 void Accountant::settle(const Answer& answer, Word word) {
   const Choice& choice = answer.choice;
   if (!answer.is_from_elsewhere()) return;
-  table_.answered(answer.identity.key, choice.slot, choice.data_home, answer.now, word,
+  table_.answered(answer.identity.key, choice.slot, choice.data_home, answer.now.steady, word,
                   {storage_, answer.fleet});
 }
 
 void Accountant::open(Answer& answer, uint64_t key) {
   const auto held =
-      table_.open(key, answer.choice.slot, answer.now, answer.room, SessionTable::Begun::by_answer);
+      table_.open(key, answer.choice.slot, answer.now.steady, answer.room, SessionTable::Begun::by_answer);
   if (held.added) answer.room = Room::none;
 }
 
 // Deletions first: an answer that ends one session and begins another is a logout, then a login.
 void Accountant::learn_ids(Answer& answer, const RequestView& request, const ResponseView& response) {
-  const Learned learned = learn(session_id_, request, response, memory_.mcp_paths, answer.now);
+  const Learned learned = learn(session_id_, request, response, memory_.mcp_paths, answer.now.wall);
   bool disowned = false;  // by a backend that has not got the session's data
   for (const std::string_view id : learned.deleted()) {
     const uint64_t key = identifier_.key_of_id(id);
     if (answer.is_from_elsewhere() && key == answer.identity.key) {
       disowned = true;
     } else {
-      table_.log_out(key, answer.choice.slot, answer.now);
+      table_.log_out(key, answer.choice.slot, answer.now.steady);
     }
   }
   std::array<uint64_t, Learned::kMost> keys;
@@ -95,7 +95,7 @@ void Accountant::learn_ids(Answer& answer, const RequestView& request, const Res
   // it.
   bool renewable = answer.is_from_home() && !kept;
   for (auto key = keys.begin(); key != end; ++key) {
-    const bool renewed = renewable && table_.renew(identity.key, *key, answer.choice.slot, answer.now);
+    const bool renewed = renewable && table_.renew(identity.key, *key, answer.choice.slot, answer.now.steady);
     if (!renewed) open(answer, *key);
     renewable = false;
   }
@@ -114,8 +114,8 @@ std::optional<std::string> Accountant::token(Answer& answer) {
 std::optional<std::string> Accountant::begin_token(Answer& answer) {
   const uint64_t number = session_numbers_.next();
   const uint64_t home = answer.fleet.backends[answer.choice.slot].id;
-  auto token = identifier_.cookie()->seal({home, number, answer.now, answer.now});
-  if (token && answer.identity.over != 0) table_.expire(answer.identity.over, answer.now);
+  auto token = identifier_.cookie()->seal({home, number, answer.now.wall, answer.now.wall});
+  if (token && answer.identity.over != 0) table_.expire(answer.identity.over, answer.now.steady);
   if (token && tracked_ == Kind::cookie) open(answer, identifier_.key_of_number(number));
   return token;
 }
@@ -126,15 +126,16 @@ std::optional<std::string> Accountant::renew_token(const Answer& answer) {
   // A session that has just come here has another token perhaps than the one that this request brought.
   const bool has_just_come = answer.is_from_home() && answer.is_from_elsewhere();
   const bool is_named = home == identity.token_home && !has_just_come;
-  if (is_named && !identifier_.cookie()->is_due(identity.token_renewed, answer.now)) return std::nullopt;
+  if (is_named && !identifier_.cookie()->is_due(identity.token_renewed, answer.now.wall)) return std::nullopt;
   if (tracked_ == Kind::cookie) {
     // The session may have moved on since this request left. On its way to a home that has not answered, its
     // token names the one that has its data: a process that forgot all else would know what the move costs.
-    if (const Slot found = table_.find(identity.key, answer.now).booked_at; found != kNoSlot) home = found;
+    if (const Slot found = table_.find(identity.key, answer.now.steady).booked_at; found != kNoSlot)
+      home = found;
     if (home >= answer.fleet.backends.size()) return std::nullopt;
   }
   return identifier_.cookie()->seal(
-      {answer.fleet.backends[home].id, identity.token_number, identity.token_issued, answer.now});
+      {answer.fleet.backends[home].id, identity.token_number, identity.token_issued, answer.now.wall});
 }
 
 }  // namespace limpet::routing

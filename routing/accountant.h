@@ -13,6 +13,7 @@
 #include "routing/memory.h"
 #include "routing/random.h"
 #include "routing/request_view.h"
+#include "routing/seconds.h"
 
 namespace limpet::routing {
 
@@ -24,7 +25,7 @@ class Accountant {
 
   // See Router::account().
   Outcome account(const Identity& identity, const Choice& choice, const Fleet& fleet,
-                  const RequestView& request, const ResponseView& response, uint32_t now);
+                  const RequestView& request, const ResponseView& response, Now now);
 
  private:
   struct Answer;  // the arguments of account(), and whether its room is still reserved

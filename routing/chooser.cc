@@ -25,7 +25,7 @@ Choice at_home(Choice choice, const SessionTable::Found& session) {
 struct Chooser::Request {
   const Identity& identity;
   const Candidates candidates;
-  const uint32_t now;
+  const Now now;
 
   bool can_be_served_by(Slot home) const {
     const auto& backends = candidates.fleet.backends;
@@ -52,10 +52,11 @@ Chooser::Chooser(const conf::Pool& pool, Memory& memory, uint64_t seed)
       table_(memory.table),
       placement_(pool.placement, seed, pool.affinity.front() == Kind::session_id) {}
 
-Choice Chooser::choose(const Identity& identity, const Fleet& fleet, const Tried& tried, uint32_t now) {
+Choice Chooser::choose(const Identity& identity, const Fleet& fleet, const Tried& tried, Now now) {
   if (tried.count == Tried::kMost) return {};
   const Request request{identity, {fleet, tried, table_.homes()}, now};
-  if (memory_.began.load(std::memory_order_relaxed) == 0) memory_.began.store(now, std::memory_order_relaxed);
+  if (memory_.began.load(std::memory_order_relaxed) == 0)
+    memory_.began.store(now.wall, std::memory_order_relaxed);
   if (identity.stateless) return take_turns(request);
   const bool begins_anew = identity.over != 0 && !identity.tracked;
   if (begins_anew && request.can_be_served_by(identity.token_home))
@@ -63,7 +64,7 @@ Choice Chooser::choose(const Identity& identity, const Fleet& fleet, const Tried
   if (!identity.has_key) return place(request, Reason::placed);
   if (!identity.tracked) return choose_untracked(request);
   const auto visit = tried.count == 0 ? SessionTable::Visit::first : SessionTable::Visit::retry;
-  const SessionTable::Found found = table_.find_and_touch(identity.key, now, visit);
+  const SessionTable::Found found = table_.find_and_touch(identity.key, now.steady, visit);
   if (found.home != kNoSlot) return go_home(request, found);
   switch (identity.kind) {
     case Kind::ip:
@@ -81,7 +82,7 @@ Choice Chooser::choose_unknown_ip(const Request& request) {
   const Choice choice = place_by_hash(request, Share::warm, Reason::hash);
   if (!choice) return choice;
   const SessionTable::Held held =
-      table_.open(request.identity.key, choice.slot, request.now, Room::reserved, Begun::by_request);
+      table_.open(request.identity.key, choice.slot, request.now.steady, Room::reserved, Begun::by_request);
   return settle(request, choice, held);
 }
 
@@ -91,7 +92,7 @@ Choice Chooser::choose_unknown_cookie(const Request& request) {
   if (has_idled_out(request)) return place(request, Reason::placed);
   const Slot named = request.identity.token_home;
   const Slot home = named == kNoSlot ? kGoneSlot : named;
-  const SessionTable::Held held = table_.restore(request.identity.key, home, request.now, Room::none);
+  const SessionTable::Held held = table_.restore(request.identity.key, home, request.now.steady, Room::none);
   return stay_or_move(request, held, Reason::token);
 }
 
@@ -99,7 +100,7 @@ Choice Chooser::choose_unknown_cookie(const Request& request) {
 // token lasts longer is for those of a process before this one.
 bool Chooser::has_idled_out(const Request& request) const {
   const uint32_t renewed = request.identity.token_renewed;
-  return elapsed(renewed, request.now) > idle_timeout_ &&
+  return elapsed(renewed, request.now.wall) > idle_timeout_ &&
          renewed >= memory_.began.load(std::memory_order_relaxed);
 }
 
@@ -147,7 +148,7 @@ Choice Chooser::fail_back(const Request& request, SessionTable::Found& found) {
   if (!is_there || !request.candidates.usable(found.first_home)) return {};
   if (!table_.homes().reserve(found.first_home, fleet.backends[found.first_home].max_sessions)) return {};
   const SessionTable::Held held =
-      table_.move(request.identity.key, found.home, found.first_home, request.now);
+      table_.move(request.identity.key, found.home, found.first_home, request.now.steady);
   if (held.added) return at_home({.slot = held.home, .reason = Reason::failed_back}, held);
   table_.homes().release(found.first_home);
   // It had not arrived elsewhere yet and is back at once, or a concurrent request was faster.
@@ -165,7 +166,7 @@ Choice Chooser::stay_or_move(const Request& request, SessionTable::Found found, 
       return {.reason = Reason::refused, .home = home};
     const Choice next = refuge(request, found);
     if (!next) return next;
-    const SessionTable::Held held = table_.move(request.identity.key, home, next.slot, request.now);
+    const SessionTable::Held held = table_.move(request.identity.key, home, next.slot, request.now.steady);
     if (held.home == kNoSlot) return next;  // it ended just now
     if (held.added) return at_home(next, held);
     table_.homes().release(next.slot);

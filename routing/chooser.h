@@ -14,6 +14,7 @@
 #include "routing/memory.h"
 #include "routing/placement.h"
 #include "routing/rendezvous.h"
+#include "routing/seconds.h"
 #include "routing/tried.h"
 
 namespace limpet::routing {
@@ -24,7 +25,7 @@ class Chooser {
   // `memory` outlives the chooser. `seed`: any number; for placement's draws.
   Chooser(const conf::Pool& pool, Memory& memory, uint64_t seed);
 
-  Choice choose(const Identity& identity, const Fleet& fleet, const Tried& tried, uint32_t now);
+  Choice choose(const Identity& identity, const Fleet& fleet, const Tried& tried, Now now);
 
  private:
   struct Request;  // the arguments of choose()

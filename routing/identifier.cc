@@ -66,13 +66,13 @@ std::optional<uint64_t> Identifier::key_of(std::string_view session) const {
 }
 
 Identity Identifier::identify(const RequestView& request, const Fleet& fleet, SessionTable& table,
-                              uint32_t now) const {
+                              Now now) const {
   Identity identity;
   identity.kind = affinity_.front();
   if (places_by_client_ && has_address(request.client)) identity.client = key_of_client(request.client);
   identity.stateless = is_stateless(request.target);
   if (identity.stateless) return identity;
-  if (cookie_) read_token(request, fleet, now, identity);
+  if (cookie_) read_token(request, fleet, table, now, identity);
   for (const Kind kind : affinity_) {
     std::optional<uint64_t> key;
     if (kind == Kind::cookie) {
@@ -94,30 +94,34 @@ Identity Identifier::identify(const RequestView& request, const Fleet& fleet, Se
 
 // `table`: where ids are known; nullptr: nowhere.
 std::optional<uint64_t> Identifier::key_of_ids(const RequestView& request, SessionTable* table,
-                                               uint32_t now) const {
+                                               Now now) const {
   const conf::SessionIdSource* const source = first_source(session_id_, request);
   if (source == nullptr) return std::nullopt;
   const Ids ids = ids_at(*source, request);
   if (table != nullptr && ids.all().size() > 1) {
     for (const std::string_view id : ids.all()) {
-      if (const uint64_t key = key_of_id(id); table->find(key, now).home != kNoSlot) return key;
+      if (const uint64_t key = key_of_id(id); table->find(key, now.steady).home != kNoSlot) return key;
     }
   }
   return key_of_id(ids.all().front());
 }
 
-void Identifier::read_token(const RequestView& request, const Fleet& fleet, uint32_t now,
+// A token that looks idle counts where the table knows better: the clock may have jumped.
+void Identifier::read_token(const RequestView& request, const Fleet& fleet, SessionTable& table, Now now,
                             Identity& identity) const {
-  const std::optional<Token> token = cookie_->read(request, now);
-  if (!token) return;
-  identity.token_home = fleet.find(token->backend);
-  if (cookie_->is_over(*token, now)) {
-    identity.over = key_of_number(token->number);
+  const auto found = cookie_->read(request, now.wall);
+  if (!found) return;
+  const auto& [token, age] = *found;
+  const uint64_t key = key_of_number(token.number);
+  if (age == TokenCookie::Age::idle && table.find(key, now.steady).home == kNoSlot) return;
+  identity.token_home = fleet.find(token.backend);
+  if (age == TokenCookie::Age::over) {
+    identity.over = key;
     return;
   }
-  identity.token_issued = token->issued;
-  identity.token_renewed = token->renewed;
-  identity.token_number = token->number;
+  identity.token_issued = token.issued;
+  identity.token_renewed = token.renewed;
+  identity.token_number = token.number;
 }
 
 }  // namespace limpet::routing

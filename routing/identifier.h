@@ -12,6 +12,7 @@
 #include "routing/fleet.h"
 #include "routing/hash.h"
 #include "routing/request_view.h"
+#include "routing/seconds.h"
 #include "routing/session_table.h"
 #include "routing/token_cookie.h"
 
@@ -25,7 +26,7 @@ class Identifier {
              std::atomic<uint64_t>& unverified);
 
   // Of several ids in one place the first that `table` knows counts, else the first.
-  Identity identify(const RequestView& request, const Fleet& fleet, SessionTable& table, uint32_t now) const;
+  Identity identify(const RequestView& request, const Fleet& fleet, SessionTable& table, Now now) const;
 
   // The key of a session as an operator names it: an address, an id, or the token of the pool's cookie. None
   // where that cannot be one, or the token does not verify.
@@ -39,8 +40,9 @@ class Identifier {
  private:
   bool is_stateless(std::string_view target) const;
   uint64_t key_of_client(const conf::IpAddress& client) const;
-  std::optional<uint64_t> key_of_ids(const RequestView& request, SessionTable* table, uint32_t now) const;
-  void read_token(const RequestView& request, const Fleet& fleet, uint32_t now, Identity& identity) const;
+  std::optional<uint64_t> key_of_ids(const RequestView& request, SessionTable* table, Now now) const;
+  void read_token(const RequestView& request, const Fleet& fleet, SessionTable& table, Now now,
+                  Identity& identity) const;
 
   const std::vector<conf::AffinityKind> affinity_;
   const conf::IpAffinity ip_;

@@ -47,53 +47,54 @@ Router::Router(const conf::Pool& pool, const std::vector<std::string>& keys, con
 
 Router::~Router() = default;
 
-Identity Router::identify(const RequestView& request, const Fleet& fleet, uint32_t now) const {
+Identity Router::identify(const RequestView& request, const Fleet& fleet, Now now) const {
   return parts_->identifier.identify(request, fleet, parts_->memory->table, now);
 }
 
-Choice Router::choose(const Identity& identity, const Fleet& fleet, const Tried& tried, uint32_t now) {
+Choice Router::choose(const Identity& identity, const Fleet& fleet, const Tried& tried, Now now) {
   return parts_->chooser.choose(identity, fleet, tried, now);
 }
 
 Outcome Router::account(const Identity& identity, const Choice& choice, const Fleet& fleet,
-                        const RequestView& request, const ResponseView& response, uint32_t now) {
+                        const RequestView& request, const ResponseView& response, Now now) {
   return parts_->accountant.account(identity, choice, fleet, request, response, now);
 }
 
-void Router::touch(const Identity& identity, uint32_t now) {
-  if (identity.tracked) table().find_and_touch(identity.key, now, SessionTable::Visit::retry);
+void Router::touch(const Identity& identity, Now now) {
+  if (identity.tracked) table().find_and_touch(identity.key, now.steady, SessionTable::Visit::retry);
 }
 
 void Router::release(const Choice& choice) {
   if (choice.reserved) table().homes().release(choice.slot);
 }
 
-std::optional<SessionView> Router::find(std::string_view session, uint32_t now) {
+std::optional<SessionView> Router::find(std::string_view session, Now now) {
   const auto key = parts_->identifier.key_of(session);
   if (!key) return std::nullopt;
-  return table().find(*key, now);
+  return table().find(*key, now.steady);
 }
 
-bool Router::unbind(std::string_view session, uint32_t now) {
+bool Router::unbind(std::string_view session, Now now) {
   const auto key = parts_->identifier.key_of(session);
-  return key && table().unbind(*key, now);
+  return key && table().unbind(*key, now.steady);
 }
 
-bool Router::pin(std::string_view session, Slot home, uint32_t now) {
+bool Router::pin(std::string_view session, Slot home, Now now) {
   const auto key = parts_->identifier.key_of(session);
   if (!key) return false;
   table().homes().reserve(home, 0);
   SessionTable::Held held;
   do {  // again where a concurrent request had it begin elsewhere
-    held = table().rehome(*key, home, now);
+    held = table().rehome(*key, home, now.steady);
     if (held.home == kNoSlot)
-      held = table().open(*key, home, now, SessionTable::Room::reserved, SessionTable::Begun::by_request);
+      held =
+          table().open(*key, home, now.steady, SessionTable::Room::reserved, SessionTable::Begun::by_request);
   } while (held.home != home);
   if (!held.added) table().homes().release(home);
   return true;
 }
 
-void Router::sweep(uint32_t now) { table().sweep(now); }
+void Router::sweep(Now now) { table().sweep(now.steady); }
 
 const std::shared_ptr<Memory>& Router::memory() const { return parts_->memory; }
 SessionTable& Router::table() { return parts_->memory->table; }

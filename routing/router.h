@@ -14,6 +14,7 @@
 #include "routing/decision.h"
 #include "routing/fleet.h"
 #include "routing/request_view.h"
+#include "routing/seconds.h"
 #include "routing/session_table.h"
 #include "routing/tried.h"
 
@@ -35,37 +36,36 @@ class Router {
 
   // Finds the request's key: of the first kind in the pool's affinity that has one. A valid token is read
   // whatever the key, where the affinity has a cookie: it knows the home of a session that the table forgot.
-  // `now` is Unix time in seconds.
-  Identity identify(const RequestView& request, const Fleet& fleet, uint32_t now) const;
+  Identity identify(const RequestView& request, const Fleet& fleet, Now now) const;
 
   // Home first, or a new place; never a backend in `tried`. When the home is in `tried` or out of service the
   // session moves to what is returned, at once, so that concurrent requests of one session agree. The home is
   // not tried twice by itself: waiting for it (`patience`) is the caller's, who then leaves it out of
   // `tried`. A choice that was made before is released before the next.
-  Choice choose(const Identity& identity, const Fleet& fleet, const Tried& tried, uint32_t now);
+  Choice choose(const Identity& identity, const Fleet& fleet, const Tried& tried, Now now);
 
   // The head of a final answer arrived from `choice`: learns ids that the application set or deleted, opens,
   // renews and ends sessions, gives back what choose() reserved and nothing used, and says what to add to the
   // answer.
   Outcome account(const Identity& identity, const Choice& choice, const Fleet& fleet,
-                  const RequestView& request, const ResponseView& response, uint32_t now);
+                  const RequestView& request, const ResponseView& response, Now now);
 
   // The session's request goes on: it is not idle.
-  void touch(const Identity& identity, uint32_t now);
+  void touch(const Identity& identity, Now now);
 
   // No answer came from `choice`: gives back what choose() reserved.
   void release(const Choice& choice);
 
   // What operators ask and order of the session that they name: by its address, its id or its token. nullopt:
   // there cannot be such a session. A home of kNoSlot: there could, but there is none.
-  std::optional<SessionView> find(std::string_view session, uint32_t now);
-  bool unbind(std::string_view session, uint32_t now);  // false: there is none
+  std::optional<SessionView> find(std::string_view session, Now now);
+  bool unbind(std::string_view session, Now now);  // false: there is none
   // Moves the session, or binds the key where there is none, to a backend. False: there cannot be such a
   // session.
-  bool pin(std::string_view session, Slot home, uint32_t now);
+  bool pin(std::string_view session, Slot home, Now now);
 
   // Expires idle sessions, a slice of the table at each call; to be called about once a second by one thread.
-  void sweep(uint32_t now);
+  void sweep(Now now);
 
   const std::shared_ptr<Memory>& memory() const;
   SessionTable& table();

@@ -1,4 +1,4 @@
-// Time as routing keeps it: whole seconds of Unix time, of a clock that may go backwards.
+// Time as routing keeps it: whole seconds.
 #pragma once
 
 #include <algorithm>
@@ -8,6 +8,16 @@
 #include "conf/settings.h"
 
 namespace limpet::routing {
+
+// What both clocks say. Sessions age by one that nobody sets; tokens, which others read, tell the time of
+// day.
+struct Now {
+  uint32_t wall;    // Unix time, which may jump
+  uint32_t steady;  // since any moment
+
+  constexpr Now(uint32_t its_wall, uint32_t its_steady) : wall(its_wall), steady(its_steady) {}
+  constexpr Now(uint32_t both) : Now(both, both) {}  // where nobody sets the clock
+};
 
 // 0 when the clock went back in between.
 constexpr uint32_t elapsed(uint32_t since, uint32_t now) { return now > since ? now - since : 0; }

@@ -18,7 +18,7 @@ struct Entry {
   // A session; or an alias, the former key of a session that was renewed, which leads to its key now.
   enum class Kind : uint8_t { none, session, alias };
   struct Origin {
-    uint32_t first_seen;  // seconds of Unix time
+    uint32_t first_seen;  // seconds
     Slot first_home;      // where it would fail back to
     Slot leaving;         // has its data until `home`, where its requests go, has answered; or kNoSlot
   };
@@ -28,7 +28,7 @@ struct Entry {
     uint64_t target = 0;  // alias: the session's key now
     Origin origin;        // session
   };
-  uint32_t last_seen = 0;  // session: seconds of Unix time; alias: when it became one
+  uint32_t last_seen = 0;  // session: seconds; alias: when it became one
   Slot home = kNoSlot;     // session: where its requests go
   uint8_t pause = 0;       // session: the last one between two of its requests (pauses.h); 0: none yet
   Kind kind : 2 = Kind::none;

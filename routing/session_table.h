@@ -2,8 +2,8 @@
 // bytes an entry and slack.
 //
 // Keys are keyed hashes (hash.h): two sessions that collide in 64 bits are taken for one, which at a million
-// sessions happens with a probability of 3 in 10^8. Time is passed in as Unix seconds, and may go backwards:
-// a session is never ended for a clock's jump back, and ages from the jump on.
+// sessions happens with a probability of 3 in 10^8. Time is passed in as seconds of a clock that nobody
+// sets. Should it go back all the same, no session is ended for it, and each ages from there on.
 //
 // Invariants, whenever no call is under way (and `imbalance` of every census, even then, is 0):
 //     the books of ledger.h balance
@@ -47,7 +47,7 @@ struct Census {
 // A session as it stands.
 struct SessionView {
   Slot home = kNoSlot;
-  uint32_t first_seen = 0;  // seconds of Unix time
+  uint32_t first_seen = 0;  // seconds
   uint32_t last_seen = 0;
   bool returned = false;
   bool polls = false;         // its requests come at regular times

@@ -24,28 +24,27 @@ TokenCookie::TokenCookie(const conf::Pool& pool, const std::vector<std::string>&
       absolute_timeout_(whole_seconds(pool.cookie.absolute_timeout)),
       unverified_(unverified) {}
 
-std::optional<Token> TokenCookie::read(const RequestView& request, uint32_t now) const {
-  std::optional<Token> found, over;
+std::optional<TokenCookie::Found> TokenCookie::read(const RequestView& request, uint32_t now) const {
+  std::optional<Found> found;
   int looked_at = 0;
   for_each_cookie(request.fields, name_, [&](std::string_view value) {
     const std::optional<Token> token = sealer_.open(value);
     if (!token) unverified_.fetch_add(1, std::memory_order_relaxed);
-    if (token && lives(*token, now)) (is_over(*token, now) ? over : found) = token;
-    return found || (value.size() == TokenSealer::kTextSize && ++looked_at == kMostCookies);
+    if (token && (!found || age_of(*token, now) < found->age)) found = {*token, age_of(*token, now)};
+    const bool is_good = found && found->age == Age::good;
+    return is_good || (value.size() == TokenSealer::kTextSize && ++looked_at == kMostCookies);
   });
-  return found ? found : over;
+  return found;
 }
 
 bool TokenCookie::is_due(uint32_t renewed, uint32_t now) const {
   return elapsed(renewed, now) >= renewal_interval_;
 }
 
-bool TokenCookie::lives(const Token& token, uint32_t now) const {
-  return elapsed(token.renewed, now) <= uint64_t{idle_timeout_} + renewal_interval_;
-}
-
-bool TokenCookie::is_over(const Token& token, uint32_t now) const {
-  return absolute_timeout_ != 0 && elapsed(token.issued, now) > absolute_timeout_;
+TokenCookie::Age TokenCookie::age_of(const Token& token, uint32_t now) const {
+  if (elapsed(token.renewed, now) > uint64_t{idle_timeout_} + renewal_interval_) return Age::idle;
+  const bool is_over = absolute_timeout_ != 0 && elapsed(token.issued, now) > absolute_timeout_;
+  return is_over ? Age::over : Age::good;
 }
 
 }  // namespace limpet::routing

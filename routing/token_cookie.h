@@ -27,10 +27,17 @@ class TokenCookie {
   TokenCookie(const conf::Pool& pool, const std::vector<std::string>& keys,
               std::atomic<uint64_t>& unverified);
 
-  // The first token of this pool that opens and has outlived neither idle_timeout nor absolute_timeout; else
-  // one that has outlived that alone. `now`: Unix seconds.
-  std::optional<Token> read(const RequestView& request, uint32_t now) const;
-  bool is_over(const Token& token, uint32_t now) const;  // it has outlived absolute_timeout
+  // The first token of this pool that opens and is the youngest of age. `now`: Unix seconds.
+  enum class Age : uint8_t {
+    good,
+    over,  // it has outlived absolute_timeout
+    idle,  // it has outlived idle_timeout, as far as it tells
+  };
+  struct Found {
+    Token token;
+    Age age;
+  };
+  std::optional<Found> read(const RequestView& request, uint32_t now) const;
 
   // A token that somebody shows, whatever its age.
   std::optional<Token> open(std::string_view value) const { return sealer_.open(value); }
@@ -38,7 +45,7 @@ class TokenCookie {
   bool is_due(uint32_t renewed, uint32_t now) const;  // for sending again
 
  private:
-  bool lives(const Token& token, uint32_t now) const;
+  Age age_of(const Token& token, uint32_t now) const;
 
   const std::string name_;
   const TokenSealer sealer_;

@@ -284,7 +284,7 @@ void Overseer::on_tick() {
 
 void Overseer::each_second() {
   for (const auto& pool : pools_) {
-    pool->table().sweep(unix_seconds());
+    pool->table().sweep(steady_seconds());
     std::vector<uint32_t> loads;
     for (size_t i = 0; i < pool->fleet.backends.size(); ++i) {
       const auto slot = static_cast<routing::Slot>(i);

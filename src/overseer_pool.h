@@ -19,6 +19,13 @@
 namespace limpet {
 
 inline uint32_t unix_seconds() { return static_cast<uint32_t>(std::time(nullptr)); }
+// Of the clock by which workers count as well.
+inline uint32_t steady_seconds() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint32_t>(now.tv_sec);
+}
+inline routing::Now both_clocks() { return {unix_seconds(), steady_seconds()}; }
 
 struct Overseer::Pool {
   // By slot.

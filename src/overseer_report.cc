@@ -141,8 +141,9 @@ void Overseer::forecast_drains(Pool& pool) {
   const auto sessions = pool.table().sessions_at(draining);
   for (size_t i = 0; i < draining.size(); ++i) {
     const health::Horizon horizon{
-        .now = unix_seconds(),
-        .deadline = static_cast<uint32_t>(drain_deadline(pool, draining[i])),
+        .now = steady_seconds(),
+        .deadline =
+            static_cast<uint32_t>(steady_seconds() + drain_deadline(pool, draining[i]) - unix_seconds()),
         .idle_timeout = routing::whole_seconds(pool.settings->idle_timeout),
         .unreturned_timeout = routing::whole_seconds(pool.settings->unreturned_timeout)};
     pool.backends[draining[i]].forecast = health::forecast(history, sessions[i], horizon);
@@ -162,7 +163,8 @@ std::vector<status::SessionReport> Overseer::find(const std::string& session) co
   std::unordered_set<std::string_view> names;
   for (const auto& pool : pools_) {
     if (!names.insert(pool->settings->name).second) continue;
-    const auto view = pool->router->find(session, unix_seconds());
+    const routing::Now now = both_clocks();
+    const auto view = pool->router->find(session, now);
     if (!view || view->home == routing::kNoSlot) continue;
     status::SessionReport& out = found.emplace_back();
     out.pool = pool->settings->name;
@@ -172,8 +174,8 @@ std::vector<status::SessionReport> Overseer::find(const std::string& session) co
       out.state = (*pool->health)[view->home].state();
     }
     out.why = status::why_there(*view, pool->fleet, out.state);
-    out.first_seen = view->first_seen;
-    out.last_seen = view->last_seen;
+    out.first_seen = now.wall - routing::elapsed(view->first_seen, now.steady);
+    out.last_seen = now.wall - routing::elapsed(view->last_seen, now.steady);
     out.returned = view->returned;
     out.polls = view->polls;
   }
@@ -217,7 +219,7 @@ Done Overseer::order(const std::string& pool_name, const std::string& backend, h
 Done Overseer::unbind(const std::string& pool_name, const std::string& session, const std::string& who) {
   Pool* const pool = find_pool(pool_name);
   if (pool == nullptr) return no_pool(pool_name);
-  if (!pool->router->unbind(session, unix_seconds())) return no_session(pool_name);
+  if (!pool->router->unbind(session, both_clocks())) return no_session(pool_name);
   spdlog::info("pool {}: a session unbound by {}", pool_name, who);
   return {true, 200, "the session is bound to no backend any more"};
 }
@@ -230,7 +232,7 @@ Done Overseer::pin(const std::string& pool_name, const std::string& session, con
   if (slot == routing::kNoSlot || pool->is_gone(slot)) return no_backend(*pool, backend);
   if (!health::in_service((*pool->health)[slot].state()))
     return {false, kConflict, backend + " is " + routing::predicate((*pool->health)[slot].state())};
-  if (!pool->router->pin(session, slot, unix_seconds())) return no_session(pool_name);
+  if (!pool->router->pin(session, slot, both_clocks())) return no_session(pool_name);
   spdlog::info("pool {}: a session pinned to {} by {}", pool_name, backend, who);
   return {true, 200, "the session lives at " + backend};
 }

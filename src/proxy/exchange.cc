@@ -177,7 +177,7 @@ Exchange::Step Exchange::identify() {
     return Step::go;
   }
   client_address_ = http::believed_client(client_->peer(), listener.settings, request_.fields);
-  identity_ = pool_->router().identify(view(), pool_->fleet(), unix_seconds());
+  identity_ = pool_->router().identify(view(), pool_->fleet(), started());
   pool_->retries.began(now_ms());
   pool_->redials.began(now_ms());
   tried_.patient = pool_->settings().patience != conf::Duration::zero();
@@ -193,7 +193,7 @@ Exchange::Step Exchange::choose() {
   const bool timed = context_.times_this_decision();
   const uint64_t began = timed ? now_us() : 0;
   tried_.known = client_->own_connections().slot_in(pool_->connections);
-  choice_ = pool_->router().choose(identity_, pool_->fleet(), tried_, unix_seconds());
+  choice_ = pool_->router().choose(identity_, pool_->fleet(), tried_, started());
   if (timed) pool_->meter().decision.add(now_us() - began);
   pool_->meter().reasons[static_cast<size_t>(choice_.reason)].add();
   if (choice_) {

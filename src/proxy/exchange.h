@@ -141,7 +141,10 @@ class Exchange final : public net::Mortal,
   void log();
   net::Millis now_ms() const;
   uint64_t now_us() const { return context_.clock.monotonic_us(); }
-  uint32_t unix_seconds() const { return static_cast<uint32_t>(started_unix_us_ / 1'000'000); }
+  static routing::Now seconds(uint64_t unix_us, uint64_t monotonic_us) {
+    return {static_cast<uint32_t>(unix_us / 1'000'000), static_cast<uint32_t>(monotonic_us / 1'000'000)};
+  }
+  routing::Now started() const { return seconds(started_unix_us_, started_us_); }
   routing::RequestView view() const;
 
   Context& context_;

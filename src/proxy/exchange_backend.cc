@@ -54,7 +54,7 @@ void Exchange::begin_response(const http::ResponseHead& head) {
   const uint64_t unix_us = started_unix_us_ + (head_us_ - started_us_);
   const routing::Outcome outcome =
       pool_->router().account(identity_, choice_, pool_->fleet(), view(), {head.status, head.fields.list},
-                              static_cast<uint32_t>(unix_us / 1'000'000));
+                              seconds(unix_us, head_us_));
   choice_.reserved = false;
   leave_era();
   std::string set_cookie;

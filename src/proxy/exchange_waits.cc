@@ -80,7 +80,7 @@ net::Millis Exchange::touch_interval() const {
 void Exchange::touch_session() {
   if (now_ms() < touch_at_) return;
   touch_at_ = now_ms() + touch_interval();
-  pool_->router().touch(identity_, static_cast<uint32_t>(context_.clock.unix_us() / 1'000'000));
+  pool_->router().touch(identity_, seconds(context_.clock.unix_us(), now_us()));
 }
 
 }  // namespace limpet::proxy

@@ -33,6 +33,9 @@ struct Said {
   std::string sets{};                // the answer's Set-Cookie field; empty: none
   std::string header{};              // the answer's X-Session field; empty: none
   uint32_t at = 0;                   // seconds after kNow
+  uint32_t jumped = 0;               // by so many seconds somebody has set the wall clock forward
+
+  Now now() const { return {kNow + at + jumped, kNow + at}; }
 };
 
 struct Result {
@@ -51,13 +54,13 @@ struct Stage {
   // One exchange from request to answer; an answer comes where a backend was chosen.
   Result send(const Said& said) {
     const Identity identity = identify(said);
-    const Choice choice = router.choose(identity, fleet, {}, kNow + said.at);
+    const Choice choice = router.choose(identity, fleet, {}, said.now());
     return choice ? answer(said, identity, choice) : Result{choice, {}};
   }
 
   // The same in two halves.
   Choice choose(const Said& said, const Tried& tried) {
-    return router.choose(identify(said), fleet, tried, kNow + said.at);
+    return router.choose(identify(said), fleet, tried, said.now());
   }
   Result answer(const Said& said, const Choice& choice) { return answer(said, identify(said), choice); }
 
@@ -83,10 +86,10 @@ struct Stage {
     CHECK(is_balanced(homes().census(kGoneSlot)));
   }
 
-  Identity identify(const Said& said) { return router.identify(Fields(said).request, fleet, kNow + said.at); }
+  Identity identify(const Said& said) { return router.identify(Fields(said).request, fleet, said.now()); }
   Result answer(const Said& said, const Identity& identity, const Choice& choice) {
     const Fields fields(said);
-    const uint32_t now = kNow + said.at;
+    const Now now = said.now();
     return {choice, router.account(identity, choice, fleet, fields.request, fields.response, now).token};
   }
 

@@ -160,6 +160,26 @@ TEST_CASE("at absolute_timeout a session begins anew where it was, however busy 
   stage.check_books();
 }
 
+TEST_CASE("no session ends for a wall clock that somebody sets forward, and no token is void for it") {
+  conf::Pool pool = pool_of(4, {Kind::cookie});
+  pool.idle_timeout = pool.unreturned_timeout = std::chrono::seconds(600);
+  Stage stage(pool);
+  std::vector<Result> begun;
+  for (int i = 0; i < 20; ++i) begun.push_back(stage.send({}));
+  for (uint32_t at : {10u, 20u}) {
+    for (Result& each : begun) {
+      const Result next = stage.send({.cookie = stage.cookie(each), .at = at, .jumped = 3600});
+      CHECK(next.reason() == Reason::bound);
+      CHECK(next.slot() == each.slot());
+      if (next.token) each = next;  // of the new time of day
+    }
+  }
+  for (size_t i = 0; i < SessionTable::kSweeps; ++i) stage.router.sweep({kNow + 3630, kNow + 30});
+  CHECK(stage.live() == 20);
+  CHECK(stage.count(Event::expired) == 0);
+  stage.check_books();
+}
+
 TEST_CASE("a token past absolute_timeout keeps nobody from the id that the table knows") {
   conf::Pool pool = pool_of(5, {Kind::session_id, Kind::cookie});
   pool.cookie.absolute_timeout = std::chrono::seconds(50);

@@ -970,7 +970,7 @@ TEST_CASE("an open stream or tunnel keeps its session alive, however silent both
   routing::Router& router = proxy.context().pool(0).router();
   const auto live = [&] {
     for (size_t i = 0; i < routing::SessionTable::kSweeps; ++i)
-      router.sweep(static_cast<uint32_t>(proxy.net.unix_us() / 1'000'000));
+      router.sweep(static_cast<uint32_t>(proxy.net.monotonic_us() / 1'000'000));
     return router.table().homes().live(0);
   };
   for (int i = 0; i < 20; ++i) {
