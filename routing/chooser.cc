@@ -204,10 +204,12 @@ Choice Chooser::place(const Request& request, Reason reason) {
                  [&] { return placement_.pick(request.candidates, request.identity.client); });
 }
 
+// It is of no session, and so needs no room for one.
 Choice Chooser::take_turns(const Request& request) {
   const Slot known = request.known();
-  if (known != kNoSlot) return take_place(request, known, Reason::stateless);
-  return reserve(request, Reason::stateless, [&] { return placement_.round_robin(request.candidates); });
+  const Slot slot = known != kNoSlot ? known : placement_.any(request.candidates);
+  if (slot == kNoSlot) return {.reason = Reason::no_backend};
+  return {.slot = slot, .reason = Reason::stateless};
 }
 
 Choice Chooser::place_by_hash(const Request& request, Share share, Reason reason) {

@@ -10,10 +10,18 @@ HomeCensus HomeCensus::operator-(const HomeCensus& earlier) const {
   return since;
 }
 
+bool Homes::has_room(Slot home, uint32_t limit) const {
+  if (limit == 0) return true;
+  const uint32_t returned = at(home).returned.load(kRelaxed);
+  return returned < limit && load(home) < uint64_t{returned} + limit;
+}
+
 bool Homes::reserve(Slot home, uint32_t limit) {
-  std::atomic<uint32_t>& load = at(home).load;
-  if (load.fetch_add(1, kRelaxed) < limit || limit == 0) return true;
-  load.fetch_sub(1, kRelaxed);
+  Home& it = at(home);
+  const uint32_t returned = it.returned.load(kRelaxed);
+  const uint32_t load = it.load.fetch_add(1, kRelaxed);
+  if (limit == 0 || (returned < limit && load < uint64_t{returned} + limit)) return true;
+  release(home);
   return false;
 }
 

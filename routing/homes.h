@@ -26,8 +26,11 @@ struct HomeCensus {
 
 class Homes {
  public:
-  // Places. A reservation counts as load until a session uses it or it is released.
-  bool reserve(Slot home, uint32_t limit);  // false at the limit; 0: no limit
+  // Places. A reservation counts as load until a session uses it or it is released. `limit`: so many sessions
+  // whose clients have come back, and as many besides whose clients have not yet, reservations among them; 0:
+  // no limit.
+  bool reserve(Slot home, uint32_t limit);  // false at the limit
+  bool has_room(Slot home, uint32_t limit) const;
   void release(Slot home) { at(home).load.fetch_sub(1, kRelaxed); }
   uint32_t load(Slot home) const { return at(home).load.load(kRelaxed); }  // sessions and reservations
   uint32_t live(Slot home) const { return at(home).live.load(kRelaxed); }

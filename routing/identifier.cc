@@ -16,6 +16,14 @@ std::string_view bytes_of(const Value& value) {
   return {reinterpret_cast<const char*>(&value), sizeof value};
 }
 
+// A browser asks so whether a page of another site may ask, and keeps nothing of the answer but that (Fetch,
+// section 4.8).
+bool is_preflight(const RequestView& request) {
+  return request.method == "OPTIONS" && std::ranges::any_of(request.fields, [](const Field& field) {
+           return equals_ignoring_case(field.name, "access-control-request-method");
+         });
+}
+
 }  // namespace
 
 Identifier::Identifier(const conf::Pool& pool, const std::vector<std::string>& keys,
@@ -70,7 +78,7 @@ Identity Identifier::identify(const RequestView& request, const Fleet& fleet, Se
   Identity identity;
   identity.kind = affinity_.front();
   if (places_by_client_ && has_address(request.client)) identity.client = key_of_client(request.client);
-  identity.stateless = is_stateless(request.target);
+  identity.stateless = is_preflight(request) || is_stateless(request.target);
   if (identity.stateless) return identity;
   if (cookie_) read_token(request, fleet, table, now, identity);
   for (const Kind kind : affinity_) {

@@ -9,11 +9,17 @@ namespace {
 constexpr uint64_t kAboutAsFew = 8;  // an eighth more, and one
 
 template <class Use>
-void for_each_admitted(const Candidates& candidates, Use&& use) {
+void for_each_usable(const Candidates& candidates, Use&& use) {
   for (size_t i = 0; i < candidates.fleet.backends.size(); ++i) {
     const Slot slot = static_cast<Slot>(i);
-    if (candidates.admits(slot)) use(slot, candidates.fleet.backends[i].effective_weight());
+    if (candidates.usable(slot)) use(slot, candidates.fleet.backends[i].effective_weight());
   }
+}
+template <class Use>
+void for_each_admitted(const Candidates& candidates, Use&& use) {
+  for_each_usable(candidates, [&](Slot slot, uint32_t weight) {
+    if (candidates.has_room(slot)) use(slot, weight);
+  });
 }
 
 // Keeps each one it is shown with the probability of its weight among all it was shown.
@@ -69,12 +75,16 @@ Slot Placement::least_sessions(const Candidates& candidates) {
   });
   const uint64_t about = least_load + (opens_seldom_ ? 1 + least_load / kAboutAsFew : 0);
   const Slot turn = take_turns(candidates, [&](Slot slot, uint32_t weight) {
-    return candidates.homes.load(slot) * least_weight <= about * weight;
+    return candidates.has_room(slot) && candidates.homes.load(slot) * least_weight <= about * weight;
   });
   return turn != kNoSlot ? turn : least;  // none had so few any more: others place at the same time
 }
 
 Slot Placement::round_robin(const Candidates& candidates) {
+  return take_turns(candidates, [&](Slot slot, uint32_t) { return candidates.has_room(slot); });
+}
+
+Slot Placement::any(const Candidates& candidates) {
   return take_turns(candidates, [](Slot, uint32_t) { return true; });
 }
 
@@ -82,7 +92,7 @@ template <class Fits>
 Slot Placement::take_turns(const Candidates& candidates, Fits&& fits) {
   Slot best = kNoSlot;
   int64_t best_credit = 0, total = 0;
-  for_each_admitted(candidates, [&](Slot slot, uint32_t weight) {
+  for_each_usable(candidates, [&](Slot slot, uint32_t weight) {
     if (!fits(slot, weight)) return;
     const int64_t credit = turns_[slot].credit.fetch_add(weight, kRelaxed) + weight;
     total += weight;

@@ -21,10 +21,7 @@ struct Candidates {
   const Homes& homes;
 
   bool usable(Slot slot) const { return fleet.backends[slot].takes_new_sessions() && !tried.contains(slot); }
-  bool has_room(Slot slot) const {
-    const uint32_t limit = fleet.backends[slot].max_sessions;
-    return limit == 0 || homes.load(slot) < limit;
-  }
+  bool has_room(Slot slot) const { return homes.has_room(slot, fleet.backends[slot].max_sessions); }
   bool admits(Slot slot) const { return usable(slot) && has_room(slot); }
 };
 
@@ -47,9 +44,11 @@ class Placement {
   Slot pick(const Candidates& candidates, uint64_t client);
 
   // Smooth weighted round-robin: each gains its weight, the highest is taken and loses what all gained, so
-  // that a heavy backend's turns are spread out. Exact for one thread, close to it for several. For what is
-  // of no session as well: where the fewest sessions are, all of it would go to one backend.
+  // that a heavy backend's turns are spread out. Exact for one thread, close to it for several.
   Slot round_robin(const Candidates& candidates);
+  // The same for what is of no session, and needs no room: where the fewest sessions are, all of it would go
+  // to one backend.
+  Slot any(const Candidates& candidates);
 
  private:
   struct Turn {

@@ -332,6 +332,50 @@ TEST_CASE("what needs no home goes to the backend that knows the client's connec
   stage.check_books();
 }
 
+TEST_CASE("where every backend is full what needs no session is served, and fills nothing") {
+  conf::Pool pool = pool_of(2, {Kind::cookie});
+  pool.stateless_paths = {"/static"};
+  for (conf::Backend& backend : pool.backends) backend.max_sessions = 1;
+  Stage stage(pool);
+  Stage::Fields preflight({});
+  preflight.request.method = "OPTIONS";
+  preflight.sent.push_back({"Access-Control-Request-Method", "PUT"});
+  preflight.request.fields = preflight.sent;
+  Stage::Fields page({});
+  page.request.target = "/static/logo.png";
+  const auto serve = [&](const Stage::Fields& fields) {
+    const Identity identity = stage.router.identify(fields.request, stage.fleet, kNow);
+    const Choice choice = stage.router.choose(identity, stage.fleet, {}, kNow);
+    REQUIRE(choice);
+    CHECK(choice.reason == Reason::stateless);
+    CHECK_FALSE(
+        stage.router.account(identity, choice, stage.fleet, fields.request, fields.response, kNow).token);
+  };
+  for (int i = 0; i < 10; ++i) serve(preflight), serve(page);
+  CHECK(stage.live() == 0);
+  for (int i = 0; i < 2; ++i) CHECK(stage.send({}).reason() == Reason::placed);
+  CHECK(stage.send({}).reason() == Reason::full);
+  for (int i = 0; i < 10; ++i) serve(preflight), serve(page);
+  stage.check_books();
+}
+
+TEST_CASE("clients that keep nothing take no place of those who come back, and have as much room again") {
+  conf::Pool pool = pool_of(1, {Kind::cookie});
+  pool.backends[0].max_sessions = 3;
+  Stage stage(pool);
+  std::vector<Result> come_back;
+  for (int i = 0; i < 2; ++i) {
+    come_back.push_back(stage.send({}));
+    CHECK(stage.send({.cookie = stage.cookie(come_back.back())}).reason() == Reason::bound);
+  }
+  for (int i = 0; i < 3; ++i) CHECK(stage.send({}).reason() == Reason::placed);
+  CHECK(stage.send({}).reason() == Reason::full);
+  CHECK(stage.live() == 5);
+  for (const Result& each : come_back)
+    CHECK(stage.send({.cookie = stage.cookie(each)}).reason() == Reason::bound);
+  stage.check_books();
+}
+
 TEST_CASE("requests to paths that need no home take turns, wherever sessions are placed") {
   for (const auto placement : {conf::Placement::least_sessions, conf::Placement::round_robin,
                                conf::Placement::hash, conf::Placement::random_two}) {
