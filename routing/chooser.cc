@@ -89,7 +89,7 @@ Choice Chooser::choose_unknown_ip(const Request& request) {
 // The session existed before: another process, or this one before it was restarted or pushed the session out,
 // made the token. Its home may have left the pool for good.
 Choice Chooser::choose_unknown_cookie(const Request& request) {
-  if (has_idled_out(request)) return place(request, Reason::placed);
+  if (has_idled_out(request) || is_unbound(request)) return place(request, Reason::placed);
   const Slot named = request.identity.token_home;
   const Slot home = named == kNoSlot ? kGoneSlot : named;
   const SessionTable::Held held = table_.restore(request.identity.key, home, request.now.steady, Room::none);
@@ -107,9 +107,14 @@ bool Chooser::has_idled_out(const Request& request) const {
 // A guess, and it opens nothing: only the application knows whether the id is one of its own. The room is for
 // the session that the answer may open.
 Choice Chooser::choose_unknown_id(const Request& request) {
+  if (is_unbound(request)) return place(request, Reason::placed);
   const Slot home = request.identity.token_home;
   if (!request.can_be_served_by(home)) return place_by_hash(request, Share::warm, Reason::hash);
   return take_place(request, home, Reason::token);
+}
+
+bool Chooser::is_unbound(const Request& request) const {
+  return table_.is_unbound(request.identity.key, request.now.steady);
 }
 
 Choice Chooser::choose_untracked(const Request& request) {

@@ -33,6 +33,7 @@ class Chooser {
   Choice choose_unknown_ip(const Request& request);
   Choice choose_unknown_cookie(const Request& request);
   bool has_idled_out(const Request& request) const;
+  bool is_unbound(const Request& request) const;
   Choice choose_unknown_id(const Request& request);
   Choice choose_untracked(const Request& request);
 

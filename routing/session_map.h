@@ -36,6 +36,8 @@ struct Entry {
   bool unanswered : 1 = false;  // session: its home has not answered it yet, or another one has since
   uint8_t steady : 3 = 0;       // session: how many pauses in succession were alike, at most 7
 
+  // alias: it leads nowhere, since an operator has unbound the session.
+  bool is_mark() const { return kind == Kind::alias && target == key; }
   // session: where its data is; kNoSlot while nobody has answered its client yet.
   Slot data_home() const { return unanswered ? origin.leaving : home; }
   // session: the home whose session it is in the books.

@@ -112,7 +112,9 @@ bool SessionTable::is_idle(const Entry& session, uint32_t now) const {
 }
 
 bool SessionTable::is_stale(const Entry& alias, uint32_t now) const {
-  return elapsed(alias.last_seen, now) > renewal_grace_.load(kRelaxed);
+  const uint64_t idle = idle_timeout_.load(kRelaxed);  // and a quarter, as tokens are read (token_cookie.h)
+  const uint64_t lasts = alias.is_mark() ? idle + idle / 4 + 1 : renewal_grace_.load(kRelaxed);
+  return elapsed(alias.last_seen, now) > lasts;
 }
 
 // --- Finding ---
@@ -128,7 +130,7 @@ auto SessionTable::with_session(uint64_t key, uint32_t now, Use&& use) {
     if (entry && entry->kind == Entry::Kind::alias) {
       if (is_stale(*entry, now)) {
         forget_alias(shard, entry);
-      } else if (hop < kMostHops) {
+      } else if (hop < kMostHops && !entry->is_mark()) {
         key = entry->target;
         continue;
       }
@@ -343,9 +345,22 @@ void SessionTable::log_out(uint64_t key, Slot slot, uint32_t now) {
 
 bool SessionTable::unbind(uint64_t key, uint32_t now) {
   return with_session(key, now, [&](Shard& shard, Entry* session) {
-    if (session) finish(shard, session, Event::unbound);
-    return session != nullptr;
+    if (!session) return false;
+    Entry mark;
+    mark.kind = Entry::Kind::alias;
+    mark.key = mark.target = session->key;
+    mark.last_seen = now;
+    finish(shard, session, Event::unbound);
+    if (claim_entry()) shard.map.insert(mark);
+    return true;
   });
+}
+
+bool SessionTable::is_unbound(uint64_t key, uint32_t now) const {
+  Shard& shard = shard_of(key);
+  const std::lock_guard lock(shard.mutex);
+  const Entry* const entry = shard.map.find(key);
+  return entry && entry->is_mark() && !is_stale(*entry, now);
 }
 
 void SessionTable::expire(uint64_t key, uint32_t now) {
@@ -413,6 +428,7 @@ void SessionTable::make_room(Shard& shard, uint64_t key, uint32_t now) {
 Entry* SessionTable::victim(Shard& shard, uint64_t key, uint32_t now) const {
   if (shard.map.size() == 0) return nullptr;
   const auto rank = [&](const Entry& entry) -> std::pair<int, uint32_t> {
+    if (entry.is_mark()) return {is_stale(entry, now) ? 3 : 0, elapsed(entry.last_seen, now)};
     const int kind = entry.kind == Entry::Kind::alias ? 3 : is_idle(entry, now) ? 2 : entry.returned ? 0 : 1;
     return {kind, elapsed(entry.last_seen, now)};
   };

@@ -13,7 +13,9 @@
 // lost and another one opened. Where the new home fails as well, nothing has happened yet. It is not always
 // the home that answers first: one that it was sent to before, and that took its time, may have the data now.
 // A session is in one shard under one key. An alias is the former key of a renewed session: it leads there
-// for renewal_grace, counts as an entry against max_sessions, never as a session.
+// for renewal_grace, counts as an entry against max_sessions, never as a session. A mark, an
+// alias of itself, is left by a session that an operator unbound: until its last token has idled out that key
+// leads nowhere.
 //
 // Thread-safe but sweep(), which is one thread's. A call locks one shard at a time; renew() locks two, in
 // order.
@@ -127,7 +129,8 @@ class SessionTable {
   // `slot` has deleted the session that the key, or the alias, leads to: it ends where its data is there.
   void log_out(uint64_t key, Slot slot, uint32_t now);
   bool unbind(uint64_t key, uint32_t now);  // the same by an operator's order; false when there is none
-  void expire(uint64_t key, uint32_t now);  // its time is over, though it was not idle
+  bool is_unbound(uint64_t key, uint32_t now) const;  // and nothing has begun under that key since
+  void expire(uint64_t key, uint32_t now);            // its time is over, though it was not idle
 
   // Ends what has been idle too long, in a slice of the table: kSweeps calls see all of it. For one thread.
   static constexpr size_t kSweeps = 4;

@@ -129,6 +129,7 @@ struct Known {
   }
   Result send() { return stage.send(said); }
   Choice choose(const Tried& tried) { return stage.choose(said, tried); }
+  uint64_t key() { return stage.identify(said).key; }
   Slot other() const { return home == 0 ? Slot{1} : Slot{0}; }
 
   Stage stage;

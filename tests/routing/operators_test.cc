@@ -37,12 +37,33 @@ TEST_CASE("what can be no session is told from one that is not there") {
   CHECK_FALSE(by_id.router.unbind("unknown", kNow));
 }
 
-TEST_CASE("a session that an operator unbinds is over, and its client is placed anew") {
+TEST_CASE("a session that an operator unbinds is over, and its client is placed anew, whatever it brings") {
+  for (const Kind kind : {Kind::cookie, Kind::session_id}) {
+    CAPTURE(static_cast<int>(kind));
+    Known known(pool_of(3, {kind}));
+    CHECK(known.stage.router.unbind(known.name, kNow));
+    CHECK_FALSE(known.stage.router.unbind(known.name, kNow));
+    CHECK(known.stage.count(Event::unbound) == 1);
+    for (int i = 0; i < 3; ++i) CHECK(known.send().reason() == Reason::placed);
+    CHECK(known.stage.count(Event::restored) == 0);
+    const uint64_t idle = 1800, last_token = idle + idle / 4 + 1;
+    CHECK(known.stage.router.table().is_unbound(known.key(), kNow + last_token));
+    CHECK_FALSE(known.stage.router.table().is_unbound(known.key(), kNow + last_token + 1));
+    known.stage.check_books();
+  }
+}
+
+TEST_CASE(
+    "an id that was unbound is a session again once the application sets it, and so is what is pinned") {
   Known known(pool_of(3, {Kind::session_id}));
   CHECK(known.stage.router.unbind("a", kNow));
-  CHECK_FALSE(known.stage.router.unbind("a", kNow));
-  CHECK(known.stage.count(Event::unbound) == 1);
-  CHECK(known.send().reason() == Reason::hash);
+  const Result anew = known.stage.send({.cookie = "JSESSIONID=a", .sets = "JSESSIONID=a"});
+  CHECK(anew.reason() == Reason::placed);
+  CHECK(known.send().slot() == anew.slot());
+  CHECK(known.send().reason() == Reason::bound);
+  CHECK(known.stage.router.unbind("a", kNow));
+  CHECK(known.stage.router.pin("a", 2, kNow));
+  CHECK(known.send().slot() == 2);
   known.stage.check_books();
 }
 

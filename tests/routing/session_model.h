@@ -139,7 +139,12 @@ class SessionModel {
     Record* const session = resolve(key, now);
     if (!session) return false;
     count(*session, how);
-    erase(session);
+    const uint64_t its_key = erase(session);
+    if (how == Event::unbound) {
+      Record& mark = records_[its_key];
+      mark.alias = mark.leads_nowhere = true;
+      mark.seen = now;
+    }
     return true;
   }
 
@@ -199,7 +204,7 @@ class SessionModel {
 
  private:
   struct Record {
-    bool alias = false;
+    bool alias = false, leads_nowhere = false;
     uint64_t target = 0;
     Slot home = kNoSlot;
     Slot data_home = kNoSlot;
@@ -219,7 +224,10 @@ class SessionModel {
   bool is_idle(const Record& session, uint32_t now) const {
     return age(session, now) > (session.returned ? timeouts_.idle : timeouts_.unreturned);
   }
-  bool is_stale(const Record& alias, uint32_t now) const { return age(alias, now) > timeouts_.renewal_grace; }
+  bool is_stale(const Record& alias, uint32_t now) const {
+    const uint32_t lasts = timeouts_.idle + timeouts_.idle / 4 + 1;
+    return age(alias, now) > (alias.leads_nowhere ? lasts : timeouts_.renewal_grace);
+  }
 
   template <class Is>
   uint64_t count_if(Is&& is) const {
@@ -255,6 +263,7 @@ class SessionModel {
         records_.erase(found);
         return nullptr;
       }
+      if (record.leads_nowhere) return nullptr;
       if (record.alias) {
         key = record.target;
         continue;
@@ -267,12 +276,12 @@ class SessionModel {
     return nullptr;
   }
 
-  void erase(const Record* session) {
-    for (auto at = records_.begin(); at != records_.end(); ++at) {
-      if (&at->second != session) continue;
-      records_.erase(at);
-      return;
-    }
+  uint64_t erase(const Record* session) {
+    const auto at = std::find_if(records_.begin(), records_.end(),
+                                 [session](const auto& record) { return &record.second == session; });
+    const uint64_t key = at->first;
+    records_.erase(at);
+    return key;
   }
 
   const SessionTable::Timeouts timeouts_;
