@@ -29,7 +29,7 @@ struct Incident {
   uint64_t id = 0;  // counts from 1
   std::string pool, backend;
   Kind kind{};
-  Cause cause{};  // of the backend's state; a lapse: of the state it had
+  Cause cause{};  // of the backend's state; a lapse: requests
   std::string detail;
   uint32_t opened = 0;
   uint32_t closed = 0;  // 0: it is open

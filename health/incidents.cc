@@ -176,7 +176,10 @@ void Incidents::be_quiet(Scene& scene) {
 void Incidents::follow_in_service(Scene& scene, Case& trouble) {
   Incident* const incident = update(scene, trouble);
   const uint64_t lost = losses_of(scene.standing);
-  trouble.quiet_ticks = lost == trouble.losses ? trouble.quiet_ticks + 1 : 0;
+  const bool is_quiet = lost == trouble.losses && scene.standing.doubt.empty();
+  trouble.quiet_ticks = is_quiet ? trouble.quiet_ticks + 1 : 0;
+  if (incident && incident->kind == Kind::lapse && incident->detail.empty())
+    incident->detail = scene.standing.doubt;
   trouble.losses = lost;
   if (trouble.quiet_ticks < kQuietTicks) return;
   if (incident && incident->kind == Kind::lapse) {
@@ -210,8 +213,8 @@ Incidents::Case Incidents::open(Scene& scene, Kind kind, const Standing& base, b
   incident.pool = scene.where.pool;
   incident.backend = scene.where.backend;
   incident.kind = kind;
-  incident.cause = scene.home->cause;
-  incident.detail = scene.home->detail;
+  incident.cause = kind == Kind::lapse ? Cause::requests : scene.home->cause;
+  incident.detail = kind == Kind::lapse ? scene.standing.doubt : scene.home->detail;
   incident.opened = scene.now;
   incident.at_risk = sessions_or_none(base.census);
   incident.at_risk_returned = base.census.live_returned;

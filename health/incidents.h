@@ -33,6 +33,7 @@ namespace limpet::health {
 struct Standing {
   routing::HomeCensus census;
   uint64_t requests_answered = 0, requests_failed = 0, requests_retried = 0;
+  std::string doubt{};  // what speaks against it while it is up
 };
 
 // What was lost, to which kind of incident and for which cause of it.
@@ -46,8 +47,8 @@ struct Losses {
 class Incidents {
  public:
   static constexpr size_t kKept = 1000;  // and all that are still followed
-  // Losses are counted when the next home has answered. So many ticks in succession without one, and a lapse
-  // is over, or nothing more is to come of an outage whose backend is back.
+  // Losses are counted when the next home has answered. So many ticks in succession without one and without a
+  // doubt, and a lapse is over, or nothing more is to come of an outage whose backend is back.
   static constexpr int kQuietTicks = 2;
   static constexpr int kAlwaysFailing = 5;
 

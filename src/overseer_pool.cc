@@ -28,7 +28,7 @@ health::Standing Overseer::Pool::standing(Slot slot) const {
   const status::RequestReport& before = backends[slot].requests_before;
   const status::Outcomes outcomes = status::outcomes_at(meters, slot);
   return {census(slot), outcomes.answered - before.answered(), outcomes.failed - before.failed,
-          outcomes.retried - before.retried};
+          outcomes.retried - before.retried, (*health)[slot].doubt()};
 }
 
 // ---- the file

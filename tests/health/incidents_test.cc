@@ -177,6 +177,32 @@ TEST_CASE("losses at a backend that never left service are a lapse, over after t
   CHECK(it.count() == 1);
 }
 
+TEST_CASE("a lapse lasts while its backend is in doubt, says so, and is the outage that comes of it") {
+  Scene it;
+  it.open(0, 10, 0);
+  it.tick();
+  it.extra[0].doubt = "GET /: connection refused (1 of 3)";
+  it.move(0, 0, 1);
+  for (int i = 0; i < 5; ++i) it.tick();
+  CHECK(it.last().kind == Kind::lapse);
+  CHECK(it.last().closed == 0);
+  CHECK(it.last().cause == Cause::requests);
+  CHECK(it.last().detail == "GET /: connection refused (1 of 3)");
+  SUBCASE("which ends") {
+    it.extra[0].doubt.clear();
+    it.tick();
+    it.tick();
+    CHECK(it.last().closed == it.now);
+  }
+  SUBCASE("which was right") {
+    it.change(0, BackendState::down, Cause::checks, "GET /: connection refused");
+    CHECK(it.last().kind == Kind::outage);
+    CHECK(it.last()[Event::lost] == 1);
+    CHECK(it.last().detail == "GET /: connection refused");
+  }
+  CHECK(it.count() == 1);
+}
+
 TEST_CASE("a lapse that an outage follows becomes that outage") {
   Scene it;
   it.open(0, 10, 0);
@@ -292,7 +318,7 @@ TEST_CASE("losses are told by kind and cause, a drain's not twice, an open lapse
   REQUIRE(it.last().kind == Kind::lapse);
   CHECK(it.lost() == 0);
   for (int i = 0; i < 3; ++i) it.tick();
-  CHECK(it.lost(Kind::lapse, Cause::start) == 1);
+  CHECK(it.lost(Kind::lapse, Cause::requests) == 1);
   it.change(0, BackendState::draining, Cause::order);
   it.change(0, BackendState::maintenance, Cause::drain_timeout);
   it.move(1, 0, 1);
