@@ -115,6 +115,37 @@ TEST_CASE("a session that failed over is at home at its backup, and has that one
 
 // --- Going home ---
 
+TEST_CASE("a dead backend's sessions spread over the others by weight, and alike in every balancer") {
+  const uint32_t weights[] = {1, 100, 100, 200, 400};
+  for (const Kind kind : {Kind::cookie, Kind::session_id}) {
+    CAPTURE(static_cast<int>(kind));
+    conf::Pool pool = pool_of(5, {kind});
+    Stage here(pool), there(pool);
+    for (size_t i = 1; i < 5; ++i) here.fleet.backends[i].weight = 0;  // so that all begin at the first
+    std::vector<Said> clients;
+    for (int i = 0; i < 10'000; ++i) {
+      Said said{.sets = "JSESSIONID=" + std::to_string(i)};
+      const Result begun = here.send(said);
+      REQUIRE(begun.slot() == 0);
+      said.cookie = kind == Kind::cookie ? Stage::cookie(begun) : said.sets;
+      clients.push_back(said);
+    }
+    for (Stage* stage : {&here, &there}) {
+      for (size_t i = 0; i < 5; ++i) stage->fleet.backends[i].weight = weights[i];
+      stage->set(0, BackendState::down);
+    }
+    here.fleet.backends[3].warmth = 10;  // it came back a moment ago, as this one saw it
+    std::vector<double> got(5);
+    for (Said& said : clients) {
+      if (kind == Kind::session_id) said.sets.clear();
+      const Slot slot = here.send(said).slot();
+      ++got[slot];
+      if (kind == Kind::cookie) CHECK(there.send(said).slot() == slot);
+    }
+    for (size_t i = 1; i < 5; ++i) CHECK(got[i] / 10'000 == doctest::Approx(weights[i] / 800.0).epsilon(0.1));
+  }
+}
+
 TEST_CASE("a session stays where it failed over to when its first home is back") {
   Known known(pool_with(Kind::cookie, Storage::shared));
   known.stage.set(known.home, BackendState::down);
