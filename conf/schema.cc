@@ -16,6 +16,7 @@ constexpr int64_t kMostSessions = 1'000'000'000;  // at some 50 bytes each this 
 // Nobody waits longer for a byte; sessions, which people come back to, may live for a year.
 constexpr Span kWait = {1ms, 24h};
 constexpr Span kSessionLife = {1s, 365 * 24h};
+constexpr Span kDormancy = {0s, kSessionLife.most};
 
 // Checks more often would be a load of their own, and times are kept to some 10 ms.
 constexpr Span kCheckWait = {10ms, 24h};
@@ -278,6 +279,7 @@ const Keys<Pool>& pool_keys() {
       key("patience", &Pool::patience, Span{0s, 1h}),
       key("idle_timeout", &Pool::idle_timeout, kSessionLife),
       key("unreturned_timeout", &Pool::unreturned_timeout, kSessionLife),
+      key("dormant_timeout", &Pool::dormant_timeout, kDormancy),
       key("renewal_grace", &Pool::renewal_grace, Span{0s, 1h}),
       key("max_sessions", &Pool::max_sessions, Integer{1, kMostSessions}),
       key("slow_start", &Pool::slow_start, Span{0s, 24h}),

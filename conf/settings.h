@@ -197,6 +197,7 @@ struct Pool {
   Duration patience = 0s;             // how long a request waits for its own home before it is failed over
   Duration idle_timeout = 30min;      // a session not seen for this long has expired
   Duration unreturned_timeout = 60s;  // the same until its client has come back once
+  Duration dormant_timeout = 24h;     // that its place is remembered after that, while there is room
   Duration renewal_grace = 30s;       // how long the id that a session had leads to it once it has a new one
   uint64_t max_sessions = 1'000'000;  // in the session table
   Duration slow_start = 0s;           // until a backend that came up has its whole share of new sessions

@@ -108,7 +108,7 @@ std::optional<uint64_t> Identifier::key_of_ids(const RequestView& request, Sessi
   const Ids ids = ids_at(*source, request);
   if (table != nullptr && ids.all().size() > 1) {
     for (const std::string_view id : ids.all()) {
-      if (const uint64_t key = key_of_id(id); table->find(key, now.steady).home != kNoSlot) return key;
+      if (const uint64_t key = key_of_id(id); table->knows(key, now.steady)) return key;
     }
   }
   return key_of_id(ids.all().front());
@@ -121,7 +121,7 @@ void Identifier::read_token(const RequestView& request, const Fleet& fleet, Sess
   if (!found) return;
   const auto& [token, age] = *found;
   const uint64_t key = key_of_number(token.number);
-  if (age == TokenCookie::Age::idle && table.find(key, now.steady).home == kNoSlot) return;
+  if (age == TokenCookie::Age::idle && !table.knows(key, now.steady)) return;
   identity.token_home = fleet.find(token.backend);
   if (age == TokenCookie::Age::over) {
     identity.over = key;

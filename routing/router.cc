@@ -14,7 +14,8 @@ namespace {
 SessionTable::Timeouts timeouts_of(const conf::Pool& pool) {
   return {.idle = whole_seconds(pool.idle_timeout),
           .unreturned = whole_seconds(pool.unreturned_timeout),
-          .renewal_grace = whole_seconds(pool.renewal_grace)};
+          .renewal_grace = whole_seconds(pool.renewal_grace),
+          .dormant = whole_seconds(pool.dormant_timeout)};
 }
 
 }  // namespace

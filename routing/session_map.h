@@ -34,7 +34,8 @@ struct Entry {
   Kind kind : 2 = Kind::none;
   bool returned : 1 = false;    // session: its client has come back at least once
   bool unanswered : 1 = false;  // session: its home has not answered it yet, or another one has since
-  uint8_t steady : 3 = 0;       // session: how many pauses in succession were alike, at most 7
+  bool dormant : 1 = false;  // session: it has expired, and is in nobody's books until its client comes back
+  uint8_t steady : 3 = 0;    // session: how many pauses in succession were alike, at most 7
 
   // alias: it leads nowhere, since an operator has unbound the session.
   bool is_mark() const { return kind == Kind::alias && target == key; }

@@ -31,6 +31,8 @@ size_t shards_for(uint64_t max_sessions) {
       std::clamp<uint64_t>(std::bit_floor(max_sessions / kEntriesPerShard), 1, kMostShards));
 }
 
+bool is_awake(const Entry& entry) { return entry.kind == Entry::Kind::session && !entry.dormant; }
+
 SessionView view(const Entry& session) {
   return {.home = session.home,
           .first_seen = session.origin.first_seen,
@@ -89,6 +91,7 @@ SessionTable::SessionTable(uint64_t max_sessions, Timeouts timeouts)
       idle_timeout_(timeouts.idle),
       unreturned_timeout_(timeouts.unreturned),
       renewal_grace_(timeouts.renewal_grace),
+      dormant_timeout_(timeouts.dormant),
       shard_count_(shards_for(max_sessions)),
       shards_(std::make_unique<Shard[]>(shard_count_)) {
   homes_.set_in_service(kGoneSlot, false);
@@ -104,6 +107,7 @@ void SessionTable::set_limits(uint64_t max_sessions, Timeouts timeouts) {
   idle_timeout_.store(timeouts.idle, kRelaxed);
   unreturned_timeout_.store(timeouts.unreturned, kRelaxed);
   renewal_grace_.store(timeouts.renewal_grace, kRelaxed);
+  dormant_timeout_.store(timeouts.dormant, kRelaxed);
 }
 
 bool SessionTable::is_idle(const Entry& session, uint32_t now) const {
@@ -117,31 +121,41 @@ bool SessionTable::is_stale(const Entry& alias, uint32_t now) const {
   return elapsed(alias.last_seen, now) > lasts;
 }
 
+bool SessionTable::is_over(const Entry& dormant, uint32_t now) const {
+  return elapsed(dormant.last_seen, now) > dormant_timeout_.load(kRelaxed);
+}
+
 // --- Finding ---
 
-// Calls use(shard, session) under the lock of the shard that holds the session which `key` leads to; session
-// is nullptr where there is none, or none any more.
+// Calls use(shard, entry) under the lock of the shard that holds the session which `key` leads to, dormant or
+// not; entry is nullptr where there is none, or none any more.
 template <class Use>
-auto SessionTable::with_session(uint64_t key, uint32_t now, Use&& use) {
+auto SessionTable::with_entry(uint64_t key, uint32_t now, Use&& use) {
   for (int hop = 0;; ++hop) {
     Shard& shard = shard_of(key);
     const std::lock_guard lock(shard.mutex);
     Entry* entry = shard.map.find(key);
     if (entry && entry->kind == Entry::Kind::alias) {
       if (is_stale(*entry, now)) {
-        forget_alias(shard, entry);
+        drop(shard, entry);
       } else if (hop < kMostHops && !entry->is_mark()) {
         key = entry->target;
         continue;
       }
       entry = nullptr;
     }
-    if (entry && is_idle(*entry, now)) {
-      expire(shard, entry);
-      entry = nullptr;
-    }
+    if (entry && !entry->dormant && is_idle(*entry, now)) expire(shard, entry), entry = shard.map.find(key);
+    if (entry && entry->dormant && is_over(*entry, now)) drop(shard, entry), entry = nullptr;
     return use(shard, entry);
   }
+}
+
+// The same; session is nullptr where there is none that is awake.
+template <class Use>
+auto SessionTable::with_session(uint64_t key, uint32_t now, Use&& use) {
+  return with_entry(key, now, [&](Shard& shard, Entry* entry) {
+    return use(shard, entry && !entry->dormant ? entry : nullptr);
+  });
 }
 
 SessionView SessionTable::find(uint64_t key, uint32_t now) {
@@ -150,8 +164,9 @@ SessionView SessionTable::find(uint64_t key, uint32_t now) {
 }
 
 SessionTable::Found SessionTable::find_and_touch(uint64_t key, uint32_t now, Visit visit) {
-  return with_session(key, now, [&](Shard& shard, Entry* session) -> Found {
+  return with_entry(key, now, [&](Shard& shard, Entry* session) -> Found {
     if (!session) return {};
+    if (session->dormant) wake(shard, *session);
     if (visit == Visit::first) {
       note_pause(shard.pauses, *session, elapsed(session->last_seen, now));
       if (!session->returned) {
@@ -180,14 +195,11 @@ SessionTable::Held SessionTable::begin(uint64_t key, Slot home, uint32_t now, Ro
   Shard& shard = shard_of(key);
   const std::lock_guard lock(shard.mutex);
   if (Entry* known = shard.map.find(key)) {
-    if (known->kind == Entry::Kind::alias) {
-      forget_alias(shard, known);
-    } else if (is_idle(*known, now)) {
-      expire(shard, known);
-    } else {
+    if (is_awake(*known) && !is_idle(*known, now)) {
       known->last_seen = now;
       return {found(*known), false};
     }
+    make_way(shard, known);
   }
   make_room(shard, key, now);
   Entry session;
@@ -298,21 +310,16 @@ bool SessionTable::renew(uint64_t from, uint64_t to, Slot home, uint32_t now) {
   if (second != first) lock_second.emplace(second->mutex);
 
   Entry* known = new_shard.map.find(to);
-  if (known && known->kind == Entry::Kind::session && !is_idle(*known, now)) return false;
+  if (known && is_awake(*known) && !is_idle(*known, now)) return false;
   Entry* old = old_shard.map.find(from);
-  if (!old || old->kind != Entry::Kind::session || old->home != home || old->origin.leaving != kNoSlot ||
-      is_idle(*old, now))
+  if (!old || !is_awake(*old) || old->home != home || old->origin.leaving != kNoSlot || is_idle(*old, now))
     return false;
 
   Entry session = *old;
   session.key = to;
   session.last_seen = now;
   if (known) {
-    if (known->kind == Entry::Kind::alias) {
-      forget_alias(new_shard, known);
-    } else {
-      expire(new_shard, known);
-    }
+    make_way(new_shard, known);
     old = old_shard.map.find(from);  // what was erased may have shifted it
   }
   if (claim_entry()) {
@@ -338,19 +345,20 @@ bool SessionTable::renew(uint64_t from, uint64_t to, Slot home, uint32_t now) {
 // --- Ending ---
 
 void SessionTable::log_out(uint64_t key, Slot slot, uint32_t now) {
-  with_session(key, now, [&](Shard& shard, Entry* session) {
-    if (session && slot == session->data_home()) finish(shard, session, Event::logged_out);
+  with_entry(key, now, [&](Shard& shard, Entry* session) {
+    if (!session || slot != session->data_home()) return;
+    session->dormant ? drop(shard, session) : finish(shard, session, Event::logged_out);
   });
 }
 
 bool SessionTable::unbind(uint64_t key, uint32_t now) {
-  return with_session(key, now, [&](Shard& shard, Entry* session) {
+  return with_entry(key, now, [&](Shard& shard, Entry* session) {
     if (!session) return false;
     Entry mark;
     mark.kind = Entry::Kind::alias;
     mark.key = mark.target = session->key;
     mark.last_seen = now;
-    finish(shard, session, Event::unbound);
+    session->dormant ? drop(shard, session) : finish(shard, session, Event::unbound);
     if (claim_entry()) shard.map.insert(mark);
     return true;
   });
@@ -365,22 +373,53 @@ bool SessionTable::is_unbound(uint64_t key, uint32_t now) const {
 
 void SessionTable::expire(uint64_t key, uint32_t now) {
   with_session(key, now, [&](Shard& shard, Entry* session) {
-    if (session) expire(shard, session);
+    if (session) make_way(shard, session);
   });
 }
 
+// It is dormant afterwards, or gone.
 void SessionTable::expire(Shard& shard, Entry* session) {
-  finish(shard, session, homes_.in_service(session->booked_at()) ? Event::expired : Event::abandoned);
+  const Slot home = session->booked_at();
+  leave(shard, *session, ending(*session));
+  if (home == kGoneSlot || dormant_timeout_.load(kRelaxed) == 0) return drop(shard, session);
+  session->home = home;
+  session->origin.leaving = kNoSlot;
+  session->unanswered = false;
+  session->dormant = true;
+}
+
+void SessionTable::make_way(Shard& shard, Entry* entry) {
+  if (is_awake(*entry)) leave(shard, *entry, ending(*entry));
+  drop(shard, entry);
+}
+
+// Of a session whose time is over.
+Event SessionTable::ending(const Entry& session) const {
+  return homes_.in_service(session.booked_at()) ? Event::expired : Event::abandoned;
 }
 
 void SessionTable::finish(Shard& shard, Entry* session, Event how) {
-  count(shard, *session, how);
-  homes_.remove(session->booked_at(), session->returned);
-  if (session->origin.leaving != kNoSlot) homes_.release(session->home);
+  leave(shard, *session, how);
+  drop(shard, session);
+}
+
+// The books.
+void SessionTable::leave(Shard& shard, const Entry& session, Event how) {
+  count(shard, session, how);
+  homes_.remove(session.booked_at(), session.returned);
+  if (session.origin.leaving != kNoSlot) homes_.release(session.home);
   --shard.sessions;
-  if (session->returned) --shard.returned;
-  shard.map.erase(session);
-  entries_.fetch_sub(1, kRelaxed);
+  if (session.returned) --shard.returned;
+}
+
+// The client of a dormant one is back.
+void SessionTable::wake(Shard& shard, Entry& session) {
+  session.dormant = false;
+  session.returned = true;
+  ++shard.sessions;
+  ++shard.returned;
+  homes_.add(session.home, true, false);
+  count(shard, session, Event::restored);
 }
 
 void SessionTable::count(Shard& shard, const Entry& session, Event event) {
@@ -388,8 +427,9 @@ void SessionTable::count(Shard& shard, const Entry& session, Event event) {
   homes_.count(session.booked_at(), event, session.returned);
 }
 
-void SessionTable::forget_alias(Shard& shard, Entry* alias) {
-  shard.map.erase(alias);
+// What is in no books, or not any more.
+void SessionTable::drop(Shard& shard, Entry* entry) {
+  shard.map.erase(entry);
   entries_.fetch_sub(1, kRelaxed);
 }
 
@@ -411,25 +451,22 @@ void SessionTable::make_room(Shard& shard, uint64_t key, uint32_t now) {
       entries_.fetch_add(1, kRelaxed);
       return;
     }
-    if (entry->kind == Entry::Kind::alias) {
-      forget_alias(shard, entry);
+    if (is_awake(*entry) && !is_idle(*entry, now)) {
+      finish(shard, entry, Event::evicted);
     } else {
-      if (is_idle(*entry, now)) {
-        expire(shard, entry);
-      } else {
-        finish(shard, entry, Event::evicted);
-      }
+      make_way(shard, entry);
     }
   }
 }
 
-// Who goes first when the table is full: aliases, then what has idled out already, then unreturned sessions,
-// then whatever else; the longest unseen first; among a sample.
+// Who goes first when the table is full: aliases, then what is dormant or has idled out, then unreturned
+// sessions, then whatever else; the longest unseen first; among a sample.
 Entry* SessionTable::victim(Shard& shard, uint64_t key, uint32_t now) const {
   if (shard.map.size() == 0) return nullptr;
   const auto rank = [&](const Entry& entry) -> std::pair<int, uint32_t> {
     if (entry.is_mark()) return {is_stale(entry, now) ? 3 : 0, elapsed(entry.last_seen, now)};
-    const int kind = entry.kind == Entry::Kind::alias ? 3 : is_idle(entry, now) ? 2 : entry.returned ? 0 : 1;
+    const bool is_over = entry.dormant || is_idle(entry, now);
+    const int kind = entry.kind == Entry::Kind::alias ? 3 : is_over ? 2 : entry.returned ? 0 : 1;
     return {kind, elapsed(entry.last_seen, now)};
   };
   // Drawn each by itself: a run of neighbours would let places that happen to hold few candidates run out of
@@ -459,10 +496,11 @@ void SessionTable::sweep(Shard& shard, uint32_t now) {
   for (size_t place = 0; place < shard.map.capacity();) {
     Entry& entry = shard.map.at(place);
     entry.last_seen = std::min(entry.last_seen, now);  // after the clock's jump back
-    if (entry.kind == Entry::Kind::session && is_idle(entry, now)) {
-      expire(shard, &entry);  // another entry may be in its place now
-    } else if (entry.kind == Entry::Kind::alias && is_stale(entry, now)) {
-      forget_alias(shard, &entry);
+    if (is_awake(entry) && is_idle(entry, now)) {
+      expire(shard, &entry);  // it is dormant, or another entry may be in its place now
+    } else if (entry.dormant ? is_over(entry, now)
+                             : entry.kind == Entry::Kind::alias && is_stale(entry, now)) {
+      drop(shard, &entry);
     } else {
       ++place;
     }
@@ -507,7 +545,7 @@ void SessionTable::for_each_session(Use&& use) const {
     const std::lock_guard lock(shard.mutex);
     for (size_t place = 0; place < shard.map.capacity(); ++place) {
       Entry& entry = shard.map.at(place);
-      if (entry.kind == Entry::Kind::session) use(entry);
+      if (is_awake(entry)) use(entry);
     }
   }
 }
@@ -524,9 +562,25 @@ std::vector<std::vector<SessionView>> SessionTable::sessions_at(std::span<const 
 
 void SessionTable::forget(std::span<const Slot> homes) {
   const Places places(homes);
-  for_each_session([&](Entry& session) {
-    if (places[session.origin.first_home] != Places::kNone) session.origin.first_home = session.home;
-  });
+  for (size_t i = 0; i < shard_count_; ++i) {
+    Shard& shard = shards_[i];
+    const std::lock_guard lock(shard.mutex);
+    for (size_t place = 0; place < shard.map.capacity();) {
+      Entry& entry = shard.map.at(place);
+      const bool is_session = entry.kind == Entry::Kind::session;
+      if (entry.dormant && places[entry.home] != Places::kNone) {
+        drop(shard, &entry);
+        continue;
+      }
+      if (is_session && places[entry.origin.first_home] != Places::kNone)
+        entry.origin.first_home = entry.home;
+      ++place;
+    }
+  }
+}
+
+bool SessionTable::knows(uint64_t key, uint32_t now) {
+  return with_entry(key, now, [](Shard&, Entry* entry) { return entry != nullptr; });
 }
 
 }  // namespace limpet::routing

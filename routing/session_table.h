@@ -13,7 +13,9 @@
 // lost and another one opened. Where the new home fails as well, nothing has happened yet. It is not always
 // the home that answers first: one that it was sent to before, and that took its time, may have the data now.
 // A session is in one shard under one key. An alias is the former key of a renewed session: it leads there
-// for renewal_grace, counts as an entry against max_sessions, never as a session. A mark, an
+// for renewal_grace, counts as an entry against max_sessions, never as a session. A session
+// that has idled out is dormant for as long as there is room and dormant_timeout says: it has ended in the
+// books, but its home is remembered, and a client that comes back to it begins it again there. A mark, an
 // alias of itself, is left by a session that an operator unbound: until its last token has idled out that key
 // leads nowhere.
 //
@@ -64,6 +66,7 @@ class SessionTable {
     uint32_t idle = 0;           // that a session may go unseen
     uint32_t unreturned = 0;     // the same until its client has come back once
     uint32_t renewal_grace = 0;  // that a former key lasts, for requests already on their way
+    uint32_t dormant = 0;        // that the home of a session is remembered that has idled out; 0: it is not
   };
 
   SessionTable(uint64_t max_sessions, Timeouts timeouts);
@@ -81,8 +84,8 @@ class SessionTable {
   // out.
   SessionView find(uint64_t key, uint32_t now);
 
-  // The same for a request: keeps the session alive. Only a request's first look shows that its client came
-  // back.
+  // The same for a request: keeps the session alive, and restores one that is dormant. Only a request's first
+  // look shows that its client came back.
   enum class Visit : uint8_t { first, retry };
   struct Found {
     Slot home = kNoSlot;        // where its requests go
@@ -132,6 +135,9 @@ class SessionTable {
   bool is_unbound(uint64_t key, uint32_t now) const;  // and nothing has begun under that key since
   void expire(uint64_t key, uint32_t now);            // its time is over, though it was not idle
 
+  // Whether a request would be led home by that key, or by a session that is dormant there.
+  bool knows(uint64_t key, uint32_t now);
+
   // Ends what has been idle too long, in a slice of the table: kSweeps calls see all of it. For one thread.
   static constexpr size_t kSweeps = 4;
   void sweep(uint32_t now);
@@ -153,23 +159,30 @@ class SessionTable {
   template <class Use>
   void for_each_session(Use&& use) const;
   template <class Use>
+  auto with_entry(uint64_t key, uint32_t now, Use&& use);
+  template <class Use>
   auto with_session(uint64_t key, uint32_t now, Use&& use);
 
   bool is_idle(const Entry& session, uint32_t now) const;
   bool is_stale(const Entry& alias, uint32_t now) const;
+  bool is_over(const Entry& dormant, uint32_t now) const;
   Held begin(uint64_t key, Slot home, uint32_t now, Room room, Event how, Begun begun);
   void count(Shard& shard, const Entry& session, Event event);
   void finish(Shard& shard, Entry* session, Event how);
   void arrive(Shard& shard, Entry& session, Slot left, Slot at, Event how);
   void expire(Shard& shard, Entry* session);
-  void forget_alias(Shard& shard, Entry* alias);
+  void make_way(Shard& shard, Entry* entry);
+  Event ending(const Entry& session) const;
+  void leave(Shard& shard, const Entry& session, Event how);
+  void wake(Shard& shard, Entry& session);
+  void drop(Shard& shard, Entry* entry);
   bool claim_entry();
   void make_room(Shard& shard, uint64_t key, uint32_t now);
   Entry* victim(Shard& shard, uint64_t key, uint32_t now) const;
   void sweep(Shard& shard, uint32_t now);
 
   std::atomic<uint64_t> max_entries_;
-  std::atomic<uint32_t> idle_timeout_, unreturned_timeout_, renewal_grace_;
+  std::atomic<uint32_t> idle_timeout_, unreturned_timeout_, renewal_grace_, dormant_timeout_;
   std::atomic<bool> fails_back_{false};
   const size_t shard_count_;  // a power of two
   const std::unique_ptr<Shard[]> shards_;

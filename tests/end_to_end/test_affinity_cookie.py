@@ -329,7 +329,7 @@ def test_a_session_that_goes_on_outlives_its_idle_timeout(scene):
 
 
 def test_a_session_that_idles_out_is_replaced(scene):
-    limpet = scene.limpet(scene.backends(4), pool={**COOKIE, "idle_timeout": "1s", "unreturned_timeout": "1s"})
+    limpet = scene.limpet(scene.backends(4), pool={**COOKIE, "idle_timeout": "1s", "unreturned_timeout": "1s", "dormant_timeout": "0s"})
     browser = limpet.browser()
     browser.get()
     assert not browser.get().has("Set-Cookie")

@@ -3,6 +3,8 @@
 import pytest
 
 from support.session_app import SessionApp, session_servers
+from support.status import Status, status_table
+from support.wire import eventually
 
 
 def by(*sources, **pool):
@@ -22,6 +24,17 @@ def test_an_id_that_the_application_sets_is_bound_to_the_backend_that_made_it(sc
     assert len(set(homes)) == 4
     for _ in range(3):
         assert [browser.get("/who").text for browser in browsers] == [f"{home}:user{index}" for index, home in enumerate(homes)]
+
+
+def test_who_pauses_after_the_login_is_led_home_all_the_same(scene):
+    # Whoever reads the first page for longer than unreturned_timeout has expired in the books, and is at home all the same.
+    limpet = scene.limpet(session_servers(scene, 4), pool={**JSESSIONID, "unreturned_timeout": "1s"}, status=status_table())
+    browsers = [limpet.browser() for _ in range(20)]
+    homes = [browser.request("POST", "/login", body=b"u").text.partition(":")[0] for browser in browsers]
+    status = Status(limpet)
+    eventually(lambda: status.pool()["sessions"]["totals"]["expired"] == 20, what="all to have expired")
+    assert [browser.get("/who").text for browser in browsers] == [f"{home}:u" for home in homes]
+    assert status.pool()["sessions"]["totals"]["restored"] == 20
 
 
 def test_no_cookie_of_limpets_own_is_set_and_the_applications_is_left_alone(scene):

@@ -20,6 +20,7 @@ inline constexpr uint32_t kNow = 1'700'000'000;
 inline conf::Pool pool_of(size_t size, std::vector<conf::AffinityKind> affinity) {
   conf::Pool pool;
   pool.name = "shop";
+  pool.dormant_timeout = std::chrono::seconds(0);
   pool.affinity = std::move(affinity);
   pool.session_id.sources = {{conf::SessionIdSource::Place::cookie, "JSESSIONID"}};
   pool.backends.resize(size);

@@ -537,4 +537,103 @@ TEST_CASE("a home's census less an earlier one is what happened since") {
   CHECK(since.live == 2);
 }
 
+// ---- dormant sessions
+
+struct Sleeper {
+  static constexpr SessionTable::Timeouts kTimeouts{.idle = 600, .unreturned = 60, .dormant = 3600};
+
+  // Its client has not come back for a minute.
+  Sleeper() {
+    table.open(kKey, 0, kNow, Room::none, Begun::by_answer);
+    sweep(kNow + 61);
+  }
+  void sweep(uint32_t now) {
+    for (size_t i = 0; i < SessionTable::kSweeps; ++i) table.sweep(now);
+  }
+  uint64_t count(Event event) { return table.census().books.all[event]; }
+  void check(uint64_t live, uint64_t entries) {
+    const Census census = table.census();
+    CHECK(is_balanced(census));
+    CHECK(census.live == live);
+    CHECK(census.entries == entries);
+    for (const Slot home : {Slot{0}, Slot{1}}) CHECK(is_balanced(table.homes().census(home)));
+  }
+
+  SessionTable table{1000, kTimeouts};
+};
+
+TEST_CASE(
+    "a session that idled out has expired, and is restored at home when its client comes back after all") {
+  Sleeper it;
+  CHECK(it.count(Event::expired) == 1);
+  CHECK(it.table.homes().is_empty(0));
+  CHECK(it.table.find(kKey, kNow + 66).home == kNoSlot);
+  CHECK(it.table.knows(kKey, kNow + 66));
+  it.check(0, 1);
+  CHECK(it.table.find_and_touch(kKey, kNow + 66).home == 0);
+  CHECK(it.count(Event::restored) == 1);
+  CHECK(it.table.homes().live(0) == 1);
+  it.check(1, 1);
+  it.sweep(kNow + 66 + 599);  // it has returned
+  it.check(1, 1);
+}
+
+TEST_CASE("a dormant session is forgotten after dormant_timeout, and with its home") {
+  Sleeper it;
+  SUBCASE("time") {
+    it.sweep(kNow + 3600);
+    it.check(0, 1);
+    it.sweep(kNow + 3601);
+  }
+  SUBCASE("time, when it is asked for") { CHECK_FALSE(it.table.knows(kKey, kNow + 3601)); }
+  SUBCASE("its home") {
+    const Slot gone = 0;
+    it.table.forget(std::span(&gone, 1));
+  }
+  SUBCASE("its home's word") { it.table.log_out(kKey, 0, kNow + 70); }
+  CHECK(it.table.find_and_touch(kKey, kNow + 3601).home == kNoSlot);
+  CHECK(it.count(Event::logged_out) == 0);
+  it.check(0, 0);
+}
+
+TEST_CASE("a dormant session gives way to one that begins under its key, and to an operator's word") {
+  Sleeper it;
+  SUBCASE("a session") {
+    CHECK(it.table.open(kKey, 1, kNow + 70, Room::none, Begun::by_answer).added);
+    CHECK(it.table.find(kKey, kNow + 70).home == 1);
+    CHECK(it.count(Event::opened) == 2);
+    it.check(1, 1);
+  }
+  SUBCASE("an operator") {
+    CHECK(it.table.unbind(kKey, kNow + 70));
+    CHECK(it.table.is_unbound(kKey, kNow + 70));
+    CHECK(it.count(Event::unbound) == 0);
+    it.check(0, 1);
+  }
+  SUBCASE("another home's word, which is none") {
+    it.table.log_out(kKey, 1, kNow + 70);
+    CHECK(it.table.knows(kKey, kNow + 70));
+  }
+}
+
+TEST_CASE("a session whose time is over does not sleep, however busy it was") {
+  SessionTable table(1000, Sleeper::kTimeouts);
+  table.open(kKey, 0, kNow, Room::none, Begun::by_answer);
+  table.expire(kKey, kNow + 1);
+  CHECK_FALSE(table.knows(kKey, kNow + 1));
+  CHECK(table.census().entries == 0);
+}
+
+TEST_CASE("where the table is full dormant sessions give way before any other") {
+  SessionTable table(100, Sleeper::kTimeouts);
+  for (uint64_t key = 1; key <= 50; ++key) table.open(key << 40, 0, kNow, Room::none, Begun::by_answer);
+  for (size_t i = 0; i < SessionTable::kSweeps; ++i) table.sweep(kNow + 61);
+  for (uint64_t key = 51; key <= 150; ++key)
+    table.open(key << 40, 0, kNow + 61, Room::none, Begun::by_answer);
+  const Census census = table.census();
+  CHECK(census.entries == 100);
+  CHECK(census.live + census.books.all[Event::evicted] == 100);
+  CHECK(census.live >= 95);  // among sixteen that are drawn
+}
+
 }  // namespace limpet::routing::session_ledger_test

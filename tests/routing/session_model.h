@@ -29,8 +29,13 @@ class SessionModel {
   }
 
   SessionTable::Found find_and_touch(uint64_t key, uint32_t now, bool first) {
-    Record* const session = resolve(key, now);
+    Record* const session = resolve_any(key, now);
     if (!session) return {};
+    if (session->dormant) {
+      session->dormant = false;
+      session->returned = true;
+      count(*session, Event::restored);
+    }
     session->seen = now;
     if (first) session->returned = true;
     return found(*session);
@@ -38,7 +43,7 @@ class SessionModel {
 
   SessionTable::Held begin(uint64_t key, Slot home, uint32_t now, Event how, bool by_request) {
     const auto known = records_.find(key);
-    if (known != records_.end() && !known->second.alias) {
+    if (known != records_.end() && known->second.is_awake()) {
       if (!is_idle(known->second, now)) {
         known->second.seen = now;
         return {found(known->second), false};
@@ -113,11 +118,11 @@ class SessionModel {
 
   bool renew(uint64_t from, uint64_t to, Slot home, uint32_t now) {
     const auto known = records_.find(to);
-    if (known != records_.end() && !known->second.alias && !is_idle(known->second, now)) return false;
+    if (known != records_.end() && known->second.is_awake() && !is_idle(known->second, now)) return false;
     const auto old = records_.find(from);
-    if (old == records_.end() || old->second.alias || is_idle(old->second, now)) return false;
+    if (old == records_.end() || !old->second.is_awake() || is_idle(old->second, now)) return false;
     if (old->second.home != home || old->second.booked_at() != home) return false;
-    if (known != records_.end() && !known->second.alias) expire(known->second);
+    if (known != records_.end() && known->second.is_awake()) expire(known->second);
     Record session = old->second;
     session.seen = now;
     records_[to] = session;
@@ -131,14 +136,14 @@ class SessionModel {
   }
 
   void log_out(uint64_t key, Slot slot, uint32_t now) {
-    const Record* const session = resolve(key, now);
+    const Record* const session = resolve_any(key, now);
     if (session && session->data_home == slot) end(key, Event::logged_out, now);
   }
 
   bool end(uint64_t key, Event how, uint32_t now) {
-    Record* const session = resolve(key, now);
+    Record* const session = resolve_any(key, now);
     if (!session) return false;
-    count(*session, how);
+    if (!session->dormant) count(*session, how);
     const uint64_t its_key = erase(session);
     if (how == Event::unbound) {
       Record& mark = records_[its_key];
@@ -153,7 +158,7 @@ class SessionModel {
       out_.insert(home);
     } else if (out_.erase(home)) {
       for (const auto& [key, record] : records_) {
-        if (!record.alias && record.booked_at() == home) count(record, Event::recovered);
+        if (record.is_awake() && record.booked_at() == home) count(record, Event::recovered);
       }
     }
   }
@@ -162,8 +167,10 @@ class SessionModel {
     for (auto at = records_.begin(); at != records_.end();) {
       Record& record = at->second;
       record.seen = std::min(record.seen, now);
-      const bool over = record.alias ? is_stale(record, now) : is_idle(record, now);
-      if (over && !record.alias) expire(record);
+      if (record.is_awake() && is_idle(record, now)) idle_out(record);
+      const bool over = record.alias     ? is_stale(record, now)
+                        : record.dormant ? is_over(record, now)
+                                         : is_idle(record, now);
       at = over ? records_.erase(at) : std::next(at);
     }
   }
@@ -174,7 +181,7 @@ class SessionModel {
     HomeCensus census;
     if (const auto at = homes_.find(home); at != homes_.end()) census = at->second;
     for (const auto& [key, record] : records_) {
-      if (record.alias || record.booked_at() != home) continue;
+      if (!record.is_awake() || record.booked_at() != home) continue;
       ++census.live;
       census.live_returned += record.returned;
     }
@@ -204,7 +211,8 @@ class SessionModel {
 
  private:
   struct Record {
-    bool alias = false, leads_nowhere = false;
+    bool alias = false, leads_nowhere = false, dormant = false;
+    bool is_awake() const { return !alias && !dormant; }
     uint64_t target = 0;
     Slot home = kNoSlot;
     Slot data_home = kNoSlot;
@@ -229,10 +237,18 @@ class SessionModel {
     return age(alias, now) > (alias.leads_nowhere ? lasts : timeouts_.renewal_grace);
   }
 
+  bool is_over(const Record& dormant, uint32_t now) const { return age(dormant, now) > timeouts_.dormant; }
+  // It sleeps where its data was, or is nothing any more.
+  void idle_out(Record& session) {
+    expire(session);
+    session.home = session.data_home = session.booked_at();
+    session.dormant = timeouts_.dormant != 0 && session.home != kGoneSlot;
+  }
+
   template <class Is>
   uint64_t count_if(Is&& is) const {
     uint64_t count = 0;
-    for (const auto& [key, record] : records_) count += !record.alias && is(record);
+    for (const auto& [key, record] : records_) count += record.is_awake() && is(record);
     return count;
   }
 
@@ -255,6 +271,10 @@ class SessionModel {
   }
 
   Record* resolve(uint64_t key, uint32_t now) {
+    Record* const record = resolve_any(key, now);
+    return record && !record->dormant ? record : nullptr;
+  }
+  Record* resolve_any(uint64_t key, uint32_t now) {
     for (int hops = 0; hops <= 4; ++hops) {
       const auto found = records_.find(key);
       if (found == records_.end()) return nullptr;
@@ -268,8 +288,11 @@ class SessionModel {
         key = record.target;
         continue;
       }
-      if (!is_idle(record, now)) return &record;
-      expire(record);
+      if (record.is_awake()) {
+        if (!is_idle(record, now)) return &record;
+        idle_out(record);
+      }
+      if (record.dormant && !is_over(record, now)) return &record;
       records_.erase(found);
       return nullptr;
     }

@@ -17,7 +17,8 @@ using limpet::routing::test::SessionModel;
 using Room = SessionTable::Room;
 using Begun = SessionTable::Begun;
 
-constexpr SessionTable::Timeouts kTimeouts{.idle = 600, .unreturned = 60, .renewal_grace = 30};
+constexpr SessionTable::Timeouts kTimeouts{
+    .idle = 600, .unreturned = 60, .renewal_grace = 30, .dormant = 900};
 
 // In more than one chunk of counters.
 constexpr std::array<Slot, 6> kHomes = {0, 1, 2, 63, 64, 200};
