@@ -77,6 +77,15 @@ Ids ids_at(const conf::SessionIdSource& source, const RequestView& request) {
   return ids;
 }
 
+Ids first_ids(const conf::SessionIdAffinity& affinity, const RequestView& request) {
+  Ids ids;
+  for (const conf::SessionIdSource& source : affinity.sources) {
+    ids = ids_at(source, request);
+    if (!ids.all().empty()) break;
+  }
+  return ids;
+}
+
 const conf::SessionIdSource* first_source(const conf::SessionIdAffinity& affinity,
                                           const RequestView& request) {
   for (const conf::SessionIdSource& source : affinity.sources) {

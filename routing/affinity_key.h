@@ -42,7 +42,10 @@ class Ids {
 // The ids at one place of the request.
 Ids ids_at(const conf::SessionIdSource& source, const RequestView& request);
 
-// The first source at which the request holds an id; nullptr when none does.
+// The ids at the first source at which the request holds any.
+Ids first_ids(const conf::SessionIdAffinity& affinity, const RequestView& request);
+
+// That source; nullptr when none does.
 const conf::SessionIdSource* first_source(const conf::SessionIdAffinity& affinity,
                                           const RequestView& request);
 

@@ -103,9 +103,8 @@ Identity Identifier::identify(const RequestView& request, const Fleet& fleet, Se
 // `table`: where ids are known; nullptr: nowhere.
 std::optional<uint64_t> Identifier::key_of_ids(const RequestView& request, SessionTable* table,
                                                Now now) const {
-  const conf::SessionIdSource* const source = first_source(session_id_, request);
-  if (source == nullptr) return std::nullopt;
-  const Ids ids = ids_at(*source, request);
+  const Ids ids = first_ids(session_id_, request);
+  if (ids.all().empty()) return std::nullopt;
   if (table != nullptr && ids.all().size() > 1) {
     for (const std::string_view id : ids.all()) {
       if (const uint64_t key = key_of_id(id); table->knows(key, now.steady)) return key;

@@ -75,14 +75,15 @@ std::string cause(const Json& incident) {
 // One sentence for an incident that goes on.
 std::string going_on(const Json& incident, int64_t now) {
   const int64_t lasted = now - incident.at("opened").get<int64_t>();
+  const uint64_t joined = number(incident, "joined");
   return "incident " + std::to_string(number(incident, "id")) + ": " + conf::escaped(where(incident)) + " " +
          text(incident, "kind") + " (" + conf::escaped(cause(incident)) + ")" +
          (lasted > 0 ? " for " + conf::duration_words(lasted) : "") + ": of " +
          conf::counted(number(incident, "at_risk"), "session") + " (" +
-         std::to_string(number(incident.at("returned"), "at_risk")) +
-         " returned): " + std::to_string(number(incident, "lost")) + " lost, " +
-         std::to_string(number(incident, "carried")) + " carried, " +
-         std::to_string(number(incident, "left")) +
+         std::to_string(number(incident.at("returned"), "at_risk")) + " returned)" +
+         (joined > 0 ? " and " + std::to_string(joined) + " that joined" : "") + ": " +
+         std::to_string(number(incident, "lost")) + " lost, " + std::to_string(number(incident, "carried")) +
+         " carried, " + std::to_string(number(incident, "left")) +
          (text(incident, "kind") == "drain" ? " still there\n" : " still at risk\n");
 }
 
@@ -136,6 +137,7 @@ std::string incidents_table(const Json& incidents) {
                {"END"},
                {"SESSIONS", Align::right},
                {"RETURNED", Align::right},
+               {"JOINED", Align::right},
                {"LOST", Align::right},
                {"CARRIED", Align::right},
                {"RECOVERED", Align::right},
@@ -156,7 +158,7 @@ std::string incidents_table(const Json& incidents) {
         text(incident, "end")};
     cells.push_back(std::to_string(number(incident, "at_risk")));
     cells.push_back(std::to_string(number(incident.at("returned"), "at_risk")));
-    for (const char* key : {"lost", "carried", "recovered", "abandoned", "ended_by_themselves",
+    for (const char* key : {"joined", "lost", "carried", "recovered", "abandoned", "ended_by_themselves",
                             "gone_otherwise", "left", "requests_failed"})
       cells.push_back(std::to_string(number(incident, key)));
     cells.push_back(cause(incident));

@@ -137,7 +137,7 @@ def test_incidents_tell_what_was_lost(scene):
     eventually(lambda: status.incidents("maintenance")[0]["lost"] == 3)
     assert re.search(r"^  a +maintenance +0 +0 +- +3 ", status.command("status")[1], re.M)
     code, out, err = status.command("incidents")
-    assert code == 0 and re.search(r"app/a +maintenance .*\b3 +3 +3 +0 +0 ", out), out
+    assert code == 0 and re.search(r"app/a +maintenance .*\b3 +3 +0 +3 +0 +0 ", out), out
     assert json.loads(status.command("incidents", "--json")[1])["incidents"][0]["lost"] == 3
 
 

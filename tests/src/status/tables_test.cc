@@ -55,6 +55,7 @@ TEST_CASE("an incident's row has each count under its own title") {
   has("ID", it.id);
   has("SESSIONS", it.at_risk);
   has("RETURNED", it.at_risk_returned);
+  has("JOINED", it.joined);
   has("LOST", it[Event::lost]);
   has("CARRIED", it[Event::carried]);
   has("RECOVERED", it[Event::recovered]);
@@ -89,12 +90,17 @@ TEST_CASE("the status says how many connections were refused, where any were") {
   CHECK(status::status_table(json).find(", 7 connections, ") != std::string::npos);
 }
 
-TEST_CASE("an incident that goes on says how many of its sessions had returned") {
+TEST_CASE("an incident that goes on says how many of its sessions had returned, and how many joined") {
   status::Report report = test::made_up_report();
-  const health::Incident& it = report.incidents[0];
-  const std::string text = status::status_table(status::to_json(report));
-  CHECK(text.find(": of " + std::to_string(it.at_risk) + " sessions (" + std::to_string(it.at_risk_returned) +
-                  " returned): " + std::to_string(it[Event::lost]) + " lost") != std::string::npos);
+  health::Incident& it = report.incidents[0];
+  const std::string of = ": of " + std::to_string(it.at_risk) + " sessions (" +
+                         std::to_string(it.at_risk_returned) + " returned)";
+  const std::string lost = ": " + std::to_string(it[Event::lost]) + " lost";
+  it.joined = 3;
+  CHECK(status::status_table(status::to_json(report)).find(of + " and 3 that joined" + lost) !=
+        std::string::npos);
+  it.joined = 0;
+  CHECK(status::status_table(status::to_json(report)).find(of + lost) != std::string::npos);
 }
 
 TEST_CASE("why a backend is in its state says for how long, once there is something to say") {
