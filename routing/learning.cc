@@ -88,10 +88,12 @@ bool comes_with(const SetCookie& cookie, const RequestView& request) {
 
 void learn_from_cookie(const conf::SessionIdSource& source, const RequestView& request,
                        const ResponseView& response, uint32_t now, Learned& learned) {
+  const auto sets_cookie = [](const Field& field) { return equals_ignoring_case(field.name, "set-cookie"); };
+  if (std::ranges::none_of(response.fields, sets_cookie)) return;
   std::array<SetCookie, Ids::kMost> cookies;
   size_t count = 0;
   for (const Field& field : response.fields) {
-    if (!equals_ignoring_case(field.name, "set-cookie")) continue;
+    if (!sets_cookie(field)) continue;
     const auto cookie = parse_set_cookie(field.value, source.name, now);
     if (!cookie) continue;
     size_t at = 0;
