@@ -6,8 +6,6 @@ namespace limpet::conf {
 
 namespace {
 
-std::string_view path_of(std::string_view target) { return target.substr(0, target.find('?')); }
-
 // The octet that is percent-encoded at `at`; -1: none is.
 int encoded_octet(std::string_view path, size_t at) {
   if (path[at] != '%' || at + 2 >= path.size()) return -1;

@@ -11,8 +11,10 @@
 
 namespace limpet::conf {
 
-// The path of a target in origin-form, without its query. `room` holds it where it is not a part of the
-// target.
+// The path of a target in origin-form, without its query, as it stands.
+constexpr std::string_view path_of(std::string_view target) { return target.substr(0, target.find('?')); }
+
+// The same in its normal form. `room` holds it where it is not a part of the target.
 std::string_view normal_path(std::string_view target, std::string& room);
 
 // Its path holds an encoded slash, backslash or NUL, or a raw backslash: no two servers read that alike.

@@ -170,9 +170,9 @@ Changed Judge::recompose(Millis now, Cause cause_if_up, const std::string& detai
 
 // --- When to check ---
 
-// Without configured checks a backend is asked once after a while, while it is in doubt,
-// and while it is down: nothing else would tell that it is back. What has left the file and has been drained
-// is not asked any more.
+// Without configured checks a backend is asked once after a while, while it is in doubt, and while it is
+// down: nothing else would tell that it is back. What has left the file and has been drained is not asked any
+// more.
 bool Judge::wants_checks() const {
   if (drains_[kByFile].is_over()) return false;
   return is_configured(rules_.check) || verdict_.is_counting() || verdict_.wants_question() ||

@@ -31,9 +31,10 @@ void Verdict::told(const Evidence& evidence, const Rules& rules) {
   if (!up_) return;
   switch (evidence.kind) {
     case Evidence::Kind::failed:
-      if (evidence.at >= answered_.at) add_failure(evidence, rules.passive.failures);
       suspect(evidence.at);
-      if (!evidence.refused || !refused_ || evidence.at < answered_.at || rules.passive.failures == 0) break;
+      if (evidence.at < answered_.at) break;
+      add_failure(evidence, rules.passive.failures);
+      if (!evidence.refused || !refused_ || rules.passive.failures == 0) break;
       ++also_refused_;
       if (is_enough(rules)) condemn(Cause::checks, answer(rules), false);
       break;

@@ -9,20 +9,20 @@ constexpr uint8_t kV4Offset = 96;  // an IPv4 prefix over the 128 bits of a mapp
 
 bool could_be_id(std::string_view value) { return !value.empty() && value.size() <= kLongestId; }
 
-void add_cookies(std::span<const Field> fields, std::string_view name, Ids& ids) {
+void add_cookies(std::span<const Field> fields, std::string_view name, IdsThere& ids) {
   for_each_cookie(fields, name, [&ids](std::string_view value) {
     ids.add(value);
     return ids.is_full();
   });
 }
 
-void add_headers(std::span<const Field> fields, std::string_view name, Ids& ids) {
+void add_headers(std::span<const Field> fields, std::string_view name, IdsThere& ids) {
   for (const Field& field : fields) {
     if (equals_ignoring_case(field.name, name)) ids.add(field.value);
   }
 }
 
-void add_query_parameters(std::string_view target, std::string_view name, Ids& ids) {
+void add_query_parameters(std::string_view target, std::string_view name, IdsThere& ids) {
   take_until(target, '?');
   while (!target.empty()) {
     std::string_view value = take_until(target, '&');
@@ -52,14 +52,9 @@ std::string_view path_parameter(std::string_view target, std::string_view name) 
   return {};
 }
 
-void Ids::add(std::string_view id) {
-  if (!could_be_id(id) || is_full() || std::ranges::find(all(), id) != all().end()) return;
-  ids_[count_++] = id;
-}
-
-Ids ids_at(const conf::SessionIdSource& source, const RequestView& request) {
+IdsThere ids_at(const conf::SessionIdSource& source, const RequestView& request) {
   using Place = conf::SessionIdSource::Place;
-  Ids ids;
+  IdsThere ids;
   switch (source.place) {
     case Place::cookie:
       add_cookies(request.fields, source.name, ids);
@@ -77,21 +72,12 @@ Ids ids_at(const conf::SessionIdSource& source, const RequestView& request) {
   return ids;
 }
 
-Ids first_ids(const conf::SessionIdAffinity& affinity, const RequestView& request) {
-  Ids ids;
+FirstIds first_ids(const conf::SessionIdAffinity& affinity, const RequestView& request) {
   for (const conf::SessionIdSource& source : affinity.sources) {
-    ids = ids_at(source, request);
-    if (!ids.all().empty()) break;
+    FirstIds found{&source, ids_at(source, request)};
+    if (!found.ids.all().empty()) return found;
   }
-  return ids;
-}
-
-const conf::SessionIdSource* first_source(const conf::SessionIdAffinity& affinity,
-                                          const RequestView& request) {
-  for (const conf::SessionIdSource& source : affinity.sources) {
-    if (!ids_at(source, request).all().empty()) return &source;
-  }
-  return nullptr;
+  return {};
 }
 
 }  // namespace limpet::routing

@@ -6,6 +6,7 @@
 // ("….node1") is part of it.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
@@ -24,13 +25,15 @@ inline constexpr size_t kLongestId = 4096;
 bool has_address(const conf::IpAddress& client);
 conf::IpAddress client_block(const conf::IpAddress& client, const conf::IpAffinity& affinity);
 
-// Different ids in the order in which they stand: two cookies may have one name. None that could be no id
-// (empty, or longer than kLongestId), and none beyond kMost.
+// Different ids in the order in which they stand. None that could be no id (empty, or longer than
+// kLongestId), and none beyond kMost.
+template <size_t kMost>
 class Ids {
  public:
-  static constexpr size_t kMost = 8;
-
-  void add(std::string_view id);
+  void add(std::string_view id) {
+    if (id.empty() || id.size() > kLongestId || is_full()) return;
+    if (std::ranges::find(all(), id) == all().end()) ids_[count_++] = id;
+  }
   bool is_full() const { return count_ == kMost; }
   std::span<const std::string_view> all() const { return {ids_.data(), count_}; }
 
@@ -39,15 +42,16 @@ class Ids {
   size_t count_ = 0;
 };
 
-// The ids at one place of the request.
-Ids ids_at(const conf::SessionIdSource& source, const RequestView& request);
+// At one place of the request: two cookies, for example, may have one name.
+using IdsThere = Ids<8>;
+IdsThere ids_at(const conf::SessionIdSource& source, const RequestView& request);
 
-// The ids at the first source at which the request holds any.
-Ids first_ids(const conf::SessionIdAffinity& affinity, const RequestView& request);
-
-// That source; nullptr when none does.
-const conf::SessionIdSource* first_source(const conf::SessionIdAffinity& affinity,
-                                          const RequestView& request);
+// At the first source at which the request holds any; nullptr and none where it holds none.
+struct FirstIds {
+  const conf::SessionIdSource* source = nullptr;
+  IdsThere ids;
+};
+FirstIds first_ids(const conf::SessionIdAffinity& affinity, const RequestView& request);
 
 // The value of `;name=` in any segment of the path of `target`, which may be in absolute form; empty when
 // there is none (Jakarta Servlet 6.0, section 7.1.3: `;jsessionid=`).

@@ -10,17 +10,14 @@ HomeCensus HomeCensus::operator-(const HomeCensus& earlier) const {
   return since;
 }
 
-bool Homes::has_room(Slot home, uint32_t limit) const {
-  if (limit == 0) return true;
-  const uint32_t returned = at(home).returned.load(kRelaxed);
-  return returned < limit && load(home) < uint64_t{returned} + limit;
+bool Homes::fits(const Home& home, uint32_t load, uint32_t limit) {
+  const uint64_t returned = home.returned.load(kRelaxed);
+  return limit == 0 || (returned < limit && load < returned + limit);
 }
 
 bool Homes::reserve(Slot home, uint32_t limit) {
   Home& it = at(home);
-  const uint32_t returned = it.returned.load(kRelaxed);
-  const uint32_t load = it.load.fetch_add(1, kRelaxed);
-  if (limit == 0 || (returned < limit && load < uint64_t{returned} + limit)) return true;
+  if (fits(it, it.load.fetch_add(1, kRelaxed), limit)) return true;
   release(home);
   return false;
 }

@@ -30,7 +30,7 @@ class Homes {
   // whose clients have come back, and as many besides whose clients have not yet, reservations among them; 0:
   // no limit.
   bool reserve(Slot home, uint32_t limit);  // false at the limit
-  bool has_room(Slot home, uint32_t limit) const;
+  bool has_room(Slot home, uint32_t limit) const { return fits(at(home), load(home), limit); }
   void release(Slot home) { at(home).load.fetch_sub(1, kRelaxed); }
   uint32_t load(Slot home) const { return at(home).load.load(kRelaxed); }  // sessions and reservations
   uint32_t live(Slot home) const { return at(home).live.load(kRelaxed); }
@@ -68,6 +68,7 @@ class Homes {
   };
 
   Home& at(Slot home) const { return homes_[home]; }
+  static bool fits(const Home& home, uint32_t load, uint32_t limit);  // one more
 
   PerSlot<Home> homes_;
 };

@@ -19,9 +19,7 @@ std::string_view bytes_of(const Value& value) {
 // A browser asks so whether a page of another site may ask, and keeps nothing of the answer but that (Fetch,
 // section 4.8).
 bool is_preflight(const RequestView& request) {
-  return request.method == "OPTIONS" && std::ranges::any_of(request.fields, [](const Field& field) {
-           return equals_ignoring_case(field.name, "access-control-request-method");
-         });
+  return request.method == "OPTIONS" && !value_of(request.fields, "access-control-request-method").empty();
 }
 
 }  // namespace
@@ -103,14 +101,15 @@ Identity Identifier::identify(const RequestView& request, const Fleet& fleet, Se
 // `table`: where ids are known; nullptr: nowhere.
 std::optional<uint64_t> Identifier::key_of_ids(const RequestView& request, SessionTable* table,
                                                Now now) const {
-  const Ids ids = first_ids(session_id_, request);
-  if (ids.all().empty()) return std::nullopt;
-  if (table != nullptr && ids.all().size() > 1) {
-    for (const std::string_view id : ids.all()) {
+  const FirstIds found = first_ids(session_id_, request);
+  const auto ids = found.ids.all();
+  if (ids.empty()) return std::nullopt;
+  if (table != nullptr && ids.size() > 1) {
+    for (const std::string_view id : ids) {
       if (const uint64_t key = key_of_id(id); table->knows(key, now.steady)) return key;
     }
   }
-  return key_of_id(ids.all().front());
+  return key_of_id(ids.front());
 }
 
 // A token that looks idle counts where the table knows better: the clock may have jumped.
@@ -119,11 +118,10 @@ void Identifier::read_token(const RequestView& request, const Fleet& fleet, Sess
   const auto found = cookie_->read(request, now.wall);
   if (!found) return;
   const auto& [token, age] = *found;
-  const uint64_t key = key_of_number(token.number);
-  if (age == TokenCookie::Age::idle && !table.knows(key, now.steady)) return;
+  if (age == TokenCookie::Age::idle && !table.knows(key_of_number(token.number), now.steady)) return;
   identity.token_home = fleet.find(token.backend);
   if (age == TokenCookie::Age::over) {
-    identity.over = key;
+    identity.over = key_of_number(token.number);
     return;
   }
   identity.token_issued = token.issued;

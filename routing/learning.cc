@@ -7,12 +7,17 @@
 #include <span>
 
 #include "conf/ascii.h"
+#include "conf/normal_path.h"
 #include "routing/affinity_key.h"
 #include "routing/cookie_date.h"
+#include "routing/host.h"
 #include "routing/relaxed.h"
 
 namespace limpet::routing {
 namespace {
+
+// Of one name that an answer sets or deletes; a client has one.
+constexpr size_t kMostCookies = 8;
 
 struct SetCookie {
   std::string_view value;         // unquoted
@@ -63,24 +68,14 @@ std::optional<SetCookie> parse_set_cookie(std::string_view field, std::string_vi
   return cookie;
 }
 
-std::string_view field_value(std::span<const Field> fields, std::string_view name) {
-  for (const Field& field : fields) {
-    if (equals_ignoring_case(field.name, name)) return field.value;
-  }
-  return {};
-}
-
 // RFC 6265, sections 5.1.3 and 5.1.4: whether a cookie that was set so would come with such a request.
 bool comes_with(const SetCookie& cookie, const RequestView& request) {
-  std::string_view host = field_value(request.fields, "host");
-  host = host.substr(0, host.rfind(':'));
-  if (!cookie.domain.empty() && !host.empty()) {
-    if (host.size() < cookie.domain.size()) return false;
-    const size_t above = host.size() - cookie.domain.size();
-    if (!equals_ignoring_case(host.substr(above), cookie.domain) || (above != 0 && host[above - 1] != '.'))
-      return false;
+  const std::string_view host = bare_host(value_of(request.fields, "host"));
+  if (!cookie.domain.empty() && !host.empty() && !equals_ignoring_case(host, cookie.domain)) {
+    if (!ends_with_ignoring_case(host, cookie.domain)) return false;
+    if (host[host.size() - cookie.domain.size() - 1] != '.') return false;
   }
-  const std::string_view path = request.target.substr(0, request.target.find('?'));
+  const std::string_view path = conf::path_of(request.target);
   if (!path.starts_with(cookie.path)) return false;
   return cookie.path.empty() || cookie.path.ends_with('/') || path.size() == cookie.path.size() ||
          path[cookie.path.size()] == '/';
@@ -90,7 +85,7 @@ void learn_from_cookie(const conf::SessionIdSource& source, const RequestView& r
                        const ResponseView& response, uint32_t now, Learned& learned) {
   const auto sets_cookie = [](const Field& field) { return equals_ignoring_case(field.name, "set-cookie"); };
   if (std::ranges::none_of(response.fields, sets_cookie)) return;
-  std::array<SetCookie, Ids::kMost> cookies;
+  std::array<SetCookie, kMostCookies> cookies;
   size_t count = 0;
   for (const Field& field : response.fields) {
     if (!sets_cookie(field)) continue;
@@ -109,12 +104,8 @@ void learn_from_cookie(const conf::SessionIdSource& source, const RequestView& r
     deletes = deletes || (cookie.deletes && comes_with(cookie, request));
   }
   if (!deletes || sets) return;
-  const Ids ids = ids_at(source, request);
+  const IdsThere ids = ids_at(source, request);
   if (ids.all().size() == 1) learned.add_deleted(ids.all().front());
-}
-
-bool is_mcp(const conf::SessionIdSource& source) {
-  return equals_ignoring_case(source.name, "mcp-session-id");
 }
 
 bool ends_mcp_session(const RequestView& request, const ResponseView& response, const McpPaths& paths) {
@@ -124,17 +115,16 @@ bool ends_mcp_session(const RequestView& request, const ResponseView& response, 
 
 void learn_from_header(const conf::SessionIdSource& source, const RequestView& request,
                        const ResponseView& response, McpPaths& paths, Learned& learned) {
-  const Ids ids = ids_at(source, request);
-  if (!ids.all().empty() && is_mcp(source) && ends_mcp_session(request, response, paths)) {
-    learned.add_deleted(ids.all().front());
-    return;
+  const bool is_mcp = equals_ignoring_case(source.name, "mcp-session-id");
+  if (is_mcp && ends_mcp_session(request, response, paths)) {
+    if (const IdsThere ids = ids_at(source, request); !ids.all().empty())
+      return learned.add_deleted(ids.all().front());
   }
   std::string_view last;
   for (const Field& field : response.fields) {
     if (equals_ignoring_case(field.name, source.name) && !field.value.empty()) last = field.value;
   }
-  if (last.empty()) return;
-  if (is_mcp(source)) paths.add(request.target);
+  if (is_mcp && !last.empty()) paths.add(request.target);
   learned.add_set(last);
 }
 
@@ -148,27 +138,21 @@ bool stays_on_host(std::string_view location, std::string_view host) {
 
 void learn_from_location(const conf::SessionIdAffinity& affinity, const conf::SessionIdSource& source,
                          const RequestView& request, const ResponseView& response, Learned& learned) {
-  const std::string_view location = field_value(response.fields, "location");
-  if (location.empty() || !stays_on_host(location, field_value(request.fields, "host"))) return;
+  const std::string_view location = value_of(response.fields, "location");
+  if (location.empty() || !stays_on_host(location, value_of(request.fields, "host"))) return;
   const std::string_view id = path_parameter(location, source.name);
   if (id.empty()) return;
-  const conf::SessionIdSource* const known_by = first_source(affinity, request);
+  const conf::SessionIdSource* const known_by = first_ids(affinity, request).source;
   if (known_by != nullptr && known_by != &source) return;
   const bool goes_on = path_parameter(request.target, source.name) == id;
   if (goes_on || request.target.find(id) == std::string_view::npos) learned.add_set(id);
 }
 
 uint64_t hash_of_path(std::string_view target) {
-  return std::hash<std::string_view>()(target.substr(0, target.find('?'))) | 1;  // not 0
+  return std::hash<std::string_view>()(conf::path_of(target)) | 1;  // not 0
 }
 
 }  // namespace
-
-void Learned::Ids::add(std::string_view id) {
-  if (id.empty() || id.size() > kLongestId || count == kMost) return;
-  if (std::find(ids.begin(), ids.begin() + count, id) != ids.begin() + count) return;
-  ids[count++] = id;
-}
 
 void McpPaths::add(std::string_view target) {
   if (!has(target)) hashes_[next_.fetch_add(1, kRelaxed) % kMost].store(hash_of_path(target), kRelaxed);

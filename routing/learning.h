@@ -3,11 +3,10 @@
 //
 // Read per source, in the configured order:
 // - cookie: Set-Cookie of that name. Cookies differ by name, domain and path, and of several fields for one
-// the
-//   last counts; every id that is set is learned. A field deletes when the value is empty, Max-Age is not
-//   above 0, or Expires has passed; Max-Age beats Expires (RFC 6265, section 5.3). What is deleted is the id
-//   that the request carried, since the value of the deleting field is arbitrary: where it carried one alone,
-//   which may have been set under that domain and path, and none is set in its place.
+//   cookie the last counts; every id that is set is learned. A field deletes when the value is empty, Max-Age
+//   is not above 0, or Expires has passed; Max-Age beats Expires (RFC 6265, section 5.3). What is deleted is
+//   the id that the request carried, since the value of the deleting field is arbitrary: where it carried one
+//   alone, which may have been set under that domain and path, and none is set in its place.
 // - header: a field of that name sets. Only under the name Mcp-Session-Id does anything end: a DELETE
 //   answered 2xx, and a request answered 404, end the id it carried, because the Model Context Protocol
 //   (Streamable HTTP, session management) gives them exactly this meaning, and its clients begin anew after
@@ -26,6 +25,7 @@
 #include <string_view>
 
 #include "conf/settings.h"
+#include "routing/affinity_key.h"
 #include "routing/request_view.h"
 
 namespace limpet::routing {
@@ -36,19 +36,14 @@ class Learned {
   // Of each: a client has one session; more is a misconfiguration or an attack on the table.
   static constexpr size_t kMost = 4;
 
-  std::span<const std::string_view> set() const { return {set_.ids.data(), set_.count}; }
-  std::span<const std::string_view> deleted() const { return {deleted_.ids.data(), deleted_.count}; }
+  std::span<const std::string_view> set() const { return set_.all(); }
+  std::span<const std::string_view> deleted() const { return deleted_.all(); }
 
   void add_set(std::string_view id) { set_.add(id); }
   void add_deleted(std::string_view id) { deleted_.add(id); }
 
  private:
-  struct Ids {
-    std::array<std::string_view, kMost> ids;
-    size_t count = 0;
-    void add(std::string_view id);  // ignores what could be no id, what it has, and what is beyond kMost
-  };
-  Ids set_, deleted_;
+  Ids<kMost> set_, deleted_;
 };
 
 // The last paths at which MCP ids were set. Thread-safe.

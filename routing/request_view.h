@@ -4,6 +4,7 @@
 #include <span>
 #include <string_view>
 
+#include "conf/ascii.h"
 #include "conf/ip_address.h"
 
 namespace limpet::routing {
@@ -12,6 +13,14 @@ struct Field {
   std::string_view name;   // as received, any case
   std::string_view value;  // without surrounding white space
 };
+
+// Of the first field of that name, in lower case or not; empty where there is none.
+inline std::string_view value_of(std::span<const Field> fields, std::string_view name) {
+  for (const Field& field : fields) {
+    if (equals_ignoring_case(field.name, name)) return field.value;
+  }
+  return {};
+}
 
 struct RequestView {
   std::string_view method;

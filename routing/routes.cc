@@ -6,22 +6,11 @@
 
 #include "conf/ascii.h"
 #include "conf/normal_path.h"
+#include "routing/host.h"
 #include "routing/path_prefix.h"
 
 namespace limpet::routing {
 namespace {
-
-std::string_view bare_host(std::string_view host) {
-  if (!host.empty() && host.front() == '[') {
-    const size_t end = host.find(']');
-    return end == std::string_view::npos ? host : host.substr(1, end - 1);
-  }
-  const size_t colon = host.find(':');
-  if (colon != std::string_view::npos && host.find(':', colon + 1) == std::string_view::npos)
-    host = host.substr(0, colon);
-  if (!host.empty() && host.back() == '.') host.remove_suffix(1);
-  return host;
-}
 
 // Below zero, zero or above, as `name`, which is lower case, sorts before, with or after `host`.
 int compare(std::string_view name, std::string_view host) {
@@ -31,11 +20,6 @@ int compare(std::string_view name, std::string_view host) {
     if (difference != 0) return difference;
   }
   return name.size() < host.size() ? -1 : name.size() > host.size();
-}
-
-bool ends_with_ignoring_case(std::string_view host, std::string_view suffix) {
-  return host.size() > suffix.size() &&
-         equals_ignoring_case(host.substr(host.size() - suffix.size()), suffix);
 }
 
 }  // namespace

@@ -28,4 +28,10 @@ constexpr uint32_t whole_seconds(conf::Duration duration) {
   return static_cast<uint32_t>(std::clamp<int64_t>(seconds, 0, UINT32_MAX));
 }
 
+// A token is sent again once so much time has passed, and so is read for that much longer than idle_timeout.
+constexpr uint32_t renewal_interval(uint32_t idle_timeout) { return std::max(idle_timeout / 4, 1u); }
+constexpr uint64_t token_life(uint32_t idle_timeout) {
+  return uint64_t{idle_timeout} + renewal_interval(idle_timeout);
+}
+
 }  // namespace limpet::routing

@@ -37,6 +37,7 @@ struct Entry {
   bool dormant : 1 = false;  // session: it has expired, and is in nobody's books until its client comes back
   uint8_t steady : 3 = 0;    // session: how many pauses in succession were alike, at most 7
 
+  bool is_awake() const { return kind == Kind::session && !dormant; }
   // alias: it leads nowhere, since an operator has unbound the session.
   bool is_mark() const { return kind == Kind::alias && target == key; }
   // session: where its data is; kNoSlot while nobody has answered its client yet.

@@ -5,9 +5,9 @@
 #include <optional>
 #include <utility>
 
-#include "routing/random.h"
 #include "routing/relaxed.h"
 #include "routing/seconds.h"
+#include "routing/session_shard.h"
 
 namespace limpet::routing {
 namespace {
@@ -22,25 +22,9 @@ constexpr uint64_t kMostShards = 256, kEntriesPerShard = 512;
 // A session that is renewed more often than this within the grace has outrun its oldest alias.
 constexpr int kMostHops = 4;
 
-// Evicted is the best of so many candidates: with half of the sessions unreturned, one in 65536 evictions
-// hits a returned one.
-constexpr int kSampled = 16;
-
 size_t shards_for(uint64_t max_sessions) {
   return static_cast<size_t>(
       std::clamp<uint64_t>(std::bit_floor(max_sessions / kEntriesPerShard), 1, kMostShards));
-}
-
-bool is_awake(const Entry& entry) { return entry.kind == Entry::Kind::session && !entry.dormant; }
-
-SessionView view(const Entry& session) {
-  return {.home = session.home,
-          .first_seen = session.origin.first_seen,
-          .last_seen = session.last_seen,
-          .returned = session.returned,
-          .polls = session.steady >= kSteadyPolling,
-          .booked_at = session.booked_at(),
-          .first_home = session.origin.first_home};
 }
 
 SessionTable::Found found(const Entry& session) {
@@ -57,34 +41,7 @@ void note_pause(std::array<uint32_t, PauseCounts::kCodes>& counts, Entry& sessio
   session.pause = code;
 }
 
-// Where in a list each of its slots stands.
-class Places {
- public:
-  static constexpr size_t kNone = SIZE_MAX;
-
-  explicit Places(std::span<const Slot> list) {
-    for (size_t i = 0; i < list.size(); ++i) {
-      if (list[i] >= places_.size()) places_.resize(list[i] + size_t{1}, kNone);
-      places_[list[i]] = i;
-    }
-  }
-  size_t operator[](Slot slot) const { return slot < places_.size() ? places_[slot] : kNone; }
-
- private:
-  std::vector<size_t> places_;  // by slot
-};
-
 }  // namespace
-
-struct alignas(64) SessionTable::Shard {
-  mutable std::mutex mutex;
-  SessionMap map;
-  uint64_t sessions = 0;          // entries that are no aliases
-  uint64_t returned = 0;          // of these
-  int64_t renewed_into_here = 0;  // sessions that renew() brought from other shards, less those it took away
-  Books books;
-  std::array<uint32_t, PauseCounts::kCodes> pauses{};
-};
 
 SessionTable::SessionTable(uint64_t max_sessions, Timeouts timeouts)
     : max_entries_(std::max<uint64_t>(max_sessions, 1)),
@@ -116,8 +73,8 @@ bool SessionTable::is_idle(const Entry& session, uint32_t now) const {
 }
 
 bool SessionTable::is_stale(const Entry& alias, uint32_t now) const {
-  const uint64_t idle = idle_timeout_.load(kRelaxed);  // and a quarter, as tokens are read (token_cookie.h)
-  const uint64_t lasts = alias.is_mark() ? idle + idle / 4 + 1 : renewal_grace_.load(kRelaxed);
+  const uint64_t lasts =
+      alias.is_mark() ? token_life(idle_timeout_.load(kRelaxed)) + 1 : renewal_grace_.load(kRelaxed);
   return elapsed(alias.last_seen, now) > lasts;
 }
 
@@ -144,8 +101,14 @@ auto SessionTable::with_entry(uint64_t key, uint32_t now, Use&& use) {
       }
       entry = nullptr;
     }
-    if (entry && !entry->dormant && is_idle(*entry, now)) expire(shard, entry), entry = shard.map.find(key);
-    if (entry && entry->dormant && is_over(*entry, now)) drop(shard, entry), entry = nullptr;
+    if (entry && entry->is_awake() && is_idle(*entry, now)) {
+      expire(shard, entry);
+      entry = shard.map.find(key);
+    }
+    if (entry && entry->dormant && is_over(*entry, now)) {
+      drop(shard, entry);
+      entry = nullptr;
+    }
     return use(shard, entry);
   }
 }
@@ -154,7 +117,7 @@ auto SessionTable::with_entry(uint64_t key, uint32_t now, Use&& use) {
 template <class Use>
 auto SessionTable::with_session(uint64_t key, uint32_t now, Use&& use) {
   return with_entry(key, now, [&](Shard& shard, Entry* entry) {
-    return use(shard, entry && !entry->dormant ? entry : nullptr);
+    return use(shard, entry && entry->is_awake() ? entry : nullptr);
   });
 }
 
@@ -180,6 +143,10 @@ SessionTable::Found SessionTable::find_and_touch(uint64_t key, uint32_t now, Vis
   });
 }
 
+bool SessionTable::knows(uint64_t key, uint32_t now) {
+  return with_entry(key, now, [](Shard&, Entry* entry) { return entry != nullptr; });
+}
+
 // --- Beginning ---
 
 SessionTable::Held SessionTable::open(uint64_t key, Slot home, uint32_t now, Room room, Begun begun) {
@@ -195,7 +162,7 @@ SessionTable::Held SessionTable::begin(uint64_t key, Slot home, uint32_t now, Ro
   Shard& shard = shard_of(key);
   const std::lock_guard lock(shard.mutex);
   if (Entry* known = shard.map.find(key)) {
-    if (is_awake(*known) && !is_idle(*known, now)) {
+    if (known->is_awake() && !is_idle(*known, now)) {
       known->last_seen = now;
       return {found(*known), false};
     }
@@ -310,9 +277,9 @@ bool SessionTable::renew(uint64_t from, uint64_t to, Slot home, uint32_t now) {
   if (second != first) lock_second.emplace(second->mutex);
 
   Entry* known = new_shard.map.find(to);
-  if (known && is_awake(*known) && !is_idle(*known, now)) return false;
+  if (known && known->is_awake() && !is_idle(*known, now)) return false;
   Entry* old = old_shard.map.find(from);
-  if (!old || !is_awake(*old) || old->home != home || old->origin.leaving != kNoSlot || is_idle(*old, now))
+  if (!old || !old->is_awake() || old->home != home || old->origin.leaving != kNoSlot || is_idle(*old, now))
     return false;
 
   Entry session = *old;
@@ -347,7 +314,7 @@ bool SessionTable::renew(uint64_t from, uint64_t to, Slot home, uint32_t now) {
 void SessionTable::log_out(uint64_t key, Slot slot, uint32_t now) {
   with_entry(key, now, [&](Shard& shard, Entry* session) {
     if (!session || slot != session->data_home()) return;
-    session->dormant ? drop(shard, session) : finish(shard, session, Event::logged_out);
+    finish(shard, session, Event::logged_out);
   });
 }
 
@@ -358,7 +325,7 @@ bool SessionTable::unbind(uint64_t key, uint32_t now) {
     mark.kind = Entry::Kind::alias;
     mark.key = mark.target = session->key;
     mark.last_seen = now;
-    session->dormant ? drop(shard, session) : finish(shard, session, Event::unbound);
+    finish(shard, session, Event::unbound);
     if (claim_entry()) shard.map.insert(mark);
     return true;
   });
@@ -389,8 +356,7 @@ void SessionTable::expire(Shard& shard, Entry* session) {
 }
 
 void SessionTable::make_way(Shard& shard, Entry* entry) {
-  if (is_awake(*entry)) leave(shard, *entry, ending(*entry));
-  drop(shard, entry);
+  entry->is_awake() ? finish(shard, entry, ending(*entry)) : drop(shard, entry);
 }
 
 // Of a session whose time is over.
@@ -399,7 +365,7 @@ Event SessionTable::ending(const Entry& session) const {
 }
 
 void SessionTable::finish(Shard& shard, Entry* session, Event how) {
-  leave(shard, *session, how);
+  if (session->is_awake()) leave(shard, *session, how);
   drop(shard, session);
 }
 
@@ -431,156 +397,6 @@ void SessionTable::count(Shard& shard, const Entry& session, Event event) {
 void SessionTable::drop(Shard& shard, Entry* entry) {
   shard.map.erase(entry);
   entries_.fetch_sub(1, kRelaxed);
-}
-
-bool SessionTable::claim_entry() {
-  uint64_t taken = entries_.load(kRelaxed);
-  while (taken < max_entries_.load(kRelaxed)) {
-    if (entries_.compare_exchange_weak(taken, taken + 1, kRelaxed)) return true;
-  }
-  return false;
-}
-
-// Claims an entry for a session that begins in `shard`, whose lock is held; so what gives way in a full table
-// is in the same shard.
-void SessionTable::make_room(Shard& shard, uint64_t key, uint32_t now) {
-  while (!claim_entry()) {
-    Entry* const entry = victim(shard, key, now);
-    if (!entry) {
-      // An empty shard of a full table: one above the bound rather than no session at all.
-      entries_.fetch_add(1, kRelaxed);
-      return;
-    }
-    if (is_awake(*entry) && !is_idle(*entry, now)) {
-      finish(shard, entry, Event::evicted);
-    } else {
-      make_way(shard, entry);
-    }
-  }
-}
-
-// Who goes first when the table is full: aliases, then what is dormant or has idled out, then unreturned
-// sessions, then whatever else; the longest unseen first; among a sample.
-Entry* SessionTable::victim(Shard& shard, uint64_t key, uint32_t now) const {
-  if (shard.map.size() == 0) return nullptr;
-  const auto rank = [&](const Entry& entry) -> std::pair<int, uint32_t> {
-    if (entry.is_mark()) return {is_stale(entry, now) ? 3 : 0, elapsed(entry.last_seen, now)};
-    const bool is_over = entry.dormant || is_idle(entry, now);
-    const int kind = entry.kind == Entry::Kind::alias ? 3 : is_over ? 2 : entry.returned ? 0 : 1;
-    return {kind, elapsed(entry.last_seen, now)};
-  };
-  // Drawn each by itself: a run of neighbours would let places that happen to hold few candidates run out of
-  // them.
-  Random draws(key);
-  Entry* worst = nullptr;
-  for (int i = 0; i < kSampled; ++i) {
-    size_t place = static_cast<size_t>(draws.below(shard.map.capacity()));
-    while (shard.map.at(place).kind == Entry::Kind::none)
-      place = place + 1 == shard.map.capacity() ? 0 : place + 1;
-    Entry& entry = shard.map.at(place);
-    if (!worst || rank(entry) > rank(*worst)) worst = &entry;
-  }
-  return worst;
-}
-
-void SessionTable::sweep(uint32_t now) {
-  const size_t slice = std::max<size_t>(shard_count_ / kSweeps, 1);
-  for (size_t i = 0; i < slice; ++i) {
-    sweep(shards_[next_to_sweep_], now);
-    next_to_sweep_ = (next_to_sweep_ + 1) % shard_count_;
-  }
-}
-
-void SessionTable::sweep(Shard& shard, uint32_t now) {
-  const std::lock_guard lock(shard.mutex);
-  for (size_t place = 0; place < shard.map.capacity();) {
-    Entry& entry = shard.map.at(place);
-    entry.last_seen = std::min(entry.last_seen, now);  // after the clock's jump back
-    if (is_awake(entry) && is_idle(entry, now)) {
-      expire(shard, &entry);  // it is dormant, or another entry may be in its place now
-    } else if (entry.dormant ? is_over(entry, now)
-                             : entry.kind == Entry::Kind::alias && is_stale(entry, now)) {
-      drop(shard, &entry);
-    } else {
-      ++place;
-    }
-  }
-}
-
-Census SessionTable::census() const {
-  Census census;
-  for (size_t i = 0; i < shard_count_; ++i) {
-    const Shard& shard = shards_[i];
-    const std::lock_guard lock(shard.mutex);
-    census.books += shard.books;
-    census.live += shard.sessions;
-    census.live_returned += shard.returned;
-    census.imbalance += static_cast<int64_t>(shard.books.all.begun()) + shard.renewed_into_here -
-                        static_cast<int64_t>(shard.books.all.ended() + shard.sessions);
-    census.entries += shard.map.size();
-    census.bytes += sizeof(Shard) + shard.map.capacity() * sizeof(Entry);
-  }
-  const Homes::Sum homes = homes_.sum();
-  census.at_risk = std::min(homes.at_risk, census.live);  // the homes are counted a moment later
-  census.at_risk_returned = std::min(homes.at_risk_returned, census.live_returned);
-  census.books.all[Event::recovered] = homes.recovered;
-  census.books.returned[Event::recovered] = homes.recovered_returned;
-  return census;
-}
-
-PauseCounts SessionTable::pauses() const {
-  PauseCounts pauses;
-  for (size_t i = 0; i < shard_count_; ++i) {
-    const std::lock_guard lock(shards_[i].mutex);
-    for (size_t code = 0; code < PauseCounts::kCodes; ++code) pauses.counts[code] += shards_[i].pauses[code];
-  }
-  return pauses;
-}
-
-// A shard at a time, under its lock.
-template <class Use>
-void SessionTable::for_each_session(Use&& use) const {
-  for (size_t i = 0; i < shard_count_; ++i) {
-    Shard& shard = shards_[i];
-    const std::lock_guard lock(shard.mutex);
-    for (size_t place = 0; place < shard.map.capacity(); ++place) {
-      Entry& entry = shard.map.at(place);
-      if (is_awake(entry)) use(entry);
-    }
-  }
-}
-
-std::vector<std::vector<SessionView>> SessionTable::sessions_at(std::span<const Slot> homes) const {
-  const Places places(homes);
-  std::vector<std::vector<SessionView>> sessions(homes.size());
-  for_each_session([&](const Entry& session) {
-    if (const size_t place = places[session.home]; place != Places::kNone)
-      sessions[place].push_back(view(session));
-  });
-  return sessions;
-}
-
-void SessionTable::forget(std::span<const Slot> homes) {
-  const Places places(homes);
-  for (size_t i = 0; i < shard_count_; ++i) {
-    Shard& shard = shards_[i];
-    const std::lock_guard lock(shard.mutex);
-    for (size_t place = 0; place < shard.map.capacity();) {
-      Entry& entry = shard.map.at(place);
-      const bool is_session = entry.kind == Entry::Kind::session;
-      if (entry.dormant && places[entry.home] != Places::kNone) {
-        drop(shard, &entry);
-        continue;
-      }
-      if (is_session && places[entry.origin.first_home] != Places::kNone)
-        entry.origin.first_home = entry.home;
-      ++place;
-    }
-  }
-}
-
-bool SessionTable::knows(uint64_t key, uint32_t now) {
-  return with_entry(key, now, [](Shard&, Entry* entry) { return entry != nullptr; });
 }
 
 }  // namespace limpet::routing

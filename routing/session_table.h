@@ -157,7 +157,7 @@ class SessionTable {
 
   Shard& shard_of(uint64_t key) const;
   template <class Use>
-  void for_each_session(Use&& use) const;
+  void for_each_shard(Use&& use) const;
   template <class Use>
   auto with_entry(uint64_t key, uint32_t now, Use&& use);
   template <class Use>

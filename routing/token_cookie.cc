@@ -20,7 +20,6 @@ TokenCookie::TokenCookie(const conf::Pool& pool, const std::vector<std::string>&
     : name_(pool.cookie_name()),
       sealer_(keys, pool.name),
       idle_timeout_(whole_seconds(pool.idle_timeout)),
-      renewal_interval_(std::max(idle_timeout_ / 4, 1u)),
       absolute_timeout_(whole_seconds(pool.cookie.absolute_timeout)),
       unverified_(unverified) {}
 
@@ -38,11 +37,11 @@ std::optional<TokenCookie::Found> TokenCookie::read(const RequestView& request, 
 }
 
 bool TokenCookie::is_due(uint32_t renewed, uint32_t now) const {
-  return elapsed(renewed, now) >= renewal_interval_;
+  return elapsed(renewed, now) >= renewal_interval(idle_timeout_);
 }
 
 TokenCookie::Age TokenCookie::age_of(const Token& token, uint32_t now) const {
-  if (elapsed(token.renewed, now) > uint64_t{idle_timeout_} + renewal_interval_) return Age::idle;
+  if (elapsed(token.renewed, now) > token_life(idle_timeout_)) return Age::idle;
   const bool is_over = absolute_timeout_ != 0 && elapsed(token.issued, now) > absolute_timeout_;
   return is_over ? Age::over : Age::good;
 }

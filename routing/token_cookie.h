@@ -49,7 +49,7 @@ class TokenCookie {
 
   const std::string name_;
   const TokenSealer sealer_;
-  const uint32_t idle_timeout_, renewal_interval_, absolute_timeout_;  // seconds; absolute 0: none
+  const uint32_t idle_timeout_, absolute_timeout_;  // seconds; absolute 0: none
   std::atomic<uint64_t>& unverified_;
 };
 

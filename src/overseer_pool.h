@@ -14,16 +14,14 @@
 
 #include "routing/memory.h"
 #include "src/overseer.h"
+#include "src/proxy/clock.h"
 #include "src/status/collect.h"
 
 namespace limpet {
 
 inline uint32_t unix_seconds() { return static_cast<uint32_t>(std::time(nullptr)); }
-// Of the clock by which workers count as well.
 inline uint32_t steady_seconds() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint32_t>(now.tv_sec);
+  return static_cast<uint32_t>(proxy::Clock().monotonic_us() / 1'000'000);  // by the workers' clock
 }
 inline routing::Now both_clocks() { return {unix_seconds(), steady_seconds()}; }
 

@@ -139,11 +139,12 @@ void Overseer::forecast_drains(Pool& pool) {
   pool.forecast_at = now();
   const auto history = health::History::from(pool.table().census(), pool.table().pauses());
   const auto sessions = pool.table().sessions_at(draining);
+  const uint32_t steady = steady_seconds();
   for (size_t i = 0; i < draining.size(); ++i) {
+    const uint64_t deadline = (*pool.health)[draining[i]].drain_deadline().value_or(now());
     const health::Horizon horizon{
-        .now = steady_seconds(),
-        .deadline =
-            static_cast<uint32_t>(steady_seconds() + drain_deadline(pool, draining[i]) - unix_seconds()),
+        .now = steady,
+        .deadline = steady + static_cast<uint32_t>((std::max(deadline, now()) - now()) / 1000),
         .idle_timeout = routing::whole_seconds(pool.settings->idle_timeout),
         .unreturned_timeout = routing::whole_seconds(pool.settings->unreturned_timeout)};
     pool.backends[draining[i]].forecast = health::forecast(history, sessions[i], horizon);

@@ -39,8 +39,7 @@ void ServedPool::follow(SharedPoolPlan plan) {
   meter_ = plan->meters[worker_];
   const conf::Retries& allowed = plan->settings->retries;
   const auto workers = static_cast<uint32_t>(plan->meters.size());
-  for (RetryBudget* budget : {&retries, &redials})
-    budget->allow(allowed.percent, (allowed.floor + workers - 1) / workers);
+  retries.allow(allowed.percent, (allowed.floor + workers - 1) / workers);
   cookie_name_.clear();
   for (const conf::AffinityKind kind : plan->settings->affinity) {
     if (kind != conf::AffinityKind::cookie) continue;

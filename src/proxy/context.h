@@ -77,8 +77,7 @@ class ServedPool final : public net::Mortal, StrayListener {
   bool in_plan = true;     // one that left it is gone once nothing is under way here
   uint32_t exchanges = 0;  // that are under way here, and hold a pointer to this
   BackendConnections connections;
-  RetryBudget retries;  // of requests that a backend has seen
-  RetryBudget redials;  // of those that none has
+  RetryBudget retries;
 
  private:
   static constexpr net::Millis kDoubtEvery = 100;

@@ -71,12 +71,13 @@ void Exchange::start(ClientSide& client) {
   written_ = connect_us_ = connected_us_ = head_us_ = bytes_in_ = bytes_out_ = interim_bytes_ = 0;
   end_ = failures::kNone;
   last_failure_ = nullptr;
+  lost_ = RetryBudget::Of::unseen;
   asked_ = routing::kNoSlot;
   status_ = 0;
   attempts_ = 0;
   touch_at_ = 0;
   polls_awaited_ = 0;
-  awaits_poll_ = connected_ = fresh_only_ = fresh_again_ = was_seen_ = send_failed_ = keeps_body_ = false;
+  awaits_poll_ = connected_ = fresh_only_ = fresh_again_ = send_failed_ = keeps_body_ = false;
   request_ended_ = client_ended_ = backend_ended_ = response_begun_ = response_ended_ = whole_ = false;
   is_open_ended_ = is_good_ = false;
   client_address_ = client.peer().address;
@@ -179,7 +180,6 @@ Exchange::Step Exchange::identify() {
   client_address_ = http::believed_client(client_->peer(), listener.settings, request_.fields);
   identity_ = pool_->router().identify(view(), pool_->fleet(), started());
   pool_->retries.began(now_ms());
-  pool_->redials.began(now_ms());
   tried_.patient = pool_->settings().patience != conf::Duration::zero();
   phase_ = Phase::choose;
   return Step::go;
@@ -227,7 +227,7 @@ Exchange::Step Exchange::connect() {
     if (awaits_poll_) return Step::wait;
     if (attempts_++ != 0) {
       pool_->meter().backends[asked_].retried.add();
-      if (choice_.slot != asked_) (was_seen_ ? pool_->retries : pool_->redials).spend(now_ms());
+      if (choice_.slot != asked_) pool_->retries.spend(now_ms(), lost_);
     }
     asked_ = choice_.slot;
     connected_ = backend_ != nullptr;

@@ -178,7 +178,8 @@ class Exchange final : public net::Mortal,
   uint64_t bytes_out_ = 0;
   size_t interim_bytes_ = 0;  // of answers before the final one
   Failure end_ = failures::kNone;
-  const Failure* last_failure_ = nullptr;  // of an attempt at a backend
+  const Failure* last_failure_ = nullptr;           // of an attempt at a backend
+  RetryBudget::Of lost_ = RetryBudget::Of::unseen;  // as what: the backend of that may have seen it or not
   int status_ = 0;
   uint32_t attempts_ = 0;                   // at backends
   routing::Slot asked_ = routing::kNoSlot;  // the backend of the last of them
@@ -192,7 +193,6 @@ class Exchange final : public net::Mortal,
   bool connected_ = false;
   bool fresh_only_ = false;      // a used connection has failed this request already
   bool fresh_again_ = false;     // a new one has, after the request was sent
-  bool was_seen_ = false;        // by the backend that failed it last, as far as anybody knows
   bool send_failed_ = false;     // the connection takes no more
   bool keeps_body_ = false;      // sent_body_ holds all of the body so far
   bool request_ended_ = false;   // all of the request came in

@@ -90,7 +90,7 @@ uint64_t Exchange::client_hash() const {
 // For what this process lacks no backend is to blame, and no session is moved.
 void Exchange::connect_failed(int error) {
   drop_backend();
-  was_seen_ = false;
+  lost_ = RetryBudget::Of::unseen;
   if (net::is_shortage(error))
     return fail(error == net::kNoPortLeft ? failures::kNoPorts : failures::kNoDescriptors);
   if (error == 0 || net::is_local(error)) return unreachable();
@@ -114,7 +114,7 @@ void Exchange::backend_lost() {
   blame(BackendFailure::closed);
   if (!is_unseen && !may_go_elsewhere) return fail(failures::kBackendClosed);
   fresh_again_ = fresh_again_ || !is_unseen;
-  was_seen_ = !is_unseen;
+  lost_ = is_unseen ? RetryBudget::Of::unseen : RetryBudget::Of::seen;
   drop_backend();
   choose_again(failures::kBackendClosed);
 }
@@ -132,7 +132,7 @@ void Exchange::choose_again(const Failure& otherwise) {
   const bool is_home = choice_.reason == routing::Reason::bound || choice_.reason == routing::Reason::token;
   if (is_home && wait_for_home()) {
     give_up_choice();
-  } else if ((was_seen_ ? pool_->retries : pool_->redials).has_left(now_ms())) {
+  } else if (pool_->retries.has_left(now_ms(), lost_)) {
     tried_.add(choice_.slot);
     last_failure_ = &otherwise;
     give_up_choice();
@@ -163,14 +163,15 @@ bool Exchange::wait_for_home() {
 // backend dies of. One without a home goes elsewhere rather.
 bool Exchange::can_send_again() {
   if (backend_->has_answered() || !keeps_body_ || !(request_.idempotent() || sent_nothing())) return false;
-  return backend_->reused() || (!fresh_again_ && is_at_home() && pool_->retries.has_left(now_ms()));
+  return backend_->reused() ||
+         (!fresh_again_ && is_at_home() && pool_->retries.has_left(now_ms(), RetryBudget::Of::seen));
 }
 
 // To the same backend: whether that is out of service shows when it is connected to.
 void Exchange::send_again() {
   if (!backend_->reused()) {
     fresh_again_ = true;
-    pool_->retries.spend(now_ms());
+    pool_->retries.spend(now_ms(), RetryBudget::Of::seen);
     blame(BackendFailure::closed);
   }
   fresh_only_ = true;

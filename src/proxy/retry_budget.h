@@ -1,6 +1,9 @@
 // How many requests of a pool may be tried again: a share of those of the last ten seconds, and a number a
 // second besides, so that a pool that fails is not asked many times as much as one that works ("retry
 // budgets", as Finagle has them). Of one worker.
+//
+// Requests that a backend has seen and those that none has each have as many: what a server dies of may be
+// repeated by one client as often as it likes, and leaves the others theirs.
 #pragma once
 
 #include <array>
@@ -14,26 +17,29 @@ class RetryBudget {
  public:
   static constexpr uint64_t kSeconds = 10;
 
+  enum class Of : uint8_t { unseen, seen };
+
   // `percent` of the requests, and `floor` a second.
   void allow(uint32_t percent, uint32_t floor) { percent_ = percent, floor_ = floor; }
 
   void began(net::Millis now) { ++at(now).requests; }
-  bool has_left(net::Millis now) {
+  bool has_left(net::Millis now, Of of) {
     const Second& second = at(now);
     uint64_t requests = 0, retries = 0;
     for (const Second& one : seconds_) {
       if (one.number + kSeconds <= second.number) continue;
       requests += one.requests;
-      retries += one.retries;
+      retries += one.retries[static_cast<size_t>(of)];
     }
     return retries * 100 < requests * percent_ + floor_ * kSeconds * 100;
   }
-  void spend(net::Millis now) { ++at(now).retries; }
+  void spend(net::Millis now, Of of) { ++at(now).retries[static_cast<size_t>(of)]; }
 
  private:
   struct Second {
     uint64_t number = 0;
-    uint64_t requests = 0, retries = 0;
+    uint64_t requests = 0;
+    std::array<uint64_t, 2> retries{};
   };
 
   Second& at(net::Millis now) {

@@ -23,7 +23,7 @@ std::vector<std::string> cookies(std::vector<Field> fields, std::string_view nam
 
 std::string id_in(const conf::SessionIdSource& source, std::string_view target,
                   std::vector<Field> fields = {}) {
-  const Ids ids = ids_at(source, {.method = "GET", .target = target, .fields = fields, .client = {}});
+  const IdsThere ids = ids_at(source, {.method = "GET", .target = target, .fields = fields, .client = {}});
   return ids.all().empty() ? "" : std::string(ids.all().front());
 }
 
@@ -110,7 +110,7 @@ TEST_CASE("of one place the first eight different ids are looked at") {
   std::string cookies = "sid=0; sid=0";
   for (int i = 1; i < 20; ++i) cookies += "; sid=" + std::to_string(i);
   const std::vector<Field> fields = {{"Cookie", cookies}};
-  const Ids ids =
+  const IdsThere ids =
       ids_at({Place::cookie, "sid"}, {.method = "GET", .target = "/", .fields = fields, .client = {}});
   REQUIRE(ids.all().size() == 8);
   for (size_t i = 0; i < 8; ++i) CHECK(ids.all()[i] == std::to_string(i));
@@ -121,8 +121,9 @@ TEST_CASE("the first source that holds an id wins, whatever the order in the req
       {{Place::cookie, "sid"}, {Place::header, "X-Session"}, {Place::query, "s"}}};
   const auto found = [&](std::string_view target, std::vector<Field> fields) {
     const RequestView request{.method = "GET", .target = target, .fields = fields, .client = {}};
-    const conf::SessionIdSource* const source = first_source(affinity, request);
-    return source == nullptr ? "" : std::string(ids_at(*source, request).all().front());
+    const auto [source, ids] = first_ids(affinity, request);
+    CHECK((source == nullptr) == ids.all().empty());
+    return source == nullptr ? "" : std::string(ids.all().front());
   };
   CHECK(found("/?s=query", {{"X-Session", "header"}, {"Cookie", "sid=cookie"}}) == "cookie");
   CHECK(found("/?s=query", {{"X-Session", "header"}, {"Cookie", "sid="}}) == "header");
@@ -140,7 +141,7 @@ TEST_CASE("whatever bytes come, an id is a piece of them, neither empty nor long
     const std::vector<Field> fields = {{"Cookie", bytes}, {"sid", bytes}};
     const RequestView request{.method = "GET", .target = bytes, .fields = fields, .client = {}};
     for (const Place place : {Place::cookie, Place::header, Place::query, Place::path}) {
-      const Ids ids = ids_at({place, "sid"}, request);
+      const IdsThere ids = ids_at({place, "sid"}, request);
       for (const std::string_view id : ids.all()) {
         REQUIRE(id.data() >= bytes.data());
         REQUIRE(id.data() + id.size() <= bytes.data() + bytes.size());

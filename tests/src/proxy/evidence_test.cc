@@ -318,11 +318,12 @@ TEST_CASE("what cannot be tried again takes nothing from the pool's retries") {
 }
 
 TEST_CASE("retries are a share of the last ten seconds' requests, and a floor") {
+  using Of = proxy::RetryBudget::Of;
   proxy::RetryBudget budget;
   budget.allow(20, 1);
   const auto takes = [&](net::Millis now) {
     size_t taken = 0;
-    for (; taken < 1000 && budget.has_left(now); ++taken) budget.spend(now);
+    for (; taken < 1000 && budget.has_left(now, Of::seen); ++taken) budget.spend(now, Of::seen);
     return taken;
   };
   net::Millis now = 5'000'000;
