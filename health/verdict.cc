@@ -127,9 +127,11 @@ void Verdict::passed(const CheckResult& result, const Rules& rules, bool may_go_
   if (!is_crowd(rules) || held_) return;
   held_down_until_ = now + hold_;
   hold_ = std::min(hold_ * 2, kLongestHold);
-  const std::string question =
-      text(rules.check) + (result.failed() ? " never passed: " + result.detail : " passes");
-  condemn(Cause::requests, clients_failed(rules) + ", and none was answered; " + question, true);
+  const std::string how = !result.failed() ? " passes"
+                          : proven_        ? " does not count: " + result.detail
+                                           : " never passed: " + result.detail;
+  condemn(Cause::requests, clients_failed(rules) + ", and none was answered; " + text(rules.check) + how,
+          true);
 }
 
 void Verdict::failed(const CheckResult& result, bool first, Millis began, const Rules& rules,
@@ -205,7 +207,8 @@ std::string Verdict::doubt(const Rules& rules) const {
   }
   if (!failures_.empty()) {
     what += (what.empty() ? "" : "; ") + clients_failed(rules);
-    if (!is_counting() && !suspected_at_) what += "; " + text(rules.check) + " passes";
+    if (!is_counting() && !suspected_at_)
+      what += "; " + text(rules.check) + (proven_ ? " passes" : " has never passed");
   }
   if (what.empty() && waited_) what = "a request has waited long, and none was answered";
   return is_held(rules) ? "held: " + what : what;

@@ -671,6 +671,8 @@ TEST_CASE("where HEAD / has never passed, that somebody listens is all that it t
   it.request_waits(it.now);
   it.fail_connected(20);
   CHECK(it.is_up());
+  CHECK(it.judge.doubt() ==
+        "requests of 1 client failed within 10s (no answer in time); HEAD / has never passed");
   it.request_is_refused();
   it.refuse();
   it.request_is_refused();
@@ -704,6 +706,12 @@ TEST_CASE("where HEAD / has passed once, it does not count while requests are an
   it.request_fails();
   it.fail_connected(3);
   CHECK(it.is_down());
+  Known beside(without_checks());
+  beside.judge.check_begins(beside.now);
+  beside.answered();
+  beside.crowd_fails();
+  beside.fail_connected();
+  CHECK(beside.judge.detail().ends_with("none was answered; HEAD / does not count: the connection ended"));
 }
 
 TEST_CASE("HEAD / passes with any answer but those of a proxy whose server does not answer") {
