@@ -24,22 +24,24 @@ class Worker::Door final : public net::Mortal, net::Acceptor, net::DeadlineOwner
     return socket_ != nullptr;
   }
   const proxy::ServedListener& listener() const { return listener_; }
-  bool is_over() const { return !listener_.listed && listener_.connections == 0; }
+  bool is_over() const { return !listener_.listed && socket_ == nullptr && listener_.connections == 0; }
 
   void close() {
     if (socket_ != nullptr) std::exchange(socket_, nullptr)->close();
   }
-  // Accepts no more but those that wait already; what is still under way after so long is cut.
+  // Accepts no more but those that connect already; what is still under way after so long is cut.
   void close_in(net::Millis at_most) {
-    if (socket_ == nullptr) return;
-    socket_->take_waiting();
-    close();
-    deadline_.set(worker_.loop_.deadlines().now() + at_most);
+    if (cut_at_ != 0) return;
+    socket_->turn_away();
+    const net::Millis now = worker_.loop_.deadlines().now();
+    cut_at_ = now + at_most;
+    deadline_.set(now + kHandshake);
   }
 
  private:
   // For what can be given up: a look takes about a millisecond where that is much.
   static constexpr net::Millis kBetweenLooks = 10;
+  static constexpr net::Millis kHandshake = 250;  // that long it takes nearly everybody at most
 
   void on_accepted(net::UvStream* stream, const conf::IpAddress& peer) override {
     worker_.accept(stream, peer, listener_);
@@ -52,6 +54,12 @@ class Worker::Door final : public net::Mortal, net::Acceptor, net::DeadlineOwner
     worker_.context_->give_up_idle(worker_.shared_.descriptors.for_clients());
   }
   void on_deadline() override {
+    if (socket_ != nullptr) {
+      socket_->turn_away();
+      close();
+      deadline_.set(cut_at_);
+      return worker_.forget_those_over();
+    }
     worker_.for_each_client([this](proxy::ClientConnection& client) {
       if (&client.listener() == &listener_) client.close_now();
     });
@@ -62,6 +70,7 @@ class Worker::Door final : public net::Mortal, net::Acceptor, net::DeadlineOwner
   net::Deadline deadline_;
   net::Listener* socket_ = nullptr;
   net::Millis next_room_ = 0;
+  net::Millis cut_at_ = 0;  // what came by it; 0: the listener is in the plan
 };
 
 namespace {
@@ -171,10 +180,8 @@ void Worker::take(Update update) {
   if (!listen(update.sockets, error)) spdlog::error("cannot listen on {}", error);
   // Last, so that an address that only becomes wider or narrower is listened at all the while.
   const net::Millis longest = longest_drain(context_->settings());
-  for (size_t i = doors_.size(); i-- > 0;) {
-    if (!doors_[i]->listener().listed) doors_[i]->close_in(longest);
-    if (doors_[i]->is_over()) remove(*doors_[i]);
-  }
+  for (const auto& door : doors_)
+    if (!door->listener().listed) door->close_in(longest);
   for (const Update::Withdrawal& withdrawn : update.withdrawn) {
     const proxy::ServedPool* const pool = context_->find_pool(withdrawn.pool);
     if (pool == nullptr) continue;
@@ -182,13 +189,14 @@ void Worker::take(Update update) {
   }
 }
 
-// It may stand in a call of its own.
-void Worker::remove(Door& door) {
-  const auto at =
-      std::find_if(doors_.begin(), doors_.end(), [&](const auto& one) { return one.get() == &door; });
-  context_->forget(door.listener());
-  loop_.graveyard().bury(std::move(*at));
-  doors_.erase(at);
+// A door may stand in a call of its own.
+void Worker::forget_those_over() {
+  std::erase_if(doors_, [&](std::unique_ptr<Door>& door) {
+    if (!door->is_over()) return false;
+    context_->forget(door->listener());
+    loop_.graveyard().bury(std::move(door));
+    return true;
+  });
 }
 
 void Worker::end() {
@@ -235,9 +243,7 @@ void Worker::on_client_closed(proxy::ClientConnection& connection) {
     clients_ = connection.next_;
   }
   if (connection.next_ != nullptr) connection.next_->prev_ = connection.prev_;
-  const auto over =
-      std::find_if(doors_.begin(), doors_.end(), [](const auto& door) { return door->is_over(); });
-  if (over != doors_.end()) remove(**over);
+  forget_those_over();
   end_if_empty();
 }
 

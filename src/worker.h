@@ -78,7 +78,7 @@ class Worker final : proxy::ClientConnections, proxy::Dialer, net::Keeper {
   void give_up_idle(int below);
   void take_updates();
   void take(Update update);
-  void remove(Door& door);
+  void forget_those_over();
   void end();
   void run();
   void end_if_empty();

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <limits>
 
 #include "src/net/loop.h"
 #include "src/net/socket_address.h"
@@ -149,7 +150,11 @@ void Listener::pause(int error) {
   acceptor_.on_shortage();
 }
 
-void Listener::take_waiting() {
+// No packet comes from that interface, so that the kernel passes this socket over for new connections; one
+// whose handshake has begun goes on. Linux before 5.7 lets nobody without CAP_NET_RAW do this, and whoever
+// connects during close() is reset there.
+void Listener::turn_away() {
+  set_option(fd_, SOL_SOCKET, SO_BINDTOIFINDEX, std::numeric_limits<int>::max());
   for (int taken = 0; taken < kBacklog && take_one(); ++taken) {
   }
 }

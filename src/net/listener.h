@@ -50,8 +50,9 @@ class Listener final : DeadlineOwner {
   // `fd` comes from bind_socket(); `descriptors` and `acceptor` outlive it. Accepts at once.
   static Listener* listen(Loop& loop, int fd, const conf::Listener& settings, Descriptors& descriptors,
                           Intake intake, Acceptor& acceptor, std::string& error);
-  // Accepts who waits already: closing would reset them.
-  void take_waiting();
+  // Before close(), which would reset whoever waits or is connecting. Accepts those who wait, and from now
+  // on the kernel brings others elsewhere: to a socket that listens at a wider address, or to a refusal.
+  void turn_away();
   void close();
 
  private:

@@ -125,7 +125,7 @@ TEST_CASE("those that wait where a listener is about to be closed are taken, and
     sockets.push_back(std::make_unique<Socket>(connect_to("127.0.0.1", here.port)));
     sockets.back()->send("hello");
   }
-  here.take_waiting();
+  here.turn_away();
   here.close_listener();
   REQUIRE(here.accepted.size() == 100);
   std::vector<Owner> owners(100);
@@ -134,6 +134,19 @@ TEST_CASE("those that wait where a listener is about to be closed are taken, and
     return std::all_of(owners.begin(), owners.end(),
                        [](const Owner& owner) { return owner.bytes == "hello"; });
   }));
+}
+
+TEST_CASE("whoever connects where a listener is about to be closed comes to the next one, or is refused") {
+  Loopback here;
+  here.turn_away();
+  CHECK(connect_to("127.0.0.1", here.port) == -1);
+  std::string error;
+  Socket next(net::bind_socket(address("0.0.0.0", here.port), false, error));
+  REQUIRE(::listen(next.fd(), 1) == 0);
+  Socket client(connect_to("127.0.0.1", here.port));
+  Socket came(next.accept());
+  CHECK(came.fd() >= 0);
+  CHECK(here.accepted.empty());
 }
 
 TEST_CASE("what a listener accepts sends small writes at once") {

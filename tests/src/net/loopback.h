@@ -134,7 +134,7 @@ class Loopback : public net::Acceptor {
     close_listener();
     for (net::UvStream* stream : accepted) stream->close();
   }
-  void take_waiting() { listener_->take_waiting(); }
+  void turn_away() { listener_->turn_away(); }
   void close_listener() {
     if (listener_ != nullptr) listener_->close();
     listener_ = nullptr;
