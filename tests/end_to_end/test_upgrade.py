@@ -310,7 +310,7 @@ def test_an_http_1_0_client_cannot_upgrade(scene):
 
 @pytest.mark.parametrize("upgrade", ["websocket, h2c", "h2c,websocket", "h2c/1, WebSocket"])
 def test_of_several_protocols_that_are_offered_all_but_h2c_are_offered_further_rfc_9110_7_8(scene, upgrade):
-    """nginx 1.22 offers nothing by itself; HAProxy 2.6 passes h2c on."""
+    """nginx 1.22 offers nothing by itself, and all of them where it is told to pass the field on, as HAProxy 2.6 does: h2c too."""
     a = scene.backend("a", switching(echo))
     client = scene.limpet([a]).client()
     client.send(request_bytes(fields=["Connection: Upgrade", f"Upgrade: {upgrade}", *ASKING[2:]]))
