@@ -234,6 +234,37 @@ TEST_CASE("where no checks are configured, a backend is asked while it is in dou
   CHECK_FALSE(it.judge.next_check());
 }
 
+TEST_CASE("one request a minute is enough: the questions that follow the first that fails decide") {
+  Judged dies(without_checks()), stumbles(without_checks());
+  for (Judged* it : {&dies, &stumbles}) {
+    it->pass();
+    for (int minute = 0; minute < 3; ++minute) {
+      it->now += 60'000;
+      it->answered();
+    }
+    it->now += 60'000;
+    it->request_fails();
+    CHECK(it->is_due());
+    it->judge.check_begins(it->now);
+  }
+  for (int question = 0; question < 2; ++question) {
+    dies.fail();
+    CHECK(about(next(dies), 1000));
+  }
+  CHECK(dies.is_up());
+  dies.fail();
+  CHECK(dies.is_down());
+  for (int minute = 0; minute < 30; ++minute) {
+    stumbles.pass();
+    CHECK_FALSE(stumbles.judge.next_check());
+    stumbles.now += 60'000;
+    stumbles.request_fails();
+    CHECK(stumbles.is_due());
+    stumbles.judge.check_begins(stumbles.now);
+  }
+  CHECK(stumbles.is_up());
+}
+
 TEST_CASE("where no checks are configured, a doubt that a later answer ends is not asked about") {
   Judged it(without_checks());
   it.pass();
