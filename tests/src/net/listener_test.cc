@@ -141,7 +141,8 @@ TEST_CASE("whoever connects where a listener is about to be closed comes to the 
   here.turn_away();
   CHECK(connect_to("127.0.0.1", here.port) == -1);
   std::string error;
-  Socket next(net::bind_socket(address("0.0.0.0", here.port), false, error));
+  Socket next(net::bind_socket(address("127.0.0.1", here.port), false, error));
+  REQUIRE(error == "");
   REQUIRE(::listen(next.fd(), 1) == 0);
   Socket client(connect_to("127.0.0.1", here.port));
   Socket came(next.accept());
