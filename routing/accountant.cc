@@ -21,16 +21,19 @@ struct Accountant::Answer {
   const Now now;
   Room room;  // what choose() reserved at choice.slot, until a session uses it
 
+  uint64_t set_id = 0;  // the key of the last id that the answer sets, or 0
+
   // The table knew the session, and the answer comes from what was its home.
-  bool is_from_home() const {
-    const Reason reason = choice.reason;
-    return identity.tracked &&
-           (reason == Reason::bound || reason == Reason::failed_over || reason == Reason::failed_back);
-  }
+  bool is_from_home() const { return choice.known; }
   // The session's data was not there when the request left.
   bool is_from_elsewhere() const { return identity.tracked && choice.data_home != choice.slot; }
+  // The key of the id that its client has from now on, as far as it shows; 0: none.
+  uint64_t id() const {
+    if (set_id != 0) return set_id;
+    return choice.known && identity.kind == Kind::session_id ? identity.key : 0;
+  }
   bool was_guess() const {
-    return identity.tracked && identity.kind == Kind::session_id &&
+    return identity.tracked && identity.kind == Kind::session_id && !choice.known &&
            (choice.reason == Reason::hash || choice.reason == Reason::token);
   }
 };
@@ -66,9 +69,14 @@ void Accountant::settle(const Answer& answer, Word word) {
                   {storage_, answer.fleet});
 }
 
+// Where the application took up an id again that had a session before, its homes are counted on: another
+// request may be on its way with the token of that one.
 void Accountant::open(Answer& answer, uint64_t key) {
-  const auto held =
-      table_.open(key, answer.choice.slot, answer.now.steady, answer.room, SessionTable::Begun::by_answer);
+  const Identity& identity = answer.identity;
+  const bool goes_on = key == identity.key && identity.has_own_token();
+  const auto choice = static_cast<uint16_t>(goes_on ? identity.token_choice + 1 : 0);
+  const auto held = table_.open(key, answer.choice.slot, answer.now.steady, answer.room,
+                                SessionTable::Begun::by_answer, choice);
   if (held.added) answer.room = Room::none;
 }
 
@@ -99,43 +107,67 @@ void Accountant::learn_ids(Answer& answer, const RequestView& request, const Res
     if (!renewed) open(answer, *key);
     renewable = false;
   }
+  if (end != keys.begin()) answer.set_id = *(end - 1);
   if (answer.was_guess() && replaced) memory_.guesses_missed.fetch_add(1, std::memory_order_relaxed);
 }
 
-// A client that has an id is recognised by it; the token is for clients that had nothing, and goes on for
-// those that have one.
+// A client that has an id is recognised by it; the token is for clients that had nothing, goes along with
+// each id that is given, and goes on for those that have one.
 std::optional<std::string> Accountant::token(Answer& answer) {
   const bool has_token = answer.identity.token_issued != 0 && answer.choice.reason != Reason::placed;
   if (has_token) return renew_token(answer);
   const bool has_id = answer.identity.tracked && tracked_ != Kind::cookie;
-  return has_id ? std::nullopt : begin_token(answer);
+  return has_id && answer.set_id == 0 ? std::nullopt : begin_token(answer);
 }
 
 std::optional<std::string> Accountant::begin_token(Answer& answer) {
   const uint64_t number = session_numbers_.next();
-  const uint64_t home = answer.fleet.backends[answer.choice.slot].id;
-  auto token = identifier_.cookie()->seal({home, number, answer.now.wall, answer.now.wall});
-  if (token && answer.identity.over != 0) table_.expire(answer.identity.over, answer.now.steady);
-  if (token && tracked_ == Kind::cookie) open(answer, identifier_.key_of_number(number));
-  return token;
+  Token token = along_with_id(answer);
+  token.number = number;
+  token.issued = answer.now.wall;
+  auto text = identifier_.cookie()->seal(token);
+  if (text && answer.identity.over != 0) table_.expire(answer.identity.over, answer.now.steady);
+  if (text && tracked_ == Kind::cookie) open(answer, identifier_.key_of_number(number));
+  return text;
 }
 
 std::optional<std::string> Accountant::renew_token(const Answer& answer) {
   const Identity& identity = answer.identity;
-  Slot home = answer.choice.slot;
+  const Choice& choice = answer.choice;
   // A session that has just come here has another token perhaps than the one that this request brought.
   const bool has_just_come = answer.is_from_home() && answer.is_from_elsewhere();
-  const bool is_named = home == identity.token_home && !has_just_come;
+  const uint64_t id = answer.id();
+  const bool is_named = choice.slot == identity.token_home && !has_just_come &&
+                        (!choice.known || choice.number == identity.token_choice) &&
+                        (id == 0 || short_hash(id) == identity.token_id);
   if (is_named && !identifier_.cookie()->is_due(identity.token_renewed, answer.now.wall)) return std::nullopt;
+  Token token = along_with_id(answer);
   if (tracked_ == Kind::cookie) {
     // The session may have moved on since this request left. On its way to a home that has not answered, its
     // token names the one that has its data: a process that forgot all else would know what the move costs.
-    if (const Slot found = table_.find(identity.key, answer.now.steady).booked_at; found != kNoSlot)
-      home = found;
-    if (home >= answer.fleet.backends.size()) return std::nullopt;
+    const SessionView session = table_.find(identity.key, answer.now.steady);
+    if (session.home != kNoSlot) {
+      if (session.booked_at >= answer.fleet.backends.size()) return std::nullopt;
+      token.backend = answer.fleet.backends[session.booked_at].id;
+      token.choice = session.choice;
+    }
   }
-  return identifier_.cookie()->seal(
-      {answer.fleet.backends[home].id, identity.token_number, identity.token_issued, answer.now.wall});
+  token.number = identity.token_number;
+  token.issued = identity.token_issued;
+  return identifier_.cookie()->seal(token);
+}
+
+// Names the backend that answered; or the home of the id that the token goes along with, where there is one.
+Token Accountant::along_with_id(const Answer& answer) {
+  Token token{.backend = answer.fleet.backends[answer.choice.slot].id, .renewed = answer.now.wall};
+  const uint64_t id = answer.id();
+  if (id == 0) return token;
+  const SessionView session = table_.find(id, answer.now.steady);
+  if (session.booked_at >= answer.fleet.backends.size()) return token;
+  token.backend = answer.fleet.backends[session.booked_at].id;
+  token.choice = session.choice;
+  token.id = short_hash(id);
+  return token;
 }
 
 }  // namespace limpet::routing

@@ -36,6 +36,7 @@ class Accountant {
   std::optional<std::string> begin_token(Answer& answer);
   std::optional<std::string> renew_token(const Answer& answer);
   std::optional<std::string> token(Answer& answer);
+  Token along_with_id(const Answer& answer);
 
   const conf::AffinityKind tracked_;
   const conf::Storage storage_;

@@ -1,5 +1,6 @@
 #include "routing/chooser.h"
 
+#include "routing/choice_number.h"
 #include "routing/seconds.h"
 
 namespace limpet::routing {
@@ -16,7 +17,9 @@ constexpr int kMostPicks = 64;
 // The choice of the home that the session has in the table.
 Choice at_home(Choice choice, const SessionTable::Found& session) {
   choice.reserved = false;
+  choice.known = true;
   choice.data_home = session.data_home;
+  choice.number = session.choice;
   return choice;
 }
 
@@ -30,6 +33,15 @@ struct Chooser::Request {
   bool can_be_served_by(Slot home) const {
     const auto& backends = candidates.fleet.backends;
     return home < backends.size() && backends[home].serves_its_own() && !candidates.tried.contains(home);
+  }
+  // In the key's order, by which every balancer chooses.
+  bool comes_before(Slot one, Slot other) const {
+    const auto score = [this](Slot slot) {
+      const auto& backends = candidates.fleet.backends;
+      const bool is_there = slot < backends.size() && backends[slot].weight != 0;
+      return is_there ? rendezvous_score(identity.key, backends[slot].id, backends[slot].weight) : 0.0;
+    };
+    return score(one) > score(other);
   }
   // The backend that knows the client by its connection, where it takes requests of no session; else kNoSlot.
   Slot known() const {
@@ -65,7 +77,7 @@ Choice Chooser::choose(const Identity& identity, const Fleet& fleet, const Tried
   if (!identity.tracked) return choose_untracked(request);
   const auto visit = tried.count == 0 ? SessionTable::Visit::first : SessionTable::Visit::retry;
   const SessionTable::Found found = table_.find_and_touch(identity.key, now.steady, visit);
-  if (found.home != kNoSlot) return go_home(request, found);
+  if (found.home != kNoSlot) return go_home(request, heed_token(request, found));
   switch (identity.kind) {
     case Kind::ip:
       return choose_unknown_ip(request);
@@ -86,14 +98,33 @@ Choice Chooser::choose_unknown_ip(const Request& request) {
   return settle(request, choice, held);
 }
 
-// The session existed before: another process, or this one before it was restarted or pushed the session out,
-// made the token. Its home may have left the pool for good.
 Choice Chooser::choose_unknown_cookie(const Request& request) {
   if (has_idled_out(request) || is_unbound(request)) return place(request, Reason::placed);
-  const Slot named = request.identity.token_home;
-  const Slot home = named == kNoSlot ? kGoneSlot : named;
-  const SessionTable::Held held = table_.restore(request.identity.key, home, request.now.steady, Room::none);
+  return restore(request, true);
+}
+
+// The session existed before: another process, or this one before it was restarted or pushed the session out,
+// made the token. Its home may have left the pool for good.
+Choice Chooser::restore(const Request& request, bool returned) {
+  const Identity& identity = request.identity;
+  const Slot home = identity.token_home == kNoSlot ? kGoneSlot : identity.token_home;
+  const SessionTable::Held held =
+      table_.restore(identity.key, home, request.now.steady, identity.token_choice, returned);
   return stay_or_move(request, held, Reason::token);
+}
+
+// Another balancer may have moved the session, or moved it since.
+SessionTable::Found Chooser::heed_token(const Request& request, SessionTable::Found found) {
+  const Identity& identity = request.identity;
+  const Slot named = identity.token_home;
+  if (named == kNoSlot || !identity.has_own_token()) return found;
+  const bool is_newer = is_later(identity.token_choice, found.choice) ||
+                        (identity.kind == Kind::cookie && named != found.home &&
+                         identity.token_choice == found.choice && request.comes_before(named, found.home));
+  if (!is_newer) return found;
+  const SessionTable::Found followed =
+      table_.follow(identity.key, named, identity.token_choice, request.now.steady);
+  return followed.home == kNoSlot ? found : followed;
 }
 
 // Had the client been here since its token was sent, the table would know: the quarter of idle_timeout that a
@@ -108,6 +139,7 @@ bool Chooser::has_idled_out(const Request& request) const {
 // the session that the answer may open.
 Choice Chooser::choose_unknown_id(const Request& request) {
   if (is_unbound(request)) return place(request, Reason::placed);
+  if (request.identity.has_own_token() && !has_idled_out(request)) return restore(request, false);
   const Slot home = request.identity.token_home;
   if (!request.can_be_served_by(home)) return place_by_hash(request, Share::warm, Reason::hash);
   return take_place(request, home, Reason::token);

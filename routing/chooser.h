@@ -35,6 +35,8 @@ class Chooser {
   bool has_idled_out(const Request& request) const;
   bool is_unbound(const Request& request) const;
   Choice choose_unknown_id(const Request& request);
+  Choice restore(const Request& request, bool returned);
+  SessionTable::Found heed_token(const Request& request, SessionTable::Found found);
   Choice choose_untracked(const Request& request);
 
   Choice take_place(const Request& request, Slot home, Reason reason);

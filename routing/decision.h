@@ -8,6 +8,7 @@
 
 #include "conf/settings.h"
 #include "routing/fleet.h"
+#include "routing/hash.h"
 
 namespace limpet::routing {
 
@@ -41,13 +42,23 @@ struct Identity {
   uint32_t token_issued = 0;   // cookie: seconds of Unix time; 0: no valid token
   uint32_t token_renewed = 0;  // cookie: when it was last sent
   uint64_t token_number = 0;   // cookie: the session's random number
+  uint32_t token_id = 0;       // cookie: short_hash of the id that it was given along with; 0: none
+  uint16_t token_choice = 0;   // cookie: which of the session's homes it names (choice_number.h)
+
+  // The token was given to the very session that the key is of.
+  bool has_own_token() const {
+    if (kind == conf::AffinityKind::cookie) return token_issued != 0;
+    return token_id != 0 && token_id == short_hash(key);
+  }
 };
 
 struct Choice {
   Slot slot = kNoSlot;
   Reason reason = Reason::no_backend;
   bool reserved = false;     // room for a session is held on `slot` until account() or release()
+  bool known = false;        // the session is in the table, at home on `slot`
   Slot data_home = kNoSlot;  // where the session's data was, as far as the table knew
+  uint16_t number = 0;       // known: which of its homes this is (choice_number.h)
   Slot home = kNoSlot;       // away: the backend to wait for, or to add to the tried ones
   explicit operator bool() const { return slot != kNoSlot; }
 };

@@ -127,6 +127,8 @@ void Identifier::read_token(const RequestView& request, const Fleet& fleet, Sess
   identity.token_issued = token.issued;
   identity.token_renewed = token.renewed;
   identity.token_number = token.number;
+  identity.token_id = token.id;
+  identity.token_choice = token.choice;
 }
 
 }  // namespace limpet::routing

@@ -37,7 +37,7 @@ void SessionMap::put(const Entry& entry) {
 void SessionMap::grow() {
   const auto old = std::move(entries_);
   const size_t old_capacity = capacity_;
-  capacity_ = old_capacity == 0 ? kFirstCapacity : old_capacity + old_capacity / 4;
+  capacity_ = old_capacity == 0 ? kFirstCapacity : old_capacity + old_capacity / 6 + 1;
   entries_ = std::make_unique<Entry[]>(capacity_);
   for (size_t place = 0; place < old_capacity; ++place) {
     if (old[place].kind != Entry::Kind::none) put(old[place]);

@@ -3,7 +3,7 @@
 // nothing but itself and slack. Not thread-safe; the session table puts a mutex around each of its maps.
 //
 // Keys are hashes already. An entry's first place is key * capacity / 2^64, which works for any capacity: the
-// map grows by a quarter, not by doubling, and stays between 0.64 and 0.8 full while it grows. It does not
+// map grows by a sixth, not by doubling, and stays between 0.68 and 0.8 full while it grows. It does not
 // shrink.
 #pragma once
 
@@ -30,6 +30,7 @@ struct Entry {
   };
   uint32_t last_seen = 0;  // session: seconds; alias: when it became one
   Slot home = kNoSlot;     // session: where its requests go
+  uint16_t choice = 0;     // session: which of its homes this one is (choice_number.h)
   uint8_t pause = 0;       // session: the last one between two of its requests (pauses.h); 0: none yet
   Kind kind : 2 = Kind::none;
   bool returned : 1 = false;    // session: its client has come back at least once
@@ -42,10 +43,13 @@ struct Entry {
   bool is_mark() const { return kind == Kind::alias && target == key; }
   // session: where its data is; kNoSlot while nobody has answered its client yet.
   Slot data_home() const { return unanswered ? origin.leaving : home; }
-  // session: the home whose session it is in the books.
+  // session: the home whose session it is in the books, and the number of that choice.
   Slot booked_at() const { return origin.leaving != kNoSlot ? origin.leaving : home; }
+  uint16_t booked_choice() const {
+    return origin.leaving != kNoSlot ? static_cast<uint16_t>(choice - 1) : choice;
+  }
 };
-static_assert(sizeof(Entry) == 24);
+static_assert(sizeof(Entry) == 32);
 
 class SessionMap {
  public:

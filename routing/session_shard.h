@@ -34,7 +34,8 @@ inline SessionView view(const Entry& session) {
           .returned = session.returned,
           .polls = session.steady >= kSteadyPolling,
           .booked_at = session.booked_at(),
-          .first_home = session.origin.first_home};
+          .first_home = session.origin.first_home,
+          .choice = session.booked_choice()};
 }
 
 }  // namespace limpet::routing

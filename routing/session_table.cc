@@ -28,7 +28,7 @@ size_t shards_for(uint64_t max_sessions) {
 }
 
 SessionTable::Found found(const Entry& session) {
-  return {session.home, session.data_home(), session.origin.first_home};
+  return {session.home, session.data_home(), session.origin.first_home, session.choice};
 }
 
 void note_pause(std::array<uint32_t, PauseCounts::kCodes>& counts, Entry& session, uint32_t pause) {
@@ -149,16 +149,20 @@ bool SessionTable::knows(uint64_t key, uint32_t now) {
 
 // --- Beginning ---
 
-SessionTable::Held SessionTable::open(uint64_t key, Slot home, uint32_t now, Room room, Begun begun) {
-  return begin(key, home, now, room, Event::opened, begun);
+SessionTable::Held SessionTable::open(uint64_t key, Slot home, uint32_t now, Room room, Begun begun,
+                                      uint16_t choice) {
+  return begin(
+      key, home, now,
+      {.how = Event::opened, .room = room, .unanswered = begun == Begun::by_request, .choice = choice});
 }
 
-SessionTable::Held SessionTable::restore(uint64_t key, Slot home, uint32_t now, Room room) {
-  return begin(key, home, now, room, Event::restored, Begun::by_answer);
+SessionTable::Held SessionTable::restore(uint64_t key, Slot home, uint32_t now, uint16_t choice,
+                                         bool returned) {
+  return begin(key, home, now,
+               {.how = Event::restored, .room = Room::none, .returned = returned, .choice = choice});
 }
 
-SessionTable::Held SessionTable::begin(uint64_t key, Slot home, uint32_t now, Room room, Event how,
-                                       Begun begun) {
+SessionTable::Held SessionTable::begin(uint64_t key, Slot home, uint32_t now, const Beginning& beginning) {
   Shard& shard = shard_of(key);
   const std::lock_guard lock(shard.mutex);
   if (Entry* known = shard.map.find(key)) {
@@ -175,13 +179,14 @@ SessionTable::Held SessionTable::begin(uint64_t key, Slot home, uint32_t now, Ro
   session.origin = {.first_seen = now, .first_home = home, .leaving = kNoSlot};
   session.last_seen = now;
   session.home = home;
-  session.returned = how == Event::restored;  // it came with a token, so it came back
-  session.unanswered = begun == Begun::by_request;
+  session.choice = beginning.choice;
+  session.returned = beginning.returned;
+  session.unanswered = beginning.unanswered;
   shard.map.insert(session);
   ++shard.sessions;
   if (session.returned) ++shard.returned;
-  homes_.add(home, session.returned, room == Room::reserved);
-  count(shard, session, how);
+  homes_.add(home, session.returned, beginning.room == Room::reserved);
+  count(shard, session, beginning.how);
   return {found(session), true};
 }
 
@@ -196,11 +201,17 @@ SessionTable::Held SessionTable::move(uint64_t key, Slot from, Slot to, uint32_t
     session->home = to;
     if (origin.leaving != kNoSlot) {
       homes_.release(from);  // it never arrived there
-      if (back_to_data) origin.leaving = kNoSlot;
-    } else if (session->unanswered) {
-      arrive(shard, *session, from, to, Event::reassigned);
+      if (back_to_data) {
+        origin.leaving = kNoSlot;
+        --session->choice;
+      }
     } else {
-      origin.leaving = from;
+      ++session->choice;
+      if (session->unanswered) {
+        arrive(shard, *session, from, to, Event::reassigned);
+      } else {
+        origin.leaving = from;
+      }
     }
     session->unanswered = !back_to_data;
     return {found(*session), !back_to_data};
@@ -214,6 +225,7 @@ SessionTable::Held SessionTable::rehome(uint64_t key, Slot to, uint32_t now) {
     const Slot left = session->booked_at();
     const Slot home = std::exchange(session->home, to);
     session->origin.leaving = kNoSlot;
+    ++session->choice;
     if (left != home && home != to) homes_.release(home);  // it never arrived there
     if (left == to) {
       if (home != to) session->unanswered = false;
@@ -222,6 +234,23 @@ SessionTable::Held SessionTable::rehome(uint64_t key, Slot to, uint32_t now) {
     session->unanswered = true;
     arrive(shard, *session, left, to, Event::moved);
     return {found(*session), home != to};
+  });
+}
+
+SessionTable::Found SessionTable::follow(uint64_t key, Slot to, uint16_t choice, uint32_t now) {
+  return with_session(key, now, [&](Shard& shard, Entry* session) -> Found {
+    if (!session) return {};
+    const Slot left = session->booked_at();
+    if (left != session->home) homes_.release(session->home);  // it never arrived there
+    session->home = session->origin.first_home = to;
+    session->origin.leaving = kNoSlot;
+    session->unanswered = false;
+    session->choice = choice;
+    if (left != to) {
+      homes_.reserve(to, 0);
+      arrive(shard, *session, left, to, Event::reassigned);
+    }
+    return found(*session);
   });
 }
 
@@ -238,12 +267,14 @@ void SessionTable::answered(uint64_t key, Slot slot, Slot from, uint32_t now, Wo
     const Event what = is_first ? Event::reassigned : cost.of(left, slot);
     if (what == Event::lost && word != Word::none) count(shard, *session, Event::confirmed);
     if (what == Event::lost && is_deleted) return finish(shard, session, Event::lost);
-    session->unanswered = !is_home;
-    session->origin.leaving = is_home ? kNoSlot : slot;
     if (!is_home) {
+      // The data is at a later choice than it was, and the home is a later one than that.
+      session->choice = static_cast<uint16_t>(session->choice + (data_home == session->home ? 2 : 1));
       homes_.reserve(slot, 0);
       if (left == session->home) homes_.reserve(left, 0);  // it is on its way there now
     }
+    session->unanswered = !is_home;
+    session->origin.leaving = is_home ? kNoSlot : slot;
     if (left != slot) arrive(shard, *session, left, slot, what);
     if (is_deleted) return finish(shard, session, Event::logged_out);
     if (what != Event::lost) return;
@@ -347,8 +378,10 @@ void SessionTable::expire(uint64_t key, uint32_t now) {
 // It is dormant afterwards, or gone.
 void SessionTable::expire(Shard& shard, Entry* session) {
   const Slot home = session->booked_at();
+  const uint16_t choice = session->booked_choice();
   leave(shard, *session, ending(*session));
   if (home == kGoneSlot || dormant_timeout_.load(kRelaxed) == 0) return drop(shard, session);
+  session->choice = choice;
   session->home = home;
   session->origin.leaving = kNoSlot;
   session->unanswered = false;

@@ -1,4 +1,4 @@
-// The sessions of one pool: key → home, times, what became of it. Bounded, shared by all workers, lean: 24
+// The sessions of one pool: key → home, times, what became of it. Bounded, shared by all workers, lean: 32
 // bytes an entry and slack.
 //
 // Keys are keyed hashes (hash.h): two sessions that collide in 64 bits are taken for one, which at a million
@@ -57,6 +57,7 @@ struct SessionView {
   bool polls = false;         // its requests come at regular times
   Slot booked_at = kNoSlot;   // whose session it is: `home`, or the one that it is leaving
   Slot first_home = kNoSlot;  // where it would fail back to, or `home`
+  uint16_t choice = 0;        // of `booked_at` (choice_number.h)
 };
 
 class SessionTable {
@@ -91,6 +92,7 @@ class SessionTable {
     Slot home = kNoSlot;        // where its requests go
     Slot data_home = kNoSlot;   // where its data is: another one until `home` has answered, or none yet
     Slot first_home = kNoSlot;  // where it was before it failed over, or `home`
+    uint16_t choice = 0;        // of `home`
   };
   Found find_and_touch(uint64_t key, uint32_t now, Visit visit = Visit::first);
 
@@ -106,8 +108,9 @@ class SessionTable {
   // Begins a session at `home`. One that is known is touched and stays where it is, so that concurrent
   // requests agree. An alias of that name gives way: the application says that this is a session's key now.
   // When the table is full another session is evicted.
-  Held open(uint64_t key, Slot home, uint32_t now, Room room, Begun begun);
-  Held restore(uint64_t key, Slot home, uint32_t now, Room room);  // the same for one that existed before
+  Held open(uint64_t key, Slot home, uint32_t now, Room room, Begun begun, uint16_t choice = 0);
+  // The same for one that existed before. `returned`: its client has come back with it.
+  Held restore(uint64_t key, Slot home, uint32_t now, uint16_t choice = 0, bool returned = true);
 
   // Sends the session's requests from one home to another, at which the caller holds a reservation, unless a
   // concurrent request did so first. What it costs is settled by the first answer; a session that nobody has
@@ -116,6 +119,8 @@ class SessionTable {
   // The same by an operator's order, from wherever it is: it is moved at once, and begins anew there. Not so
   // where its data is there already.
   Held rehome(uint64_t key, Slot to, uint32_t now);
+  // The same by another balancer's choice, which cost there what it cost: the session is reassigned.
+  Found follow(uint64_t key, Slot to, uint16_t choice, uint32_t now);
 
   // `slot` has answered a request of the session, whose data was at another home (or at none), `from`, when
   // that request left. It counts when the data is there still, or when `slot` is the session's home; an
@@ -166,7 +171,14 @@ class SessionTable {
   bool is_idle(const Entry& session, uint32_t now) const;
   bool is_stale(const Entry& alias, uint32_t now) const;
   bool is_over(const Entry& dormant, uint32_t now) const;
-  Held begin(uint64_t key, Slot home, uint32_t now, Room room, Event how, Begun begun);
+  struct Beginning {
+    Event how;
+    Room room;
+    bool returned = false;
+    bool unanswered = false;
+    uint16_t choice = 0;
+  };
+  Held begin(uint64_t key, Slot home, uint32_t now, const Beginning& beginning);
   void count(Shard& shard, const Entry& session, Event event);
   void finish(Shard& shard, Entry* session, Event how);
   void arrive(Shard& shard, Entry& session, Slot left, Slot at, Event how);

@@ -4,6 +4,7 @@
 #include <openssl/rand.h>
 
 #include <bit>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <stdexcept>
@@ -13,11 +14,13 @@
 namespace limpet::routing {
 namespace {
 
-constexpr size_t kNonceSize = 12, kPlainSize = 24, kTagSize = 16;
-constexpr size_t kSealedSize = kNonceSize + kPlainSize + kTagSize;
-static_assert(TokenSealer::kTextSize == (kSealedSize * 4 + 2) / 3);
+constexpr size_t kNonceSize = 12, kPlainSize = 32, kFormerPlainSize = 24, kTagSize = 16;
+constexpr size_t sealed_size(size_t plain_size) { return kNonceSize + plain_size + kTagSize; }
+constexpr size_t text_size(size_t plain_size) { return (sealed_size(plain_size) * 4 + 2) / 3; }
+static_assert(TokenSealer::kTextSize == text_size(kPlainSize));
+static_assert(TokenSealer::kFormerTextSize == text_size(kFormerPlainSize));
 
-using Sealed = std::array<uint8_t, kSealedSize>;
+using Sealed = std::array<uint8_t, sealed_size(kPlainSize)>;
 using Plain = std::array<uint8_t, kPlainSize>;
 
 struct FreeContext {
@@ -27,6 +30,7 @@ using Context = std::unique_ptr<EVP_CIPHER_CTX, FreeContext>;
 
 // Token's members as they lie in memory. Balancers that share keys are taken to share the byte order too.
 static_assert(sizeof(Token) == kPlainSize && std::has_unique_object_representations_v<Token>);
+static_assert(offsetof(Token, id) == kFormerPlainSize);
 
 constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 constexpr uint8_t kNotInAlphabet = 0xff;
@@ -40,29 +44,25 @@ constexpr std::array<uint8_t, 256> kSextets = [] {
 }();
 
 std::string encoded(const Sealed& sealed) {
+  static_assert(sealed_size(kPlainSize) % 3 == 0);
   std::string text;
   text.reserve(TokenSealer::kTextSize);
-  uint32_t bits = 0;
-  int count = 0;
-  for (const uint8_t byte : sealed) {
-    bits = bits << 8 | byte;
-    for (count += 8; count >= 6; count -= 6) text += kAlphabet[bits >> (count - 6) & 63];
+  for (size_t at = 0; at < sealed.size(); at += 3) {
+    const uint32_t bits = uint32_t{sealed[at]} << 16 | uint32_t{sealed[at + 1]} << 8 | sealed[at + 2];
+    for (const int shift : {18, 12, 6, 0}) text += kAlphabet[bits >> shift & 63];
   }
-  text += kAlphabet[bits << (6 - count) & 63];
   return text;
 }
 
-// Four characters are three bytes, 17 times over, and two are the last one. A token has one spelling: the
-// bits that its last character has to spare must be zero.
-bool decode(std::string_view text, Sealed& sealed) {
-  if (text.size() != TokenSealer::kTextSize) return false;
+// Four characters are three bytes; two at the end are one. A token has one spelling: the bits that its last
+// character has to spare must be zero.
+bool decode(std::string_view text, uint8_t* out) {
   uint8_t seen = 0;
   const auto sextet = [&](size_t place) -> uint32_t {
     const uint8_t value = kSextets[static_cast<uint8_t>(text[place])];
     seen |= value;
     return value;
   };
-  uint8_t* out = sealed.data();
   size_t place = 0;
   for (; place + 4 <= text.size(); place += 4) {
     const uint32_t bits =
@@ -71,6 +71,7 @@ bool decode(std::string_view text, Sealed& sealed) {
     *out++ = static_cast<uint8_t>(bits >> 8);
     *out++ = static_cast<uint8_t>(bits);
   }
+  if (place == text.size()) return seen < 64;
   const uint32_t last = sextet(place) << 6 | sextet(place + 1);
   *out = static_cast<uint8_t>(last >> 4);
   return seen < 64 && (last & 15) == 0;
@@ -78,7 +79,7 @@ bool decode(std::string_view text, Sealed& sealed) {
 
 // What opened lately. A client sends the same token with each request until it is renewed, and comparing is a
 // tenth of opening. Tokens begin with random bits, so their first characters choose the place; what cannot be
-// opened never gets one.
+// opened never gets one. `text` has kTextSize characters.
 class Opened {
  public:
   const Token* find(std::string_view text) const {
@@ -99,7 +100,7 @@ class Opened {
     bool used = false;
     Token token;
   };
-  static_assert(sizeof(Entry) == 96);
+  static_assert(sizeof(Entry) == 120);
   static constexpr size_t kEntries = 1024;
   // Looks at every character, so that how long it takes says nothing about a token that somebody guesses at.
   static bool same(const std::array<char, TokenSealer::kTextSize>& known, std::string_view text) {
@@ -175,7 +176,9 @@ class TokenSealer::Lease {
 };
 
 TokenSealer::TokenSealer(const std::vector<std::string>& keys, std::string_view pool)
-    : keys_(keys), aad_("limpet token 1" + std::string(pool)) {
+    : keys_(keys),
+      aad_("limpet token 2" + std::string(pool)),
+      former_aad_("limpet token 1" + std::string(pool)) {
   if (keys_.empty()) throw std::invalid_argument("tokens need a key");
   for (const std::string& key : keys_) {
     if (key.size() != kKeySize) throw std::invalid_argument("a token's key has 32 bytes");
@@ -208,31 +211,38 @@ std::optional<std::string> TokenSealer::seal(const Token& token) const {
 }
 
 std::optional<Token> TokenSealer::open(std::string_view text) const {
-  if (text.size() != kTextSize) return std::nullopt;
+  if (!may_be_token(text)) return std::nullopt;
   const Lease lease(*this);
   if (!lease.contexts()) return std::nullopt;
+  if (text.size() == kFormerTextSize) return unseal(text, *lease.contexts());
   Opened& opened = lease.contexts()->opened;
   if (const Token* known = opened.find(text)) return *known;
+  const auto token = unseal(text, *lease.contexts());
+  if (token) opened.keep(text, *token);
+  return token;
+}
+
+std::optional<Token> TokenSealer::unseal(std::string_view text, Contexts& contexts) const {
+  const bool former = text.size() == kFormerTextSize;
+  const std::string& aad = former ? former_aad_ : aad_;
+  const size_t plain_size = former ? kFormerPlainSize : kPlainSize;
   Sealed sealed;
-  if (!decode(text, sealed)) return std::nullopt;
+  if (!decode(text, sealed.data())) return std::nullopt;
   uint8_t* const nonce = sealed.data();
   uint8_t* const body = nonce + kNonceSize;
-  uint8_t* const tag = body + kPlainSize;
-  for (const Context& key : lease.contexts()->open) {
+  uint8_t* const tag = body + plain_size;
+  for (const Context& key : contexts.open) {
     EVP_CIPHER_CTX* const context = key.get();
-    Plain plain;
+    Plain plain{};
     uint8_t rest[kTagSize];  // GCM leaves nothing for the end, but the call wants a place
     int size = 0;
     if (EVP_DecryptInit_ex(context, nullptr, nullptr, nullptr, nonce) == 1 &&
         EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, kTagSize, tag) == 1 &&
-        EVP_DecryptUpdate(context, nullptr, &size, reinterpret_cast<const uint8_t*>(aad_.data()),
-                          static_cast<int>(aad_.size())) == 1 &&
-        EVP_DecryptUpdate(context, plain.data(), &size, body, kPlainSize) == 1 &&
-        EVP_DecryptFinal_ex(context, rest, &size) == 1) {
-      const auto token = std::bit_cast<Token>(plain);
-      opened.keep(text, token);
-      return token;
-    }
+        EVP_DecryptUpdate(context, nullptr, &size, reinterpret_cast<const uint8_t*>(aad.data()),
+                          static_cast<int>(aad.size())) == 1 &&
+        EVP_DecryptUpdate(context, plain.data(), &size, body, static_cast<int>(plain_size)) == 1 &&
+        EVP_DecryptFinal_ex(context, rest, &size) == 1)
+      return std::bit_cast<Token>(plain);
   }
   return std::nullopt;
 }

@@ -31,7 +31,7 @@ std::optional<TokenCookie::Found> TokenCookie::read(const RequestView& request, 
     if (!token) unverified_.fetch_add(1, std::memory_order_relaxed);
     if (token && (!found || age_of(*token, now) < found->age)) found = {*token, age_of(*token, now)};
     const bool is_good = found && found->age == Age::good;
-    return is_good || (value.size() == TokenSealer::kTextSize && ++looked_at == kMostCookies);
+    return is_good || (TokenSealer::may_be_token(value) && ++looked_at == kMostCookies);
   });
   return found;
 }

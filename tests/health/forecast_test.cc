@@ -208,8 +208,8 @@ TEST_CASE("a pool's history is read from its census") {
   };
   for (uint64_t key = 0; key < 10; ++key) open(key);
   for (uint64_t key = 0; key < 6; ++key) table.find_and_touch(key, kNow + 10);
-  table.restore(20, 0, kNow, SessionTable::Room::none);
-  table.restore(21, 0, kNow + 600, SessionTable::Room::none);
+  table.restore(20, 0, kNow);
+  table.restore(21, 0, kNow + 600);
   table.log_out(0, 0, kNow + 20);
   table.log_out(9, 0, kNow + 20);
   table.unbind(1, kNow + 20);

@@ -19,7 +19,7 @@ void request(Scene& it, Inputs& inputs) {
   const auto other = static_cast<Slot>(inputs.below(Scene::kBackends));
   if (found.home == limpet::routing::kNoSlot) {
     if (inputs.one_in(4)) {
-      it.table.restore(key, other, it.now, SessionTable::Room::none);
+      it.table.restore(key, other, it.now);
     } else if (it.states[other] == BackendState::up) {
       it.open(key, 1, other, false);
     }

@@ -118,7 +118,7 @@ TEST_CASE("sessions that are restored at a backend that was away already open an
   Scene it;
   it.change(0, BackendState::down, Cause::checks, "timeout");
   it.tick(100);
-  it.table.restore(1, 0, it.now, limpet::routing::SessionTable::Room::none);
+  it.table.restore(1, 0, it.now);
   it.move(1, 0, 1);
   it.tick();
   REQUIRE(it.count() == 1);
@@ -137,7 +137,7 @@ TEST_CASE("one absence is one incident: who joins later is added to it, and the 
   it.tick();
   CHECK(it.lines.size() == 2);
   for (uint64_t key = 10; key < 13; ++key) {
-    it.table.restore(key, 0, it.now, limpet::routing::SessionTable::Room::none);
+    it.table.restore(key, 0, it.now);
     it.tick();
     CHECK(it.last().closed == 0);
     it.move(key, 0, 1);

@@ -596,9 +596,112 @@ TEST_CASE("with cookies behind ids, a token finds the home of an id that a resta
     CHECK(next.slot() == login.slot());
     CHECK(next.reason() == Reason::token);
     CHECK_FALSE(next.token);  // it has it
-    CHECK(restarted.router.table().census().books.all.begun() == 0);
+    CHECK(restarted.count(Event::restored) == 1);
+    CHECK(restarted.router.table().census().live_returned == 0);
+    CHECK(restarted.send({.cookie = id}).reason() == Reason::bound);
+    CHECK(restarted.router.table().census().live_returned == 1);
     restarted.check_books();
   }
+}
+
+TEST_CASE("with cookies behind ids, a token tells nothing about an id that it was not given along with") {
+  Stage stage(pool_of(5, {Kind::session_id, Kind::cookie}));
+  const Result login = stage.send({.sets = "JSESSIONID=a"});
+  const Result visitor = stage.send({});
+  Stage restarted(pool_of(5, {Kind::session_id, Kind::cookie}));
+  for (const Result& with : {login, visitor}) {
+    for (int i = 0; i < 100; ++i) {
+      const Result next =
+          restarted.send({.cookie = "JSESSIONID=guess" + std::to_string(i) + "; " + stage.cookie(with)});
+      CHECK(next.slot() == with.slot());
+      CHECK(next.reason() == Reason::token);
+    }
+  }
+  CHECK(restarted.router.table().census().entries == 0);
+  const Result bound = restarted.send({.cookie = "JSESSIONID=a; " + stage.cookie(visitor)});
+  CHECK(bound.slot() == visitor.slot());
+  CHECK(restarted.router.table().census().entries == 0);
+}
+
+TEST_CASE("with cookies behind ids, each id that an answer sets comes with a token of its own") {
+  Stage stage(pool_of(5, {Kind::session_id, Kind::cookie}));
+  const Result login = stage.send({.sets = "JSESSIONID=a"});
+  const Result renewed =
+      stage.send({.cookie = "JSESSIONID=a; " + stage.cookie(login), .sets = "JSESSIONID=b"});
+  REQUIRE(renewed.token);
+  CHECK(stage.send({.cookie = "JSESSIONID=c", .sets = "JSESSIONID=d"}).token);
+  Stage restarted(pool_of(5, {Kind::session_id, Kind::cookie}));
+  CHECK(restarted.send({.cookie = "JSESSIONID=b; " + stage.cookie(renewed)}).slot() == login.slot());
+  CHECK(restarted.count(Event::restored) == 1);
+}
+
+// Two processes that share tokens and nothing else, and see the same backends unless the test says otherwise.
+struct Pair {
+  explicit Pair(std::vector<Kind> affinity) : one(pool_of(5, affinity)), other(pool_of(5, affinity)) {}
+  void set(Slot slot, BackendState state) {
+    one.set(slot, state);
+    other.set(slot, state);
+  }
+  uint64_t lost() { return one.count(Event::lost) + other.count(Event::lost); }
+  Stage one, other;
+};
+
+TEST_CASE("of two balancers that share tokens the one that knows the later choice is right") {
+  for (const bool by_id : {false, true}) {
+    Pair pair(by_id ? std::vector{Kind::session_id, Kind::cookie} : std::vector{Kind::cookie});
+    const std::string id = by_id ? "JSESSIONID=a; " : "";
+    const Result first = by_id ? pair.one.send({.sets = "JSESSIONID=a"}) : pair.one.send({});
+    std::string cookies = id + pair.one.cookie(first);
+    CHECK(pair.other.send({.cookie = cookies}).slot() == first.slot());
+    pair.set(first.slot(), BackendState::down);
+    const Result moved = pair.one.send({.cookie = cookies});
+    REQUIRE(moved.token);
+    CHECK(moved.slot() != first.slot());
+    pair.set(first.slot(), BackendState::up);
+    cookies = id + pair.one.cookie(moved);
+    for (int round = 0; round < 3; ++round) {
+      CHECK(pair.other.send({.cookie = cookies}).slot() == moved.slot());
+      CHECK(pair.one.send({.cookie = cookies}).slot() == moved.slot());
+    }
+    CHECK(pair.lost() == 1);
+    CHECK(pair.other.count(Event::reassigned) == 1);
+    pair.one.check_books();
+    pair.other.check_books();
+  }
+}
+
+TEST_CASE("a token that is older than what the table knows changes nothing") {
+  Stage stage(pool_of(5, {Kind::cookie}));
+  const std::string old = stage.cookie(stage.send({}));
+  const Slot first = stage.send({.cookie = old}).slot();
+  stage.set(first, BackendState::down);
+  const Slot moved = stage.send({.cookie = old}).slot();
+  stage.set(first, BackendState::up);
+  for (int round = 0; round < 3; ++round) CHECK(stage.send({.cookie = old}).slot() == moved);
+}
+
+TEST_CASE("two balancers that saw different backends fail agree from the next request on") {
+  Pair pair({Kind::cookie});
+  int differed = 0;
+  for (int i = 0; i < 200; ++i) {
+    const Result first = pair.one.send({});
+    const std::string cookies = pair.one.cookie(first);
+    pair.other.send({.cookie = cookies});
+    pair.set(first.slot(), BackendState::down);
+    const Slot next = static_cast<Slot>((first.slot() + 1) % 5);
+    pair.other.set(next, BackendState::down);  // it alone sees that
+    const Result by_one = pair.one.send({.cookie = cookies}), by_other = pair.other.send({.cookie = cookies});
+    differed += by_one.slot() != by_other.slot();
+    pair.set(first.slot(), BackendState::up);
+    pair.set(next, BackendState::up);
+    for (const Result& with : {by_one, by_other}) {
+      const std::string token = pair.one.cookie(with);
+      const Slot home = pair.one.send({.cookie = token}).slot();
+      CHECK(pair.other.send({.cookie = token}).slot() == home);
+      CHECK(pair.one.send({.cookie = token}).slot() == home);
+    }
+  }
+  CHECK(differed > 20);
 }
 
 TEST_CASE("with cookies behind ids, the token follows the id's session to a new home") {

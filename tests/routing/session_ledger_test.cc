@@ -496,7 +496,7 @@ TEST_CASE("the sessions at a home are those whose requests go there") {
 
 TEST_CASE("sessions of a backend that this process never had are at risk from the start") {
   Desk desk;
-  desk.table.restore(43, kGoneSlot, kNow, Room::none);
+  desk.table.restore(43, kGoneSlot, kNow);
   CHECK(desk.table.census().at_risk == 1);
   CHECK(desk.table.find(43, kNow + 601).home == kNoSlot);
   CHECK(desk.count(Event::abandoned) == 1);

@@ -25,7 +25,8 @@ class SessionModel {
             .first_seen = session->first_seen,
             .last_seen = session->seen,
             .returned = session->returned,
-            .booked_at = session->booked_at()};
+            .booked_at = session->booked_at(),
+            .choice = static_cast<uint16_t>(session->choice - (session->is_moving() ? 1 : 0))};
   }
 
   SessionTable::Found find_and_touch(uint64_t key, uint32_t now, bool first) {
@@ -41,7 +42,8 @@ class SessionModel {
     return found(*session);
   }
 
-  SessionTable::Held begin(uint64_t key, Slot home, uint32_t now, Event how, bool by_request) {
+  SessionTable::Held begin(uint64_t key, Slot home, uint32_t now, Event how, bool by_request,
+                           uint16_t choice = 0) {
     const auto known = records_.find(key);
     if (known != records_.end() && known->second.is_awake()) {
       if (!is_idle(known->second, now)) {
@@ -55,6 +57,7 @@ class SessionModel {
     session.seen = session.first_seen = now;
     session.returned = how == Event::restored;
     session.data_home = by_request ? kNoSlot : home;
+    session.choice = choice;
     records_[key] = session;
     count(session, how);
     return {found(session), true};
@@ -64,6 +67,8 @@ class SessionModel {
     Record* const session = resolve(key, now);
     if (!session) return {};
     if (session->home != from) return {found(*session), false};
+    if (!session->is_moving()) ++session->choice;
+    if (session->data_home == to) --session->choice;
     if (session->data_home == kNoSlot) {
       leave(*session, to, Event::reassigned);
       ++homes_[to].arrived;
@@ -76,6 +81,7 @@ class SessionModel {
     Record* const session = resolve(key, now);
     if (!session) return {};
     session->first_home = to;
+    ++session->choice;
     const bool takes_place = session->booked_at() != to && session->home != to;
     if (session->booked_at() != to) {
       leave(*session, to, Event::moved);
@@ -84,6 +90,19 @@ class SessionModel {
     }
     session->home = to;
     return {found(*session), takes_place};
+  }
+
+  SessionTable::Found follow(uint64_t key, Slot to, uint16_t choice, uint32_t now) {
+    Record* const session = resolve(key, now);
+    if (!session) return {};
+    session->first_home = to;
+    if (session->booked_at() != to) {
+      leave(*session, to, Event::reassigned);
+      ++homes_[to].arrived;
+    }
+    session->home = session->data_home = to;
+    session->choice = choice;
+    return found(*session);
   }
 
   void answered(uint64_t key, Slot slot, Slot from, uint32_t now, SessionTable::Word word, Event cost) {
@@ -101,6 +120,10 @@ class SessionModel {
     if (is_lost && word == Word::deletion) {
       end(key, Event::lost, now);
       return;
+    }
+    if (session->home != slot) {
+      ++session->choice;
+      if (session->data_home == session->home) ++session->choice;
     }
     if (session->booked_at() != slot) {
       leave(*session, slot, had_nothing ? Event::reassigned : cost);
@@ -220,11 +243,13 @@ class SessionModel {
     uint32_t seen = 0;
     uint32_t first_seen = 0;
     bool returned = false;
+    uint16_t choice = 0;
+    bool is_moving() const { return data_home != kNoSlot && data_home != home; }
     Slot booked_at() const { return data_home != kNoSlot ? data_home : home; }
   };
 
   static SessionTable::Found found(const Record& session) {
-    return {session.home, session.data_home, session.first_home};
+    return {session.home, session.data_home, session.first_home, session.choice};
   }
   static uint32_t age(const Record& record, uint32_t now) {
     return now < record.seen ? 0 : now - record.seen;
@@ -241,6 +266,7 @@ class SessionModel {
   // It sleeps where its data was, or is nothing any more.
   void idle_out(Record& session) {
     expire(session);
+    if (session.is_moving()) --session.choice;
     session.home = session.data_home = session.booked_at();
     session.dormant = timeouts_.dormant != 0 && session.home != kGoneSlot;
   }

@@ -40,6 +40,7 @@ struct Pair {
     REQUIRE(is.first_seen == should.first_seen);
     REQUIRE(is.last_seen == should.last_seen);
     REQUIRE(is.returned == should.returned);
+    REQUIRE(is.choice == should.choice);
   }
 
   void visit(uint64_t key, bool first) {
@@ -50,10 +51,8 @@ struct Pair {
 
   void begin(uint64_t key, Slot home, Event how, bool by_request) {
     if (how == Event::restored) {
-      REQUIRE(table.homes().reserve(home, 0));
-      const auto is = table.restore(key, home, now, Room::reserved);
-      if (!is.added) table.homes().release(home);
-      check(is, model.begin(key, home, now, how, false));
+      const auto choice = static_cast<uint16_t>(key);
+      check(table.restore(key, home, now, choice), model.begin(key, home, now, how, false, choice));
     } else {
       const auto begun = by_request ? Begun::by_request : Begun::by_answer;
       check(table.open(key, home, now, Room::none, begun), model.begin(key, home, now, how, by_request));
@@ -67,6 +66,8 @@ struct Pair {
     if (!is.added) table.homes().release(to);
     check(is, model.move(key, from, to, now));
   }
+
+  void follow(uint64_t key, Slot to) { check(table.follow(key, to, 7, now), model.follow(key, to, 7, now)); }
 
   void rehome(uint64_t key, Slot to) {
     REQUIRE(table.homes().reserve(to, 0));
@@ -112,6 +113,7 @@ struct Pair {
     REQUIRE(is.home == should.home);
     REQUIRE(is.data_home == should.data_home);
     REQUIRE(is.first_home == should.first_home);
+    REQUIRE(is.choice == should.choice);
   }
   static void check(SessionTable::Held is, SessionTable::Held should) {
     REQUIRE(is.added == should.added);
@@ -164,6 +166,7 @@ void do_anything(Pair& pair, Inputs& inputs) {
       return pair.begin(key, home, Event::restored, false);
     case 4:
     case 5:
+      if (inputs.one_in(4)) return pair.follow(key, to);
       return inputs.one_in(3) ? pair.rehome(key, to) : pair.move(key, supposed_home(), to);
     case 6: {
       const Slot from = inputs.one_in(3)   ? to

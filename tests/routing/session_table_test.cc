@@ -86,7 +86,7 @@ TEST_CASE("a session whose client never came back expires after unreturned_timeo
 
 TEST_CASE("a restored session has returned, and is counted as restored") {
   SessionTable table(1000, kTimeouts);
-  table.restore(1, 0, kNow, Room::none);
+  table.restore(1, 0, kNow);
   CHECK(table.find(1, kNow + 600).home != kNoSlot);
   CHECK(table.census().books.all[Event::restored] == 1);
   CHECK(table.census().books.all[Event::opened] == 0);

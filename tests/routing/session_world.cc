@@ -71,27 +71,47 @@ void World::choose(Flight& flight) {
     if (before.home == kNoSlot && sessions_[flight.session].key != flight.identity.key)
       flight.session = kNone;
   }
-  const uint64_t restored = table().census().books.all[Event::restored];
+  const Tally before_choice = table().census().books.all;
+  const auto has_grown = [&](Event event) {
+    return table().census().books.all[event] != before_choice[event];
+  };
   flight.choice = router_->choose(flight.identity, fleet_, flight.tried, now_);
   flight.from = kNoSlot;
+  const bool is_restored = has_grown(Event::restored);
+  if (is_restored && flight.session == kNone) {
+    flight.session = add_session(flight.identity.key);
+    sessions_[flight.session].id = flight.id;
+  }
   if (flight.session == kNone) return;
   Session& session = sessions_[flight.session];
+  const Slot named = flight.identity.token_home;
   const Slot home = table().find(flight.identity.key, now_).home;
   if (flight.choice && home != kNoSlot) REQUIRE(home == flight.choice.slot);
   if (before.home != kNoSlot && !before.returned && flight.tried.count == 0) ++seen_.returns;
   if (before.home == kNoSlot && is_live(session.key)) {
     session.live = true;
     live_.push_back(flight.session);
-    const bool is_restored = table().census().books.all[Event::restored] != restored;
     session.known = is_restored;
-    if (is_restored && session.at == kNoSlot) {
-      session.at = flight.identity.token_home;
-      session.version = ++last_version_;
-      write(session.at, flight.session, session.version);
-    }
-    if (is_restored) REQUIRE(flight.identity.token_home == session.at);
+    if (is_restored && (session.at == kNoSlot || (tracks(Kind::session_id) && session.at != named)))
+      believe(flight.session, named);
+    if (is_restored) REQUIRE(named == session.at);
   }
+  const bool is_followed =
+      before.home != kNoSlot && has_grown(Event::reassigned) && session.data_home() != named &&
+      named != kNoSlot &&
+      table().find_and_touch(flight.identity.key, now_, SessionTable::Visit::retry).data_home == named;
+  if (is_followed) believe(flight.session, named);
   flight.from = session.data_home();
+}
+
+// A session that began anew under a former id counts its homes anew, and a token of its former life may have
+// a later number, or come first: that is believed, as another balancer's would be.
+void World::believe(size_t number, Slot home) {
+  Session& session = sessions_[number];
+  session.known = true;
+  session.at = home;
+  session.version = ++last_version_;
+  write(home, number, session.version);
 }
 
 // To the backend that is chosen, or to wait for one; or it is over.

@@ -126,6 +126,7 @@ class World {
   // Requests.
   Flight take(size_t at);
   void choose(Flight& flight);
+  void believe(size_t session, Slot home);
   void depart(Flight flight);
   void drop(size_t at);
   Words words_of(Slot server, const Flight& flight);

@@ -12,7 +12,7 @@ using Kind = conf::AffinityKind;
 // ---- What clients see
 
 void World::learn(const Flight& flight, Slot server, const Words& words, Slot home) {
-  const bool guessed = flight.identity.tracked && tracks(Kind::session_id) &&
+  const bool guessed = flight.identity.tracked && tracks(Kind::session_id) && !flight.choice.known &&
                        (flight.choice.reason == Reason::hash || flight.choice.reason == Reason::token);
   const bool has_new_id = !words.new_id.empty() && words.new_id != flight.id;
   const bool deletes = !words.sets.empty() && words.new_id.empty();

@@ -12,24 +12,36 @@
 namespace limpet::routing::token_test {
 
 const std::string kKey(32, 'k'), kOtherKey(32, 'o');
-const Token kToken{0x1122334455667788, 0x99aabbccddeeff00, 1'700'000'000, 1'700'000'600};
+const Token kToken{0x1122334455667788, 0x99aabbccddeeff00, 1'700'000'000, 1'700'000'600, 0x12345678, 7};
 
 TEST_CASE("a sealed token opens to what was sealed, whatever it holds") {
   LIMPET_RANDOM_INPUTS(101);
   const TokenSealer sealer({kKey}, "shop");
   for (int i = 0; i < 1000; ++i) {
-    const Token token{inputs.number(), inputs.number(), static_cast<uint32_t>(inputs.number()),
-                      static_cast<uint32_t>(inputs.number())};
+    const Token token{inputs.number(),
+                      inputs.number(),
+                      static_cast<uint32_t>(inputs.number()),
+                      static_cast<uint32_t>(inputs.number()),
+                      static_cast<uint32_t>(inputs.number()),
+                      static_cast<uint16_t>(inputs.number())};
     const auto text = sealer.seal(token);
     REQUIRE(text);
     CHECK(sealer.open(*text) == token);
   }
 }
 
-TEST_CASE("a token is 70 characters that a cookie's value may hold") {
+TEST_CASE("a token of the former format opens, without an id and a number of its choice") {
+  const std::string_view former = "g8HzGAppciNmNJRYYsEBwNZFJTsVj5cMpfDChEHsgC-jNVhmQ1jjsOosNhlfaV8ktkC_gw";
+  Token token = kToken;
+  token.id = token.choice = 0;
+  CHECK(TokenSealer({kOtherKey, kKey}, "shop").open(former) == token);
+  CHECK_FALSE(TokenSealer({kKey}, "blog").open(former));
+}
+
+TEST_CASE("a token is 80 characters that a cookie's value may hold") {
   const auto text = TokenSealer({kKey}, "shop").seal(kToken);
   REQUIRE(text);
-  CHECK(text->size() == 70);
+  CHECK(text->size() == 80);
   CHECK(text->find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") ==
         std::string::npos);
 }
