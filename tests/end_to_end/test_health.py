@@ -61,8 +61,8 @@ def test_a_check_that_is_not_answered_in_time_takes_a_backend_down(scene):
 def test_a_check_may_ask_at_another_port(scene):
     health = scene.backend("health", Checked())
     limpet, status, (a, b) = started(scene, health={**CHECK, "port": health.port})
-    eventually(lambda: len(health.requests) >= 4, what="checks at the other port")
-    assert not a.requests and not b.requests
+    eventually(lambda: len(health.checks) >= 4, what="checks at the other port")
+    assert not a.checks and not b.checks
     health.handler.health = {"status": 503}
     for name in "ab":
         status.wait_for_state(name, "down")

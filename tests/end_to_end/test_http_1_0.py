@@ -124,7 +124,7 @@ def test_a_transfer_coding_in_an_http_1_0_answer_is_faulty_framing(scene):
     assert client.get().status in (200, 502)
     if not client.ended:
         client.get()
-    assert all(len(connection.requests) <= 1 for connection in a.connections)  # a question may just be coming
+    assert all(len(connection.requests) <= 1 for connection in a.connections)
 
 
 @pytest.mark.parametrize("version", ["HTTP/2.0", "HTTP/3.0", "HTTP/0.9", "HTTP/1", "HTTP/1.", "HTTP/11", "HTTP/1.10", "HTTP/ 1.1", "http/1.1", "ICE/1.0", "HTTP1.1", "HTTP/-1.1"])

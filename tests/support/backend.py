@@ -25,6 +25,7 @@ class BackendConnection(Wire):
         self.backend = backend
         self.index = index      # 0 for the backend's first connection
         self.requests = []      # heads read on this connection, in order
+        self.checks = False     # Limpet, by itself
         self.request = None     # the current one
         self.open = True
         self.received = bytearray()  # every byte, while backend.records_bytes
@@ -47,7 +48,7 @@ class BackendConnection(Wire):
         self.sock.settimeout(PATIENCE)
         self.request = Request(raw)
         self.requests.append(self.request)
-        self.backend.requests.append(self.request)
+        self.backend.keep(self.request, self)
         self.request.connection = self
         return self.request
 
@@ -90,7 +91,8 @@ class BackendConnection(Wire):
 
 
 class Backend:
-    """Listens from the start. `requests` and `connections` hold everything that came, in order."""
+    """Listens from the start. `requests` and `connections` hold everything that came, in order, but Limpet's own checks: those are in
+    `checks`."""
 
     def __init__(self, name="a", handler=answer_by_name, *, host="127.0.0.1", path=None, on_connect=None, listening=True):
         self.name = name
@@ -101,7 +103,8 @@ class Backend:
         self.port = 0 if path else free_port()
         self.records_bytes = True
         self.requests = []
-        self.connections = []
+        self.checks = []
+        self._connections = []
         self.errors = []  # what handlers raised, beyond Limpet closing early
         self._listener = None
         self._threads = []
@@ -149,7 +152,7 @@ class Backend:
 
     def drop_connections(self, reset=False):
         """Closes every open connection, as a server that is killed does."""
-        for connection in list(self.connections):
+        for connection in list(self._connections):
             if connection.open:
                 connection.open = False
                 if reset:
@@ -165,7 +168,7 @@ class Backend:
         self.die()
         for thread in self._threads:
             thread.join(0.5)
-        for connection in self.connections:
+        for connection in self._connections:
             connection.sock.close()
 
     def _accept(self, listener):
@@ -177,8 +180,8 @@ class Backend:
             if self._listener is not listener:
                 sock.close()
                 return
-            connection = BackendConnection(sock, self, len(self.connections))
-            self.connections.append(connection)
+            connection = BackendConnection(sock, self, len(self._connections))
+            self._connections.append(connection)
             thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -215,6 +218,14 @@ class Backend:
     @property
     def open_connections(self):
         return [connection for connection in self.connections if connection.open]
+
+    def keep(self, request, connection):
+        connection.checks = request.get("User-Agent") == "limpet-check"
+        (self.checks if connection.checks else self.requests).append(request)
+
+    @property
+    def connections(self):
+        return [connection for connection in self._connections if not connection.checks]
 
     def wait_for_requests(self, count):
         eventually(lambda: len(self.requests) >= count, what=f"{count} requests at backend {self.name}")
