@@ -1,5 +1,7 @@
 #include "health/incident.h"
 
+#include <algorithm>
+
 #include "conf/spelling.h"
 
 namespace limpet::health {
@@ -20,7 +22,14 @@ std::string returned(const Incident& it) {
 }
 
 const char* standing(const Incident& it) {
-  return it.kind == Incident::Kind::maintenance ? " is in maintenance" : " is down";
+  switch (it.kind) {
+    case Incident::Kind::maintenance:
+      return " is in maintenance";
+    case Incident::Kind::gone:
+      return " is not in the file";
+    default:
+      return " is down";
+  }
 }
 
 std::string opening(const Incident& it) {
@@ -42,10 +51,18 @@ std::string widening(const Incident& it) {
          " lost, " + std::to_string(it[Event::carried]) + " carried";
 }
 
+std::string returning(const Incident& it) {
+  return "incident " + std::to_string(it.id) + ": " + it.pool + "/" + it.backend + " is back after " +
+         conf::duration_words(std::max(it.back - it.opened, 1u)) + "; " + sessions(it.left) +
+         (it.left == 1 ? " is" : " are") + " at risk until it has answered; " +
+         std::to_string(it[Event::lost]) + " lost so far";
+}
+
 // What became of the sessions, in the order of what an operator minds; lost is said even when it is none.
 std::string outcome(const Incident& it) {
   std::string line = std::to_string(it[Event::lost]) + " lost";
   if (it[Event::confirmed] > 0) line += " (" + std::to_string(it[Event::confirmed]) + " confirmed)";
+  if (it[Event::restarted] > 0) line += " (" + std::to_string(it[Event::restarted]) + " by a restart)";
   const auto add = [&line](uint64_t count, const char* what) {
     if (count > 0) line += ", " + std::to_string(count) + " " + what;
   };
@@ -54,8 +71,9 @@ std::string outcome(const Incident& it) {
   add(it[Event::abandoned], "abandoned");
   add(ended_by_themselves(it.books.all), "ended by themselves");
   add(gone_otherwise(it.books.all), "gone otherwise");
-  if (it.kind == Incident::Kind::drain)
-    add(it.left, it.end == Incident::End::deadline ? "cut at the deadline" : "still there");
+  add(it.left, it.end == Incident::End::deadline  ? "cut at the deadline"
+               : it.kind == Incident::Kind::drain ? "still there"
+                                                  : "still at risk");
   return line;
 }
 
@@ -76,12 +94,17 @@ uint64_t ended_by_themselves(const routing::Tally& tally) {
   return tally[Event::expired] + tally[Event::logged_out];
 }
 
+uint64_t sum_of(const routing::Tally& tally) {
+  return tally[Event::lost] + tally[Event::carried] + tally[Event::recovered] + tally[Event::abandoned] +
+         ended_by_themselves(tally) + gone_otherwise(tally);
+}
+
 uint64_t gone_otherwise(const routing::Tally& tally) {
   return tally[Event::unbound] + tally[Event::evicted] + tally[Event::moved] + tally[Event::reassigned];
 }
 
 const char* text(Incident::Kind kind) {
-  constexpr const char* kNames[] = {"outage", "maintenance", "drain", "lapse"};
+  constexpr const char* kNames[] = {"outage", "maintenance", "drain", "lapse", "gone"};
   return kNames[static_cast<size_t>(kind)];
 }
 
@@ -104,6 +127,8 @@ std::string text(const Notice& notice) {
       return opening(notice.incident);
     case Notice::What::widened:
       return widening(notice.incident);
+    case Notice::What::back:
+      return returning(notice.incident);
     case Notice::What::closed:
       break;
   }

@@ -17,13 +17,14 @@ struct Incident {
     maintenance,  // it was taken into maintenance with sessions on it
     drain,        // it began to drain
     lapse,        // sessions moved away from it for cause, though it never left service
+    gone,         // sessions came that belong to a backend that the file does not name
   };
   enum class End : uint8_t {
     open,
     settled,      // none of its sessions is at risk any more; a drain: none is left; a lapse: no more moved
-    back,         // it is back in service; a drain: was called off
+    back,         // the same, and it is back in service; a drain: was called off
     deadline,     // of a drain, with `left` sessions cut
-    interrupted,  // a drain: it went down, or into maintenance by order
+    interrupted,  // another one follows the `left`: it left service again, or drains
   };
 
   uint64_t id = 0;  // counts from 1
@@ -32,8 +33,11 @@ struct Incident {
   Cause cause{};  // of the backend's state; a lapse: requests
   std::string detail;
   uint32_t opened = 0;
+  uint32_t back = 0;    // when it was back in service; 0: it is not, or never left
   uint32_t closed = 0;  // 0: it is open
   End end = End::open;
+  //
+  // At every moment at_risk + joined = what became of them (sum_of) + left.
   uint64_t at_risk = 0, at_risk_returned = 0;  // at its beginning; a drain: had; a lapse: lost or carried
   uint64_t joined = 0;                         // came later: restored from their tokens, mostly
   routing::Books books;  // what happened to them: lost, confirmed, carried, recovered, abandoned, ...
@@ -45,6 +49,8 @@ struct Incident {
 // Of sessions at a home, those that are not there any more for another reason than a failure:
 uint64_t ended_by_themselves(const routing::Tally&);  // expired, logged_out: the success of a drain
 uint64_t gone_otherwise(const routing::Tally&);       // unbound, evicted, moved, reassigned
+// All that became of an incident's sessions: these, and lost, carried, recovered and abandoned.
+uint64_t sum_of(const routing::Tally&);
 const char* text(Incident::Kind);
 const char* text(Incident::End);
 
@@ -53,6 +59,7 @@ struct Notice {
   enum class What : uint8_t {
     opened,
     widened,  // what began as a lapse is an outage, or a maintenance
+    back,     // in service, with sessions that it has not answered yet
     closed,   // again where sessions joined a backend that stayed away: the last notice has the whole
   };
   What what{};

@@ -6,6 +6,7 @@
 namespace limpet::health {
 namespace {
 
+using routing::AtRisk;
 using routing::Books;
 using routing::Event;
 using routing::HomeCensus;
@@ -24,21 +25,27 @@ uint64_t sessions_or_none(const HomeCensus& census) {
   return static_cast<uint64_t>(std::max<int64_t>(sessions(census), 0));
 }
 
-uint64_t losses_of(const Standing& standing) {
-  const routing::Tally& all = standing.census.books.all;
-  return all[Event::lost] + all[Event::carried] - standing.census.failed_back;
-}
-
-Books losses_alone(const Books& books) {
+// Losses of sessions that were not at risk, away from a home in service; and what is said of all losses.
+Books losses_in_service(const HomeCensus& census) {
   Books losses;
-  for (const Event event : {Event::lost, Event::carried, Event::confirmed}) {
-    losses.all[event] = books.all[event];
-    losses.returned[event] = books.returned[event];
+  for (const Event event : {Event::lost, Event::carried}) {
+    losses.all[event] = census.books.all[event] - census.at_risk.books.all[event];
+    losses.returned[event] = census.books.returned[event] - census.at_risk.books.returned[event];
+  }
+  for (const Event event : {Event::confirmed, Event::restarted, Event::uncertain}) {
+    losses.all[event] = census.books.all[event];
+    losses.returned[event] = census.books.returned[event];
   }
   return losses;
 }
 
-Kind kind_of(BackendState state) { return state == BackendState::down ? Kind::outage : Kind::maintenance; }
+uint64_t sum_of_losses(const Books& books) { return books.all[Event::lost] + books.all[Event::carried]; }
+
+uint64_t losses_of(const Standing& standing) {
+  return sum_of_losses(losses_in_service(standing.census)) - standing.census.failed_back;
+}
+
+bool is_over(const Incident& incident) { return incident.left == 0; }
 
 }  // namespace
 
@@ -48,6 +55,11 @@ struct Incidents::Scene {
   const uint32_t now;
   Home* home = nullptr;
   std::vector<Notice> notices{};
+
+  Kind kind_of_absence() const {
+    if (where.slot == routing::kGoneSlot) return Kind::gone;
+    return home->state == BackendState::maintenance ? Kind::maintenance : Kind::outage;
+  }
 };
 
 std::vector<Notice> Incidents::changed(const Where& where, const Change& change, const Standing& standing,
@@ -57,27 +69,28 @@ std::vector<Notice> Incidents::changed(const Where& where, const Change& change,
   home.state = change.to;
   home.cause = change.cause;
   home.detail = change.detail;
-  if (change.from == BackendState::draining && home.drain) {
-    const End end = change.to == BackendState::up          ? End::back
-                    : change.cause == Cause::drained       ? End::settled
-                    : change.cause == Cause::drain_timeout ? End::deadline
-                                                           : End::interrupted;
-    update(scene, *home.drain);
-    close(scene, *home.drain, end);
-    let_go(home.drain);
-  }
   const bool was_in_service = in_service(change.from), is_in_service = in_service(change.to);
+  const bool drained = change.from == BackendState::draining, drains = change.to == BackendState::draining;
+  if (drained && !drains) {
+    end(scene, change.to == BackendState::up          ? End::back
+               : change.cause == Cause::drained       ? End::settled
+               : change.cause == Cause::drain_timeout ? End::deadline
+                                                      : End::interrupted);
+  }
   if (was_in_service && !is_in_service) leaves(scene);
   if (!was_in_service && is_in_service) comes_back(scene);
-  if (change.to == BackendState::draining) follow_drain(scene);
+  if (drains) {
+    if (!home.open && has_lost(scene)) open(scene, Kind::lapse);
+    end(scene, End::interrupted);
+    follow(scene);
+  }
   return std::move(scene.notices);
 }
 
 std::vector<Notice> Incidents::tick(const Where& where, const Standing& standing, uint32_t now) {
   Scene scene{where, standing, now};
   Home& home = home_of(scene);
-  if (home.state == BackendState::draining) follow_drain(scene);
-  follow_trouble(scene);
+  follow(scene);
   home.last_tick = standing;
   return std::move(scene.notices);
 }
@@ -85,78 +98,82 @@ std::vector<Notice> Incidents::tick(const Where& where, const Standing& standing
 void Incidents::refresh(const Where& where, const Standing& standing, uint32_t now) {
   Scene scene{where, standing, now};
   Home& home = home_of(scene);
-  if (home.trouble) update(scene, *home.trouble);
-  if (home.drain) update(scene, *home.drain);
+  if (home.open) update(scene, *home.open);
 }
 
 Incidents::Home& Incidents::home_of(Scene& scene) {
-  scene.home = &homes_[{scene.where.pool_id, scene.where.slot}];
+  const auto [home, is_new] = homes_.try_emplace({scene.where.pool_id, scene.where.slot});
+  if (is_new && scene.where.slot == routing::kGoneSlot) home->second.state = BackendState::down;
+  scene.home = &home->second;
   return *scene.home;
 }
 
-// --- Outages, maintenance, lapses ---
+// --- What befalls a home ---
 
-// What was lost since the last quiet tick was lost to what takes the backend away now.
 void Incidents::leaves(Scene& scene) {
   Home& home = *scene.home;
-  if (home.trouble) {
-    Incident* const lapse = at(home.trouble->id);
-    if (lapse && lapse->kind == Kind::lapse) {
-      lapse->kind = kind_of(home.state);
-      lapse->cause = home.cause;
-      lapse->detail = home.detail;
-      lapse->at_risk = sessions_or_none(home.trouble->base.census);
-      lapse->at_risk_returned = home.trouble->base.census.live_returned;
-      home.trouble->in_service = false;
-      update(scene, *home.trouble);
-      scene.notices.push_back({Notice::What::widened, *lapse});
-      return;
-    }
-    update(scene, *home.trouble);
-    tell(scene, *home.trouble);
-    let_go(home.trouble);
-    home.quiet = scene.standing;
-  }
-  if (losses_of(scene.standing) == losses_of(home.quiet)) home.quiet.census = scene.standing.census;
-  if (sessions(home.quiet.census) > 0) home.trouble = open(scene, kind_of(home.state), home.quiet, false);
+  Incident* const before = home.open ? at(home.open->id) : nullptr;
+  if (before && before->kind == Kind::lapse) return widen(scene, *before);
+  end(scene, End::interrupted);
+  if (has_trouble(scene)) open(scene, scene.kind_of_absence());
 }
 
-// Some that moved away while it was gone are settled only now: they are followed for a while yet.
+// Anybody is at risk, or was lost, since the home was quiet.
+bool Incidents::has_trouble(const Scene& scene) const {
+  const AtRisk &now = scene.standing.census.at_risk, &quiet = scene.home->quiet.census.at_risk;
+  const bool was_any_at_risk = now.put + now.joined != quiet.put + quiet.joined;
+  return now.live > 0 || was_any_at_risk || has_lost(scene);
+}
+
+bool Incidents::has_lost(const Scene& scene) const {
+  return losses_of(scene.standing) != losses_of(scene.home->quiet);
+}
+
+// What begins as a lapse is what takes the backend away now.
+void Incidents::widen(Scene& scene, Incident& lapse) {
+  const Home& home = *scene.home;
+  lapse.kind = scene.kind_of_absence();
+  lapse.cause = home.cause;
+  lapse.detail = home.detail;
+  begin(scene, *scene.home->open, lapse);
+  scene.notices.push_back({Notice::What::widened, lapse});
+}
+
 void Incidents::comes_back(Scene& scene) {
   Home& home = *scene.home;
-  home.quiet = scene.standing;
-  if (!home.trouble) return;
-  Case& trouble = *home.trouble;
-  if (Incident* const incident = update(scene, trouble)) {
-    incident->left = 0;
-    if (incident->closed == 0) {
-      incident->closed = scene.now;
-      incident->end = End::back;
-    }
-    trouble.until_base = incident->books;
-  }
-  trouble.base.census = scene.standing.census;
-  trouble.losses = losses_of(scene.standing);
-  trouble.in_service = true;
-}
-
-void Incidents::follow_trouble(Scene& scene) {
-  Home& home = *scene.home;
-  const bool any_lost = losses_of(scene.standing) != losses_of(home.quiet);
-  if (home.trouble && home.trouble->in_service) return follow_in_service(scene, *home.trouble);
-  if (!in_service(home.state)) {
-    if (!home.trouble && (any_lost || sessions(scene.standing.census) > 0))
-      home.trouble = open(scene, kind_of(home.state), home.quiet, false);
-    if (!home.trouble) return;
-    update(scene, *home.trouble);
-    if (sessions(scene.standing.census) <= 0) close(scene, *home.trouble, End::settled);
+  if (!home.open && has_trouble(scene)) open(scene, scene.kind_of_absence());  // since the last tick
+  if (!home.open) {
+    home.quiet = scene.standing;
     return;
   }
-  if (any_lost) {
-    home.trouble = open(scene, Kind::lapse, home.quiet, true);
-  } else {
-    be_quiet(scene);
+  Incident* const incident = update(scene, *home.open);
+  if (incident == nullptr) return;
+  incident->back = scene.now;
+  if (!is_over(*incident)) scene.notices.push_back({Notice::What::back, *incident});
+  follow(scene);
+}
+
+void Incidents::follow(Scene& scene) {
+  Home& home = *scene.home;
+  if (!home.open) {
+    if (home.state == BackendState::draining) {
+      if (sessions(scene.standing.census) > 0) open(scene, Kind::drain);
+    } else if (!in_service(home.state) ? has_trouble(scene) : scene.standing.census.at_risk.live > 0) {
+      open(scene, scene.kind_of_absence());
+    } else if (has_lost(scene)) {
+      open(scene, Kind::lapse);
+    } else {
+      be_quiet(scene);
+    }
+    return;
   }
+  const Incident* const incident = update(scene, *home.open);
+  if (incident == nullptr) return let_go(home);
+  if (incident->kind == Kind::lapse) return follow_lapse(scene);
+  if (!is_over(*incident)) return;
+  const bool is_back = in_service(home.state) && incident->kind != Kind::drain;
+  if (is_back) return end(scene, End::back);
+  close(scene, *home.open, End::settled);  // and others may join
 }
 
 void Incidents::be_quiet(Scene& scene) {
@@ -173,89 +190,96 @@ void Incidents::be_quiet(Scene& scene) {
   home.quiet.requests_retried = requests.requests_retried;
 }
 
-void Incidents::follow_in_service(Scene& scene, Case& trouble) {
-  Incident* const incident = update(scene, trouble);
+void Incidents::follow_lapse(Scene& scene) {
+  Case& lapse = *scene.home->open;
+  Incident& incident = *at(lapse.id);
   const uint64_t lost = losses_of(scene.standing);
-  const bool is_quiet = lost == trouble.losses && scene.standing.doubt.empty();
-  trouble.quiet_ticks = is_quiet ? trouble.quiet_ticks + 1 : 0;
-  if (incident && incident->kind == Kind::lapse && incident->detail.empty())
-    incident->detail = scene.standing.doubt;
-  trouble.losses = lost;
-  if (trouble.quiet_ticks < kQuietTicks) return;
-  if (incident && incident->kind == Kind::lapse) {
-    close(scene, trouble, End::settled);
-  } else {
-    tell(scene, trouble);
-  }
-  scene.home->quiet = scene.standing;
-  let_go(scene.home->trouble);
-}
-
-// --- Drains ---
-
-void Incidents::follow_drain(Scene& scene) {
-  std::optional<Case>& drain = scene.home->drain;
-  const bool is_empty = sessions(scene.standing.census) <= 0;
-  if (!drain) {
-    if (!is_empty) drain = open(scene, Kind::drain, scene.standing, false);
-    return;
-  }
-  update(scene, *drain);
-  if (is_empty) close(scene, *drain, End::settled);
+  const bool is_quiet = lost == lapse.losses && scene.standing.doubt.empty();
+  lapse.quiet_ticks = is_quiet ? lapse.quiet_ticks + 1 : 0;
+  if (incident.detail.empty()) incident.detail = scene.standing.doubt;
+  lapse.losses = lost;
+  if (lapse.quiet_ticks >= kQuietTicks) end(scene, End::settled);
 }
 
 // --- One incident ---
 
-Incidents::Case Incidents::open(Scene& scene, Kind kind, const Standing& base, bool in_service) {
+void Incidents::open(Scene& scene, Kind kind) {
+  Home& home = *scene.home;
   Incident incident;
   incident.id = ++last_id_;
-  followed_.insert(incident.id);
   incident.pool = scene.where.pool;
   incident.backend = scene.where.backend;
   incident.kind = kind;
-  incident.cause = kind == Kind::lapse ? Cause::requests : scene.home->cause;
-  incident.detail = kind == Kind::lapse ? scene.standing.doubt : scene.home->detail;
+  incident.cause = kind == Kind::lapse ? Cause::requests : home.cause;
+  incident.detail = kind == Kind::lapse ? scene.standing.doubt : home.detail;
   incident.opened = scene.now;
-  incident.at_risk = sessions_or_none(base.census);
-  incident.at_risk_returned = base.census.live_returned;
+  followed_.insert(incident.id);
   recent_.push_back(std::move(incident));
+  home.open = Case{.id = last_id_, .base = home.quiet, .losses = losses_of(scene.standing)};
+  if (kind == Kind::drain) home.open->base.census = scene.standing.census;
+  begin(scene, *home.open, recent_.back());
   if (recent_.size() > kKept) drop_oldest();
+  scene.notices.push_back({Notice::What::opened, *at(last_id_)});
+}
 
-  Case it;
-  it.id = last_id_;
-  it.base = base;
-  it.in_service = in_service;
-  it.losses = losses_of(scene.standing);
-  scene.notices.push_back({Notice::What::opened, *update(scene, it)});
-  return it;
+// How many it begins with. What was lost since the home was quiet was lost to what it is.
+void Incidents::begin(Scene& scene, Case& it, Incident& incident) {
+  const HomeCensus &now = scene.standing.census, &base = it.base.census;
+  const Books lost = losses_in_service(now) - losses_in_service(base);
+  it.put = now.at_risk.put;
+  it.lost_then = sum_of_losses(lost);
+  if (incident.kind == Kind::drain) {
+    incident.at_risk = sessions_or_none(now);
+    incident.at_risk_returned = now.live_returned;
+  } else if (incident.kind != Kind::lapse) {
+    incident.at_risk = base.at_risk.live + now.at_risk.put - base.at_risk.put + it.lost_then;
+    incident.at_risk_returned =
+        now.at_risk.returned + lost.returned[Event::lost] + lost.returned[Event::carried];
+  }
+  update(scene, it);
 }
 
 // Brings the numbers up to now. nullptr: it is not kept any more.
 Incident* Incidents::update(Scene& scene, Case& it) {
   Incident* const incident = at(it.id);
   if (!incident) return nullptr;
-  const HomeCensus& census = scene.standing.census;
-  const Books meanwhile = census.books - it.base.census.books;
+  const HomeCensus &now = scene.standing.census, &base = it.base.census;
   incident->requests_failed = scene.standing.requests_failed - it.base.requests_failed;
   incident->requests_retried = scene.standing.requests_retried - it.base.requests_retried;
-  if (it.in_service) {
-    incident->books = it.until_base;
-    incident->books += losses_alone(meanwhile);
+  if (incident->kind == Kind::drain) {
+    incident->books = now.books - base.books;
+    incident->books.all[Event::recovered] = incident->books.returned[Event::recovered] = 0;
+    incident->joined = now.books.all.begun() + now.arrived - base.books.all.begun() - base.arrived;
+    incident->left = sessions_or_none(now);
+  } else {
+    incident->books = losses_in_service(now) - losses_in_service(base);
+    const uint64_t lost = sum_of_losses(incident->books);
     if (incident->kind == Kind::lapse) {
-      incident->at_risk = incident->books.all[Event::lost] + incident->books.all[Event::carried];
+      incident->at_risk = lost;
       incident->at_risk_returned =
           incident->books.returned[Event::lost] + incident->books.returned[Event::carried];
+      return incident;
     }
-    return incident;
+    incident->books += now.at_risk.books - base.at_risk.books;
+    incident->joined = now.at_risk.joined - base.at_risk.joined + lost - it.lost_then;
+    incident->left = now.at_risk.live - (now.at_risk.put - it.put);
   }
-  incident->books = meanwhile;
-  incident->joined = meanwhile.all.begun() + census.arrived - it.base.census.arrived;
-  incident->left = sessions_or_none(census);
   if (incident->left > 0 && incident->closed != 0) {  // others have joined
     incident->closed = 0;
     incident->end = End::open;
   }
   return incident;
+}
+
+// The home's incident, if there is one, and its being followed.
+void Incidents::end(Scene& scene, End end) {
+  Home& home = *scene.home;
+  if (!home.open) return;
+  const Incident* const incident = update(scene, *home.open);
+  close(scene, *home.open, incident && is_over(*incident) && end == End::interrupted ? End::settled : end);
+  if (home.open->told) tell(scene, *home.open);
+  let_go(home);
+  home.quiet = scene.standing;
 }
 
 void Incidents::close(Scene& scene, Case& it, End end) {
@@ -285,22 +309,21 @@ Incident* Incidents::at(uint64_t id) {
 
 // --- What is kept ---
 
-void Incidents::let_go(std::optional<Case>& it) {
-  if (it) followed_.erase(it->id);
-  it.reset();
+void Incidents::let_go(Home& home) {
+  if (home.open) followed_.erase(home.open->id);
+  home.open.reset();
 }
 
 void Incidents::forget(const Where& where, uint32_t now) {
   const auto gone = homes_.find({where.pool_id, where.slot});
   if (gone == homes_.end()) return;
-  for (std::optional<Case>* it : {&gone->second.trouble, &gone->second.drain}) {
-    Incident* const incident = *it ? at((*it)->id) : nullptr;
-    if (incident != nullptr && incident->closed == 0) {
-      incident->closed = now;
-      incident->end = End::settled;
-    }
-    let_go(*it);
+  Home& home = gone->second;
+  Incident* const incident = home.open ? at(home.open->id) : nullptr;
+  if (incident != nullptr && incident->closed == 0) {
+    incident->closed = now;
+    incident->end = End::settled;
   }
+  let_go(home);
   homes_.erase(gone);
 }
 
@@ -324,7 +347,7 @@ void Incidents::drop_oldest() {
 
 void Incidents::add_losses(LossBooks& books, const Incident& incident) const {
   if (forgotten_.contains(incident.id)) return;
-  if (incident.kind == Kind::drain || (incident.kind == Kind::lapse && incident.closed == 0)) return;
+  if (incident.kind == Kind::lapse && incident.closed == 0) return;
   Losses& losses = books[{incident.pool, incident.kind, incident.cause}];
   losses.pool = incident.pool;
   losses.kind = incident.kind;

@@ -7,9 +7,10 @@
 // failures; one that answers for kAlwaysFailing such seconds always has some that fail, and they count from
 // the last of these.
 //
-// Each loss (lost or carried, but for those that a first home called back) of a backend that is watched
-// belongs to exactly one outage, maintenance or lapse. A drain tells its own story beside them: what it lost
-// is theirs as well.
+// Each loss (lost or carried, but for those that a first home called back) belongs to exactly one incident,
+// and so does each session that is at risk: to the drain while its home drains, else to what took the home
+// out of service last. One that a session moved away from, though it was in service and not at risk, is the
+// open incident's, or begins a lapse.
 #pragma once
 
 #include <cstdint>
@@ -76,17 +77,16 @@ class Incidents {
   const std::deque<Incident>& recent() const { return recent_; }  // by id, the newest last
   const Incident* find(uint64_t id) const;                        // nullptr: unknown, or not kept any more
   // Since the process began, of all there ever were of pools that are not forgotten; no count ever falls. A
-  // drain's losses are those of the maintenance that ends it. A lapse may turn out to be the beginning of an
-  // outage, so it counts once it is over.
+  // lapse may turn out to be the beginning of an outage, so it counts once it is over.
   std::vector<Losses> losses() const;
 
  private:
   // An incident that is being followed.
   struct Case {
     uint64_t id = 0;
-    Standing base;              // what it is the difference from
-    bool in_service = false;    // a lapse, or the backend is back: only losses count from `base` on
-    routing::Books until_base;  // what had happened before
+    Standing base;           // what it is the difference from
+    uint64_t put = 0;        // at risk, when it began
+    uint64_t lost_then = 0;  // when it began
     int quiet_ticks = 0;
     uint64_t losses = 0;                   // at the last tick
     std::optional<routing::Books> told{};  // in the notice of its closing
@@ -98,7 +98,7 @@ class Incidents {
     Standing quiet;  // when nothing was amiss the last time
     Standing last_tick;
     int mixed_ticks = 0;  // in which it answered and requests failed, since the last in which none did
-    std::optional<Case> trouble, drain;
+    std::optional<Case> open;
   };
   struct Scene;  // one call's arguments, and the notices that it returns
   using LossKey = std::tuple<std::string, Incident::Kind, Cause>;  // the pool's name, and why
@@ -108,15 +108,19 @@ class Incidents {
   void leaves(Scene& scene);
   void comes_back(Scene& scene);
   void be_quiet(Scene& scene);
-  void follow_trouble(Scene& scene);
-  void follow_in_service(Scene& scene, Case& trouble);
-  void follow_drain(Scene& scene);
-  Case open(Scene& scene, Incident::Kind kind, const Standing& base, bool in_service);
+  void follow(Scene& scene);
+  void follow_lapse(Scene& scene);
+  bool has_trouble(const Scene& scene) const;
+  bool has_lost(const Scene& scene) const;
+  void open(Scene& scene, Incident::Kind kind);
+  void begin(Scene& scene, Case& it, Incident& incident);
+  void widen(Scene& scene, Incident& lapse);
+  void end(Scene& scene, Incident::End end);
   Incident* update(Scene& scene, Case& it);
   void close(Scene& scene, Case& it, Incident::End end);
   void tell(Scene& scene, Case& it);
   Incident* at(uint64_t id);
-  void let_go(std::optional<Case>& it);
+  void let_go(Home& home);
   void drop_oldest();
   void add_losses(LossBooks& books, const Incident& incident) const;
 

@@ -19,12 +19,15 @@ struct Accountant::Answer {
   const Choice& choice;
   const Fleet& fleet;
   const Now now;
+  const SessionTable::Asked asked;
   Room room;  // what choose() reserved at choice.slot, until a session uses it
 
   uint64_t set_id = 0;  // the key of the last id that the answer sets, or 0
 
   // The table knew the session, and the answer comes from what was its home.
   bool is_from_home() const { return choice.known; }
+  // The answer tells something of the session's data.
+  bool is_telling() const { return is_from_elsewhere() || choice.at_risk; }
   // The session's data was not there when the request left.
   bool is_from_elsewhere() const { return identity.tracked && choice.data_home != choice.slot; }
   // The key of the id that its client has from now on, as far as it shows; 0: none.
@@ -49,7 +52,13 @@ Accountant::Accountant(const conf::Pool& pool, const Identifier& identifier, Mem
 
 Outcome Accountant::account(const Identity& identity, const Choice& choice, const Fleet& fleet,
                             const RequestView& request, const ResponseView& response, Now now) {
-  Answer answer{identity, choice, fleet, now, choice.reserved ? Room::reserved : Room::none};
+  const bool reads = request.method == "GET" || request.method == "HEAD";
+  Answer answer{identity,
+                choice,
+                fleet,
+                now,
+                reads ? SessionTable::Asked::to_read : SessionTable::Asked::to_change,
+                choice.reserved ? Room::reserved : Room::none};
   if (tracked_ == Kind::session_id) {
     learn_ids(answer, request, response);
   } else {
@@ -64,8 +73,8 @@ Outcome Accountant::account(const Identity& identity, const Choice& choice, cons
 // What has been settled, which is nearly every answer, costs no look at the table.
 void Accountant::settle(const Answer& answer, Word word) {
   const Choice& choice = answer.choice;
-  if (!answer.is_from_elsewhere()) return;
-  table_.answered(answer.identity.key, choice.slot, choice.data_home, answer.now.steady, word,
+  if (!answer.is_telling()) return;
+  table_.answered(answer.identity.key, choice.slot, choice.data_home, answer.now.steady, word, answer.asked,
                   {storage_, answer.fleet});
 }
 
@@ -83,10 +92,10 @@ void Accountant::open(Answer& answer, uint64_t key) {
 // Deletions first: an answer that ends one session and begins another is a logout, then a login.
 void Accountant::learn_ids(Answer& answer, const RequestView& request, const ResponseView& response) {
   const Learned learned = learn(session_id_, request, response, memory_.mcp_paths, answer.now.wall);
-  bool disowned = false;  // by a backend that has not got the session's data
+  bool disowned = false;  // by a backend that may not have the session's data
   for (const std::string_view id : learned.deleted()) {
     const uint64_t key = identifier_.key_of_id(id);
-    if (answer.is_from_elsewhere() && key == answer.identity.key) {
+    if (answer.is_telling() && key == answer.identity.key) {
       disowned = true;
     } else {
       table_.log_out(key, answer.choice.slot, answer.now.steady);

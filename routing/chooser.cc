@@ -20,6 +20,7 @@ Choice at_home(Choice choice, const SessionTable::Found& session) {
   choice.known = true;
   choice.data_home = session.data_home;
   choice.number = session.choice;
+  choice.at_risk = session.at_risk;
   return choice;
 }
 

@@ -57,6 +57,7 @@ struct Choice {
   Reason reason = Reason::no_backend;
   bool reserved = false;     // room for a session is held on `slot` until account() or release()
   bool known = false;        // the session is in the table, at home on `slot`
+  bool at_risk = false;      // known: until the answer tells
   Slot data_home = kNoSlot;  // where the session's data was, as far as the table knew
   uint16_t number = 0;       // known: which of its homes this is (choice_number.h)
   Slot home = kNoSlot;       // away: the backend to wait for, or to add to the tried ones

@@ -7,6 +7,9 @@ HomeCensus HomeCensus::operator-(const HomeCensus& earlier) const {
   since.books = books - earlier.books;
   since.arrived -= earlier.arrived;
   since.failed_back -= earlier.failed_back;
+  since.at_risk.put -= earlier.at_risk.put;
+  since.at_risk.joined -= earlier.at_risk.joined;
+  since.at_risk.books = at_risk.books - earlier.at_risk.books;
   return since;
 }
 
@@ -22,23 +25,67 @@ bool Homes::reserve(Slot home, uint32_t limit) {
   return false;
 }
 
-void Homes::add(Slot home, bool returned, bool took_reservation) {
+uint16_t Homes::add(Slot home, bool returned, bool took_reservation) {
   Home& it = at(home);
   it.live.fetch_add(1, kRelaxed);
   if (returned) it.returned.fetch_add(1, kRelaxed);
   if (!took_reservation) it.load.fetch_add(1, kRelaxed);
+  const std::lock_guard lock(it.mutex);
+  if (in_service(home)) {
+    ++it.safe;
+    it.safe_returned += returned;
+  } else {
+    ++it.at_risk.live;
+    it.at_risk.returned += returned;
+    ++it.at_risk.joined;
+  }
+  return spell(home);
 }
 
-void Homes::remove(Slot home, bool returned) {
+uint16_t Homes::arrive(Slot home, bool returned, bool counts) {
+  if (counts) at(home).arrived.fetch_add(1, kRelaxed);
+  return add(home, returned, true);
+}
+
+bool Homes::remove(Slot home, bool returned, uint16_t spell, Event how) {
   Home& it = at(home);
   it.live.fetch_sub(1, kRelaxed);
   if (returned) it.returned.fetch_sub(1, kRelaxed);
   it.load.fetch_sub(1, kRelaxed);
+  const std::lock_guard lock(it.mutex);
+  if (!is_at_risk(home, spell)) {
+    --it.safe;
+    it.safe_returned -= returned;
+    return false;
+  }
+  --it.at_risk.live;
+  it.at_risk.returned -= returned;
+  it.at_risk.books.count(how, returned);
+  return true;
 }
 
-void Homes::arrive(Slot home, bool returned, bool counts) {
-  add(home, returned, true);
-  if (counts) at(home).arrived.fetch_add(1, kRelaxed);
+void Homes::came_back(Slot home, uint16_t spell) {
+  Home& it = at(home);
+  it.returned.fetch_add(1, kRelaxed);
+  const std::lock_guard lock(it.mutex);
+  if (is_at_risk(home, spell)) {
+    ++it.at_risk.returned;
+  } else {
+    ++it.safe_returned;
+  }
+}
+
+bool Homes::recover(Slot home, bool returned, uint16_t& spell) {
+  Home& it = at(home);
+  const std::lock_guard lock(it.mutex);
+  if (!in_service(home) || !is_at_risk(home, spell)) return false;
+  spell = this->spell(home);
+  --it.at_risk.live;
+  it.at_risk.returned -= returned;
+  it.at_risk.books.count(Event::recovered, returned);
+  ++it.safe;
+  it.safe_returned += returned;
+  return true;
 }
 
 void Homes::count(Slot home, Event event, bool returned) {
@@ -49,15 +96,27 @@ void Homes::count(Slot home, Event event, bool returned) {
 
 void Homes::set_in_service(Slot home, bool in_service) {
   Home& it = at(home);
-  const bool was_out = it.out.exchange(!in_service, kRelaxed);
-  if (!was_out || !in_service) return;
-  constexpr auto kRecovered = static_cast<size_t>(Event::recovered);
-  it.all[kRecovered].fetch_add(it.live.load(kRelaxed), kRelaxed);
-  it.of_returned[kRecovered].fetch_add(it.returned.load(kRelaxed), kRelaxed);
+  const std::lock_guard lock(it.mutex);
+  if (this->in_service(home) != in_service) it.begin_spell(1);
+}
+
+void Homes::put_at_risk(Slot home) {
+  Home& it = at(home);
+  const std::lock_guard lock(it.mutex);
+  if (in_service(home)) it.begin_spell(2);
+}
+
+// Whoever was safe is not in another spell.
+void Homes::Home::begin_spell(unsigned steps) {
+  spell.store(static_cast<uint16_t>(spell.load(kRelaxed) + steps), kRelaxed);
+  at_risk.live += safe;
+  at_risk.returned += safe_returned;
+  at_risk.put += safe;
+  safe = safe_returned = 0;
 }
 
 HomeCensus Homes::census(Slot home) const {
-  const Home& it = at(home);
+  Home& it = at(home);
   HomeCensus census;
   for (size_t i = 0; i < kEvents; ++i) {
     census.books.all.counts[i] = it.all[i].load(kRelaxed);
@@ -68,18 +127,17 @@ HomeCensus Homes::census(Slot home) const {
   census.live = it.live.load(kRelaxed);
   census.live_returned = it.returned.load(kRelaxed);
   census.in_service = in_service(home);
+  const std::lock_guard lock(it.mutex);
+  census.at_risk = it.at_risk;
   return census;
 }
 
 Homes::Sum Homes::sum() const {
-  constexpr auto kRecovered = static_cast<size_t>(Event::recovered);
   Sum sum;
-  homes_.for_each([&](Slot, const Home& home) {
-    sum.recovered += home.all[kRecovered].load(kRelaxed);
-    sum.recovered_returned += home.of_returned[kRecovered].load(kRelaxed);
-    if (!home.out.load(kRelaxed)) return;
-    sum.at_risk += home.live.load(kRelaxed);
-    sum.at_risk_returned += home.returned.load(kRelaxed);
+  homes_.for_each([&](Slot, Home& home) {
+    const std::lock_guard lock(home.mutex);
+    sum.at_risk += home.at_risk.live;
+    sum.at_risk_returned += home.at_risk.returned;
   });
   return sum;
 }

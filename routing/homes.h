@@ -1,9 +1,15 @@
 // What the session table knows of each backend as a home: how many sessions it holds, whether it is in
-// service, and what became of its sessions. Thread-safe; nothing locks.
+// service, which of its sessions are at risk, and what became of them. Thread-safe. Only what changes who is
+// at risk locks, for some nanoseconds.
+//
+// A session is at risk while its home is out of service, and from then on until that home has answered it. A
+// home's life goes in spells, in service and out of it by turns; a session carries the number of the spell in
+// which its home answered it last, and is safe in that spell alone.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <mutex>
 
 #include "routing/fleet.h"
 #include "routing/ledger.h"
@@ -12,12 +18,21 @@
 
 namespace limpet::routing {
 
+// Those of a home's sessions that are at risk. At every moment live = put + joined - what became of them.
+struct AtRisk {
+  uint64_t live = 0, returned = 0;
+  uint64_t put = 0;     // so many ever were, since the home left service
+  uint64_t joined = 0;  // so many, since they came to it meanwhile
+  Books books;          // what became of them: recovered, or gone from this home
+};
+
 struct HomeCensus {
   Books books;               // what happened to sessions while this was their home
   uint64_t arrived = 0;      // sessions that came here from another home: carried, moved or reassigned
   uint64_t failed_back = 0;  // of the lost and carried: called back by their first home
   uint64_t live = 0;
   uint64_t live_returned = 0;
+  AtRisk at_risk{};
   bool in_service = true;
 
   // What happened since then; sessions and service as they are now.
@@ -36,36 +51,49 @@ class Homes {
   uint32_t live(Slot home) const { return at(home).live.load(kRelaxed); }
   bool is_empty(Slot home) const { return load(home) == 0 && live(home) == 0; }
 
-  // Sessions come and go. `took_reservation`: its place is reserved already.
-  void add(Slot home, bool returned, bool took_reservation);
-  void remove(Slot home, bool returned);
+  // Sessions come and go. `took_reservation`: its place is reserved already. Returned is the spell, the
+  // session's from now on.
+  uint16_t add(Slot home, bool returned, bool took_reservation);
   // At a place that is reserved; `counts` as one that arrived from another home.
-  void arrive(Slot home, bool returned, bool counts);
+  uint16_t arrive(Slot home, bool returned, bool counts);
+  // `how`: what became of it. True: it was at risk.
+  bool remove(Slot home, bool returned, uint16_t spell, Event how);
   // The client of one of its sessions has come back.
-  void came_back(Slot home) { at(home).returned.fetch_add(1, kRelaxed); }
+  void came_back(Slot home, uint16_t spell);
   void count(Slot home, Event event, bool returned);
   void count_failed_back(Slot home) { at(home).failed_back.fetch_add(1, kRelaxed); }
 
-  // Out of service, a home's sessions are at risk. Where it comes back, what is still there has recovered.
-  bool in_service(Slot home) const { return !at(home).out.load(kRelaxed); }
+  bool in_service(Slot home) const { return is_served(spell(home)); }
   void set_in_service(Slot home, bool in_service);
+  void put_at_risk(Slot home);  // all its sessions, though it is in service
+  bool is_at_risk(Slot home, uint16_t since) const { return since != spell(home) || !is_served(since); }
+  // The home has answered a session, whose spell it is. True: it was at risk until now.
+  bool recover(Slot home, bool returned, uint16_t& spell);
 
   HomeCensus census(Slot home) const;
   // Over all homes.
   struct Sum {
     uint64_t at_risk = 0, at_risk_returned = 0;
-    uint64_t recovered = 0, recovered_returned = 0;
   };
   Sum sum() const;
 
  private:
   using Counts = std::array<std::atomic<uint64_t>, kEvents>;
   struct Home {
-    std::atomic<uint32_t> load{0}, live{0}, returned{0};
-    std::atomic<bool> out{false};
+    alignas(64) std::atomic<uint16_t> spell{0};  // looked at with each request
+    alignas(64) std::atomic<uint32_t> load{0};
+    std::atomic<uint32_t> live{0}, returned{0};
     std::atomic<uint64_t> arrived{0}, failed_back{0};
     Counts all{}, of_returned{};
+
+    std::mutex mutex;  // guards the rest, and changes of `spell`
+    uint32_t safe = 0, safe_returned = 0;
+    AtRisk at_risk{};
+
+    void begin_spell(unsigned steps);
   };
+  static bool is_served(uint16_t spell) { return spell % 2 == 0; }
+  uint16_t spell(Slot home) const { return at(home).spell.load(kRelaxed); }
 
   Home& at(Slot home) const { return homes_[home]; }
   static bool fits(const Home& home, uint32_t load, uint32_t limit);  // one more

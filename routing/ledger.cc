@@ -4,8 +4,8 @@ namespace limpet::routing {
 
 const char* text(Event event) {
   constexpr std::array<const char*, kEvents> kNames = {
-      "opened",  "restored", "expired", "logged_out", "lost",    "abandoned", "unbound",
-      "evicted", "carried",  "moved",   "reassigned", "renewed", "recovered", "confirmed"};
+      "opened",  "restored", "expired",    "logged_out", "lost",      "abandoned", "unbound",   "evicted",
+      "carried", "moved",    "reassigned", "renewed",    "recovered", "confirmed", "restarted", "uncertain"};
   return kNames[static_cast<size_t>(event)];
 }
 

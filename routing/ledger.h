@@ -26,11 +26,14 @@ enum class Event : uint8_t {
   moved,       // at another backend, where an operator put it
   reassigned,  // at another backend, before its home had answered anything: there was nothing to lose
   renewed,     // under another key
-  recovered,   // its home came back before its client did
+  recovered,   // its home came back, and was the first to answer it
   // Of the lost:
-  confirmed,  // the first answer of the new home set a new id
+  confirmed,  // the first answer set a new id, or deleted the one that there was
+  restarted,  // their home came back without them
+  // Beside them:
+  uncertain,  // it may have been lost; so at most lost + uncertain were
 };
-inline constexpr size_t kEvents = 14;
+inline constexpr size_t kEvents = 16;
 const char* text(Event);  // the name above, as reports have it
 
 // How often each happened.

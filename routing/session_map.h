@@ -31,6 +31,7 @@ struct Entry {
   uint32_t last_seen = 0;  // session: seconds; alias: when it became one
   Slot home = kNoSlot;     // session: where its requests go
   uint16_t choice = 0;     // session: which of its homes this one is (choice_number.h)
+  uint16_t spell = 0;      // session: of the home whose it is, when that answered it last (homes.h)
   uint8_t pause = 0;       // session: the last one between two of its requests (pauses.h); 0: none yet
   Kind kind : 2 = Kind::none;
   bool returned : 1 = false;    // session: its client has come back at least once

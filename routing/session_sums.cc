@@ -40,8 +40,6 @@ Census SessionTable::census() const {
   const Homes::Sum homes = homes_.sum();
   census.at_risk = std::min(homes.at_risk, census.live);  // the homes are counted a moment later
   census.at_risk_returned = std::min(homes.at_risk_returned, census.live_returned);
-  census.books.all[Event::recovered] = homes.recovered;
-  census.books.returned[Event::recovered] = homes.recovered_returned;
   return census;
 }
 

@@ -27,10 +27,6 @@ size_t shards_for(uint64_t max_sessions) {
       std::clamp<uint64_t>(std::bit_floor(max_sessions / kEntriesPerShard), 1, kMostShards));
 }
 
-SessionTable::Found found(const Entry& session) {
-  return {session.home, session.data_home(), session.origin.first_home, session.choice};
-}
-
 void note_pause(std::array<uint32_t, PauseCounts::kCodes>& counts, Entry& session, uint32_t pause) {
   if (pause < kShortestPause) return;
   const uint8_t code = pause_code(pause);
@@ -80,6 +76,11 @@ bool SessionTable::is_stale(const Entry& alias, uint32_t now) const {
 
 bool SessionTable::is_over(const Entry& dormant, uint32_t now) const {
   return elapsed(dormant.last_seen, now) > dormant_timeout_.load(kRelaxed);
+}
+
+SessionTable::Found SessionTable::found(const Entry& session) const {
+  return {session.home, session.data_home(), session.origin.first_home, session.choice,
+          homes_.is_at_risk(session.booked_at(), session.spell)};
 }
 
 // --- Finding ---
@@ -135,7 +136,7 @@ SessionTable::Found SessionTable::find_and_touch(uint64_t key, uint32_t now, Vis
       if (!session->returned) {
         session->returned = true;
         ++shard.returned;
-        homes_.came_back(session->booked_at());
+        homes_.came_back(session->booked_at(), session->spell);
       }
     }
     session->last_seen = now;
@@ -182,10 +183,10 @@ SessionTable::Held SessionTable::begin(uint64_t key, Slot home, uint32_t now, co
   session.choice = beginning.choice;
   session.returned = beginning.returned;
   session.unanswered = beginning.unanswered;
+  session.spell = homes_.add(home, session.returned, beginning.room == Room::reserved);
   shard.map.insert(session);
   ++shard.sessions;
   if (session.returned) ++shard.returned;
-  homes_.add(home, session.returned, beginning.room == Room::reserved);
   count(shard, session, beginning.how);
   return {found(session), true};
 }
@@ -254,14 +255,20 @@ SessionTable::Found SessionTable::follow(uint64_t key, Slot to, uint16_t choice,
   });
 }
 
-void SessionTable::answered(uint64_t key, Slot slot, Slot from, uint32_t now, Word word, const Cost& cost) {
+void SessionTable::answered(uint64_t key, Slot slot, Slot from, uint32_t now, Word word, Asked asked,
+                            const Cost& cost) {
   with_session(key, now, [&](Shard& shard, Entry* session) {
     if (!session) return;
     const Slot data_home = session->data_home();
     const bool is_home = slot == session->home;
     const bool is_deleted = word == Word::deletion;
-    if (slot == data_home && is_deleted) return finish(shard, session, Event::logged_out);
-    if (slot == data_home || (data_home != from && !is_home)) return;
+    if (slot == data_home) {
+      // To a request that was sent there for its data, and by its id: of a former one it may say anything.
+      const bool is_telling = from == slot && key == session->key && word != Word::none;
+      if (is_telling && came_back_empty(shard, session, now, word, asked)) return;
+      return is_deleted ? finish(shard, session, Event::logged_out) : recover(shard, *session);
+    }
+    if (from == slot || (data_home != from && !is_home)) return;
     const Slot left = session->booked_at();
     const bool is_first = data_home == kNoSlot;
     const Event what = is_first ? Event::reassigned : cost.of(left, slot);
@@ -275,7 +282,11 @@ void SessionTable::answered(uint64_t key, Slot slot, Slot from, uint32_t now, Wo
     }
     session->unanswered = !is_home;
     session->origin.leaving = is_home ? kNoSlot : slot;
-    if (left != slot) arrive(shard, *session, left, slot, what);
+    if (left != slot) {
+      arrive(shard, *session, left, slot, what);
+    } else {
+      recover(shard, *session);
+    }
     if (is_deleted) return finish(shard, session, Event::logged_out);
     if (what != Event::lost) return;
     session->origin.first_seen = now;
@@ -283,20 +294,46 @@ void SessionTable::answered(uint64_t key, Slot slot, Slot from, uint32_t now, Wo
   });
 }
 
+// Where the first answer after the home was out of service sets another id, or deletes the one that there
+// was, the home has come back without the session. An answer to what changes something may do either for that
+// reason. False: the session goes on as it was, for all that is known.
+bool SessionTable::came_back_empty(Shard& shard, Entry* session, uint32_t now, Word word, Asked asked) {
+  const Slot home = session->booked_at();
+  if (!homes_.in_service(home) || !homes_.is_at_risk(home, session->spell)) return false;
+  count(shard, *session, asked == Asked::to_read ? Event::restarted : Event::uncertain);
+  if (asked == Asked::to_change) return false;
+  count(shard, *session, Event::confirmed);
+  if (word == Word::deletion) {
+    finish(shard, session, Event::lost);
+    return true;
+  }
+  count(shard, *session, Event::lost);
+  homes_.remove(home, session->returned, session->spell, Event::lost);
+  session->spell = homes_.add(home, session->returned, false);
+  session->origin.first_seen = now;
+  count(shard, *session, Event::opened);
+  return true;
+}
+
+void SessionTable::recover(Shard& shard, Entry& session) {
+  if (homes_.recover(session.booked_at(), session.returned, session.spell))
+    count(shard, session, Event::recovered);
+}
+
 // Takes the session from the books of the home that it left into those of another, where its place is
 // reserved.
 void SessionTable::arrive(Shard& shard, Entry& session, Slot left, Slot at, Event how) {
   shard.books.count(how, session.returned);
   homes_.count(left, how, session.returned);
+  const bool was_at_risk = homes_.remove(left, session.returned, session.spell, how);
   if (fails_back_.load(kRelaxed)) {
     const bool is_back = at == session.origin.first_home;
     const bool for_cause = how == Event::lost || how == Event::carried;
-    if (is_back && for_cause && homes_.in_service(left)) homes_.count_failed_back(left);
+    if (is_back && for_cause && !was_at_risk) homes_.count_failed_back(left);
   } else {
     session.origin.first_home = at;
   }
-  homes_.remove(left, session.returned);
-  homes_.arrive(at, session.returned, how != Event::lost);
+  session.spell = homes_.arrive(at, session.returned, how != Event::lost);
 }
 
 bool SessionTable::renew(uint64_t from, uint64_t to, Slot home, uint32_t now) {
@@ -405,7 +442,7 @@ void SessionTable::finish(Shard& shard, Entry* session, Event how) {
 // The books.
 void SessionTable::leave(Shard& shard, const Entry& session, Event how) {
   count(shard, session, how);
-  homes_.remove(session.booked_at(), session.returned);
+  homes_.remove(session.booked_at(), session.returned, session.spell, how);
   if (session.origin.leaving != kNoSlot) homes_.release(session.home);
   --shard.sessions;
   if (session.returned) --shard.returned;
@@ -417,7 +454,7 @@ void SessionTable::wake(Shard& shard, Entry& session) {
   session.returned = true;
   ++shard.sessions;
   ++shard.returned;
-  homes_.add(session.home, true, false);
+  session.spell = homes_.add(session.home, true, false);
   count(shard, session, Event::restored);
 }
 

@@ -93,6 +93,7 @@ class SessionTable {
     Slot data_home = kNoSlot;   // where its data is: another one until `home` has answered, or none yet
     Slot first_home = kNoSlot;  // where it was before it failed over, or `home`
     uint16_t choice = 0;        // of `home`
+    bool at_risk = false;       // until an answer tells
   };
   Found find_and_touch(uint64_t key, uint32_t now, Visit visit = Visit::first);
 
@@ -128,7 +129,8 @@ class SessionTable {
   // has begun another one at `slot`, unless the answer deleted the id: then it has none. That the answer set
   // a new id, or deleted this one, confirms the loss. A deletion by a home that has the data is a logout.
   enum class Word : uint8_t { none, new_id, deletion };
-  void answered(uint64_t key, Slot slot, Slot from, uint32_t now, Word word, const Cost& cost);
+  enum class Asked : uint8_t { to_read, to_change };  // by GET or HEAD, or otherwise
+  void answered(uint64_t key, Slot slot, Slot from, uint32_t now, Word word, Asked asked, const Cost& cost);
 
   // The session goes on under `to`; `from` becomes its alias (unless the table is full: then `from` is
   // forgotten). False, and nothing happens, when `from` is no session at `home` or `to` is one already.
@@ -168,6 +170,7 @@ class SessionTable {
   template <class Use>
   auto with_session(uint64_t key, uint32_t now, Use&& use);
 
+  Found found(const Entry& session) const;
   bool is_idle(const Entry& session, uint32_t now) const;
   bool is_stale(const Entry& alias, uint32_t now) const;
   bool is_over(const Entry& dormant, uint32_t now) const;
@@ -179,6 +182,8 @@ class SessionTable {
     uint16_t choice = 0;
   };
   Held begin(uint64_t key, Slot home, uint32_t now, const Beginning& beginning);
+  bool came_back_empty(Shard& shard, Entry* session, uint32_t now, Word word, Asked asked);
+  void recover(Shard& shard, Entry& session);
   void count(Shard& shard, const Entry& session, Event event);
   void finish(Shard& shard, Entry* session, Event how);
   void arrive(Shard& shard, Entry& session, Slot left, Slot at, Event how);

@@ -298,6 +298,7 @@ void Overseer::each_second() {
       if (pool->fleet.backends[i].is_free()) continue;
       tell(incidents_.tick(pool->where(slot), pool->standing(slot), unix_seconds()));
     }
+    tell(incidents_.tick(pool->where_gone(), pool->standing_gone(), unix_seconds()));
     if (ticks_ % (kTicksASecond * status::kSampleSeconds) == 0) pool->take_sample(std::time(nullptr));
     retire(*pool);
     pool->is_changed = pool->health->put_into(pool->fleet, now()) || pool->is_changed;

@@ -71,6 +71,10 @@ struct Overseer::Pool {
   uint64_t cut_at(routing::Slot slot) const;  // of one that is out of service
   routing::SessionTable& table() const { return memory->table; }
 
+  // Of whatever sessions came with tokens of backends that the file does not name.
+  health::Incidents::Where where_gone() const { return {id, settings->name, routing::kGoneSlot, "(gone)"}; }
+  health::Standing standing_gone() const { return {table().homes().census(routing::kGoneSlot)}; }
+
   // Of the backend that has the slot now.
   health::Standing standing(routing::Slot slot) const;
   routing::HomeCensus census(routing::Slot slot) const;

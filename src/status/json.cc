@@ -28,8 +28,8 @@ Json sessions(const routing::Census& census, uint64_t most) {
 }
 
 Json sessions(const routing::HomeCensus& census, uint64_t most) {
-  const uint64_t at_risk = census.in_service ? 0 : census.live;
-  const uint64_t at_risk_returned = census.in_service ? 0 : census.live_returned;
+  const uint64_t at_risk = std::min(census.at_risk.live, census.live);
+  const uint64_t at_risk_returned = std::min(census.at_risk.returned, census.live_returned);
   return {{"live", census.live},
           {"active", census.live - at_risk},
           {"at_risk", at_risk},
@@ -126,6 +126,8 @@ Json outcome(const routing::Tally& tally) {
   using enum Event;
   return {{"lost", tally[lost]},
           {"confirmed", tally[confirmed]},
+          {"restarted", tally[restarted]},
+          {"lost_at_most", tally[lost] + tally[uncertain]},
           {"carried", tally[carried]},
           {"recovered", tally[recovered]},
           {"abandoned", tally[abandoned]},
@@ -215,10 +217,12 @@ Json to_json(const health::Incident& incident) {
               {"cause", health::text(incident.cause)},
               {"detail", incident.detail},
               {"opened", incident.opened},
+              {"back", nullptr},
               {"closed", nullptr},
               {"end", health::text(incident.end)},
               {"at_risk", incident.at_risk},
               {"joined", incident.joined}};
+  if (incident.back != 0) out["back"] = incident.back;
   if (incident.closed != 0) out["closed"] = incident.closed;
   out.update(outcome(incident.books.all));
   out["left"] = incident.left;

@@ -175,11 +175,12 @@ void backend_states(Exposition& out, const Report& report) {
 }
 
 void backend_sessions(Exposition& out, const Report& report) {
-  out.gauge("limpet_backend_sessions", "Sessions whose home it is; at risk: it is out of service.");
+  out.gauge("limpet_backend_sessions",
+            "Sessions whose home it is; at risk: it has been out of service since it answered them last.");
   each_backend(report, [&](const BackendReport& backend, const Labels& labels) {
     const routing::HomeCensus& now = backend.sessions;
-    live_sessions(out, labels, now.live, now.live_returned, now.in_service ? 0 : now.live,
-                  now.in_service ? 0 : now.live_returned);
+    live_sessions(out, labels, now.live, now.live_returned, std::min(now.at_risk.live, now.live),
+                  std::min(now.at_risk.returned, now.live_returned));
   });
   out.gauge("limpet_backend_sessions_max", "Sessions that it may have (max_sessions); 0: no limit.");
   each_backend(report, [&](const BackendReport& backend, const Labels& labels) {

@@ -51,22 +51,52 @@ TEST_CASE(
   CHECK(it.lines.size() == 2);
 }
 
-TEST_CASE("a backend that comes back closes its outage, and what was still there has recovered") {
+TEST_CASE("an outage is over once the backend is back and has answered those that are still there") {
   Scene it;
   it.open(0, 10, 0);
   it.change(0, BackendState::down);
   it.move(0, 0, 1);
   it.tick(30);
   it.change(0, BackendState::up);
+  CHECK(it.last().back == it.now);
+  CHECK(it.last().closed == 0);
+  CHECK(it.last()[Event::lost] == 1);
+  CHECK(it.last().left == 9);
+  CHECK(it.lines.size() == 2);
+  for (uint64_t key = 1; key < 10; ++key) it.answer(key, 0, 0);
+  it.tick();
   CHECK(it.last().closed == it.now);
   CHECK(it.last().end == End::back);
-  CHECK(it.last()[Event::lost] == 1);
   CHECK(it.last()[Event::recovered] == 9);
   CHECK(it.last().left == 0);
-  it.tick();
-  CHECK(it.lines.size() == 1);
-  it.tick();
+  CHECK(it.lines.size() == 3);
+}
+
+TEST_CASE("where nobody is at risk any more when a backend comes back, its outage is over at once") {
+  Scene it;
+  it.open(0, 1, 0);
+  it.change(0, BackendState::down);
+  it.move(0, 0, 1);
+  it.change(0, BackendState::up);
+  CHECK(it.last().closed == it.now);
+  CHECK(it.last().end == End::back);
   CHECK(it.lines.size() == 2);
+}
+
+TEST_CASE("what a home has forgotten when it is back is lost, by a restart") {
+  Scene it;
+  it.open(0, 3, 0);
+  it.change(0, BackendState::down);
+  it.change(0, BackendState::up);
+  it.answer(0, 0, 0, Cost::lost, true);
+  it.answer(1, 0, 0);
+  it.answer(2, 0, 0, Cost::lost, true, Scene::Asked::to_change);
+  it.tick();
+  CHECK(it.last()[Event::lost] == 1);
+  CHECK(it.last()[Event::restarted] == 1);
+  CHECK(it.last()[Event::uncertain] == 1);
+  CHECK(it.last()[Event::recovered] == 2);
+  CHECK(it.last().end == End::back);
 }
 
 TEST_CASE(
@@ -77,32 +107,78 @@ TEST_CASE(
   it.depart(0, 0, 1);
   it.tick();
   it.change(0, BackendState::up);
-  const uint32_t closed = it.now;
+  for (uint64_t key = 1; key < 10; ++key) it.answer(key, 0, 0);
   it.tick();
+  CHECK(it.last().left == 1);
   it.answer(0, 1, 0);
-  it.tick(5);
-  it.tick(5);
-  it.tick(5);
+  it.tick();
   CHECK(it.count() == 1);
   CHECK(it.last()[Event::lost] == 1);
-  CHECK(it.last().closed == closed);
-  CHECK(it.lines.size() == 2);
+  CHECK(it.last().closed == it.now);
 }
 
-TEST_CASE("what happens after a backend is back is no longer the outage's") {
+TEST_CASE("once a backend is back, its new sessions are no part of the outage unless they are lost") {
   Scene it;
   it.open(0, 10, 0);
   it.change(0, BackendState::down);
   it.change(0, BackendState::up);
   it.open(20, 5, 0);
   it.log_out(3);
-  for (int i = 0; i < 3; ++i) it.tick();
-  CHECK(it.last().joined == 0);
-  CHECK(ended_by_themselves(it.last().books.all) == 0);
-  it.move(4, 0, 1);
+  it.log_out(20);
   it.tick();
-  CHECK(it.incidents.recent()[0][Event::lost] == 0);
+  CHECK(it.last().joined == 0);
+  CHECK(ended_by_themselves(it.last().books.all) == 1);
+  it.move(21, 0, 1);
+  it.tick();
+  CHECK(it.last().joined == 1);
+  CHECK(it.last()[Event::lost] == 1);
+  CHECK(it.last().left == 9);
+  for (uint64_t key = 0; key < 10; ++key) it.answer(key, 0, 0);
+  it.tick();
+  CHECK(it.last().end == End::back);
+  it.move(22, 0, 1);
+  it.tick();
+  CHECK(it.incidents.recent()[0][Event::lost] == 1);
   CHECK(it.last().kind == Kind::lapse);
+}
+
+TEST_CASE("a backend that leaves again hands those that are still at risk over to a new incident") {
+  Scene it;
+  it.open(0, 5, 0);
+  it.change(0, BackendState::down);
+  it.change(0, BackendState::up);
+  it.answer(0, 0, 0);
+  it.answer(1, 0, 0);
+  SUBCASE("down again") {
+    it.change(0, BackendState::down);
+    CHECK(it.last().kind == Kind::outage);
+    CHECK(it.last().at_risk == 5);
+  }
+  SUBCASE("draining") {
+    it.change(0, BackendState::draining, Cause::order, "ada");
+    CHECK(it.last().kind == Kind::drain);
+    CHECK(it.last().at_risk == 5);
+  }
+  REQUIRE(it.count() == 2);
+  const Incident& first = it.incidents.recent()[0];
+  CHECK(first.end == End::interrupted);
+  CHECK(first.left == 3);
+  CHECK(first[Event::recovered] == 2);
+}
+
+TEST_CASE("what is lost while a backend drains is the drain's alone") {
+  Scene it;
+  it.open(0, 3, 0);
+  it.change(0, BackendState::draining, Cause::order, "ada");
+  it.move(0, 0, 1);
+  it.tick();
+  CHECK(it.count() == 1);
+  CHECK(it.last()[Event::lost] == 1);
+  CHECK(it.lost(Kind::drain, Cause::order) == 1);
+  it.change(0, BackendState::down);
+  CHECK(it.count() == 2);
+  CHECK(it.last()[Event::lost] == 0);
+  CHECK(it.last().at_risk == 2);
 }
 
 TEST_CASE("a backend that leaves service without sessions opens nothing") {
@@ -329,7 +405,7 @@ TEST_CASE("losses are told by kind and cause, a drain's not twice, an open lapse
   CHECK(it.lost(Kind::maintenance, Cause::drain_timeout) == 2);
   CHECK(it.lost(Kind::outage, Cause::checks) == 1);
   CHECK(it.lost() == 4);
-  CHECK(it.incidents.losses().size() == 3);
+  CHECK(it.lost(Kind::drain, Cause::order) == 0);
 }
 
 TEST_CASE("losses never fall, however many incidents come after them") {
@@ -490,7 +566,9 @@ TEST_CASE("the lines for the log say what happened, why, and what it cost") {
   it.extra[0].requests_failed = 1;
   it.tick(40);
   it.change(0, BackendState::up);
-  it.tick(), it.tick();
+  for (uint64_t key = 2; key < 6; ++key) it.answer(key, 0, 0, Cost::lost, key == 2);
+  it.answer(6, 0, 0);
+  it.tick();
   it.change(0, BackendState::draining, Cause::reload, "");
   it.tick(60);
   it.change(0, BackendState::maintenance, Cause::drain_timeout, "");
@@ -498,8 +576,9 @@ TEST_CASE("the lines for the log say what happened, why, and what it cost") {
       "incident 1 opens: shop/a loses sessions though it is in service: 1 lost, 0 carried",
       "incident 1 widens: shop/a is down (checks: connection refused) with 6 sessions at risk after 1 lost, "
       "0 carried",
-      "incident 1 closes after 40 s: shop/a (outage, back); of 7 sessions (6 returned): 2 lost (1 "
-      "confirmed), 5 recovered; requests: 1 failed, 0 retried",
+      "incident 1: shop/a is back after 40 s; 5 sessions are at risk until it has answered; 2 lost so far",
+      "incident 1 closes after 41 s: shop/a (outage, back); of 7 sessions (6 returned): 3 lost (2 "
+      "confirmed) (1 by a restart), 4 recovered; requests: 1 failed, 0 retried",
       "incident 2 opens: shop/a drains (reload) with 5 sessions (4 returned)",
       "incident 2 closes after 1 min: shop/a (drain, deadline); of 5 sessions (4 returned): 0 lost, 1 ended "
       "by themselves, 4 cut at the deadline; requests: 0 failed, 0 retried",

@@ -16,6 +16,7 @@ class Scene {
   static constexpr Slot kBackends = 3;
   static constexpr uint32_t kStart = 1'700'000'000;
   enum class Cost : uint8_t { lost, carried, moved };
+  using Asked = routing::SessionTable::Asked;
 
   // Sessions `first`..`first + count - 1`, at `home`, whose clients have come back if `returned`.
   void open(uint64_t first, uint64_t count, Slot home, bool returned = true) {
@@ -33,10 +34,12 @@ class Scene {
     if (!table.rehome(key, to, now).added) table.homes().release(to);
   }
   // To a request that left when the session's data was at `from`.
-  void answer(uint64_t key, Slot slot, Slot from, Cost cost = Cost::lost, bool new_id = false) {
+  void answer(uint64_t key, Slot slot, Slot from, Cost cost = Cost::lost, bool new_id = false,
+              Asked asked = Asked::to_read) {
     using Word = routing::SessionTable::Word;
     const auto storage = cost == Cost::lost ? conf::Storage::local : conf::Storage::shared;
-    table.answered(key, slot, from, now, new_id ? Word::new_id : Word::none, {storage, routing::Fleet{}});
+    table.answered(key, slot, from, now, new_id ? Word::new_id : Word::none, asked,
+                   {storage, routing::Fleet{}});
   }
   void move(uint64_t key, Slot from, Slot to, Cost cost = Cost::lost, bool new_id = false) {
     if (cost == Cost::moved) return pin(key, to);

@@ -31,10 +31,11 @@ inline conf::Pool pool_of(size_t size, std::vector<conf::AffinityKind> affinity)
 struct Said {
   std::string cookie{};              // the request's Cookie field
   std::string client = "192.0.2.9";  // empty: a peer without an address
-  std::string sets{};                // the answer's Set-Cookie field; empty: none
-  std::string header{};              // the answer's X-Session field; empty: none
-  uint32_t at = 0;                   // seconds after kNow
-  uint32_t jumped = 0;               // by so many seconds somebody has set the wall clock forward
+  std::string method = "GET";
+  std::string sets{};    // the answer's Set-Cookie field; empty: none
+  std::string header{};  // the answer's X-Session field; empty: none
+  uint32_t at = 0;       // seconds after kNow
+  uint32_t jumped = 0;   // by so many seconds somebody has set the wall clock forward
 
   Now now() const { return {kNow + at + jumped, kNow + at}; }
 };
@@ -102,7 +103,7 @@ struct Stage {
       if (!said.cookie.empty()) sent.push_back({"Cookie", said.cookie});
       if (!said.sets.empty()) answered.push_back({"Set-Cookie", said.sets});
       if (!said.header.empty()) answered.push_back({"X-Session", said.header});
-      request.method = "GET";
+      request.method = said.method;
       request.target = "/";
       request.fields = sent;
       if (!said.client.empty()) request.client = conf::IpAddress::parse(said.client).value();

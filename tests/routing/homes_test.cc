@@ -23,11 +23,11 @@ TEST_CASE("a place that is reserved is load, and becomes a session's or is given
 
 TEST_CASE("a session that goes takes its load along, and its part in those that had returned") {
   Homes homes;
-  homes.add(0, true, false);
+  const uint16_t spell = homes.add(0, true, false);
   homes.add(0, false, false);
-  homes.came_back(0);
+  homes.came_back(0, spell);
   CHECK(homes.census(0).live_returned == 2);
-  homes.remove(0, true);
+  homes.remove(0, true, spell, Event::expired);
   CHECK(homes.census(0).live == 1);
   CHECK(homes.census(0).live_returned == 1);
   CHECK(homes.load(0) == 1);
@@ -43,24 +43,46 @@ TEST_CASE("a backend is in service until it is said not to be") {
   CHECK(homes.in_service(6));
 }
 
-TEST_CASE("sessions are at risk while their home is out of service, and recover once when it comes back") {
+TEST_CASE("sessions are at risk from the moment that their home leaves service, until it has answered them") {
   Homes homes;
-  homes.add(1, true, false);
-  homes.add(1, false, false);
+  uint16_t one = homes.add(1, true, false), other = homes.add(1, false, false);
   homes.add(2, false, false);
   CHECK(homes.sum().at_risk == 0);
   homes.set_in_service(1, false);
   homes.set_in_service(1, false);
   CHECK(homes.sum().at_risk == 2);
   CHECK(homes.sum().at_risk_returned == 1);
-  CHECK(homes.sum().recovered == 0);
+  CHECK_FALSE(homes.recover(1, true, one));
+  uint16_t late = homes.add(1, true, false);
+  CHECK(homes.census(1).at_risk.joined == 1);
   homes.set_in_service(1, true);
   homes.set_in_service(1, true);
-  CHECK(homes.sum().at_risk == 0);
-  CHECK(homes.sum().recovered == 2);
-  CHECK(homes.sum().recovered_returned == 1);
-  CHECK(homes.census(1).books.all[Event::recovered] == 2);
-  CHECK(homes.census(2).books.all[Event::recovered] == 0);
+  CHECK(homes.sum().at_risk == 3);
+  CHECK(homes.is_at_risk(1, one));
+  CHECK(homes.recover(1, true, one));
+  CHECK_FALSE(homes.recover(1, true, one));
+  CHECK_FALSE(homes.is_at_risk(1, one));
+  CHECK(homes.remove(1, false, other, Event::lost));
+  CHECK(homes.recover(1, true, late));
+  CHECK_FALSE(homes.remove(1, true, late, Event::lost));
+  const AtRisk at_risk = homes.census(1).at_risk;
+  CHECK(at_risk.live == 0);
+  CHECK(at_risk.put == 2);
+  CHECK(at_risk.books.all[Event::recovered] == 2);
+  CHECK(at_risk.books.all[Event::lost] == 1);
+  CHECK(homes.census(2).at_risk.put == 0);
+}
+
+TEST_CASE("sessions can be put at risk though their home is in service") {
+  Homes homes;
+  uint16_t spell = homes.add(0, false, false);
+  homes.put_at_risk(0);
+  CHECK(homes.in_service(0));
+  CHECK(homes.census(0).at_risk.live == 1);
+  homes.came_back(0, spell);
+  CHECK(homes.census(0).at_risk.returned == 1);
+  CHECK(homes.recover(0, true, spell));
+  CHECK(homes.census(0).at_risk.returned == 0);
 }
 
 TEST_CASE("what happens to a home's sessions is counted, and how many of them had returned") {

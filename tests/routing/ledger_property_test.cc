@@ -68,7 +68,7 @@ TEST_CASE("the books balance after every event, and what is lost and carried is 
                              << " were late, and " << seen.ignored << " overtaken");
   // Everything that can happen did, or the test shows less than it says.
   for (size_t event = 0; event < kEvents; ++event) {
-    INFO(text(static_cast<Event>(event)));
+    INFO(std::string(text(static_cast<Event>(event))));
     CHECK(sum.counts[event] > kOften);
   }
   CHECK(seen.late > kOften);

@@ -28,8 +28,9 @@ struct Desk {
     if (!table.rehome(kKey, to, kNow).added) table.homes().release(to);
   }
   // To a request that left when the data was at `from`; it is lost, unless the storage says otherwise.
-  void answer(Slot slot, Slot from, Word word = Word::none, uint32_t now = kNow) {
-    table.answered(kKey, slot, from, now, word, {storage, fleet});
+  void answer(Slot slot, Slot from, Word word = Word::none, uint32_t now = kNow,
+              SessionTable::Asked asked = SessionTable::Asked::to_read) {
+    table.answered(kKey, slot, from, now, word, asked, {storage, fleet});
   }
   Slot data_home() { return table.find_and_touch(kKey, kNow, Visit::retry).data_home; }
   void check(uint64_t loads) {
@@ -410,12 +411,82 @@ TEST_CASE(
 TEST_CASE("a session that idles out after its home came back has expired") {
   Desk desk;
   desk.table.homes().set_in_service(0, false);
-  CHECK(desk.table.census().at_risk == 1);
   desk.table.homes().set_in_service(0, true);
-  CHECK(desk.table.census().at_risk == 0);
-  CHECK(desk.count(Event::recovered) == 1);
+  CHECK(desk.table.census().at_risk == 1);
   CHECK(desk.table.find(kKey, kNow + 61).home == kNoSlot);
   CHECK(desk.count(Event::expired) == 1);
+  CHECK(desk.count(Event::recovered) == 0);
+  CHECK(desk.table.census().at_risk == 0);
+}
+
+TEST_CASE("a session is at risk until its home has answered it, be that back or not") {
+  Desk desk;
+  desk.table.homes().set_in_service(0, false);
+  CHECK(desk.table.census().at_risk == 1);
+  desk.answer(0, 0, Word::none);
+  CHECK(desk.table.census().at_risk == 1);
+  desk.table.homes().set_in_service(0, true);
+  CHECK(desk.table.census().at_risk == 1);
+  CHECK(desk.table.find_and_touch(kKey, kNow).at_risk);
+  desk.answer(0, 0, Word::none);
+  CHECK(desk.table.census().at_risk == 0);
+  CHECK_FALSE(desk.table.find_and_touch(kKey, kNow).at_risk);
+  CHECK(desk.count(Event::recovered) == 1);
+  desk.answer(0, 0, Word::none);
+  CHECK(desk.count(Event::recovered) == 1);
+  desk.check(1);
+}
+
+TEST_CASE("where the first answer after an outage sets another id, the home came back without the session") {
+  Desk desk;
+  desk.table.homes().set_in_service(0, false);
+  desk.table.homes().set_in_service(0, true);
+  desk.answer(0, 0, Word::new_id);
+  CHECK(desk.at(0, Event::lost) == 1);
+  CHECK(desk.at(0, Event::restarted) == 1);
+  CHECK(desk.count(Event::recovered) == 0);
+  CHECK(desk.at(0, Event::opened) == 2);
+  CHECK(desk.table.census().at_risk == 0);
+  CHECK(desk.table.renew(kKey, 43, 0, kNow));
+  desk.answer(0, 0, Word::new_id);
+  CHECK(desk.count(Event::lost) == 1);
+  desk.check(1);
+}
+
+TEST_CASE("where the first answer after an outage deletes the id, the session is lost, and no other begins") {
+  Desk desk;
+  desk.table.homes().set_in_service(0, false);
+  desk.table.homes().set_in_service(0, true);
+  desk.answer(0, 0, Word::deletion);
+  CHECK(desk.at(0, Event::restarted) == 1);
+  CHECK(desk.at(0, Event::lost) == 1);
+  CHECK(desk.count(Event::logged_out) == 0);
+  CHECK(desk.table.census().live == 0);
+  desk.check(0);
+}
+
+TEST_CASE("the same to a request that changes something may be a login or a logout: it is uncertain") {
+  for (const Word word : {Word::new_id, Word::deletion}) {
+    Desk desk;
+    desk.table.homes().set_in_service(0, false);
+    desk.table.homes().set_in_service(0, true);
+    desk.answer(0, 0, word, kNow, SessionTable::Asked::to_change);
+    CHECK(desk.count(Event::lost) == 0);
+    CHECK(desk.count(Event::uncertain) == 1);
+    CHECK(desk.count(Event::recovered) == (word == Word::new_id));
+    CHECK(desk.count(Event::logged_out) == (word == Word::deletion));
+    desk.check(word == Word::new_id);
+  }
+}
+
+TEST_CASE("a home that was never away deletes and renews as it likes") {
+  Desk desk;
+  desk.answer(0, 0, Word::new_id);
+  CHECK(desk.count(Event::lost) == 0);
+  desk.table.homes().put_at_risk(0);
+  CHECK(desk.table.census().at_risk == 1);
+  desk.answer(0, 0, Word::new_id);
+  CHECK(desk.count(Event::restarted) == 1);
 }
 
 TEST_CASE("a session that ends on its way leaves no place behind") {

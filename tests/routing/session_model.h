@@ -35,6 +35,7 @@ class SessionModel {
     if (session->dormant) {
       session->dormant = false;
       session->returned = true;
+      session->at_risk = out_.contains(session->home);
       count(*session, Event::restored);
     }
     session->seen = now;
@@ -58,6 +59,7 @@ class SessionModel {
     session.returned = how == Event::restored;
     session.data_home = by_request ? kNoSlot : home;
     session.choice = choice;
+    session.at_risk = out_.contains(home);
     records_[key] = session;
     count(session, how);
     return {found(session), true};
@@ -105,15 +107,25 @@ class SessionModel {
     return found(*session);
   }
 
-  void answered(uint64_t key, Slot slot, Slot from, uint32_t now, SessionTable::Word word, Event cost) {
+  void answered(uint64_t key, Slot slot, Slot from, uint32_t now, SessionTable::Word word,
+                SessionTable::Asked asked, Event cost) {
     using Word = SessionTable::Word;
     Record* const session = resolve(key, now);
     if (!session) return;
     if (session->data_home == slot) {
-      if (word == Word::deletion) end(key, Event::logged_out, now);
+      const bool is_former = &records_[key] != session;
+      const bool tells =
+          session->at_risk && !out_.contains(slot) && word != Word::none && !is_former && from == slot;
+      if (tells && asked == SessionTable::Asked::to_read) return came_back_empty(key, *session, now, word);
+      if (tells) count(*session, Event::uncertain);
+      if (word == Word::deletion) {
+        end(key, Event::logged_out, now);
+      } else {
+        recover(*session);
+      }
       return;
     }
-    if (session->data_home != from && session->home != slot) return;
+    if (from == slot || (session->data_home != from && session->home != slot)) return;
     const bool had_nothing = session->data_home == kNoSlot;
     const bool is_lost = !had_nothing && cost == Event::lost;
     if (is_lost && word != Word::none) count(*session, Event::confirmed);
@@ -128,6 +140,8 @@ class SessionModel {
     if (session->booked_at() != slot) {
       leave(*session, slot, had_nothing ? Event::reassigned : cost);
       if (!is_lost) ++homes_[slot].arrived;
+    } else {
+      recover(*session);
     }
     session->data_home = slot;
     if (word == Word::deletion) {
@@ -177,13 +191,14 @@ class SessionModel {
   }
 
   void set_in_service(Slot home, bool in_service) {
-    if (!in_service) {
-      out_.insert(home);
-    } else if (out_.erase(home)) {
-      for (const auto& [key, record] : records_) {
-        if (record.is_awake() && record.booked_at() == home) count(record, Event::recovered);
-      }
+    if (in_service) {
+      out_.erase(home);
+    } else if (out_.insert(home).second) {
+      put_at_risk(home);
     }
+  }
+  void put_at_risk(Slot home) {
+    for (auto& [key, record] : records_) record.at_risk |= record.is_awake() && record.booked_at() == home;
   }
 
   void sweep(uint32_t now) {
@@ -208,6 +223,11 @@ class SessionModel {
       ++census.live;
       census.live_returned += record.returned;
     }
+    for (const auto& [key, record] : records_) {
+      if (!record.is_awake() || record.booked_at() != home || !record.at_risk) continue;
+      ++census.at_risk.live;
+      census.at_risk.returned += record.returned;
+    }
     census.in_service = !out_.contains(home);
     return census;
   }
@@ -224,11 +244,10 @@ class SessionModel {
     return count_if([](const Record& record) { return record.returned; });
   }
   uint64_t at_risk() const {
-    return count_if([&](const Record& record) { return out_.contains(record.booked_at()); });
+    return count_if([&](const Record& record) { return record.at_risk; });
   }
   uint64_t at_risk_returned() const {
-    return count_if(
-        [&](const Record& record) { return record.returned && out_.contains(record.booked_at()); });
+    return count_if([&](const Record& record) { return record.returned && record.at_risk; });
   }
   uint64_t entries() const { return records_.size(); }
 
@@ -244,12 +263,13 @@ class SessionModel {
     uint32_t first_seen = 0;
     bool returned = false;
     uint16_t choice = 0;
+    bool at_risk = false;
     bool is_moving() const { return data_home != kNoSlot && data_home != home; }
     Slot booked_at() const { return data_home != kNoSlot ? data_home : home; }
   };
 
   static SessionTable::Found found(const Record& session) {
-    return {session.home, session.data_home, session.first_home, session.choice};
+    return {session.home, session.data_home, session.first_home, session.choice, session.at_risk};
   }
   static uint32_t age(const Record& record, uint32_t now) {
     return now < record.seen ? 0 : now - record.seen;
@@ -287,12 +307,31 @@ class SessionModel {
     count(session, out_.contains(session.booked_at()) ? Event::abandoned : Event::expired);
   }
 
+  void recover(Record& session) {
+    if (!session.at_risk || out_.contains(session.booked_at())) return;
+    count(session, Event::recovered);
+    session.at_risk = false;
+  }
+
+  void came_back_empty(uint64_t key, Record& session, uint32_t now, SessionTable::Word word) {
+    count(session, Event::restarted);
+    count(session, Event::confirmed);
+    if (word == SessionTable::Word::deletion) {
+      end(key, Event::lost, now);
+      return;
+    }
+    count(session, Event::lost);
+    session.at_risk = false;
+    session.first_seen = now;
+    count(session, Event::opened);
+  }
+
   // From the books of one home to those of another, where it is first at home unless sessions fail back.
   void leave(Record& session, Slot to, Event how) {
     count(session, how);
     const bool is_back = to == session.first_home && (how == Event::lost || how == Event::carried);
-    if (fails_back_ && is_back && !out_.contains(session.booked_at()))
-      ++homes_[session.booked_at()].failed_back;
+    if (fails_back_ && is_back && !session.at_risk) ++homes_[session.booked_at()].failed_back;
+    session.at_risk = out_.contains(to);
     if (!fails_back_) session.first_home = to;
   }
 

@@ -76,11 +76,11 @@ struct Pair {
     check(is, model.rehome(key, to, now));
   }
 
-  void answer(uint64_t key, Slot slot, Slot from, SessionTable::Word word) {
+  void answer(uint64_t key, Slot slot, Slot from, SessionTable::Word word, SessionTable::Asked asked) {
     const Slot left = model.find(key, now).booked_at;
     const bool carried = left < fleet.backends.size() && fleet.backends[left].backup == slot;
-    table.answered(key, slot, from, now, word, {limpet::conf::Storage::backup, fleet});
-    model.answered(key, slot, from, now, word, carried ? Event::carried : Event::lost);
+    table.answered(key, slot, from, now, word, asked, {limpet::conf::Storage::backup, fleet});
+    model.answered(key, slot, from, now, word, asked, carried ? Event::carried : Event::lost);
   }
 
   void renew(uint64_t from, uint64_t to, Slot home) {
@@ -114,6 +114,7 @@ struct Pair {
     REQUIRE(is.data_home == should.data_home);
     REQUIRE(is.first_home == should.first_home);
     REQUIRE(is.choice == should.choice);
+    REQUIRE(is.at_risk == should.at_risk);
   }
   static void check(SessionTable::Held is, SessionTable::Held should) {
     REQUIRE(is.added == should.added);
@@ -138,6 +139,9 @@ struct Pair {
       REQUIRE(is.live == should.live);
       REQUIRE(is.live_returned == should.live_returned);
       REQUIRE(is.in_service == should.in_service);
+      REQUIRE(is.at_risk.live == should.at_risk.live);
+      REQUIRE(is.at_risk.returned == should.at_risk.returned);
+      REQUIRE(is_balanced(is));
       REQUIRE(is_balanced(is));
       REQUIRE(table.homes().load(home) == is.live + model.moving_to(home));
       REQUIRE(table.sessions_at(home).size() == model.going_to(home));
@@ -173,7 +177,8 @@ void do_anything(Pair& pair, Inputs& inputs) {
                         : inputs.one_in(3) ? kNoSlot
                                            : pair.model.find(key, pair.now).booked_at;
       return pair.answer(key, inputs.one_in(3) ? home : pair.home_of(key), from,
-                         static_cast<SessionTable::Word>(inputs.below(3)));
+                         static_cast<SessionTable::Word>(inputs.below(3)),
+                         static_cast<SessionTable::Asked>(inputs.below(2)));
     }
     case 7:
       return pair.renew(key, other, supposed_home());

@@ -16,6 +16,7 @@ using limpet::routing::test::is_balanced;
 using Room = SessionTable::Room;
 using Begun = SessionTable::Begun;
 using Word = SessionTable::Word;
+using Asked = SessionTable::Asked;
 
 const Fleet kNoBackups;
 constexpr Cost kLost{limpet::conf::Storage::local, kNoBackups},
@@ -120,7 +121,7 @@ TEST_CASE("a session moves once, and whoever comes late is told where it is") {
   CHECK_FALSE(late.added);
   table.homes().release(2);
   CHECK(table.find(1, kNow).home == 1);
-  table.answered(1, 1, 0, kNow, Word::none, kCarried);
+  table.answered(1, 1, 0, kNow, Word::none, Asked::to_read, kCarried);
   CHECK(table.census().books.all[Event::carried] == 1);
   check_books(table, 3);
 }
@@ -339,6 +340,7 @@ TEST_CASE(
           case 8:
             table.answered(key, inputs.one_in(3) ? home : table.find(key, now).home,
                            table.find(key, now).booked_at, now, static_cast<Word>(inputs.below(3)),
+                           inputs.one_in(2) ? Asked::to_read : Asked::to_change,
                            inputs.one_in(2) ? kLost : kCarried);
             break;
           case 9:
@@ -388,7 +390,7 @@ TEST_CASE(
   CHECK(table.census().entries <= 300 + threads.size());
   const uint32_t now = clock;
   for (uint64_t i = 0; i < 500; ++i) {
-    table.answered(mixed(i), table.find(mixed(i), now).home, kNoSlot, now, Word::none,
+    table.answered(mixed(i), table.find(mixed(i), now).home, kNoSlot, now, Word::none, Asked::to_read,
                    kLost);  // all that move arrive
   }
   check_books(table, kHomes);
@@ -420,7 +422,7 @@ TEST_CASE("threads that move one session at once agree on where it went") {
     }
     for (std::thread& thread : threads) thread.join();
     for (const Slot home : seen) REQUIRE(home == table.find(key, kNow).home);
-    table.answered(key, seen[0], 0, kNow, Word::none, kLost);
+    table.answered(key, seen[0], 0, kNow, Word::none, Asked::to_read, kLost);
     REQUIRE(table.census().books.all[Event::lost] == 1);
     check_books(table, kThreads + 1);
   }

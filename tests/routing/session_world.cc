@@ -44,6 +44,7 @@ void World::send() {
   if (!client.id.empty()) flight.said.cookie += "; JSESSIONID=" + client.id;
   flight.id = client.id;
   flight.wish = inputs_.one_in(8) ? Wish::login : inputs_.one_in(20) ? Wish::logout : Wish::view;
+  if (flight.wish != Wish::view) flight.said.method = "POST";
   flight.tried.patient = rules_.waits;
   if (inputs_.one_in(25)) flight.target = "/static/x";
   Stage::Fields fields(flight.said);
@@ -161,6 +162,11 @@ void World::answer() {
   Stage::Fields fields(said);
   fields.request.target = flight.target;
   const Slot home = flight.session == kNone ? kNoSlot : table().find(flight.identity.key, now_).home;
+  if (flight.session != kNone && flight.choice.at_risk) {
+    const auto found = table().find_and_touch(flight.identity.key, now_, SessionTable::Visit::retry);
+    flight.tells = found.at_risk && flight.from == server && homes().in_service(server) &&
+                   flight.wish == Wish::view && sessions_[flight.session].id == flight.id;
+  }
   const Tally before = table().census().books.all;
   const Outcome outcome =
       router_->account(flight.identity, flight.choice, fleet_, fields.request, fields.response, now_);
@@ -211,8 +217,13 @@ void World::change_a_state() {
 void World::kill_or_restart() {
   const Slot slot = any_slot();
   Server& server = servers_[slot];
-  server.alive = !server.alive;
   server.versions.clear();
+  if (server.alive && inputs_.one_in(3)) {  // and is back before a request meets it
+    homes().set_in_service(slot, false);
+    homes().set_in_service(slot, fleet_.backends[slot].serves_its_own());
+    return;
+  }
+  server.alive = !server.alive;
   if (inputs_.one_in(2)) {
     fleet_.backends[slot].state = server.alive ? BackendState::up : BackendState::down;
     homes().set_in_service(slot, server.alive);

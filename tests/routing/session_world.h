@@ -62,6 +62,7 @@ class World {
     uint64_t moves = 0;      // to another backend, with the data that they knew
     uint64_t to_backup = 0;  // of both: to the backup of the backend that had been home
     uint64_t confirmed = 0;  // of the logouts: told by a new id
+    uint64_t restarts = 0;   // of the logouts: by the backend that had been home
     uint64_t guesses_missed = 0;
     uint64_t returns = 0;  // a client came back to its session for the first time
     uint64_t answers = 0;
@@ -105,6 +106,7 @@ class World {
     Tried tried;
     Choice choice;
     Slot from = kNoSlot;  // the session's data home when the choice was made
+    bool tells = false;   // its answer is the first to a question since the session's home was out of service
   };
   struct Words {  // what the application answers
     std::string sets;

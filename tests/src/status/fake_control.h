@@ -63,6 +63,9 @@ inline status::BackendReport backend_report(Counting& count, const std::string& 
                    .live = 1000 + count(),
                    .live_returned = 500 + count(),
                    .in_service = state == BackendState::up || state == BackendState::draining};
+  const uint64_t live = made.sessions.live, returned = made.sessions.live_returned;
+  made.sessions.at_risk.live = made.sessions.in_service ? 30 : live;
+  made.sessions.at_risk.returned = made.sessions.in_service ? 20 : returned;
   made.requests = request_report(count);
   made.last_check = status::CheckReport{.passed = state != BackendState::down,
                                         .detail = state == BackendState::down ? "connection refused" : "",

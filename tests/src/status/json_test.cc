@@ -21,10 +21,11 @@ TEST_CASE("sessions that live are active or at risk, of all and of those that re
   CHECK(pool["sessions"]["at_risk"] == report.pools[0].sessions.at_risk);
   for (size_t i = 0; i < pool["backends"].size(); ++i) {
     const json& sessions = pool["backends"][i]["sessions"];
-    const bool in_service = report.pools[0].backends[i].sessions.in_service;
-    CHECK(sessions["at_risk"] == (in_service ? json(0) : sessions["live"]));
-    CHECK(sessions["active"] == (in_service ? sessions["live"] : json(0)));
-    CHECK(sessions["returned"]["at_risk"] == (in_service ? json(0) : sessions["returned"]["live"]));
+    const routing::AtRisk& at_risk = report.pools[0].backends[i].sessions.at_risk;
+    CHECK(sessions["at_risk"] == at_risk.live);
+    CHECK(sessions["returned"]["at_risk"] == at_risk.returned);
+    for (const json& part : {sessions, sessions["returned"]})
+      CHECK(part["live"].get<uint64_t>() == part["active"].get<uint64_t>() + part["at_risk"].get<uint64_t>());
   }
 }
 
