@@ -195,7 +195,7 @@ void Incidents::follow_in_service(Scene& scene, Case& trouble) {
 
 void Incidents::follow_drain(Scene& scene) {
   std::optional<Case>& drain = scene.home->drain;
-  const bool is_empty = sessions(scene.standing.census) <= 0;
+  const bool is_empty = sessions(scene.standing.census) <= 0 && !scene.standing.has_unknown;
   if (!drain) {
     if (!is_empty) drain = open(scene, Kind::drain, scene.standing, false);
     return;

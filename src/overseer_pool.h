@@ -72,7 +72,7 @@ struct Overseer::Pool {
   routing::SessionTable& table() const { return memory->table; }
 
   // Of the backend that has the slot now.
-  health::Standing standing(routing::Slot slot) const;
+  health::Standing standing(routing::Slot slot, uint64_t now) const;
   routing::HomeCensus census(routing::Slot slot) const;
   status::RequestReport requests(routing::Slot slot) const;
 
