@@ -157,7 +157,7 @@ void Incidents::follow(Scene& scene) {
   Home& home = *scene.home;
   if (!home.open) {
     if (home.state == BackendState::draining) {
-      if (sessions(scene.standing.census) > 0) open(scene, Kind::drain);
+      if (sessions(scene.standing.census) > 0 || scene.standing.has_unknown) open(scene, Kind::drain);
     } else if (!in_service(home.state) ? has_trouble(scene) : scene.standing.census.at_risk.live > 0) {
       open(scene, scene.kind_of_absence());
     } else if (has_lost(scene)) {
@@ -170,7 +170,7 @@ void Incidents::follow(Scene& scene) {
   const Incident* const incident = update(scene, *home.open);
   if (incident == nullptr) return let_go(home);
   if (incident->kind == Kind::lapse) return follow_lapse(scene);
-  if (!is_over(*incident)) return;
+  if (!is_over(*incident) || scene.standing.has_unknown) return;
   const bool is_back = in_service(home.state) && incident->kind != Kind::drain;
   if (is_back) return end(scene, End::back);
   close(scene, *home.open, End::settled);  // and others may join

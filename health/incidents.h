@@ -34,7 +34,8 @@ namespace limpet::health {
 struct Standing {
   routing::HomeCensus census;
   uint64_t requests_answered = 0, requests_failed = 0, requests_retried = 0;
-  std::string doubt{};  // what speaks against it while it is up
+  std::string doubt{};       // what speaks against it while it is up
+  bool has_unknown = false;  // it drains, and may have sessions that are not known
 };
 
 // What was lost, to which kind of incident and for which cause of it.

@@ -3,14 +3,26 @@
 #include <algorithm>
 #include <utility>
 
+#include "conf/spelling.h"
+
 namespace limpet::health {
+
 const char* text(Order order) {
-  constexpr const char* kNames[] = {"drain", "undrain", "maintenance", "up"};
+  constexpr const char* kNames[] = {"drain", "undrain", "maintenance", "up", "drain of known sessions"};
   return kNames[static_cast<size_t>(order)];
 }
 
+std::string text(const Unknown& unknown) {
+  const auto words = [](Millis span) {
+    return conf::duration_words(static_cast<int64_t>((span + 999) / 1000));
+  };
+  return "Limpet has served this pool for " + words(unknown.served_for) +
+         " and may not know all of its sessions: it can say that none is left when none was seen for " +
+         words(unknown.idle_timeout) + ", in " + words(unknown.left) + " at the earliest";
+}
+
 Judge::Judge(Rules rules, Millis now, uint64_t seed)
-    : rules_(std::move(rules)), random_(seed), since_(now), born_(now) {
+    : rules_(std::move(rules)), random_(seed), since_(now), born_(now), served_since_(now) {
   plan_check(now);
 }
 
@@ -22,6 +34,12 @@ std::optional<Millis> Judge::drain_deadline() const {
     if (!first || at < *first) first = at;
   }
   return first;
+}
+
+std::optional<Unknown> Judge::unknown(Millis now) const {
+  if (state_ != BackendState::draining || knows_all(now) || drains_[kByOrder].known_only) return std::nullopt;
+  const Millis served_for = now - served_since_;
+  return Unknown{served_for, rules_.idle_timeout, rules_.idle_timeout - served_for};
 }
 
 uint32_t Judge::warmth(Millis now) const {
@@ -60,11 +78,13 @@ std::string Judge::doubt() const {
 // --- Orders and the file ---
 
 Judge::Answer Judge::order(Order order, const std::string& who, Millis now) {
-  if (maintenance_by_ && (order == Order::drain || order == Order::undrain))
+  if (maintenance_by_ && order != Order::maintenance && order != Order::up)
     return {refusal("`up` ends that"), {}};
   switch (order) {
     case Order::drain:
+    case Order::drain_known:
       begin_drain(kByOrder, who, now);
+      drains_[kByOrder].known_only = order == Order::drain_known;
       break;
     case Order::undrain:
       if (drains_[kByOrder].phase == Drain::Phase::none) return {refusal("no drain is ordered"), {}};
@@ -120,7 +140,8 @@ Changed Judge::tick(uint64_t sessions, Millis now) {
     Drain& drain = drains_[by];
     if (drain.phase != Drain::Phase::under_way) continue;
     const Millis lasted = now - drain.since;
-    if (sessions == 0 && lasted >= kSettling && by != kByAnswer) {
+    const bool is_empty = sessions == 0 && (drain.known_only || knows_all(now));
+    if (is_empty && lasted >= kSettling && by != kByAnswer) {
       drain.phase = Drain::Phase::emptied;
     } else if (lasted >= rules_.drain_timeout) {
       drain.phase = Drain::Phase::overdue;

@@ -11,6 +11,8 @@
 // more. It is over at its deadline; one by order or file also when no session is left, since whoever asked
 // waits for that; a check's answer takes back what it asked. So nothing comes back from maintenance
 // into service without a word from whoever put it there.
+// A process that has served the pool for less than idle_timeout does not know the sessions that have not
+// been seen since: that it knows of none is not enough then, unless the order says so.
 #pragma once
 
 #include <array>
@@ -28,8 +30,24 @@
 namespace limpet::health {
 
 // What an operator may order.
-enum class Order : uint8_t { drain, undrain, maintenance, up };
+enum class Order : uint8_t {
+  drain,
+  undrain,
+  maintenance,
+  up,
+  drain_known,  // a drain that waits for no session but those that this process knows
+};
 const char* text(Order);
+
+// That a draining backend may have sessions beside those that are known. In milliseconds.
+struct Unknown {
+  Millis served_for = 0;    // the process has served the pool, which is less than:
+  Millis idle_timeout = 0;  // the pool's
+  Millis left = 0;          // until it knows all
+};
+// "Limpet has served this pool for 2 min and may not know all of its sessions: it can say that none is left
+// when none was seen for 30 min, in 28 min at the earliest".
+std::string text(const Unknown& unknown);
 
 class Judge {
  public:
@@ -43,8 +61,8 @@ class Judge {
 
   // Up and unchecked. `seed` spreads the checks.
   Judge(Rules rules, Millis now, uint64_t seed);
-  // It joined others that serve already: it warms up as one that comes back.
-  void join(Millis now) { back_since_ = now; }
+  // It joined others, which are served since then: it warms up as one that comes back.
+  void join(Millis now, Millis served_since) { back_since_ = now, served_since_ = served_since; }
 
   BackendState state() const { return state_; }
   Cause cause() const { return cause_; }
@@ -57,6 +75,9 @@ class Judge {
   bool is_removed() const { return drains_[kByFile].phase != Drain::Phase::none; }
   // The first of its drains' deadlines, of those that are over as well; nothing while no drain is asked for.
   std::optional<Millis> drain_deadline() const;
+  // Nothing where it does not drain, where all of its sessions are known, and where an order says to wait for
+  // no others.
+  std::optional<Unknown> unknown(Millis now) const;
   conf::HealthCheck question() const { return health::question(rules_.check); }
   // Its part of its share of new sessions: 1..100 percent, growing through slow_start after it came (back).
   uint32_t warmth(Millis now) const;
@@ -69,9 +90,9 @@ class Judge {
   Changed checked(const CheckResult& result, bool may_go_down, Millis now);
 
   // An order that makes no sense now is refused, and the refusal says why: "it is up (start): no drain is
-  // ordered". One that holds already is accepted and changes nothing. `up` ends maintenance and drains. What
-  // is out of service comes back once `rise` checks from then on have passed, or at once where none are
-  // configured.
+  // ordered". One that holds already is accepted and changes nothing, but that the last order to drain says
+  // for which sessions. `up` ends maintenance and drains. What is out of service comes back once `rise`
+  // checks from then on have passed, or at once where none are configured.
   struct Answer {
     std::string refusal;  // empty: accepted
     Changed change;
@@ -99,6 +120,7 @@ class Judge {
     Phase phase = Phase::none;
     Millis since = 0;
     std::string detail;
+    bool known_only = false;  // it waits for no session that is not known
 
     bool is_over() const { return phase == Phase::emptied || phase == Phase::overdue; }
   };
@@ -111,6 +133,7 @@ class Judge {
   View compose(View if_up) const;
   Changed recompose(Millis now, Cause cause_if_up, const std::string& detail_if_up);
   void begin_drain(DrainBy by, const std::string& detail, Millis now);
+  bool knows_all(Millis now) const { return now - served_since_ >= rules_.idle_timeout; }
   std::string refusal(const char* why) const;
   bool wants_checks() const;
   Millis interval();
@@ -131,6 +154,7 @@ class Judge {
   Millis next_soonest_ = 0;            // at most one check every fast_interval
   std::string unasked_;                // why it could not be asked the last time; empty: it could
   Millis born_;
+  Millis served_since_;  // the pool, by this process
 };
 
 }  // namespace limpet::health

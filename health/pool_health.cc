@@ -15,7 +15,7 @@ void add(std::vector<SlotChange>& changes, size_t slot, Changed change) {
 }  // namespace
 
 PoolHealth::PoolHealth(const conf::Pool& pool, const routing::Fleet& fleet, Millis now, uint64_t seed)
-    : seed_(seed) {
+    : seed_(seed), served_since_(now) {
   reconfigure(pool, fleet, now);
 }
 
@@ -31,7 +31,7 @@ std::vector<SlotChange> PoolHealth::reconfigure(const conf::Pool& pool, const ro
     const bool is_new = slot >= judges_.size() || ids_[slot] != fleet.backends[slot].id;
     if (backend != nullptr && is_new) {
       Judge judge(Rules::from(pool, *backend), now, routing::mixed(seed_ + slot));
-      if (!begins) judge.join(now);
+      if (!begins) judge.join(now, served_since_);
       if (slot == judges_.size()) {
         judges_.push_back(std::move(judge));
       } else {

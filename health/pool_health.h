@@ -23,7 +23,8 @@ struct SlotChange {
 
 class PoolHealth {
  public:
-  // `fleet` has a slot for each of the pool's backends; the judges begin up. `seed` spreads the checks.
+  // `fleet` has a slot for each of the pool's backends; the judges begin up. `now`: the process begins to
+  // serve the pool. `seed` spreads the checks.
   PoolHealth(const conf::Pool& pool, const routing::Fleet& fleet, Millis now, uint64_t seed);
 
   // After a reload. `fleet` has the slots it had, and more where there are new backends. A slot that has
@@ -63,6 +64,7 @@ class PoolHealth {
   bool may_go_down(Slot slot) const;
 
   const uint64_t seed_;
+  const Millis served_since_;
   uint32_t max_down_percent_ = 0;
   std::vector<Judge> judges_;  // by slot
   std::vector<uint64_t> ids_;  // by slot: whom they judge; 0: nobody

@@ -13,12 +13,14 @@ struct Rules {
   conf::PassiveHealth passive;
   Millis slow_start = 0;
   Millis drain_timeout = 0;
+  Millis idle_timeout = 0;  // that a session may go unseen
 
   static Rules from(const conf::Pool& pool, const conf::Backend& backend) {
     return {.check = backend.health,
             .passive = pool.passive,
             .slow_start = millis(pool.slow_start),
-            .drain_timeout = millis(pool.drain_timeout)};
+            .drain_timeout = millis(pool.drain_timeout),
+            .idle_timeout = millis(pool.idle_timeout)};
   }
 };
 

@@ -74,7 +74,7 @@ Choice Chooser::choose(const Identity& identity, const Fleet& fleet, const Tried
   const bool begins_anew = identity.over != 0 && !identity.tracked;
   if (begins_anew && request.can_be_served_by(identity.token_home))
     return take_place(request, identity.token_home, Reason::placed);
-  if (!identity.has_key) return place(request, Reason::placed);
+  if (!identity.has_key) return place_without_key(request);
   if (!identity.tracked) return choose_untracked(request);
   const auto visit = tried.count == 0 ? SessionTable::Visit::first : SessionTable::Visit::retry;
   const SessionTable::Found found = table_.find_and_touch(identity.key, now.steady, visit);
@@ -88,6 +88,32 @@ Choice Chooser::choose(const Identity& identity, const Fleet& fleet, const Tried
       return choose_unknown_id(request);
   }
   return {};
+}
+
+// What a browser asks for first it asks for at once, and keeps one of the keys that the answers give it. So
+// all of that goes to one backend.
+Choice Chooser::place_without_key(const Request& request) {
+  const uint64_t client = request.identity.client;
+  if (client == 0 || request.known() != kNoSlot) return place(request, Reason::placed);
+  FirstContacts& contacts = memory_.first_contacts;
+  const Slot before = contacts.follow(client, request.now.steady);
+  if (const Choice choice = follow(request, before)) return choice;
+  const Choice own = place(request, Reason::placed);
+  if (!own) return own;
+  const Slot slot = contacts.begin(client, own.slot, before, request.now.steady);
+  if (slot == own.slot) return own;
+  const Choice choice = follow(request, slot);
+  if (!choice) return own;
+  table_.homes().release(own.slot);
+  return choice;
+}
+
+// Where there is room for it; else nowhere. `slot` may be of an earlier fleet, or of one that is to come.
+Choice Chooser::follow(const Request& request, Slot slot) {
+  const auto& backends = request.candidates.fleet.backends;
+  if (slot >= backends.size() || !request.candidates.usable(slot)) return {};
+  if (!table_.homes().reserve(slot, backends[slot].max_sessions)) return {};
+  return {.slot = slot, .reason = Reason::placed, .reserved = true};
 }
 
 // An address is a session from its first request on.

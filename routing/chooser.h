@@ -39,6 +39,9 @@ class Chooser {
   SessionTable::Found heed_token(const Request& request, SessionTable::Found found);
   Choice choose_untracked(const Request& request);
 
+  Choice place_without_key(const Request& request);
+  Choice follow(const Request& request, Slot slot);
+
   Choice take_place(const Request& request, Slot home, Reason reason);
   Choice settle(const Request& request, Choice choice, SessionTable::Held held);
   Choice go_home(const Request& request, SessionTable::Found found);

@@ -33,10 +33,11 @@ const char* text(Reason);
 struct Identity {
   conf::AffinityKind kind{};  // of the key that was found; the pool's first kind when there is none
   bool has_key = false;
-  bool stateless = false;     // its path needs no home: it is of no session, though its answer may begin one
-  bool tracked = false;       // the key is of the pool's first kind, the one whose sessions are in the table
-  uint64_t key = 0;           // keyed hash; the table's key
-  uint64_t client = 0;        // placement hash: the client's address, hashed; 0: it has none
+  bool stateless = false;  // its path needs no home: it is of no session, though its answer may begin one
+  bool tracked = false;    // the key is of the pool's first kind, the one whose sessions are in the table
+  uint64_t key = 0;        // keyed hash; the table's key
+  // The client's address, hashed, where there is no key or placement goes by it; 0: it has none.
+  uint64_t client = 0;
   Slot token_home = kNoSlot;  // cookie: the backend that a valid token names, when the fleet still has it
   uint64_t over = 0;  // cookie: the key of a session past absolute_timeout, as its token tells; 0: none
   uint32_t token_issued = 0;   // cookie: seconds of Unix time; 0: no valid token

@@ -93,8 +93,9 @@ Identity Identifier::identify(const RequestView& request, const Fleet& fleet, Se
     identity.has_key = true;
     identity.tracked = kind == affinity_.front();
     identity.key = *key;
-    break;
+    return identity;
   }
+  if (has_address(request.client)) identity.client = key_of_client(request.client);
   return identity;
 }
 

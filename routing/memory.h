@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "routing/first_contact.h"
 #include "routing/learning.h"
 #include "routing/session_table.h"
 
@@ -14,6 +15,7 @@ struct Memory {
 
   SessionTable table;
   McpPaths mcp_paths;
+  FirstContacts first_contacts;
   std::atomic<uint64_t> unverified_tokens{0};  // cookies of the pool's name that its keys did not seal
   std::atomic<uint64_t> guesses_missed{
       0};                          // an unknown id was routed by hash or token, and the answer set another

@@ -92,8 +92,12 @@ void add_arguments(CLI::App& app, Command command, CommandLine& asked, std::stri
   }
   if (command == Command::pin) argument("BACKEND", asked.backend, "Where to, by its name");
   if (command == Command::status) app.add_flag("--watch", asked.watch, "Show it again every second");
-  if (command == Command::drain)
+  if (command == Command::drain) {
     app.add_flag("--wait", asked.wait, "Show how it goes on, until it is over; exit 1 if sessions were cut");
+    app.add_flag(
+        "--known-only", asked.known_only,
+        "Though Limpet has run for less than idle_timeout, wait for no sessions that it does not know");
+  }
   if (command == Command::up)
     app.add_flag("--wait", asked.wait, "Until its checks have passed and it is in service");
   app.add_flag("--json", asked.json, "As JSON");

@@ -41,8 +41,9 @@ struct CommandLine {
   std::string token_file;
   std::string pool, backend, session;
   bool json = false;
-  bool watch = false;  // status: again and again
-  bool wait = false;   // drain: until it is over
+  bool watch = false;       // status: again and again
+  bool wait = false;        // drain: until it is over
+  bool known_only = false;  // drain: for no session that the process does not know
 };
 
 // Help and the version go to `out`; what is wrong with the command line to `err`.

@@ -89,10 +89,16 @@ class Asker {
   void show(const std::string& path, std::string (*words)(const Json&)) const;
   int watch() const;
   int order(const std::string& path) const;
-  Json follow(bool (*goes_on)(const Json&), std::string (*line)(const Json&, int64_t, size_t)) const;
+  // The first and the last look at what went on; null where it never did. And how it ended.
+  struct Followed {
+    Json first, last, end;
+  };
+  Followed follow(bool (*goes_on)(const Json&), std::string (*line)(const Json&, int64_t, size_t)) const;
   int wait_for_drain() const;
   int wait_until_up() const;
-  int drain_is_over(const Json& backend) const;
+  int drain_is_over(const Followed& drain) const;
+  Json incident_of_drain(const Json& backend) const;
+  static std::string drain_story(const Followed& drain, const Json& incident, uint64_t cut);
   void say(const std::string& line) const { terminal_.out << line << std::endl; }
 
   const CommandLine& asked_;
@@ -145,7 +151,7 @@ int Asker::run() {
            [](const Json& found) { return status::session_lines(found, std::time(nullptr)); });
       return kExitOk;
     case Command::drain:
-      order(backend_path() + "/drain");
+      order(backend_path() + (asked_.known_only ? "/drain?known_only=true" : "/drain"));
       return asked_.wait ? wait_for_drain() : kExitOk;
     case Command::up:
       order(backend_path() + "/up");
@@ -200,8 +206,10 @@ int Asker::order(const std::string& path) const {
 }
 
 // Shows how the backend goes on, until it does no more: drawn over on a terminal, a line from time to time
-// otherwise. Returns how it ended.
-Json Asker::follow(bool (*goes_on)(const Json&), std::string (*line)(const Json&, int64_t, size_t)) const {
+// otherwise.
+Asker::Followed Asker::follow(bool (*goes_on)(const Json&),
+                              std::string (*line)(const Json&, int64_t, size_t)) const {
+  Json first, latest;
   std::string last;
   std::optional<std::chrono::steady_clock::time_point> said;
   for (;;) {
@@ -209,7 +217,7 @@ Json Asker::follow(bool (*goes_on)(const Json&), std::string (*line)(const Json&
     if (asked_.json) say(backend.dump());
     if (!goes_on(backend)) {
       if (terminal_.columns != 0 && !asked_.json) terminal_.out << kClearLine;
-      return backend;
+      return {std::move(first), std::move(latest), std::move(backend)};
     }
     const std::string text =
         line(backend, std::time(nullptr), terminal_.columns == 0 ? SIZE_MAX : terminal_.columns - 1);
@@ -223,6 +231,8 @@ Json Asker::follow(bool (*goes_on)(const Json&), std::string (*line)(const Json&
       said = now;
       last = text;
     }
+    if (first.is_null()) first = backend;
+    latest = std::move(backend);
     std::this_thread::sleep_for(every_);
   }
 }
@@ -235,19 +245,26 @@ int Asker::wait_for_drain() const {
 
 int Asker::wait_until_up() const {
   const Json backend =
-      follow([](const Json& seen) { return seen.at("state") == "down"; }, status::waiting_line);
+      follow([](const Json& seen) { return seen.at("state") == "down"; }, status::waiting_line).end;
   const std::string name = conf::escaped(asked_.pool + "/" + asked_.backend);
   if (backend.at("state") != "up") throw Refused{name + " is " + condition(backend)};
   if (!asked_.json) say(name + " is up");
   return kExitOk;
 }
 
-int Asker::drain_is_over(const Json& backend) const {
-  const std::string name = conf::escaped(asked_.pool + "/" + asked_.backend), cause = backend.at("cause");
-  if (backend.at("state") != "maintenance" || (cause != "drained" && cause != "drain_timeout"))
-    throw Refused{"the drain of " + name + " ended before its time: it is " + condition(backend)};
-  uint64_t cut = 0;
-  std::string story = name + " is drained";
+int Asker::drain_is_over(const Followed& drain) const {
+  const std::string name = conf::escaped(asked_.pool + "/" + asked_.backend), cause = drain.end.at("cause");
+  if (drain.end.at("state") != "maintenance" || (cause != "drained" && cause != "drain_timeout"))
+    throw Refused{"the drain of " + name + " ended before its time: it is " + condition(drain.end)};
+  const Json incident = incident_of_drain(drain.end);
+  const bool was_cut = !incident.is_null() && incident.at("end") == "deadline";
+  const uint64_t cut = was_cut ? incident.at("left").get<uint64_t>() : 0;
+  if (!asked_.json) say(name + " is drained" + drain_story(drain, incident, cut));
+  return cut > 0 ? kExitFault : kExitOk;
+}
+
+// Of the drain that is over; null: there was nothing to drain.
+Json Asker::incident_of_drain(const Json& backend) const {
   const Json found = get("/incidents");
   for (const Json& incident : found.at("incidents")) {
     if (incident.at("pool") != asked_.pool || incident.at("backend") != asked_.backend ||
@@ -256,20 +273,37 @@ int Asker::drain_is_over(const Json& backend) const {
     const bool is_this_one =
         !incident.at("closed").is_null() &&
         incident.at("closed").get<int64_t>() + kTick >= backend.at("since").get<int64_t>();
-    if (!is_this_one) break;  // there was nothing to drain
-    if (incident.at("end") == "deadline") cut = incident.at("left").get<uint64_t>();
+    return is_this_one ? incident : Json();
+  }
+  return {};
+}
+
+// Whom it cost their sessions, as far as that is known.
+std::string Asker::drain_story(const Followed& drain, const Json& incident, uint64_t cut) {
+  const auto unknown = [](const Json& look) {  // an older Limpet tells nothing of it
+    return look.is_null() ? Json() : look.at("drain").value("unknown", Json());
+  };
+  std::string story;
+  bool had_any = true;
+  if (!incident.is_null()) {
+    const auto began_with = incident.at("at_risk").get<uint64_t>();
+    had_any = began_with + incident.at("joined").get<uint64_t>() > 0;
     story +=
         " after " +
         conf::duration_words(incident.at("closed").get<int64_t>() - incident.at("opened").get<int64_t>()) +
-        ": it began with " + conf::counted(incident.at("at_risk").get<uint64_t>(), "session");
-    break;
+        ": it began with " + conf::counted(began_with, "session");
   }
+  const Json at_first = unknown(drain.first), at_last = unknown(drain.last);
+  const bool all_are_known = drain.end.at("cause") == "drained" || at_last.is_null();
   if (cut > 0)
     story += ", and " + std::to_string(cut) + (cut == 1 ? " was" : " were") + " cut at the deadline";
-  if (asked_.json) return cut > 0 ? kExitFault : kExitOk;
-  if (cut == 0) story += ", none was cut";
-  say(story);
-  return cut > 0 ? kExitFault : kExitOk;
+  else if (!all_are_known)
+    story += ", none that is known was cut";
+  else if (!had_any && !at_first.is_null())
+    story += ", none was seen for " + conf::duration_words(at_first.at("idle_timeout_s").get<int64_t>());
+  else
+    story += ", none was cut";
+  return all_are_known ? story : story + "; " + at_last.at("text").get<std::string>();
 }
 
 }  // namespace

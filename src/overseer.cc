@@ -242,11 +242,14 @@ void Overseer::apply(Pool& pool, routing::Slot slot, const health::Changed& chan
   const uint32_t sessions = homes.live(slot);
   homes.set_in_service(slot, health::in_service(change->to));
   const std::string& name = pool.fleet.backends[slot].name;
+  health::Change told = *change;
+  if (const auto unknown = (*pool.health)[slot].unknown(now()))
+    told.detail += (told.detail.empty() ? "" : "; ") + health::text(*unknown);
   const bool failed = change->to == routing::BackendState::down && health::in_service(change->from);
   spdlog::log(failed ? spdlog::level::warn : spdlog::level::info,
               "pool {}: backend {} is {} ({}{}{}); it has {}", pool.settings->name, name,
-              routing::predicate(change->to), health::text(change->cause), change->detail.empty() ? "" : ": ",
-              change->detail, conf::counted(sessions, "session"));
+              routing::predicate(told.to), health::text(told.cause), told.detail.empty() ? "" : ": ",
+              told.detail, conf::counted(sessions, "session"));
   if (change->to == routing::BackendState::draining) backend.drain_began_with = sessions;
   if (health::in_service(change->to)) {
     backend.out_since.reset();
@@ -254,7 +257,7 @@ void Overseer::apply(Pool& pool, routing::Slot slot, const health::Changed& chan
     backend.out_since = now();
   }
   withdraw_overdue(pool);
-  tell(incidents_.changed(pool.where(slot), *change, pool.standing(slot), unix_seconds()));
+  tell(incidents_.changed(pool.where(slot), told, pool.standing(slot, now()), unix_seconds()));
 }
 
 void Overseer::tell(const std::vector<health::Notice>& notices) {
@@ -296,7 +299,7 @@ void Overseer::each_second() {
     for (size_t i = 0; i < pool->fleet.backends.size(); ++i) {
       const auto slot = static_cast<routing::Slot>(i);
       if (pool->fleet.backends[i].is_free()) continue;
-      tell(incidents_.tick(pool->where(slot), pool->standing(slot), unix_seconds()));
+      tell(incidents_.tick(pool->where(slot), pool->standing(slot, now()), unix_seconds()));
     }
     tell(incidents_.tick(pool->where_gone(), pool->standing_gone(), unix_seconds()));
     if (ticks_ % (kTicksASecond * status::kSampleSeconds) == 0) pool->take_sample(std::time(nullptr));

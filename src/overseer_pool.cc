@@ -24,11 +24,15 @@ status::RequestReport Overseer::Pool::requests(Slot slot) const {
   return status::requests_at(meters, slot) - backends[slot].requests_before;
 }
 
-health::Standing Overseer::Pool::standing(Slot slot) const {
+health::Standing Overseer::Pool::standing(Slot slot, uint64_t now) const {
   const status::RequestReport& before = backends[slot].requests_before;
   const status::Outcomes outcomes = status::outcomes_at(meters, slot);
-  return {census(slot), outcomes.answered - before.answered(), outcomes.failed - before.failed,
-          outcomes.retried - before.retried, (*health)[slot].doubt()};
+  return {.census = census(slot),
+          .requests_answered = outcomes.answered - before.answered(),
+          .requests_failed = outcomes.failed - before.failed,
+          .requests_retried = outcomes.retried - before.retried,
+          .doubt = (*health)[slot].doubt(),
+          .has_unknown = (*health)[slot].unknown(now).has_value()};
 }
 
 // ---- the file

@@ -76,7 +76,7 @@ struct Overseer::Pool {
   health::Standing standing_gone() const { return {table().homes().census(routing::kGoneSlot)}; }
 
   // Of the backend that has the slot now.
-  health::Standing standing(routing::Slot slot) const;
+  health::Standing standing(routing::Slot slot, uint64_t now) const;
   routing::HomeCensus census(routing::Slot slot) const;
   status::RequestReport requests(routing::Slot slot) const;
 

@@ -71,7 +71,7 @@ status::PoolReport Overseer::report_pool(Pool& pool) {
   for (size_t i = 0; i < pool.fleet.backends.size(); ++i) {
     const auto slot = static_cast<routing::Slot>(i);
     if (pool.fleet.backends[i].is_free()) continue;
-    incidents_.refresh(pool.where(slot), pool.standing(slot), unix_seconds());
+    incidents_.refresh(pool.where(slot), pool.standing(slot, now()), unix_seconds());
     if (!pool.is_gone(slot)) out.backends.push_back(report_backend(pool, slot));
   }
   for (size_t i = 0; i < pool.history.size(); ++i)
@@ -113,6 +113,7 @@ std::string Overseer::doubt(const Pool& pool, routing::Slot slot) const {
 status::DrainReport Overseer::report_drain(const Pool& pool, routing::Slot slot) const {
   status::DrainReport out{.began_with = pool.backends[slot].drain_began_with,
                           .deadline = drain_deadline(pool, slot),
+                          .unknown = (*pool.health)[slot].unknown(now()),
                           .forecast = pool.backends[slot].forecast};
   out.forecast.sessions = pool.census(slot).live;  // the forecast itself may be some seconds old
   return out;
@@ -211,10 +212,12 @@ Done Overseer::order(const std::string& pool_name, const std::string& backend, h
   publish_changes();
   const routing::BackendState state = (*pool->health)[slot].state();
   const bool waits = what == health::Order::up && state == routing::BackendState::down;
+  const auto unknown = (*pool->health)[slot].unknown(now());
   return {true, 200,
           backend + " of " + pool_name + " is " + routing::predicate(state) +
               (waits ? " until its checks pass: " : ": ") +
-              conf::counted(pool->table().homes().live(slot), "session")};
+              conf::counted(pool->table().homes().live(slot), "session") +
+              (unknown ? "; " + health::text(*unknown) : "")};
 }
 
 Done Overseer::unbind(const std::string& pool_name, const std::string& session, const std::string& who) {

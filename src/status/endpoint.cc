@@ -216,8 +216,14 @@ Answer Endpoint::order(const Given& given) {
   if (order == names.end())
     return failure(
         404, "no order " + conf::in_quotes(given.values[2]) + "; " + conf::hint(given.values[2], names, '"'));
-  return from(control_.order(given.values[0], given.values[1],
-                             static_cast<health::Order>(order - names.begin()), Guard::who(given.ask)));
+  auto what = static_cast<health::Order>(order - names.begin());
+  if (const std::string* const known_only = given.path.find("known_only")) {
+    if (what != health::Order::drain) return failure(400, "known_only is said of a drain alone");
+    if (*known_only != "true" && *known_only != "false")
+      return failure(400, "known_only is true or false, and not " + conf::in_quotes(*known_only));
+    if (*known_only == "true") what = health::Order::drain_known;
+  }
+  return from(control_.order(given.values[0], given.values[1], what, Guard::who(given.ask)));
 }
 
 Answer Endpoint::unbind(const Given& given) {

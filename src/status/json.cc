@@ -82,6 +82,14 @@ Json or_null(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
 }
 
+Json unknown(const std::optional<health::Unknown>& sessions) {
+  if (!sessions) return nullptr;
+  return {{"text", health::text(*sessions)},
+          {"served_s", sessions->served_for / 1000},
+          {"idle_timeout_s", sessions->idle_timeout / 1000},
+          {"known_in_s", (sessions->left + 999) / 1000}};
+}
+
 Json drain(const DrainReport& report) {
   const health::Forecast& forecast = report.forecast;
   Json foreseen = {{"text", health::text(forecast)}, {"known", forecast.is_known},
@@ -94,11 +102,9 @@ Json drain(const DrainReport& report) {
     foreseen["gone_99_s"] = or_null(forecast.gone_99);
     foreseen["left_at_deadline"] = forecast.left_at_deadline;
   }
-  return {{"began_with", report.began_with},
-          {"left", forecast.sessions},
-          {"polling", forecast.polling},
-          {"deadline", report.deadline},
-          {"forecast", std::move(foreseen)}};
+  return {{"began_with", report.began_with},    {"left", forecast.sessions},
+          {"polling", forecast.polling},        {"deadline", report.deadline},
+          {"unknown", unknown(report.unknown)}, {"forecast", std::move(foreseen)}};
 }
 
 // Columns: a quarter of the bytes that an object for each point would take.

@@ -11,6 +11,7 @@
 #include "conf/settings.h"
 #include "health/forecast.h"
 #include "health/incidents.h"
+#include "health/judge.h"
 #include "routing/session_table.h"
 #include "src/proxy/meters.h"
 
@@ -48,6 +49,7 @@ struct RequestReport {
 struct DrainReport {
   uint64_t began_with = 0;
   int64_t deadline = 0;  // Unix seconds
+  std::optional<health::Unknown> unknown{};
   health::Forecast forecast;
 };
 

@@ -40,9 +40,12 @@ std::vector<std::string> row(const std::string& name, const std::string& state, 
 // How many sessions are left, when they are gone, and when those that are not are cut.
 std::string drain_words(const Json& drain, int64_t now) {
   std::string words = text(drain.at("forecast"), "text");
-  if (number(drain, "left") == 0) return words;
-  const int64_t left = drain.at("deadline").get<int64_t>() - now;
-  return words + (left > 0 ? ", cut in " + conf::duration_words(left) : ", cut now");
+  if (number(drain, "left") > 0) {
+    const int64_t left = drain.at("deadline").get<int64_t>() - now;
+    words += left > 0 ? ", cut in " + conf::duration_words(left) : ", cut now";
+  }
+  const Json unknown = drain.value("unknown", Json());  // an older Limpet tells nothing of it
+  return unknown.is_null() ? words : words + "; " + text(unknown, "text");
 }
 
 std::string why(const Json& backend, int64_t now) {
@@ -186,7 +189,8 @@ std::string drain_line(const Json& backend, int64_t now, size_t width) {
   const uint64_t left = number(drain, "left");
   const uint64_t began = std::max(number(drain, "began_with"), left);
   constexpr size_t kBar = 24;
-  const size_t done = began == 0 ? kBar : static_cast<size_t>((began - left) * kBar / began);
+  const size_t of_none = drain.value("unknown", Json()).is_null() ? kBar : 0;
+  const size_t done = began == 0 ? of_none : static_cast<size_t>((began - left) * kBar / began);
   return cut_to("[" + std::string(done, '#') + std::string(kBar - done, '.') + "] " + drain_words(drain, now),
                 width);
 }

@@ -51,7 +51,7 @@ def test_a_header_can_carry_the_id(scene):
     limpet = scene.limpet(session_servers(scene, 4, "header:Mcp-Session-Id"), pool=by("header:Mcp-Session-Id"))
     sessions = []
     for index in range(20):
-        response = limpet.request("POST", "/login", body=f"user{index}".encode())
+        response = limpet.browser().request("POST", "/login", body=f"user{index}".encode())
         sessions.append((response.get("Mcp-Session-Id"), response.text))
     for sid, text in sessions * 3:
         assert limpet.get("/who", f"mcp-session-id: {sid}").text == text
@@ -61,7 +61,7 @@ def test_the_path_can_carry_an_id_that_a_cookie_set(scene):
     # A client that keeps no cookies goes on by the links that the application rewrote.
     limpet = scene.limpet(session_servers(scene, 4, path_name="jsessionid"), pool=by("cookie:JSESSIONID", "path:jsessionid"))
     for index in range(12):
-        response = limpet.request("POST", "/login", body=f"user{index}".encode())
+        response = limpet.browser().request("POST", "/login", body=f"user{index}".encode())
         sid = response.set_cookies["JSESSIONID"][0]
         for target in (f"/who;jsessionid={sid}", f"/who;jsessionid={sid}?q=1"):
             assert limpet.get(target).text == response.text
@@ -70,7 +70,7 @@ def test_the_path_can_carry_an_id_that_a_cookie_set(scene):
 def test_the_query_can_carry_an_id_that_a_cookie_set(scene):
     limpet = scene.limpet(session_servers(scene, 4, "cookie:sid"), pool=by("query:sid", "cookie:sid"))
     for index in range(12):
-        response = limpet.request("POST", "/login", body=b"u")
+        response = limpet.browser().request("POST", "/login", body=b"u")
         sid = response.set_cookies["sid"][0]
         home = response.text.partition(":")[0]
         for target in (f"/who?sid={sid}", f"/who?a=b&sid={sid}&c=d"):
@@ -80,7 +80,7 @@ def test_the_query_can_carry_an_id_that_a_cookie_set(scene):
 def test_the_first_place_that_holds_an_id_wins(scene):
     servers = session_servers(scene, 4, path_name="jsessionid")
     limpet = scene.limpet(servers, pool=by("cookie:JSESSIONID", "path:jsessionid"))
-    logins = [limpet.request("POST", "/login", body=b"u") for _ in range(12)]
+    logins = [limpet.browser().request("POST", "/login", body=b"u") for _ in range(12)]
     for first, second in zip(logins, logins[1:]):
         by_cookie, by_path = (login.set_cookies["JSESSIONID"][0] for login in (first, second))
         response = limpet.get(f"/x;jsessionid={by_path}", f"Cookie: JSESSIONID={by_cookie}")
@@ -91,7 +91,7 @@ def test_the_first_place_that_holds_an_id_wins(scene):
 def test_the_id_is_found_among_other_cookies(scene, cookie):
     limpet = scene.limpet(session_servers(scene, 4), pool=JSESSIONID)
     for _ in range(6):
-        login = limpet.request("POST", "/login", body=b"u")
+        login = limpet.browser().request("POST", "/login", body=b"u")
         sid = login.set_cookies["JSESSIONID"][0]
         assert limpet.get("/who", "Cookie: " + cookie.format(sid)).text == login.text
 
@@ -121,7 +121,7 @@ def test_requests_without_an_id_are_spread_and_open_nothing(scene):
     backends = scene.backends(3)
     limpet = scene.limpet(backends, pool={**JSESSIONID, "placement": "round-robin"})
     for _ in range(30):
-        assert not limpet.get().has("Set-Cookie")
+        assert not limpet.browser().get().has("Set-Cookie")
     assert [len(backend.requests) for backend in backends] == [10, 10, 10]
 
 
@@ -191,7 +191,7 @@ def test_an_id_is_learned_from_any_answer_and_among_several_cookies(scene):
     backends = scene.backends(4, handler=handler)
     limpet = scene.limpet(backends, pool=JSESSIONID)
     for index in range(12):
-        response = limpet.get(f"/login{index}")
+        response = limpet.browser().get(f"/login{index}")
         assert limpet.get("/", f"Cookie: JSESSIONID={index}").text == response.get("X-Backend")
 
 
@@ -227,7 +227,7 @@ def test_a_request_without_an_id_falls_back_to_the_address(scene):
     homes = {limpet.get("/x").text for _ in range(10)}
     assert len(homes) == 1
     assert {line["affinity"] for line in limpet.log_of("/x", 10)} == {"ip"}
-    browser = limpet.browser()
+    browser = limpet.browser(source="127.0.0.1")
     home = browser.request("POST", "/login", body=b"u").text.partition(":")[0]
     assert f"{home}:nobody" in homes
     assert browser.get("/who").text == f"{home}:u"

@@ -28,7 +28,7 @@ def test_a_refused_connection_is_tried_at_the_next_backend(scene, affinity):
     b.refuse()
     limpet = scene.limpet([a, b, c], pool={"affinity": [affinity]})
     for _ in range(6):
-        response = limpet.get("/x")
+        response = limpet.browser().get("/x")
         assert response.status == 200 and response.text == "c"
     assert max(line["retries"] for line in limpet.log_of("/x", 6)) >= 1
 
@@ -40,7 +40,7 @@ def test_a_body_is_not_lost_when_the_first_backend_refuses(scene):
     body = bytes(range(256)) * 2000
     for how in ({"body": body}, {"chunks": [body[:1000], body[1000:]]}):
         for _ in range(2):
-            response = limpet.request("POST", "/", **how)
+            response = limpet.browser().request("POST", "/", **how)
             assert response.status == 200 and bytes(response.body) == body
 
 
@@ -310,7 +310,7 @@ def test_new_sessions_do_not_wait(scene):
     a, b = scene.backend("a", listening=False), scene.backend("b")
     limpet = scene.limpet([a, b], pool={**COOKIE, "patience": "30s", "placement": "round-robin"})
     for _ in range(6):
-        assert limpet.get().text == "b"  # a wait would outlast the test's own patience
+        assert limpet.browser().get().text == "b"  # a wait would outlast the test's own patience
 
 
 def test_a_client_that_leaves_while_its_request_waits_does_no_harm(scene):
@@ -353,7 +353,7 @@ def test_under_refuse_new_sessions_go_where_they_can(scene):
     a, b = scene.backend("a", listening=False), scene.backend("b")
     limpet = scene.limpet([a, b], pool={**COOKIE, "failover": "refuse", "placement": "round-robin"})
     for _ in range(4):
-        assert limpet.get().text == "b"
+        assert limpet.browser().get().text == "b"
 
 
 # What Limpet itself lacks.

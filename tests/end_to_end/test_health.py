@@ -40,7 +40,7 @@ def test_a_check_that_is_answered_badly_takes_a_backend_down_until_answers_are_g
     a.handler.health = bad
     down = status.wait_for_state("a", "down")
     assert down["cause"] == "checks" and why in down["why"]
-    assert {limpet.get().text for _ in range(6)} == {"b"}
+    assert {limpet.browser().get().text for _ in range(6)} == {"b"}
     a.handler.health = {}
     status.wait_for_state("a", "up")
     assert browser.get().text == "a", "nobody came meanwhile: the session recovered"
@@ -76,7 +76,7 @@ def test_a_checks_answer_can_ask_for_a_drain_and_end_it(scene, asks):
     browser = limpet.browser_at("a")
     a.handler.health = asks
     status.wait_for_state("a", "draining")
-    assert {limpet.get().text for _ in range(6)} == {"b"}, "it got a new session"
+    assert {limpet.browser().get().text for _ in range(6)} == {"b"}, "it got a new session"
     assert browser.get().text == "a", "its own session had to move"
     a.handler.health = {}
     status.wait_for_state("a", "up")

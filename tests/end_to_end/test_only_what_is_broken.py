@@ -15,7 +15,7 @@ from support.wire import Closed, eventually
 
 FAST = {"fast_interval": "100ms", "rise": 2, "fall": 3}
 HASTY = {**FAST, "timeout": "200ms"}  # for what hangs; what answers may be slow on a busy machine
-TRUSTING = {"trusted_proxies": ["127.0.0.1"]}
+TRUSTING = {"trusted_proxies": ["127.0.0.0/8"]}
 
 
 def ok(connection, request):
@@ -89,6 +89,8 @@ def test_one_client_that_asks_for_a_bad_page_a_hundred_times_takes_nothing_down(
 def test_slow_pages_of_one_client_take_nothing_down(scene):
     limpet, status, (a, b) = started(scene, [Page(slow="hang"), ok], timeouts={"head": "300ms"})
     browsers = [limpet.browser_at("a") for _ in range(6)]
+    for browser in browsers:
+        browser.source = "127.0.0.1"  # from now on
     threads = [threading.Thread(target=browser.get, args=("/slow",)) for browser in browsers]
     for thread in threads:
         thread.start()
@@ -166,7 +168,7 @@ def test_a_server_that_never_answers_the_question_nobody_configured_is_not_taken
             return ok(connection, request)
         return connection.shut() if unasked == "close" else connection.reply(status=503)
 
-    limpet, status, (a, b) = started(scene, [picky, picky])
+    limpet, status, (a, b) = started(scene, [picky, picky], placement="round-robin")
     user = limpet.browser()
     for _ in range(10):
         limpet.get("/nobody")

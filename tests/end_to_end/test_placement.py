@@ -11,7 +11,8 @@ COOKIE = {"affinity": ["cookie"]}
 
 
 def place(limpet, count):
-    return Counter(limpet.get().text for _ in range(count))
+    """Of clients that come for the first time, each from an address of its own."""
+    return Counter(limpet.browser().get().text for _ in range(count))
 
 
 def test_new_sessions_go_where_fewest_are(scene):
@@ -31,7 +32,7 @@ def test_requests_without_a_session_take_turns_though_one_backend_has_more_sessi
     servers = session_servers(scene, 2)
     limpet = scene.limpet(servers, pool={"affinity": ["session-id"], "session_id": {"sources": ["cookie:JSESSIONID"]}})
     limpet.request("POST", "/login", body=b"ann")
-    asked = Counter(limpet.get("/who").text for _ in range(10))
+    asked = Counter(limpet.browser().get("/who").text for _ in range(10))
     assert asked == {"a:nobody": 5, "b:nobody": 5}
 
 
@@ -44,7 +45,7 @@ def test_weights_share_exactly(scene, placement):
 
 def test_round_robin_interleaves(scene):
     limpet = scene.limpet(scene.backends(3), pool={**COOKIE, "placement": "round-robin"})
-    order = [limpet.get().text for _ in range(9)]
+    order = [limpet.browser().get().text for _ in range(9)]
     for start in range(0, 9, 3):
         assert sorted(order[start:start + 3]) == ["a", "b", "c"]
 
@@ -147,5 +148,5 @@ def test_a_session_that_never_returned_gives_its_place_back(scene):
 
 def test_sessions_by_id_count_once_the_application_has_set_one(scene):
     limpet = scene.limpet(session_servers(scene, 3), pool={"affinity": ["session-id"], "session_id": {"sources": ["cookie:JSESSIONID"]}})
-    homes = Counter(limpet.request("POST", "/login", body=b"u").text.partition(":")[0] for _ in range(30))
+    homes = Counter(limpet.browser().request("POST", "/login", body=b"u").text.partition(":")[0] for _ in range(30))
     assert homes == {"a": 10, "b": 10, "c": 10}

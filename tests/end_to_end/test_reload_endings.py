@@ -76,8 +76,8 @@ def test_what_outlives_the_drain_timeout_at_a_listener_that_left_the_file_is_cut
     assert limpet.get(listener="new").status == 200
 
 
-# Nothing in these tests is a session of such a pool.
-WITHOUT_SESSIONS = {"affinity": ["session-id"], "session_id": {"sources": ["header:X-Session"]}}
+# Nothing in these tests is a session of such a pool, and Limpet can tell so a second after it began to serve it.
+WITHOUT_SESSIONS = {"affinity": ["session-id"], "session_id": {"sources": ["header:X-Session"]}, "idle_timeout": "1s"}
 
 
 def two_pools(scene, **of_old):

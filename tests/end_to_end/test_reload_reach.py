@@ -42,7 +42,7 @@ def echoes(tunnel):
         return False
 
 
-@pytest.mark.parametrize("order, state, cause", [("maintenance", "maintenance", "order"), ("drain", "maintenance", "drained")])
+@pytest.mark.parametrize("order, state, cause", [("maintenance", "maintenance", "order"), ("drain?known_only=true", "maintenance", "drained")], ids=["maintenance", "drain"])
 def test_a_shorter_drain_timeout_cuts_what_outlived_it_at_once(scene, order, state, cause):
     a, b = scene.backend("a", echo), scene.backend("b", echo)
     limpet = scene.limpet([a, b.as_table(weight=0)], pool={"affinity": ["session-id"], "session_id": {"sources": ["cookie:SID"]}, "drain_timeout": "1h"}, status=status_table())
@@ -180,7 +180,7 @@ def test_the_log_has_a_line_for_each_change_of_a_backends_state_with_its_cause(s
     a, b = scene.backends(2)
     limpet = scene.limpet([a, b], pool={"health": {"check": "tcp", "interval": "100ms", "rise": 1, "fall": 1}}, status=status_table())
     status = Status(limpet)
-    status.post("/pools/app/backends/a/drain", who="ann")
+    status.post("/pools/app/backends/a/drain?known_only=true", who="ann")
     status.wait_for_state("a", "maintenance")
     status.post("/pools/app/backends/a/up", who="ann")
     status.wait_for_state("a", "up")

@@ -1,5 +1,6 @@
 """Backends are taken away one after the other, as docs/status.md tells operators to: `limpet drain --wait`, a restart, `limpet up`. It costs
-nobody anything. Where a drain's time is up, it costs what is left, and tunnels last until then."""
+nobody anything. (Limpet was started before there was any session, so drains wait for known ones only.) Where a drain's time is up, it costs
+what is left, and tunnels last until then."""
 
 import asyncio
 import datetime
@@ -55,7 +56,7 @@ async def restart_all(status, servers, visitors):
         await asyncio.sleep(0.05)
     told = []
     for server in servers:
-        drain = await asyncio.to_thread(status.command, "drain", f"app/{server.name}", "--wait", patience=60)
+        drain = await asyncio.to_thread(status.command, "drain", f"app/{server.name}", "--wait", "--known-only", patience=60)
         assert (drain[0], drain[2]) == (0, ""), drain
         told.append(drain[1])
         server.kill()
@@ -196,7 +197,7 @@ def test_a_tunnel_whose_session_has_ended_lasts_until_the_drains_deadline_and_no
     limpet, status, (leaving, staying) = people_at(scene, "ab", drain_timeout=f"{seconds}s")
     tunnels = [Tunnel(limpet, leaving), Tunnel(limpet, staying)]
     for backend in "ab":
-        assert status.post(f"/pools/app/backends/{backend}/drain").status == 200
+        assert status.post(f"/pools/app/backends/{backend}/drain?known_only=true").status == 200
         time.sleep(1.2)
     assert leaving.request("POST", "/logout").text == "bye"
     assert status.wait_for_state("a", "maintenance")["cause"] == "drained"

@@ -29,7 +29,7 @@ def test_the_share_of_new_sessions_grows_and_is_whole_at_the_end(scene, comes, t
     status = Status(limpet)
 
     def placed_at_b(count):
-        return sum(limpet.get().text == "b" for _ in range(count))
+        return sum(limpet.browser().get().text == "b" for _ in range(count))
 
     comes(scene, limpet, status)
     placed, warmth = [], []

@@ -62,7 +62,7 @@ def test_drain_waits_until_the_sessions_have_ended(scene):
     limpet, status = session_scene(scene)
     users = [user for user in logged_in(limpet, 6) if user.home == "a"]
     assert len(users) == 3
-    drain = subprocess.Popen([binary(), "drain", "app/a", "--wait", "--at", status.address], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    drain = subprocess.Popen([binary(), "drain", "app/a", "--wait", "--known-only", "--at", status.address], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     said = drain.stdout.readline() + drain.stdout.readline()
     assert re.search(r"^\[[.#]+\] 3 sessions left", said, re.M)
     for user in users:

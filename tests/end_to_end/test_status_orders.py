@@ -44,7 +44,7 @@ def test_a_draining_backend_keeps_its_sessions_and_gets_no_new_ones(scene):
 def test_a_drain_is_over_when_the_last_session_has_ended(scene):
     limpet, status = session_scene(scene)
     users = logged_in(limpet, 4)
-    status.post("/pools/app/backends/a/drain")
+    status.post("/pools/app/backends/a/drain?known_only=true")
     for user in users["a"]:
         user.request("POST", "/logout")
     backend = status.wait_for_state("a", "maintenance")

@@ -42,7 +42,7 @@ def test_an_address_keeps_its_backend_at_every_worker(scene):
 @pytest.mark.parametrize("placement", ["least-sessions", "round-robin"])
 def test_new_sessions_are_shared_out_over_all_workers_together(scene, placement):
     limpet = scene.limpet(scene.backends(4), workers=WORKERS, pool={"affinity": ["cookie"], "placement": placement})
-    homes = Counter(limpet.get().text for _ in range(80))
+    homes = Counter(limpet.browser().get().text for _ in range(80))
     assert homes == {"a": 20, "b": 20, "c": 20, "d": 20}
 
 
@@ -53,7 +53,7 @@ def test_max_sessions_holds_over_all_workers_together(scene):
 
     def visit():
         for _ in range(5):
-            response = limpet.get()
+            response = limpet.browser().get()
             with lock:
                 statuses[response.status, response.get("X-Backend")] += 1
 

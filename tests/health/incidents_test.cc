@@ -338,6 +338,30 @@ TEST_CASE("a drain says how many it began with, how many ended by themselves, an
   CHECK(it.lines.size() == 2);
 }
 
+TEST_CASE("a drain that may have sessions which nobody knows is told of from its beginning to its end") {
+  Scene it;
+  it.extra[0].has_unknown = true;
+  it.change(0, BackendState::draining, Cause::order, "ada; Limpet has just begun");
+  CHECK(it.last().kind == Kind::drain);
+  CHECK(it.last().at_risk == 0);
+  CHECK(it.lines.back() ==
+        "incident 1 opens: shop/a drains (order: ada; Limpet has just begun) with 0 sessions");
+  it.tick(30);
+  CHECK(it.last().end == End::open);
+  it.open(1, 2, 0);
+  it.tick();
+  CHECK(it.last().joined == 2);
+  for (uint64_t key = 1; key <= 2; ++key) it.log_out(key);
+  it.tick();
+  CHECK(it.last().end == End::open);
+  it.extra[0].has_unknown = false;
+  it.change(0, BackendState::maintenance, Cause::drained, "ada");
+  CHECK(it.count() == 1);
+  CHECK(it.last().end == End::settled);
+  CHECK(it.last().closed == it.now);
+  CHECK(ended_by_themselves(it.last().books.all) == 2);
+}
+
 TEST_CASE("a drain at its deadline says how many it cut, and these are followed as a maintenance") {
   Scene it;
   it.open(0, 5, 0);

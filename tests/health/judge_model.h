@@ -15,7 +15,7 @@ class JudgeModel {
  public:
   using Result = CheckResult::Kind;
 
-  explicit JudgeModel(Rules rules) : rules_(std::move(rules)) {}
+  JudgeModel(Rules rules, Millis start) : rules_(std::move(rules)), start_(start) {}
 
   // ---- what happens
 
@@ -98,6 +98,7 @@ class JudgeModel {
   struct Drain {
     bool asked = false, over = false;
     Millis since = 0;
+    bool known_only = false;
   };
   void ask(Drain& drain, Millis now) {
     if (!drain.asked) drain = {true, false, now};
@@ -106,7 +107,8 @@ class JudgeModel {
     for (Drain* drain : {&by_order, &by_file, &by_answer}) {
       if (!drain->asked) continue;
       if (now >= drain->since + rules_.drain_timeout) drain->over = true;
-      if (drain != &by_answer && sessions == 0 && now >= drain->since + Judge::kSettling) drain->over = true;
+      const bool none_is_left = sessions == 0 && (drain->known_only || now >= start_ + rules_.idle_timeout);
+      if (drain != &by_answer && none_is_left && now >= drain->since + Judge::kSettling) drain->over = true;
     }
   }
 
@@ -118,6 +120,9 @@ class JudgeModel {
     if (by_order.over || by_file.over || by_answer.over) return BackendState::maintenance;
     if (by_order.asked || by_file.asked || by_answer.asked) return BackendState::draining;
     return BackendState::up;
+  }
+  bool may_have_unknown(Millis now) const {
+    return state() == BackendState::draining && now < start_ + rules_.idle_timeout && !by_order.known_only;
   }
   bool is_up() const { return up_; }
   bool is_held(Millis now) const { return up_ && held_ && (is_crowd(now) || fell()); }
@@ -236,6 +241,7 @@ class JudgeModel {
   }
 
   const Rules rules_;
+  const Millis start_;
   std::vector<Fact> facts_;
   std::vector<Millis> doubts_;
   size_t turned_ = 0;  // facts before the verdict last turned

@@ -22,7 +22,8 @@ using Result = CheckResult::Kind;
 // One judge and its model through the same random life.
 class Life {
  public:
-  Life(Rules rules, Inputs& inputs) : rules_(rules), it_(rules), model_(rules), inputs_(inputs) {}
+  Life(Rules rules, Inputs& inputs)
+      : rules_(rules), it_(rules), model_(rules, Judged::kStart), inputs_(inputs) {}
 
   void step() {
     // Long stretches of good and of bad luck, or nothing would ever rise and fall.
@@ -43,11 +44,13 @@ class Life {
       CHECK(it_.judge.since() == it_.now);
     }
     if (it_.is_down()) CHECK(it_.judge.cause() == model_.cause);
+    CHECK(it_.judge.unknown(it_.now).has_value() == model_.may_have_unknown(it_.now));
+    unknown += model_.may_have_unknown(it_.now);
     CHECK(it_.judge.is_down_on_weak_evidence() == (!model_.is_up() && model_.is_weak));
     check_times();
   }
 
-  size_t changes = 0, held = 0, downs_by_requests = 0, downs_by_refusal = 0;
+  size_t changes = 0, unknown = 0, held = 0, downs_by_requests = 0, downs_by_refusal = 0;
 
  private:
   bool lucky(uint64_t luck) { return inputs_.below(10) < luck; }
@@ -146,7 +149,7 @@ class Life {
   }
 
   Changed order() {
-    const auto order = static_cast<Order>(inputs_.below(4));
+    const auto order = static_cast<Order>(inputs_.below(5));
     const BackendState before = it_.state();
     const Judge::Answer answer = it_.judge.order(order, "ada", it_.now);
     CHECK(answer.refusal.empty() == is_accepted(order));
@@ -154,8 +157,10 @@ class Life {
       CHECK_FALSE(answer.change);
       return {};
     }
-    if (order == Order::drain) model_.ask(model_.by_order, it_.now);
-    if (order != Order::drain) model_.by_order = {};
+    const bool drains = order == Order::drain || order == Order::drain_known;
+    if (drains) model_.ask(model_.by_order, it_.now);
+    if (!drains) model_.by_order = {};
+    model_.by_order.known_only = order == Order::drain_known;
     if (order == Order::maintenance) model_.maintenance = true;
     if (order == Order::up) {
       if (!in_service(before)) model_.start_over();
@@ -167,6 +172,7 @@ class Life {
   bool is_accepted(Order order) const {
     switch (order) {
       case Order::drain:
+      case Order::drain_known:
         return !model_.maintenance;
       case Order::undrain:
         return model_.by_order.asked;
@@ -189,7 +195,7 @@ class Life {
 };
 
 TEST_CASE("a judge's state is what a plain reading of the rules makes of all that happened") {
-  size_t changes = 0, held = 0, downs_by_requests = 0, downs_by_refusal = 0;
+  size_t changes = 0, unknown = 0, held = 0, downs_by_requests = 0, downs_by_refusal = 0;
   for (uint64_t seed = 1; seed <= 120; ++seed) {
     LIMPET_RANDOM_INPUTS(seed);
     auto rules = inputs.one_in(4) ? without_checks() : short_rules();
@@ -197,14 +203,17 @@ TEST_CASE("a judge's state is what a plain reading of the rules makes of all tha
     rules.check.fall = static_cast<uint32_t>(1 + inputs.below(4));
     rules.passive.failures = static_cast<uint32_t>(inputs.below(5));
     rules.slow_start = inputs.below(20'000);
+    rules.idle_timeout = inputs.one_in(2) ? inputs.below(800'000) : 0;
     Life life(rules, inputs);
     for (int i = 0; i < 1000; ++i) life.step();
     changes += life.changes;
+    unknown += life.unknown;
     held += life.held;
     downs_by_requests += life.downs_by_requests;
     downs_by_refusal += life.downs_by_refusal;
   }
   CHECK(changes > 2500);  // it did live
+  CHECK(unknown > 300);
   CHECK(held > 300);
   CHECK(downs_by_requests > 100);
   CHECK(downs_by_refusal > 30);

@@ -400,6 +400,117 @@ TEST_CASE("a drain is over at its deadline, sessions or not") {
   CHECK_FALSE(it.judge.drain_deadline());
 }
 
+// --- Sessions that came before the process ---
+
+Rules remembering(Millis idle_timeout) {
+  Rules rules = short_rules();
+  rules.drain_timeout = 60'000;
+  rules.idle_timeout = idle_timeout;
+  return rules;
+}
+
+TEST_CASE("a drain without known sessions is not over before all are known: idle_timeout after the start") {
+  for (const bool by_file : {false, true}) {
+    Judged it(remembering(30'000));
+    it.now += 12'000;
+    if (by_file) {
+      it.judge.remove(it.now);
+    } else {
+      it.order(Order::drain);
+    }
+    const auto unknown = it.judge.unknown(it.now);
+    REQUIRE(unknown);
+    CHECK(unknown->served_for == 12'000);
+    CHECK(unknown->idle_timeout == 30'000);
+    CHECK(unknown->left == 18'000);
+    it.now = it.kStart + 29'999;
+    CHECK_FALSE(it.tick(0));
+    CHECK(it.judge.unknown(it.now)->left == 1);
+    it.now = it.kStart + 30'000;
+    CHECK_FALSE(it.judge.unknown(it.now));
+    CHECK_FALSE(it.tick(1));
+    const Changed over = it.tick(0);
+    REQUIRE(over);
+    CHECK(over->cause == Cause::drained);
+  }
+}
+
+TEST_CASE("a drain that is to wait for known sessions alone is over without any") {
+  Judged it(remembering(30'000));
+  it.order(Order::drain_known);
+  CHECK_FALSE(it.judge.unknown(it.now));
+  it.now += Judge::kSettling;
+  CHECK_FALSE(it.tick(1));
+  const Changed over = it.tick(0);
+  REQUIRE(over);
+  CHECK(over->cause == Cause::drained);
+}
+
+TEST_CASE("the last order to drain says for which sessions, and the drain goes on as it began") {
+  Judged it(remembering(30'000));
+  it.order(Order::drain);
+  it.now += 5000;
+  it.order(Order::drain_known);
+  CHECK_FALSE(it.judge.unknown(it.now));
+  it.order(Order::drain);
+  CHECK(it.judge.unknown(it.now));
+  CHECK_FALSE(it.tick(0));
+  CHECK(it.judge.drain_deadline() == it.kStart + 60'000);
+  it.order(Order::drain_known);
+  CHECK(it.tick(0));
+}
+
+TEST_CASE("an order says it of a drain by the file as well, and taken back it says nothing any more") {
+  Judged it(remembering(30'000));
+  it.judge.remove(it.now);
+  it.now += Judge::kSettling;
+  it.order(Order::drain_known);
+  it.order(Order::undrain);
+  CHECK(it.judge.unknown(it.now));
+  CHECK_FALSE(it.tick(0));
+  it.order(Order::drain_known);
+  it.now += Judge::kSettling;
+  CHECK(it.tick(0));
+}
+
+TEST_CASE("a drain is over at its deadline, whatever is not known") {
+  Judged it(remembering(600'000));
+  it.order(Order::drain);
+  it.now = it.kStart + 60'000;
+  const Changed over = it.tick(0);
+  REQUIRE(over);
+  CHECK(over->cause == Cause::drain_timeout);
+}
+
+TEST_CASE(
+    "what a check's answer drains may have unknown sessions too, and what does not drain tells of none") {
+  Judged it(remembering(600'000));
+  CHECK_FALSE(it.judge.unknown(it.now));
+  it.ask();
+  CHECK(it.judge.unknown(it.now));
+  it.pass();
+  CHECK_FALSE(it.judge.unknown(it.now));
+  it.order(Order::drain);
+  it.order(Order::maintenance);
+  CHECK_FALSE(it.judge.unknown(it.now));
+}
+
+TEST_CASE("an idle_timeout that a reload changes counts from the start too") {
+  Judged it(remembering(30'000));
+  it.order(Order::drain);
+  it.now += 10'000;
+  CHECK_FALSE(it.tick(0));
+  it.judge.reconfigure(remembering(10'000), it.now);
+  CHECK_FALSE(it.judge.unknown(it.now));
+  CHECK(it.tick(0));
+}
+
+TEST_CASE("what may not be known is told in one sentence") {
+  CHECK(text(Unknown{.served_for = 120'000, .idle_timeout = 1'800'000, .left = 1'680'000}) ==
+        "Limpet has served this pool for 2 min and may not know all of its sessions: it can say that none is "
+        "left when none was seen for 30 min, in 28 min at the earliest");
+}
+
 TEST_CASE(
     "a drain that a check's answer asks for goes on without sessions, for the backend may take it back") {
   Judged it;

@@ -14,6 +14,7 @@ using limpet::routing::Fleet;
 
 limpet::conf::Pool pool_of(std::vector<std::string> names, uint32_t max_down_percent = 50) {
   limpet::conf::Pool pool;
+  pool.idle_timeout = limpet::conf::Duration(0);  // every session is known from the start
   pool.passive.failures = 3;
   pool.passive.max_down_percent = max_down_percent;
   for (const std::string& name : names) {
@@ -200,12 +201,29 @@ TEST_CASE("a backend's own check and the pool's drain_timeout are the rules that
   auto pool = pool_of({"a", "b"});
   pool.backends[1].health.kind = HealthCheck::Kind::none;
   pool.drain_timeout = limpet::conf::Duration(7000);
+  pool.idle_timeout = limpet::conf::Duration(9000);
   Pooled it(pool);
   for (const Slot slot : {Slot{0}, Slot{1}}) it.ask(slot, CheckResult::Kind::pass);
   CHECK(it.health[0].next_check());
   CHECK_FALSE(it.health[1].next_check());
   it.health.order(1, Order::drain, "ada", it.now);
   CHECK(it.health[1].drain_deadline() == it.now + 7000);
+  CHECK(it.health[1].unknown(it.now)->idle_timeout == 9000);
+}
+
+TEST_CASE("all backends of a pool have been served since its first were, also those that joined later") {
+  auto pool = pool_of({"a"});
+  pool.idle_timeout = limpet::conf::Duration(9000);
+  Pooled it(pool);
+  it.pool.backends.push_back(it.pool.backends[0]);
+  it.pool.backends[1].name = "b";
+  it.fleet = Fleet::from(it.pool, it.fleet);
+  it.health.reconfigure(it.pool, it.fleet, it.kStart + 5000);
+  it.health.order(1, Order::drain, "ada", it.kStart + 6000);
+  CHECK(it.health[1].unknown(it.kStart + 6000)->served_for == 6000);
+  const uint32_t sessions[] = {0, 0};
+  CHECK(it.health.tick(sessions, it.kStart + 8999).empty());
+  CHECK(it.health.tick(sessions, it.kStart + 9000).size() == 1);
 }
 
 TEST_CASE("a tick finishes the drains of backends without sessions, and says which") {

@@ -73,6 +73,8 @@ TEST_CASE("commands for a running Limpet take a pool and a backend, a session, a
   CHECK(drain.pool == "shop");
   CHECK(drain.backend == "app-2");
   CHECK(drain.wait);
+  CHECK_FALSE(drain.known_only);
+  CHECK(say({"drain", "shop/app-2", "--known-only"}).known_only);
   CHECK(drain.json);
   CHECK(drain.at == "lb1:9180");
   CHECK(drain.token_file == "t");

@@ -1,6 +1,7 @@
 """A raw HTTP/1.1 client: sends the bytes it is told to, in the pieces it is told to, and reads answers as they stand."""
 
 import ipaddress
+import itertools
 import socket
 import struct
 
@@ -22,22 +23,32 @@ def request_bytes(method="GET", target="/", fields=(), body=None, *, host=HOST, 
     return head(f"{method} {target} {version}", lines) + payload
 
 
-def connect(address, receive_buffer=None):
-    """`address` is (host, port), or a port of 127.0.0.1."""
+_addresses = itertools.count(1)
+
+
+def new_address():
+    """A loopback address that no other client of this run comes from."""
+    return str(ipaddress.IPv4Address("127.1.0.0") + next(_addresses))
+
+
+def connect(address, receive_buffer=None, source=None):
+    """`address` is (host, port), or a port of 127.0.0.1; `source`: the address to come from."""
     host, port = address if isinstance(address, tuple) else ("127.0.0.1", address)
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     if receive_buffer:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     sock.settimeout(5)
+    if source:
+        sock.bind((source, 0))
     sock.connect((host, port))
     return sock
 
 
 class Client(Wire):
-    """One connection to Limpet. `preface` goes first: a PROXY protocol header."""
+    """One connection to Limpet. `preface` goes first: a PROXY protocol header. `source`: the address it comes from."""
 
-    def __init__(self, address, preface=b"", receive_buffer=None):
-        super().__init__(connect(address, receive_buffer))
+    def __init__(self, address, preface=b"", receive_buffer=None, source=None):
+        super().__init__(connect(address, receive_buffer, source))
         if preface:
             self.send(preface)
 
@@ -74,11 +85,13 @@ class Client(Wire):
 
 
 class Browser:
-    """Keeps cookies between requests, each on a connection of its own unless keep_alive."""
+    """Keeps cookies between requests, each on a connection of its own unless keep_alive. Comes from an address of its own, or from
+    `source`: what one address asks for without a key goes to one backend for a while."""
 
-    def __init__(self, limpet, preface=b"", keep_alive=False):
+    def __init__(self, limpet, preface=b"", keep_alive=False, source=None):
         self.limpet = limpet
         self.preface = preface
+        self.source = source or new_address()
         self.jar = {}
         self.keep_alive = keep_alive
         self._client = None
@@ -87,7 +100,7 @@ class Browser:
         lines = list(fields)
         if self.jar:
             lines.append("Cookie: " + "; ".join(f"{name}={value}" for name, value in self.jar.items()))
-        client = self._client or self.limpet.client(preface=self.preface)
+        client = self._client or self.limpet.client(preface=self.preface, source=self.source)
         response = client.request(method, target, lines, body, **how)
         for name, (value, attributes) in response.set_cookies.items():
             if attributes.get("max-age") == "0":

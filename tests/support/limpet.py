@@ -176,9 +176,9 @@ class Limpet:
             if browser.get().text == home:
                 return browser
 
-    def request(self, method="GET", target="/", fields=(), body=None, *, listener=None, preface=b"", **how):
+    def request(self, method="GET", target="/", fields=(), body=None, *, listener=None, preface=b"", source=None, **how):
         """One request on a connection of its own."""
-        client = self.client(listener, preface=preface)
+        client = self.client(listener, preface=preface, source=source)
         try:
             return client.request(method, target, fields, body, **how)
         finally:

@@ -61,7 +61,8 @@ struct Scene {
 // A balancer whose backend "app-2" drains: each look finds fewer sessions, and the last one finds it over.
 class Draining final : public status::Control {
  public:
-  explicit Draining(const char* cause, uint64_t cut) : cause_(cause), cut_(cut) {}
+  Draining(const char* cause, uint64_t cut, std::optional<health::Unknown> unknown)
+      : cause_(cause), cut_(cut), unknown_(unknown) {}
 
   status::Report report(size_t most_incidents) override {
     status::Report now = fake_.report(most_incidents);
@@ -70,6 +71,7 @@ class Draining final : public status::Control {
     if (looks_++ < 5) {
       backend.drain->forecast.sessions = 100 - looks_ * 10;
       backend.drain->began_with = 100;
+      backend.drain->unknown = unknown_;
       backend.drain->deadline = std::time(nullptr) + 1000;
       return now;
     }
@@ -106,11 +108,13 @@ class Draining final : public status::Control {
   test::FakeControl fake_;
   const char* const cause_;
   const uint64_t cut_;
+  const std::optional<health::Unknown> unknown_;
   std::atomic<int> looks_{0};
 };
 
-Said drain_and_wait(const char* cause, uint64_t cut, size_t columns = 0, bool as_json = false) {
-  Draining control(cause, cut);
+Said drain_and_wait(const char* cause, uint64_t cut, size_t columns = 0, bool as_json = false,
+                    std::optional<health::Unknown> unknown = std::nullopt) {
+  Draining control(cause, cut, unknown);
   conf::Status settings;
   settings.address->port = 0;
   net::Descriptors descriptors(test::limit_of(1024));
@@ -283,6 +287,32 @@ TEST_CASE("a drain that cuts sessions ends with 1 and tells how many") {
   const Said said = drain_and_wait("drain_timeout", 12);
   CHECK(said.exit_code == 1);
   CHECK(said.out.ends_with("it began with 100 sessions, and 12 were cut at the deadline\n"));
+}
+
+constexpr health::Unknown kJustBegun{.served_for = 60'000, .idle_timeout = 1'800'000, .left = 1'740'000};
+
+TEST_CASE("a drain that waits for sessions that Limpet may not know says so") {
+  const Said said = drain_and_wait("drained", 0, 0, false, kJustBegun);
+  CHECK(said.exit_code == 0);
+  CHECK(has(said.out, "; Limpet has served this pool for 1 min and may not know all of its sessions: "));
+  CHECK(said.out.ends_with("it began with 100 sessions, none was cut\n"));
+}
+
+TEST_CASE("a drain whose deadline came before all sessions were known does not say that none was cut") {
+  Said said = drain_and_wait("drain_timeout", 0, 0, false, kJustBegun);
+  CHECK(said.exit_code == 0);
+  CHECK(has(said.out, "sessions, none that is known was cut; Limpet has served this pool for 1 min and "));
+  said = drain_and_wait("drain_timeout", 12, 0, false, kJustBegun);
+  CHECK(said.exit_code == 1);
+  CHECK(has(said.out, ", and 12 were cut at the deadline; Limpet has served this pool for 1 min and "));
+}
+
+TEST_CASE("a drain that is to wait for known sessions alone is ordered so") {
+  Scene scene;
+  CommandLine asked = scene.command(Command::drain, "drain");
+  asked.known_only = true;
+  CHECK(scene.run(asked).exit_code == 0);
+  CHECK(scene.control.asked().back().starts_with("drain of known sessions|shop|app-2|"));
 }
 
 TEST_CASE("a drain that something else ends is no success") {

@@ -126,6 +126,21 @@ TEST_CASE("each order reaches the balancer with who gave it") {
   CHECK(scene.control.asked().size() == 4);
 }
 
+TEST_CASE("a drain may be told to wait for known sessions alone") {
+  Scene scene;
+  const std::string drain = "/pools/shop/backends/app-1/drain";
+  CHECK(scene.post(drain + "?known_only=true").status == 200);
+  CHECK(scene.control.asked().back() == "drain of known sessions|shop|app-1|alice from 127.0.0.1");
+  CHECK(scene.post(drain + "?known_only=false").status == 200);
+  CHECK(scene.control.asked().back() == "drain|shop|app-1|alice from 127.0.0.1");
+  CHECK(scene.control.asked().size() == 2);
+  const Answer unclear = scene.post(drain + "?known_only=yes");
+  CHECK(unclear.status == 400);
+  CHECK(json::parse(unclear.body)["error"] == "known_only is true or false, and not \"yes\"");
+  CHECK(scene.post("/pools/shop/backends/app-1/maintenance?known_only=true").status == 400);
+  CHECK(scene.control.asked().size() == 2);
+}
+
 TEST_CASE("an order that there is not, or for nobody, reaches nobody") {
   Scene scene;
   CHECK(scene.post("/pools/shop/backends/app-1/drian").status == 404);

@@ -86,6 +86,14 @@ TEST_CASE("a drain is told with its forecast, and where nothing is known nothing
   CHECK(drain["forecast"]["known"] == false);
   CHECK(drain["forecast"]["gone_50_s"] == nullptr);
   CHECK(drain["forecast"]["left_at_deadline"] == nullptr);
+  CHECK(drain["unknown"] == nullptr);
+  backend.drain->unknown =
+      health::Unknown{.served_for = 120'400, .idle_timeout = 1'800'000, .left = 1'679'600};
+  drain = plain(to_json(backend))["drain"];
+  CHECK(drain["unknown"]["served_s"] == 120);
+  CHECK(drain["unknown"]["idle_timeout_s"] == 1800);
+  CHECK(drain["unknown"]["known_in_s"] == 1680);
+  CHECK(drain["unknown"]["text"] == health::text(*backend.drain->unknown));
   backend.drain.reset();
   CHECK(plain(to_json(backend))["drain"] == nullptr);
 }

@@ -131,4 +131,18 @@ TEST_CASE("a drain says when what is left is cut, where anything is") {
   CHECK(line_of(report, "  app-2 ").ends_with(why + "no sessions left"));
 }
 
+TEST_CASE("a drain that may have unknown sessions says so, and its progress does not look done") {
+  status::Report report = test::made_up_report();
+  status::BackendReport& backend = report.pools[0].backends[1];
+  status::DrainReport& drain = *backend.drain;
+  drain.began_with = 0;
+  drain.forecast.sessions = 0;
+  drain.unknown = health::Unknown{.served_for = 60'000, .idle_timeout = 1'800'000, .left = 1'740'000};
+  const std::string says = "no sessions left; " + health::text(*drain.unknown);
+  CHECK(line_of(report, "  app-2 ").ends_with("; " + says));
+  CHECK(drain_line(to_json(backend), report.now, SIZE_MAX) == "[........................] " + says);
+  drain.unknown.reset();
+  CHECK(drain_line(to_json(backend), report.now, SIZE_MAX) == "[########################] no sessions left");
+}
+
 }  // namespace limpet::status::tables_test
