@@ -176,6 +176,7 @@ const Keys<SessionIdAffinity>& session_id_keys() {
                                        "a place and a name, \"cookie:JSESSIONID\", "
                                        "\"header:Mcp-Session-Id\", \"query:sid\" or \"path:jsessionid\""},
                                       "a list"}),
+      key("adopts_ids", &SessionIdAffinity::adopts_ids, Boolean{}),
   };
   return keys;
 }

@@ -108,6 +108,7 @@ struct SessionIdSource {
 
 struct SessionIdAffinity {
   std::vector<SessionIdSource> sources;  // the first that holds an id wins; not empty if the pool uses them
+  bool adopts_ids = false;  // the application silently takes up an id that it does not know
   bool operator==(const SessionIdAffinity&) const = default;
 };
 

@@ -27,13 +27,13 @@ struct Accountant::Answer {
   // The table knew the session, and the answer comes from what was its home.
   bool is_from_home() const { return choice.known; }
   // The answer tells something of the session's data.
-  bool is_telling() const { return is_from_elsewhere() || choice.at_risk; }
+  bool is_telling() const { return is_from_elsewhere() || choice.open_question; }
   // The session's data was not there when the request left.
   bool is_from_elsewhere() const { return identity.tracked && choice.data_home != choice.slot; }
   // The key of the id that its client has from now on, as far as it shows; 0: none.
   uint64_t id() const {
     if (set_id != 0) return set_id;
-    return choice.known && identity.kind == Kind::session_id ? identity.key : 0;
+    return (choice.known || choice.ghost) && identity.kind == Kind::session_id ? identity.key : 0;
   }
   bool was_guess() const {
     return identity.tracked && identity.kind == Kind::session_id && !choice.known &&
@@ -44,6 +44,7 @@ struct Accountant::Answer {
 Accountant::Accountant(const conf::Pool& pool, const Identifier& identifier, Memory& memory, uint64_t seed)
     : tracked_(pool.affinity.front()),
       storage_(pool.storage),
+      silence_proves_nothing_(tracked_ == Kind::session_id && !pool.session_id.adopts_ids),
       session_id_(pool.session_id),
       identifier_(identifier),
       memory_(memory),
@@ -75,7 +76,7 @@ void Accountant::settle(const Answer& answer, Word word) {
   const Choice& choice = answer.choice;
   if (!answer.is_telling()) return;
   table_.answered(answer.identity.key, choice.slot, choice.data_home, answer.now.steady, word, answer.asked,
-                  {storage_, answer.fleet});
+                  {storage_, answer.fleet, silence_proves_nothing_});
 }
 
 // Where the application took up an id again that had a session before, its homes are counted on: another
@@ -107,7 +108,7 @@ void Accountant::learn_ids(Answer& answer, const RequestView& request, const Res
   const Identity& identity = answer.identity;
   const bool kept = identity.tracked && std::find(keys.begin(), end, identity.key) != end;
   const bool replaced = end != keys.begin() && !kept;
-  settle(answer, replaced ? Word::new_id : disowned && !kept ? Word::deletion : Word::none);
+  settle(answer, replaced ? Word::new_id : kept ? Word::same_id : disowned ? Word::deletion : Word::none);
   // The home itself gave its session another id. One takes the old one's place; any other is a session beside
   // it.
   bool renewable = answer.is_from_home() && !kept;
@@ -147,18 +148,19 @@ std::optional<std::string> Accountant::renew_token(const Answer& answer) {
   const bool has_just_come = answer.is_from_home() && answer.is_from_elsewhere();
   const uint64_t id = answer.id();
   const bool is_named = choice.slot == identity.token_home && !has_just_come &&
-                        (!choice.known || choice.number == identity.token_choice) &&
-                        (id == 0 || short_hash(id) == identity.token_id);
+                        (!(choice.known || choice.ghost) || choice.number == identity.token_choice) &&
+                        (id == 0 || short_hash(id) == identity.token_id) &&
+                        !(identity.token_unproven && answer.set_id != 0);
   if (is_named && !identifier_.cookie()->is_due(identity.token_renewed, answer.now.wall)) return std::nullopt;
   Token token = along_with_id(answer);
   if (tracked_ == Kind::cookie) {
     // The session may have moved on since this request left. On its way to a home that has not answered, its
     // token names the one that has its data: a process that forgot all else would know what the move costs.
-    const SessionView session = table_.find(identity.key, answer.now.steady);
-    if (session.home != kNoSlot) {
-      if (session.booked_at >= answer.fleet.backends.size()) return std::nullopt;
-      token.backend = answer.fleet.backends[session.booked_at].id;
-      token.choice = session.choice;
+    const SessionTable::Binding binding = table_.binding(identity.key, answer.now.steady);
+    if (binding.home != kNoSlot) {
+      if (binding.home >= answer.fleet.backends.size()) return std::nullopt;
+      token.backend = answer.fleet.backends[binding.home].id;
+      token.choice = binding.choice;
     }
   }
   token.number = identity.token_number;
@@ -171,10 +173,11 @@ Token Accountant::along_with_id(const Answer& answer) {
   Token token{.backend = answer.fleet.backends[answer.choice.slot].id, .renewed = answer.now.wall};
   const uint64_t id = answer.id();
   if (id == 0) return token;
-  const SessionView session = table_.find(id, answer.now.steady);
-  if (session.booked_at >= answer.fleet.backends.size()) return token;
-  token.backend = answer.fleet.backends[session.booked_at].id;
-  token.choice = session.choice;
+  const SessionTable::Binding binding = table_.binding(id, answer.now.steady);
+  if (binding.home >= answer.fleet.backends.size()) return token;
+  token.backend = answer.fleet.backends[binding.home].id;
+  token.choice = binding.choice;
+  token.unproven = binding.unproven;
   token.id = short_hash(id);
   return token;
 }

@@ -40,6 +40,7 @@ class Accountant {
 
   const conf::AffinityKind tracked_;
   const conf::Storage storage_;
+  const bool silence_proves_nothing_;
   const conf::SessionIdAffinity session_id_;
   const Identifier& identifier_;
   Memory& memory_;

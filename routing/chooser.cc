@@ -17,10 +17,11 @@ constexpr int kMostPicks = 64;
 // The choice of the home that the session has in the table.
 Choice at_home(Choice choice, const SessionTable::Found& session) {
   choice.reserved = false;
-  choice.known = true;
+  choice.known = !session.ghost;
   choice.data_home = session.data_home;
+  choice.ghost = session.ghost;
   choice.number = session.choice;
-  choice.at_risk = session.at_risk;
+  choice.open_question = session.open_question;
   return choice;
 }
 
@@ -135,8 +136,8 @@ Choice Chooser::choose_unknown_cookie(const Request& request) {
 Choice Chooser::restore(const Request& request, bool returned) {
   const Identity& identity = request.identity;
   const Slot home = identity.token_home == kNoSlot ? kGoneSlot : identity.token_home;
-  const SessionTable::Held held =
-      table_.restore(identity.key, home, request.now.steady, identity.token_choice, returned);
+  const SessionTable::Held held = table_.restore(identity.key, home, request.now.steady,
+                                                 identity.token_choice, returned, identity.token_unproven);
   return stay_or_move(request, held, Reason::token);
 }
 
@@ -150,7 +151,7 @@ SessionTable::Found Chooser::heed_token(const Request& request, SessionTable::Fo
                          identity.token_choice == found.choice && request.comes_before(named, found.home));
   if (!is_newer) return found;
   const SessionTable::Found followed =
-      table_.follow(identity.key, named, identity.token_choice, request.now.steady);
+      table_.follow(identity.key, named, identity.token_choice, identity.token_unproven, request.now.steady);
   return followed.home == kNoSlot ? found : followed;
 }
 

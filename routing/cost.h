@@ -10,6 +10,9 @@ namespace limpet::routing {
 struct Cost {
   conf::Storage storage;
   const Fleet& fleet;  // for the backups, where the storage is `backup`
+  // Where the answer of a backend that has not got the session's data says nothing of a session, there is
+  // none that is known. Else there is one: Limpet's own key names it, or the application takes up any id.
+  bool silence_proves_nothing = false;
 
   // Event::lost, or Event::carried where `to` has the data that `from` had.
   Event of(Slot from, Slot to) const {

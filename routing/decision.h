@@ -40,11 +40,12 @@ struct Identity {
   uint64_t client = 0;
   Slot token_home = kNoSlot;  // cookie: the backend that a valid token names, when the fleet still has it
   uint64_t over = 0;  // cookie: the key of a session past absolute_timeout, as its token tells; 0: none
-  uint32_t token_issued = 0;   // cookie: seconds of Unix time; 0: no valid token
-  uint32_t token_renewed = 0;  // cookie: when it was last sent
-  uint64_t token_number = 0;   // cookie: the session's random number
-  uint32_t token_id = 0;       // cookie: short_hash of the id that it was given along with; 0: none
-  uint16_t token_choice = 0;   // cookie: which of the session's homes it names (choice_number.h)
+  uint32_t token_issued = 0;    // cookie: seconds of Unix time; 0: no valid token
+  uint32_t token_renewed = 0;   // cookie: when it was last sent
+  uint64_t token_number = 0;    // cookie: the session's random number
+  uint32_t token_id = 0;        // cookie: short_hash of the id that it was given along with; 0: none
+  uint16_t token_choice = 0;    // cookie: which of the session's homes it names (choice_number.h)
+  bool token_unproven = false;  // cookie: nothing shows that this home has anything of it
 
   // The token was given to the very session that the key is of.
   bool has_own_token() const {
@@ -56,12 +57,13 @@ struct Identity {
 struct Choice {
   Slot slot = kNoSlot;
   Reason reason = Reason::no_backend;
-  bool reserved = false;     // room for a session is held on `slot` until account() or release()
-  bool known = false;        // the session is in the table, at home on `slot`
-  bool at_risk = false;      // known: until the answer tells
-  Slot data_home = kNoSlot;  // where the session's data was, as far as the table knew
-  uint16_t number = 0;       // known: which of its homes this is (choice_number.h)
-  Slot home = kNoSlot;       // away: the backend to wait for, or to add to the tried ones
+  bool reserved = false;       // room for a session is held on `slot` until account() or release()
+  bool known = false;          // the session is in the table, at home on `slot`
+  bool ghost = false;          // the same, but it is in nobody's books
+  bool open_question = false;  // known: whether its data is there, which the answer tells
+  Slot data_home = kNoSlot;    // where the session's data was, as far as the table knew
+  uint16_t number = 0;         // known, or a ghost: which of its homes this is (choice_number.h)
+  Slot home = kNoSlot;         // away: the backend to wait for, or to add to the tried ones
   explicit operator bool() const { return slot != kNoSlot; }
 };
 

@@ -26,20 +26,30 @@ bool Homes::reserve(Slot home, uint32_t limit) {
 }
 
 uint16_t Homes::add(Slot home, bool returned, bool took_reservation) {
+  if (!took_reservation) at(home).load.fetch_add(1, kRelaxed);
+  return join(home, returned, std::nullopt);
+}
+
+uint16_t Homes::rejoin(Slot home, bool returned, uint16_t spell) {
+  at(home).load.fetch_add(1, kRelaxed);
+  return join(home, returned, spell);
+}
+
+uint16_t Homes::join(Slot home, bool returned, std::optional<uint16_t> since) {
   Home& it = at(home);
   it.live.fetch_add(1, kRelaxed);
   if (returned) it.returned.fetch_add(1, kRelaxed);
-  if (!took_reservation) it.load.fetch_add(1, kRelaxed);
   const std::lock_guard lock(it.mutex);
-  if (in_service(home)) {
-    ++it.safe;
-    it.safe_returned += returned;
-  } else {
+  const uint16_t spell = since.value_or(this->spell(home));
+  if (is_at_risk(home, spell)) {
     ++it.at_risk.live;
     it.at_risk.returned += returned;
     ++it.at_risk.joined;
+  } else {
+    ++it.safe;
+    it.safe_returned += returned;
   }
-  return spell(home);
+  return spell;
 }
 
 uint16_t Homes::arrive(Slot home, bool returned, bool counts) {

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 
 #include "routing/fleet.h"
 #include "routing/ledger.h"
@@ -54,6 +55,8 @@ class Homes {
   // Sessions come and go. `took_reservation`: its place is reserved already. Returned is the spell, the
   // session's from now on.
   uint16_t add(Slot home, bool returned, bool took_reservation);
+  // One that was here in that spell, and may be at risk since.
+  uint16_t rejoin(Slot home, bool returned, uint16_t spell);
   // At a place that is reserved; `counts` as one that arrived from another home.
   uint16_t arrive(Slot home, bool returned, bool counts);
   // `how`: what became of it. True: it was at risk.
@@ -92,6 +95,7 @@ class Homes {
 
     void begin_spell(unsigned steps);
   };
+  uint16_t join(Slot home, bool returned, std::optional<uint16_t> since);
   static bool is_served(uint16_t spell) { return spell % 2 == 0; }
   uint16_t spell(Slot home) const { return at(home).spell.load(kRelaxed); }
 

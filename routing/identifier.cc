@@ -130,6 +130,7 @@ void Identifier::read_token(const RequestView& request, const Fleet& fleet, Sess
   identity.token_number = token.number;
   identity.token_id = token.id;
   identity.token_choice = token.choice;
+  identity.token_unproven = token.unproven != 0;
 }
 
 }  // namespace limpet::routing

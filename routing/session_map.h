@@ -36,10 +36,14 @@ struct Entry {
   Kind kind : 2 = Kind::none;
   bool returned : 1 = false;    // session: its client has come back at least once
   bool unanswered : 1 = false;  // session: its home has not answered it yet, or another one has since
-  bool dormant : 1 = false;  // session: it has expired, and is in nobody's books until its client comes back
-  uint8_t steady : 3 = 0;    // session: how many pauses in succession were alike, at most 7
+  bool dormant : 1 = false;   // session: it has expired, and is in nobody's books until its client comes back
+  uint8_t steady : 3 = 0;     // session: how many pauses in succession were alike, at most 7
+  bool unproven : 1 = false;  // session: nothing shows that its home has anything of it; in nobody's books
+  bool doubtful : 1 = false;  // session: the same, but it is in the books
 
-  bool is_awake() const { return kind == Kind::session && !dormant; }
+  bool is_awake() const { return kind == Kind::session && !is_ghost(); }
+  // session: it has ended in the books, but its requests are led to its home.
+  bool is_ghost() const { return dormant || unproven; }
   // alias: it leads nowhere, since an operator has unbound the session.
   bool is_mark() const { return kind == Kind::alias && target == key; }
   // session: where its data is; kNoSlot while nobody has answered its client yet.

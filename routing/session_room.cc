@@ -48,7 +48,7 @@ Entry* SessionTable::victim(Shard& shard, uint64_t key, uint32_t now) const {
   if (shard.map.size() == 0) return nullptr;
   const auto rank = [&](const Entry& entry) -> std::pair<int, uint32_t> {
     if (entry.is_mark()) return {is_stale(entry, now) ? 3 : 0, elapsed(entry.last_seen, now)};
-    const bool is_over = entry.dormant || is_idle(entry, now);
+    const bool is_over = entry.is_ghost() || is_idle(entry, now);
     const int kind = entry.kind == Entry::Kind::alias ? 3 : is_over ? 2 : entry.returned ? 0 : 1;
     return {kind, elapsed(entry.last_seen, now)};
   };
@@ -81,8 +81,8 @@ void SessionTable::sweep(Shard& shard, uint32_t now) {
     entry.last_seen = std::min(entry.last_seen, now);  // after the clock's jump back
     if (entry.is_awake() && is_idle(entry, now)) {
       expire(shard, &entry);  // it is dormant, or another entry may be in its place now
-    } else if (entry.dormant ? is_over(entry, now)
-                             : entry.kind == Entry::Kind::alias && is_stale(entry, now)) {
+    } else if (entry.is_ghost() ? is_over(entry, now)
+                                : entry.kind == Entry::Kind::alias && is_stale(entry, now)) {
       drop(shard, &entry);
     } else {
       ++place;

@@ -69,7 +69,9 @@ void SessionTable::forget(std::span<const Slot> homes) {
   for_each_shard([&](Shard& shard) {
     for (size_t at = 0; at < shard.map.capacity();) {
       Entry& entry = shard.map.at(at);
-      if (entry.dormant && places[entry.home] != Places::kNone) {
+      const bool was_there =
+          places[entry.home] != Places::kNone || places[entry.data_home()] != Places::kNone;
+      if (entry.kind == Entry::Kind::session && entry.is_ghost() && was_there) {
         drop(shard, &entry);  // another entry may be in its place now
         continue;
       }

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "routing/choice_number.h"
 #include "routing/relaxed.h"
 #include "routing/seconds.h"
 #include "routing/session_shard.h"
@@ -74,18 +75,23 @@ bool SessionTable::is_stale(const Entry& alias, uint32_t now) const {
   return elapsed(alias.last_seen, now) > lasts;
 }
 
-bool SessionTable::is_over(const Entry& dormant, uint32_t now) const {
-  return elapsed(dormant.last_seen, now) > dormant_timeout_.load(kRelaxed);
+bool SessionTable::is_over(const Entry& ghost, uint32_t now) const {
+  const uint32_t lasts = dormant_timeout_.load(kRelaxed), idle = idle_timeout_.load(kRelaxed);
+  return elapsed(ghost.last_seen, now) > (ghost.unproven ? std::max(lasts, idle) : lasts);
 }
 
 SessionTable::Found SessionTable::found(const Entry& session) const {
-  return {session.home, session.data_home(), session.origin.first_home, session.choice,
-          homes_.is_at_risk(session.booked_at(), session.spell)};
+  return {session.home,
+          session.data_home(),
+          session.origin.first_home,
+          session.choice,
+          session.is_awake() && (session.doubtful || homes_.is_at_risk(session.booked_at(), session.spell)),
+          session.is_ghost()};
 }
 
 // --- Finding ---
 
-// Calls use(shard, entry) under the lock of the shard that holds the session which `key` leads to, dormant or
+// Calls use(shard, entry) under the lock of the shard that holds the session which `key` leads to, a ghost or
 // not; entry is nullptr where there is none, or none any more.
 template <class Use>
 auto SessionTable::with_entry(uint64_t key, uint32_t now, Use&& use) {
@@ -106,7 +112,7 @@ auto SessionTable::with_entry(uint64_t key, uint32_t now, Use&& use) {
       expire(shard, entry);
       entry = shard.map.find(key);
     }
-    if (entry && entry->dormant && is_over(*entry, now)) {
+    if (entry && entry->is_ghost() && is_over(*entry, now)) {
       drop(shard, entry);
       entry = nullptr;
     }
@@ -131,7 +137,7 @@ SessionTable::Found SessionTable::find_and_touch(uint64_t key, uint32_t now, Vis
   return with_entry(key, now, [&](Shard& shard, Entry* session) -> Found {
     if (!session) return {};
     if (session->dormant) wake(shard, *session);
-    if (visit == Visit::first) {
+    if (visit == Visit::first && session->is_awake()) {
       note_pause(shard.pauses, *session, elapsed(session->last_seen, now));
       if (!session->returned) {
         session->returned = true;
@@ -141,6 +147,13 @@ SessionTable::Found SessionTable::find_and_touch(uint64_t key, uint32_t now, Vis
     }
     session->last_seen = now;
     return found(*session);
+  });
+}
+
+SessionTable::Binding SessionTable::binding(uint64_t key, uint32_t now) {
+  return with_entry(key, now, [](Shard&, Entry* entry) -> Binding {
+    if (!entry || entry->dormant) return {};
+    return {entry->booked_at(), entry->booked_choice(), entry->unproven || entry->doubtful};
   });
 }
 
@@ -158,19 +171,25 @@ SessionTable::Held SessionTable::open(uint64_t key, Slot home, uint32_t now, Roo
 }
 
 SessionTable::Held SessionTable::restore(uint64_t key, Slot home, uint32_t now, uint16_t choice,
-                                         bool returned) {
+                                         bool returned, bool doubtful) {
   return begin(key, home, now,
-               {.how = Event::restored, .room = Room::none, .returned = returned, .choice = choice});
+               {.how = Event::restored,
+                .room = Room::none,
+                .returned = returned,
+                .choice = choice,
+                .doubtful = doubtful});
 }
 
 SessionTable::Held SessionTable::begin(uint64_t key, Slot home, uint32_t now, const Beginning& beginning) {
   Shard& shard = shard_of(key);
   const std::lock_guard lock(shard.mutex);
+  uint16_t choice = beginning.choice;
   if (Entry* known = shard.map.find(key)) {
     if (known->is_awake() && !is_idle(*known, now)) {
       known->last_seen = now;
       return {found(*known), false};
     }
+    if (known->kind == Entry::Kind::session && is_later(known->choice, choice)) choice = known->choice;
     make_way(shard, known);
   }
   make_room(shard, key, now);
@@ -180,7 +199,8 @@ SessionTable::Held SessionTable::begin(uint64_t key, Slot home, uint32_t now, co
   session.origin = {.first_seen = now, .first_home = home, .leaving = kNoSlot};
   session.last_seen = now;
   session.home = home;
-  session.choice = beginning.choice;
+  session.choice = choice;
+  session.doubtful = beginning.doubtful;
   session.returned = beginning.returned;
   session.unanswered = beginning.unanswered;
   session.spell = homes_.add(home, session.returned, beginning.room == Room::reserved);
@@ -194,14 +214,14 @@ SessionTable::Held SessionTable::begin(uint64_t key, Slot home, uint32_t now, co
 // --- Living on ---
 
 SessionTable::Held SessionTable::move(uint64_t key, Slot from, Slot to, uint32_t now) {
-  return with_session(key, now, [&](Shard& shard, Entry* session) -> Held {
-    if (!session) return {};
+  return with_entry(key, now, [&](Shard& shard, Entry* session) -> Held {
+    if (!session || session->dormant) return {};
     if (session->home != from) return {found(*session), false};
     Origin& origin = session->origin;
     const bool back_to_data = to == origin.leaving;
     session->home = to;
     if (origin.leaving != kNoSlot) {
-      homes_.release(from);  // it never arrived there
+      if (session->is_awake()) homes_.release(from);  // it never arrived there
       if (back_to_data) {
         origin.leaving = kNoSlot;
         --session->choice;
@@ -215,6 +235,7 @@ SessionTable::Held SessionTable::move(uint64_t key, Slot from, Slot to, uint32_t
       }
     }
     session->unanswered = !back_to_data;
+    if (session->unproven && !back_to_data) homes_.release(to);  // a ghost takes no place
     return {found(*session), !back_to_data};
   });
 }
@@ -238,18 +259,23 @@ SessionTable::Held SessionTable::rehome(uint64_t key, Slot to, uint32_t now) {
   });
 }
 
-SessionTable::Found SessionTable::follow(uint64_t key, Slot to, uint16_t choice, uint32_t now) {
-  return with_session(key, now, [&](Shard& shard, Entry* session) -> Found {
-    if (!session) return {};
+SessionTable::Found SessionTable::follow(uint64_t key, Slot to, uint16_t choice, bool doubtful,
+                                         uint32_t now) {
+  return with_entry(key, now, [&](Shard& shard, Entry* session) -> Found {
+    if (!session || session->dormant) return {};
     const Slot left = session->booked_at();
-    if (left != session->home) homes_.release(session->home);  // it never arrived there
+    if (session->is_awake() && left != session->home)
+      homes_.release(session->home);  // it never arrived there
     session->home = session->origin.first_home = to;
     session->origin.leaving = kNoSlot;
     session->unanswered = false;
     session->choice = choice;
-    if (left != to) {
-      homes_.reserve(to, 0);
-      arrive(shard, *session, left, to, Event::reassigned);
+    if (session->is_awake()) {
+      session->doubtful = doubtful;
+      if (left != to) {
+        homes_.reserve(to, 0);
+        arrive(shard, *session, left, to, Event::reassigned);
+      }
     }
     return found(*session);
   });
@@ -257,41 +283,70 @@ SessionTable::Found SessionTable::follow(uint64_t key, Slot to, uint16_t choice,
 
 void SessionTable::answered(uint64_t key, Slot slot, Slot from, uint32_t now, Word word, Asked asked,
                             const Cost& cost) {
-  with_session(key, now, [&](Shard& shard, Entry* session) {
-    if (!session) return;
+  with_entry(key, now, [&](Shard& shard, Entry* session) {
+    if (!session || session->dormant) return;
+    if (session->unproven) return answered_unproven(shard, session, slot, from, word);
     const Slot data_home = session->data_home();
     const bool is_home = slot == session->home;
-    const bool is_deleted = word == Word::deletion;
+    const bool is_deleted = word == Word::deletion, is_renamed = word == Word::new_id;
     if (slot == data_home) {
       // To a request that was sent there for its data, and by its id: of a former one it may say anything.
-      const bool is_telling = from == slot && key == session->key && word != Word::none;
+      const bool is_telling = from == slot && key == session->key && (is_renamed || is_deleted);
       if (is_telling && came_back_empty(shard, session, now, word, asked)) return;
+      if (word != Word::none) session->doubtful = false;
       return is_deleted ? finish(shard, session, Event::logged_out) : recover(shard, *session);
     }
     if (from == slot || (data_home != from && !is_home)) return;
     const Slot left = session->booked_at();
     const bool is_first = data_home == kNoSlot;
-    const Event what = is_first ? Event::reassigned : cost.of(left, slot);
-    if (what == Event::lost && word != Word::none) count(shard, *session, Event::confirmed);
-    if (what == Event::lost && is_deleted) return finish(shard, session, Event::lost);
+    const bool costs = !is_first && cost.of(left, slot) == Event::lost;
+    if (costs && session->doubtful) count(shard, *session, Event::uncertain);
+    const Event what = is_first || (costs && session->doubtful) ? Event::reassigned : cost.of(left, slot);
+    if (word != Word::none) session->doubtful = false;
+    const bool is_lost = what == Event::lost;
+    if (is_lost && (is_renamed || is_deleted)) count(shard, *session, Event::confirmed);
+    if (is_lost && is_deleted) return finish(shard, session, Event::lost);
+    if (is_lost && word == Word::none && cost.silence_proves_nothing) {
+      leave(shard, *session, Event::lost);
+      session->unproven = true;
+      session->origin.first_home = session->home;
+      return be_at(*session, slot);
+    }
     if (!is_home) {
-      // The data is at a later choice than it was, and the home is a later one than that.
-      session->choice = static_cast<uint16_t>(session->choice + (data_home == session->home ? 2 : 1));
       homes_.reserve(slot, 0);
       if (left == session->home) homes_.reserve(left, 0);  // it is on its way there now
     }
-    session->unanswered = !is_home;
-    session->origin.leaving = is_home ? kNoSlot : slot;
+    be_at(*session, slot);
     if (left != slot) {
       arrive(shard, *session, left, slot, what);
     } else {
       recover(shard, *session);
     }
     if (is_deleted) return finish(shard, session, Event::logged_out);
-    if (what != Event::lost) return;
+    if (!is_lost) return;
     session->origin.first_seen = now;
     count(shard, *session, Event::opened);
   });
+}
+
+// It is not in the books; what it may have been is lost once more.
+void SessionTable::answered_unproven(Shard& shard, Entry* entry, Slot slot, Slot from, Word word) {
+  const Slot data_home = entry->data_home();
+  if (slot != data_home) {
+    if (from == slot || (data_home != from && slot != entry->home)) return;
+    count(shard, *entry, Event::uncertain);
+    be_at(*entry, slot);
+  }
+  if (word == Word::deletion) drop(shard, entry);
+}
+
+// Its data is there now. Where that is not its home, it is on its way home: the data is at a later choice
+// than it was, and the home is a later one than that.
+void SessionTable::be_at(Entry& session, Slot slot) {
+  const bool is_home = slot == session.home;
+  if (!is_home) session.choice = static_cast<uint16_t>(session.choice + (session.unanswered ? 1 : 2));
+  session.unanswered = !is_home;
+  session.origin.leaving = is_home ? kNoSlot : slot;
 }
 
 // Where the first answer after the home was out of service sets another id, or deletes the one that there
@@ -300,8 +355,9 @@ void SessionTable::answered(uint64_t key, Slot slot, Slot from, uint32_t now, Wo
 bool SessionTable::came_back_empty(Shard& shard, Entry* session, uint32_t now, Word word, Asked asked) {
   const Slot home = session->booked_at();
   if (!homes_.in_service(home) || !homes_.is_at_risk(home, session->spell)) return false;
-  count(shard, *session, asked == Asked::to_read ? Event::restarted : Event::uncertain);
-  if (asked == Asked::to_change) return false;
+  const bool is_certain = asked == Asked::to_read && !session->doubtful;
+  count(shard, *session, is_certain ? Event::restarted : Event::uncertain);
+  if (!is_certain) return false;
   count(shard, *session, Event::confirmed);
   if (word == Word::deletion) {
     finish(shard, session, Event::lost);
@@ -448,13 +504,14 @@ void SessionTable::leave(Shard& shard, const Entry& session, Event how) {
   if (session.returned) --shard.returned;
 }
 
-// The client of a dormant one is back.
+// The client of a dormant one is back. Where its home is away, whether it is still a session is not known.
 void SessionTable::wake(Shard& shard, Entry& session) {
   session.dormant = false;
+  session.doubtful = !homes_.in_service(session.home);
   session.returned = true;
   ++shard.sessions;
   ++shard.returned;
-  session.spell = homes_.add(session.home, true, false);
+  session.spell = homes_.rejoin(session.home, true, session.spell);
   count(shard, session, Event::restored);
 }
 

@@ -15,9 +15,12 @@
 // A session is in one shard under one key. An alias is the former key of a renewed session: it leads there
 // for renewal_grace, counts as an entry against max_sessions, never as a session. A session
 // that has idled out is dormant for as long as there is room and dormant_timeout says: it has ended in the
-// books, but its home is remembered, and a client that comes back to it begins it again there. A mark, an
-// alias of itself, is left by a session that an operator unbound: until its last token has idled out that key
-// leads nowhere.
+// books, but its home is remembered, and a client that comes back to it begins it again there. One that was
+// lost, and whose new home has not said that it is a session there, is unproven for as long: its requests go
+// there, and should it have to move again, whether anything is lost is uncertain. So it is with one that
+// another balancer calls unproven, or that was abandoned and is back: it is in the books, and doubtful. A
+// mark, an alias of itself,
+// is left by a session that an operator unbound: until its last token has idled out that key leads nowhere.
 //
 // Thread-safe but sweep(), which is one thread's. A call locks one shard at a time; renew() locks two, in
 // order.
@@ -89,11 +92,12 @@ class SessionTable {
   // look shows that its client came back.
   enum class Visit : uint8_t { first, retry };
   struct Found {
-    Slot home = kNoSlot;        // where its requests go
-    Slot data_home = kNoSlot;   // where its data is: another one until `home` has answered, or none yet
-    Slot first_home = kNoSlot;  // where it was before it failed over, or `home`
-    uint16_t choice = 0;        // of `home`
-    bool at_risk = false;       // until an answer tells
+    Slot home = kNoSlot;         // where its requests go
+    Slot data_home = kNoSlot;    // where its data is: another one until `home` has answered, or none yet
+    Slot first_home = kNoSlot;   // where it was before it failed over, or `home`
+    uint16_t choice = 0;         // of `home`
+    bool open_question = false;  // whether its home has its data: it is at risk, or doubtful
+    bool ghost = false;          // it is in nobody's books
   };
   Found find_and_touch(uint64_t key, uint32_t now, Visit visit = Visit::first);
 
@@ -111,7 +115,8 @@ class SessionTable {
   // When the table is full another session is evicted.
   Held open(uint64_t key, Slot home, uint32_t now, Room room, Begun begun, uint16_t choice = 0);
   // The same for one that existed before. `returned`: its client has come back with it.
-  Held restore(uint64_t key, Slot home, uint32_t now, uint16_t choice = 0, bool returned = true);
+  Held restore(uint64_t key, Slot home, uint32_t now, uint16_t choice = 0, bool returned = true,
+               bool doubtful = false);
 
   // Sends the session's requests from one home to another, at which the caller holds a reservation, unless a
   // concurrent request did so first. What it costs is settled by the first answer; a session that nobody has
@@ -121,14 +126,15 @@ class SessionTable {
   // where its data is there already.
   Held rehome(uint64_t key, Slot to, uint32_t now);
   // The same by another balancer's choice, which cost there what it cost: the session is reassigned.
-  Found follow(uint64_t key, Slot to, uint16_t choice, uint32_t now);
+  Found follow(uint64_t key, Slot to, uint16_t choice, bool doubtful, uint32_t now);
 
   // `slot` has answered a request of the session, whose data was at another home (or at none), `from`, when
   // that request left. It counts when the data is there still, or when `slot` is the session's home; an
   // answer that others have overtaken tells nothing. A session that was lost has ended now, and its client
-  // has begun another one at `slot`, unless the answer deleted the id: then it has none. That the answer set
-  // a new id, or deleted this one, confirms the loss. A deletion by a home that has the data is a logout.
-  enum class Word : uint8_t { none, new_id, deletion };
+  // has begun another one at `slot`, unless the answer deleted the id: then it has none; or it said nothing
+  // where it should: then it is unproven (Cost). That the answer set a new id, or deleted this one, confirms
+  // the loss. A deletion by a home that has the data is a logout.
+  enum class Word : uint8_t { none, same_id, new_id, deletion };
   enum class Asked : uint8_t { to_read, to_change };  // by GET or HEAD, or otherwise
   void answered(uint64_t key, Slot slot, Slot from, uint32_t now, Word word, Asked asked, const Cost& cost);
 
@@ -141,6 +147,14 @@ class SessionTable {
   bool unbind(uint64_t key, uint32_t now);  // the same by an operator's order; false when there is none
   bool is_unbound(uint64_t key, uint32_t now) const;  // and nothing has begun under that key since
   void expire(uint64_t key, uint32_t now);            // its time is over, though it was not idle
+
+  // What a token may say of the key: a home of kNoSlot: nothing.
+  struct Binding {
+    Slot home = kNoSlot;  // of its data, as far as any answer has told
+    uint16_t choice = 0;
+    bool unproven = false;
+  };
+  Binding binding(uint64_t key, uint32_t now);
 
   // Whether a request would be led home by that key, or by a session that is dormant there.
   bool knows(uint64_t key, uint32_t now);
@@ -173,15 +187,18 @@ class SessionTable {
   Found found(const Entry& session) const;
   bool is_idle(const Entry& session, uint32_t now) const;
   bool is_stale(const Entry& alias, uint32_t now) const;
-  bool is_over(const Entry& dormant, uint32_t now) const;
+  bool is_over(const Entry& ghost, uint32_t now) const;
   struct Beginning {
     Event how;
     Room room;
     bool returned = false;
     bool unanswered = false;
     uint16_t choice = 0;
+    bool doubtful = false;
   };
   Held begin(uint64_t key, Slot home, uint32_t now, const Beginning& beginning);
+  void answered_unproven(Shard& shard, Entry* entry, Slot slot, Slot from, Word word);
+  void be_at(Entry& session, Slot slot);
   bool came_back_empty(Shard& shard, Entry* session, uint32_t now, Word word, Asked asked);
   void recover(Shard& shard, Entry& session);
   void count(Shard& shard, const Entry& session, Event event);

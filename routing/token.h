@@ -24,13 +24,13 @@
 namespace limpet::routing {
 
 struct Token {
-  uint64_t backend = 0;  // backend_id() of the session's home
-  uint64_t number = 0;   // the session's random number
-  uint32_t issued = 0;   // seconds of Unix time, when the session began
-  uint32_t renewed = 0;  // the same, when this token was sealed
-  uint32_t id = 0;       // of the application's id that it was given along with (short_hash); 0: none
-  uint16_t choice = 0;   // which of the session's homes this one is: each move counts one up
-  uint16_t unused = 0;
+  uint64_t backend = 0;   // backend_id() of the session's home
+  uint64_t number = 0;    // the session's random number
+  uint32_t issued = 0;    // seconds of Unix time, when the session began
+  uint32_t renewed = 0;   // the same, when this token was sealed
+  uint32_t id = 0;        // of the application's id that it was given along with (short_hash); 0: none
+  uint16_t choice = 0;    // which of the session's homes this one is: each move counts one up
+  uint16_t unproven = 0;  // 1: nothing shows that this home has anything of the session
   bool operator==(const Token&) const = default;
 };
 

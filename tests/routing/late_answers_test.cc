@@ -49,6 +49,7 @@ TEST_CASE(
   for (const Kind kind : {Kind::ip, Kind::cookie, Kind::session_id}) {
     CAPTURE(static_cast<int>(kind));
     SentOn it(pool_with(kind, Storage::local));
+    if (kind == Kind::session_id) it.said.sets = it.said.cookie;
     it.stage.answer(it.said, it.first);
     CHECK(it.stage.count(it.home, Event::lost) == 1);
     CHECK(it.stage.homes().live(it.first.slot) == 1);

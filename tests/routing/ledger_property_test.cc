@@ -24,6 +24,7 @@ conf::Pool pool_for(uint64_t number) {
   pool.idle_timeout = std::chrono::seconds(100);
   pool.unreturned_timeout = std::chrono::seconds(30);
   pool.max_sessions = number % 3 == 0 ? 25 : 1000;
+  pool.session_id.adopts_ids = number / 2 % 2 == 0;
   pool.stateless_paths = {"/static"};
   pool.backends[0].weight = 200;
   pool.backends[1].max_sessions = number % 4 == 0 ? 6 : 0;

@@ -119,7 +119,9 @@ TEST_CASE("clients of every kind keep their homes through any failures, unless t
         client.home = result.slot();
       }
       CHECK(failovers > 0);
-      CHECK(stage.count(Event::lost) == failovers);
+      // An application that is asked by id and says nothing may not know it any more: it loses it once.
+      CHECK(stage.count(Event::lost) + stage.count(Event::uncertain) == failovers);
+      CHECK((stage.count(Event::uncertain) == 0) == (kind != Kind::session_id));
       stage.check_books();
     }
   }

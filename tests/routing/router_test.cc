@@ -670,6 +670,48 @@ TEST_CASE("of two balancers that share tokens the one that knows the later choic
   }
 }
 
+TEST_CASE("an application that does not know an id any more loses its session once, however often it moves") {
+  for (const bool adopts : {false, true}) {
+    conf::Pool pool = pool_of(4, {Kind::session_id});
+    pool.session_id.adopts_ids = adopts;
+    Stage stage(pool);
+    const Result login = stage.send({.sets = "JSESSIONID=a"});
+    Slot home = login.slot();
+    for (int failover = 0; failover < 2; ++failover) {
+      stage.set(home, BackendState::down);
+      const Slot next = stage.send({.cookie = "JSESSIONID=a"}).slot();
+      CHECK(next != home);
+      CHECK(stage.send({.cookie = "JSESSIONID=a"}).slot() == next);
+      home = next;
+    }
+    CHECK(stage.count(Event::lost) == (adopts ? 2 : 1));
+    CHECK(stage.count(Event::uncertain) == (adopts ? 0 : 1));
+    stage.check_books();
+  }
+}
+
+TEST_CASE("a token says that its session is unproven, and says so no more once an answer sets the id") {
+  Pair pair({Kind::session_id, Kind::cookie});
+  const Result login = pair.one.send({.sets = "JSESSIONID=a"});
+  pair.set(login.slot(), BackendState::down);
+  const std::string id = "JSESSIONID=a; ";
+  const Result moved = pair.one.send({.cookie = id + pair.one.cookie(login)});
+  REQUIRE(moved.token);
+  CHECK_FALSE(pair.one.send({.cookie = id + pair.one.cookie(moved)}).token);  // it has it
+  CHECK(pair.other.send({.cookie = id + pair.one.cookie(moved)}).slot() == moved.slot());
+  pair.set(moved.slot(), BackendState::down);
+  CHECK(pair.other.send({.cookie = id + pair.one.cookie(moved)}).slot() != moved.slot());
+  CHECK(pair.other.count(Event::lost) == 0);
+  CHECK(pair.other.count(Event::uncertain) == 1);
+  pair.set(moved.slot(), BackendState::up);
+  const Result proven = pair.one.send({.cookie = id + pair.one.cookie(moved), .sets = "JSESSIONID=a"});
+  REQUIRE(proven.token);
+  Stage third(pool_of(5, {Kind::session_id, Kind::cookie}));
+  third.set(proven.slot(), BackendState::down);
+  third.send({.cookie = id + pair.one.cookie(proven)});
+  CHECK(third.count(Event::lost) == 1);
+}
+
 TEST_CASE("a token that is older than what the table knows changes nothing") {
   Stage stage(pool_of(5, {Kind::cookie}));
   const std::string old = stage.cookie(stage.send({}));

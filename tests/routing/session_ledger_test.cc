@@ -427,10 +427,10 @@ TEST_CASE("a session is at risk until its home has answered it, be that back or 
   CHECK(desk.table.census().at_risk == 1);
   desk.table.homes().set_in_service(0, true);
   CHECK(desk.table.census().at_risk == 1);
-  CHECK(desk.table.find_and_touch(kKey, kNow).at_risk);
+  CHECK(desk.table.find_and_touch(kKey, kNow).open_question);
   desk.answer(0, 0, Word::none);
   CHECK(desk.table.census().at_risk == 0);
-  CHECK_FALSE(desk.table.find_and_touch(kKey, kNow).at_risk);
+  CHECK_FALSE(desk.table.find_and_touch(kKey, kNow).open_question);
   CHECK(desk.count(Event::recovered) == 1);
   desk.answer(0, 0, Word::none);
   CHECK(desk.count(Event::recovered) == 1);
@@ -477,6 +477,83 @@ TEST_CASE("the same to a request that changes something may be a login or a logo
     CHECK(desk.count(Event::logged_out) == (word == Word::deletion));
     desk.check(word == Word::new_id);
   }
+}
+
+TEST_CASE(
+    "a session that is lost and of which its new home says nothing is unproven, and in nobody's books") {
+  Desk desk;
+  const Cost silent{conf::Storage::local, desk.fleet, true};
+  const auto answer = [&](Slot slot, Slot from, Word word) {
+    desk.table.answered(kKey, slot, from, kNow, word, SessionTable::Asked::to_read, silent);
+  };
+  desk.move(0, 1);
+  answer(1, 0, Word::none);
+  CHECK(desk.count(Event::lost) == 1);
+  CHECK(desk.count(Event::opened) == 1);
+  CHECK(desk.table.census().live == 0);
+  desk.check(0);
+  const auto found = desk.table.find_and_touch(kKey, kNow);
+  CHECK(found.ghost);
+  CHECK(found.home == 1);
+  CHECK(desk.table.binding(kKey, kNow).unproven);
+  SUBCASE("should it move again, whether anything is lost is uncertain") {
+    desk.move(1, 2);
+    CHECK(desk.table.find_and_touch(kKey, kNow).home == 2);
+    answer(2, 1, Word::none);
+    CHECK(desk.count(Event::lost) == 1);
+    CHECK(desk.count(Event::uncertain) == 1);
+    CHECK(desk.table.find_and_touch(kKey, kNow).data_home == 2);
+    answer(2, 1, Word::none);
+    CHECK(desk.count(Event::uncertain) == 1);
+  }
+  SUBCASE("it is a session once an answer sets its id") {
+    const auto begun = desk.table.open(kKey, 1, kNow, Room::none, Begun::by_answer);
+    CHECK(begun.added);
+    CHECK(begun.choice == 1);  // its homes are counted on
+    CHECK(desk.count(Event::opened) == 2);
+    CHECK(desk.table.census().live == 1);
+  }
+  SUBCASE("a deletion ends what there was") {
+    answer(1, 1, Word::deletion);
+    CHECK(desk.table.census().entries == 0);
+    CHECK(desk.count(Event::logged_out) == 0);
+  }
+  SUBCASE("an operator can unbind it") {
+    CHECK(desk.table.unbind(kKey, kNow));
+    CHECK(desk.count(Event::unbound) == 0);
+    CHECK(desk.table.find_and_touch(kKey, kNow).home == kNoSlot);
+  }
+  desk.check(desk.table.census().live);
+}
+
+TEST_CASE(
+    "where a new home's silence is a session, or it sets the same id, the lost one's client has another") {
+  for (const bool proves_nothing : {false, true}) {
+    Desk desk;
+    desk.move(0, 1);
+    desk.table.answered(kKey, 1, 0, kNow, proves_nothing ? Word::same_id : Word::none,
+                        SessionTable::Asked::to_read, {conf::Storage::local, desk.fleet, proves_nothing});
+    CHECK(desk.count(Event::lost) == 1);
+    CHECK(desk.count(Event::confirmed) == 0);
+    CHECK(desk.count(Event::opened) == 2);
+    desk.check(1);
+  }
+}
+
+TEST_CASE("a session that was abandoned and is back while its home is away is restored, and doubtful") {
+  Desk desk;
+  desk.table.set_limits(1000, {.idle = 600, .unreturned = 60, .renewal_grace = 30, .dormant = 10'000});
+  desk.table.homes().set_in_service(0, false);
+  CHECK(desk.table.find(kKey, kNow + 61).home == kNoSlot);
+  CHECK(desk.count(Event::abandoned) == 1);
+  desk.table.find_and_touch(kKey, kNow + 70);
+  CHECK(desk.count(Event::restored) == 1);
+  desk.move(0, 1, kNow + 70);
+  desk.answer(1, 0, Word::none, kNow + 70);
+  CHECK(desk.count(Event::lost) == 0);
+  CHECK(desk.count(Event::uncertain) == 1);
+  CHECK(desk.count(Event::reassigned) == 1);
+  desk.check(1);
 }
 
 TEST_CASE("a home that was never away deletes and renews as it likes") {

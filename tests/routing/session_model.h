@@ -9,6 +9,7 @@
 #include <map>
 #include <set>
 
+#include "routing/choice_number.h"
 #include "routing/session_table.h"
 
 namespace limpet::routing::test {
@@ -34,17 +35,17 @@ class SessionModel {
     if (!session) return {};
     if (session->dormant) {
       session->dormant = false;
+      session->doubtful = out_.contains(session->home);
       session->returned = true;
-      session->at_risk = out_.contains(session->home);
       count(*session, Event::restored);
     }
     session->seen = now;
-    if (first) session->returned = true;
+    if (first && !session->unproven) session->returned = true;
     return found(*session);
   }
 
   SessionTable::Held begin(uint64_t key, Slot home, uint32_t now, Event how, bool by_request,
-                           uint16_t choice = 0) {
+                           uint16_t choice = 0, bool doubtful = false) {
     const auto known = records_.find(key);
     if (known != records_.end() && known->second.is_awake()) {
       if (!is_idle(known->second, now)) {
@@ -59,15 +60,18 @@ class SessionModel {
     session.returned = how == Event::restored;
     session.data_home = by_request ? kNoSlot : home;
     session.choice = choice;
+    if (known != records_.end() && !known->second.alias && is_later(known->second.choice, choice))
+      session.choice = known->second.choice;
     session.at_risk = out_.contains(home);
+    session.doubtful = doubtful;
     records_[key] = session;
     count(session, how);
     return {found(session), true};
   }
 
   SessionTable::Held move(uint64_t key, Slot from, Slot to, uint32_t now) {
-    Record* const session = resolve(key, now);
-    if (!session) return {};
+    Record* const session = resolve_any(key, now);
+    if (!session || session->dormant) return {};
     if (session->home != from) return {found(*session), false};
     if (!session->is_moving()) ++session->choice;
     if (session->data_home == to) --session->choice;
@@ -94,11 +98,12 @@ class SessionModel {
     return {found(*session), takes_place};
   }
 
-  SessionTable::Found follow(uint64_t key, Slot to, uint16_t choice, uint32_t now) {
-    Record* const session = resolve(key, now);
-    if (!session) return {};
+  SessionTable::Found follow(uint64_t key, Slot to, uint16_t choice, bool doubtful, uint32_t now) {
+    Record* const session = resolve_any(key, now);
+    if (!session || session->dormant) return {};
     session->first_home = to;
-    if (session->booked_at() != to) {
+    session->doubtful = doubtful && session->is_awake();
+    if (session->is_awake() && session->booked_at() != to) {
       leave(*session, to, Event::reassigned);
       ++homes_[to].arrived;
     }
@@ -108,16 +113,18 @@ class SessionModel {
   }
 
   void answered(uint64_t key, Slot slot, Slot from, uint32_t now, SessionTable::Word word,
-                SessionTable::Asked asked, Event cost) {
+                SessionTable::Asked asked, Event cost, bool silence_proves_nothing) {
     using Word = SessionTable::Word;
-    Record* const session = resolve(key, now);
-    if (!session) return;
+    Record* const session = resolve_any(key, now);
+    if (!session || session->dormant) return;
+    const bool says_gone = word == Word::new_id || word == Word::deletion;
     if (session->data_home == slot) {
       const bool is_former = &records_[key] != session;
-      const bool tells =
-          session->at_risk && !out_.contains(slot) && word != Word::none && !is_former && from == slot;
-      if (tells && asked == SessionTable::Asked::to_read) return came_back_empty(key, *session, now, word);
+      const bool tells = session->at_risk && !out_.contains(slot) && says_gone && !is_former && from == slot;
+      if (tells && asked == SessionTable::Asked::to_read && !session->doubtful)
+        return came_back_empty(key, *session, now, word);
       if (tells) count(*session, Event::uncertain);
+      if (word != Word::none) session->doubtful = false;
       if (word == Word::deletion) {
         end(key, Event::logged_out, now);
       } else {
@@ -126,10 +133,14 @@ class SessionModel {
       return;
     }
     if (from == slot || (session->data_home != from && session->home != slot)) return;
-    const bool had_nothing = session->data_home == kNoSlot;
-    const bool is_lost = !had_nothing && cost == Event::lost;
-    if (is_lost && word != Word::none) count(*session, Event::confirmed);
-    if (is_lost && word == Word::deletion) {
+    const bool doubted = session->doubtful && session->data_home != kNoSlot && cost == Event::lost;
+    if (doubted) count(*session, Event::uncertain);
+    const bool had_nothing = session->data_home == kNoSlot || doubted;
+    if (word != Word::none) session->doubtful = false;
+    const bool is_lost = !session->unproven && !had_nothing && cost == Event::lost;
+    if (session->unproven) count(*session, Event::uncertain);
+    if (is_lost && says_gone) count(*session, Event::confirmed);
+    if ((is_lost || session->unproven) && word == Word::deletion) {
       end(key, Event::lost, now);
       return;
     }
@@ -137,13 +148,21 @@ class SessionModel {
       ++session->choice;
       if (session->data_home == session->home) ++session->choice;
     }
-    if (session->booked_at() != slot) {
+    const bool gets_unproven = is_lost && word == Word::none && silence_proves_nothing;
+    if (gets_unproven) {
+      count(*session, Event::lost);
+      session->unproven = true;
+      session->at_risk = false;
+      session->first_home = session->home;
+    } else if (session->unproven) {
+    } else if (session->booked_at() != slot) {
       leave(*session, slot, had_nothing ? Event::reassigned : cost);
       if (!is_lost) ++homes_[slot].arrived;
     } else {
       recover(*session);
     }
     session->data_home = slot;
+    if (session->unproven) return;
     if (word == Word::deletion) {
       end(key, Event::logged_out, now);
       return;
@@ -180,7 +199,7 @@ class SessionModel {
   bool end(uint64_t key, Event how, uint32_t now) {
     Record* const session = resolve_any(key, now);
     if (!session) return false;
-    if (!session->dormant) count(*session, how);
+    if (session->is_awake()) count(*session, how);
     const uint64_t its_key = erase(session);
     if (how == Event::unbound) {
       Record& mark = records_[its_key];
@@ -197,8 +216,9 @@ class SessionModel {
       put_at_risk(home);
     }
   }
+  // One that is dormant has been out of the books, and is at risk when its client is back.
   void put_at_risk(Slot home) {
-    for (auto& [key, record] : records_) record.at_risk |= record.is_awake() && record.booked_at() == home;
+    for (auto& [key, record] : records_) record.at_risk |= !record.unproven && record.booked_at() == home;
   }
 
   void sweep(uint32_t now) {
@@ -206,9 +226,9 @@ class SessionModel {
       Record& record = at->second;
       record.seen = std::min(record.seen, now);
       if (record.is_awake() && is_idle(record, now)) idle_out(record);
-      const bool over = record.alias     ? is_stale(record, now)
-                        : record.dormant ? is_over(record, now)
-                                         : is_idle(record, now);
+      const bool over = record.alias        ? is_stale(record, now)
+                        : record.is_ghost() ? is_over(record, now)
+                                            : is_idle(record, now);
       at = over ? records_.erase(at) : std::next(at);
     }
   }
@@ -253,8 +273,9 @@ class SessionModel {
 
  private:
   struct Record {
-    bool alias = false, leads_nowhere = false, dormant = false;
-    bool is_awake() const { return !alias && !dormant; }
+    bool alias = false, leads_nowhere = false, dormant = false, unproven = false, doubtful = false;
+    bool is_ghost() const { return dormant || unproven; }
+    bool is_awake() const { return !alias && !is_ghost(); }
     uint64_t target = 0;
     Slot home = kNoSlot;
     Slot data_home = kNoSlot;
@@ -269,7 +290,12 @@ class SessionModel {
   };
 
   static SessionTable::Found found(const Record& session) {
-    return {session.home, session.data_home, session.first_home, session.choice, session.at_risk};
+    return {session.home,
+            session.data_home,
+            session.first_home,
+            session.choice,
+            session.is_awake() && (session.at_risk || session.doubtful),
+            session.is_ghost()};
   }
   static uint32_t age(const Record& record, uint32_t now) {
     return now < record.seen ? 0 : now - record.seen;
@@ -282,7 +308,10 @@ class SessionModel {
     return age(alias, now) > (alias.leads_nowhere ? lasts : timeouts_.renewal_grace);
   }
 
-  bool is_over(const Record& dormant, uint32_t now) const { return age(dormant, now) > timeouts_.dormant; }
+  bool is_over(const Record& ghost, uint32_t now) const {
+    const uint32_t lasts = ghost.unproven ? std::max(timeouts_.dormant, timeouts_.idle) : timeouts_.dormant;
+    return age(ghost, now) > lasts;
+  }
   // It sleeps where its data was, or is nothing any more.
   void idle_out(Record& session) {
     expire(session);
@@ -337,7 +366,7 @@ class SessionModel {
 
   Record* resolve(uint64_t key, uint32_t now) {
     Record* const record = resolve_any(key, now);
-    return record && !record->dormant ? record : nullptr;
+    return record && record->is_awake() ? record : nullptr;
   }
   Record* resolve_any(uint64_t key, uint32_t now) {
     for (int hops = 0; hops <= 4; ++hops) {
@@ -357,7 +386,7 @@ class SessionModel {
         if (!is_idle(record, now)) return &record;
         idle_out(record);
       }
-      if (record.dormant && !is_over(record, now)) return &record;
+      if (record.is_ghost() && !is_over(record, now)) return &record;
       records_.erase(found);
       return nullptr;
     }

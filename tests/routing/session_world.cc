@@ -77,7 +77,7 @@ void World::choose(Flight& flight) {
     return table().census().books.all[event] != before_choice[event];
   };
   flight.choice = router_->choose(flight.identity, fleet_, flight.tried, now_);
-  flight.from = kNoSlot;
+  flight.from = flight.choice.ghost ? flight.choice.data_home : kNoSlot;
   const bool is_restored = has_grown(Event::restored);
   if (is_restored && flight.session == kNone) {
     flight.session = add_session(flight.identity.key);
@@ -102,7 +102,7 @@ void World::choose(Flight& flight) {
       named != kNoSlot &&
       table().find_and_touch(flight.identity.key, now_, SessionTable::Visit::retry).data_home == named;
   if (is_followed) believe(flight.session, named);
-  flight.from = session.data_home();
+  if (!flight.choice.ghost) flight.from = session.data_home();
 }
 
 // A session that began anew under a former id counts its homes anew, and a token of its former life may have
@@ -162,10 +162,12 @@ void World::answer() {
   Stage::Fields fields(said);
   fields.request.target = flight.target;
   const Slot home = flight.session == kNone ? kNoSlot : table().find(flight.identity.key, now_).home;
-  if (flight.session != kNone && flight.choice.at_risk) {
+  flight.doubted = flight.session != kNone && table().binding(flight.identity.key, now_).unproven;
+  if (flight.session != kNone && flight.choice.open_question) {
     const auto found = table().find_and_touch(flight.identity.key, now_, SessionTable::Visit::retry);
-    flight.tells = found.at_risk && flight.from == server && homes().in_service(server) &&
-                   flight.wish == Wish::view && sessions_[flight.session].id == flight.id;
+    flight.tells = found.open_question && !flight.doubted && flight.from == server &&
+                   homes().in_service(server) && flight.wish == Wish::view &&
+                   sessions_[flight.session].id == flight.id;
   }
   const Tally before = table().census().books.all;
   const Outcome outcome =

@@ -105,8 +105,9 @@ class World {
     Identity identity;
     Tried tried;
     Choice choice;
-    Slot from = kNoSlot;  // the session's data home when the choice was made
-    bool tells = false;   // its answer is the first to a question since the session's home was out of service
+    Slot from = kNoSlot;   // the session's data home when the choice was made
+    bool doubted = false;  // nothing shows that the session has data
+    bool tells = false;  // its answer is the first to a question since the session's home was out of service
   };
   struct Words {  // what the application answers
     std::string sets;

@@ -29,11 +29,18 @@ void World::learn(const Flight& flight, Slot server, const Words& words, Slot ho
   }
   if (!knows && server != home) ++seen_.late;
   if (session.known && !knows) {
+    const bool is_backup = fleet_.backends[session.at].backup == server;
+    const bool costs = !data_moves() && !(pool_.storage == conf::Storage::backup && is_backup);
     const bool logged_out = found != session.version;
-    ++(logged_out ? seen_.logouts : seen_.moves);
-    if (fleet_.backends[session.at].backup == server) ++seen_.to_backup;
-    if (logged_out && (has_new_id || deletes)) ++seen_.confirmed;
+    if (!(costs && flight.doubted)) {
+      ++(logged_out ? seen_.logouts : seen_.moves);
+      if (is_backup) ++seen_.to_backup;
+      if (logged_out && (has_new_id || deletes)) ++seen_.confirmed;
+    }
     if (logged_out && deletes) return end(flight.session);
+    // Where the application says nothing, nobody knows whether it has taken the id up.
+    const bool is_silent = tracks(Kind::session_id) && words.sets.empty() && !pool_.session_id.adopts_ids;
+    if (costs && is_silent && !flight.doubted) return end(flight.session);
   }
   if (knows && flight.tells && found != session.version && (has_new_id || deletes)) {
     ++seen_.logouts;
