@@ -57,16 +57,10 @@ void check_placement(const Subject& subject) {
                 "has no effect, accepted: only where `affinity` has \"cookie\" or does not end in \"ip\"");
 }
 
-void check_session_id(const Subject& subject) {
-  if (!subject.sound("affinity") || !subject.pool.uses(AffinityKind::session_id)) return;
-  const auto& sources = subject.pool.session_id.sources;
-  if (sources.empty() && subject.sound("session_id")) {
-    subject.fault("session_id.sources",
-                  "is missing, accepted: where the id is, for example [\"cookie:JSESSIONID\"]");
-  }
+void check_sources(const Subject& subject, const char* list, const std::vector<SessionIdSource>& sources) {
   std::vector<Placed> placed;
   for (size_t i = 0; i < sources.size(); ++i) {
-    const std::string key = indexed("session_id.sources", i);
+    const std::string key = indexed(list, i);
     if (!subject.sound(key)) continue;
     const bool has_case = sources[i].place != SessionIdSource::Place::header;  // RFC 9110, section 5.1
     const std::string name = has_case ? sources[i].name : lower_case(sources[i].name);
@@ -77,6 +71,26 @@ void check_session_id(const Subject& subject) {
     }
   }
   refuse_repeats(placed, "each source once", subject.findings);
+}
+
+void check_session_id(const Subject& subject) {
+  if (!subject.sound("affinity") || !subject.pool.uses(AffinityKind::session_id)) return;
+  const auto& sources = subject.pool.session_id.sources;
+  if (sources.empty() && subject.sound("session_id")) {
+    subject.fault("session_id.sources",
+                  "is missing, accepted: where the id is, for example [\"cookie:JSESSIONID\"]");
+  }
+  check_sources(subject, "session_id.sources", sources);
+}
+
+void check_evidence(const Subject& subject) {
+  if (!subject.sound("affinity")) return;
+  if (subject.given("evidence") && subject.pool.affinity.front() == AffinityKind::session_id) {
+    subject.fault("evidence",
+                  "has no effect, accepted: only where `affinity` begins with \"cookie\" or \"ip\"; "
+                  "`session_id.sources` says where ids are");
+  }
+  check_sources(subject, "evidence", subject.pool.evidence);
 }
 
 // RFC 6265bis: what browsers ask of a cookie that they are to keep.
@@ -149,6 +163,7 @@ void check_pools(const Settings& settings, Findings& findings) {
     check_affinity(subject);
     check_placement(subject);
     check_session_id(subject);
+    check_evidence(subject);
     check_cookie(subject);
     check_failover(subject);
     check_stateless_paths(subject);

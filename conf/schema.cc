@@ -169,13 +169,15 @@ const Keys<CookieAffinity>& cookie_keys() {
   return keys;
 }
 
+const List<Text<SessionIdSource>> kSources = {{parse_source,
+                                               "a place and a name, \"cookie:JSESSIONID\", "
+                                               "\"header:Mcp-Session-Id\", \"query:sid\" or "
+                                               "\"path:jsessionid\""},
+                                              "a list"};
+
 const Keys<SessionIdAffinity>& session_id_keys() {
   static const Keys<SessionIdAffinity> keys = {
-      key("sources", &SessionIdAffinity::sources,
-          List<Text<SessionIdSource>>{{parse_source,
-                                       "a place and a name, \"cookie:JSESSIONID\", "
-                                       "\"header:Mcp-Session-Id\", \"query:sid\" or \"path:jsessionid\""},
-                                      "a list"}),
+      key("sources", &SessionIdAffinity::sources, kSources),
       key("adopts_ids", &SessionIdAffinity::adopts_ids, Boolean{}),
   };
   return keys;
@@ -287,6 +289,7 @@ const Keys<Pool>& pool_keys() {
       key("drain_timeout", &Pool::drain_timeout, Span{0s, kSessionLife.most}),
       key("ip", &Pool::ip, Table<IpAffinity>{ip_keys(), "pool.ip"}),
       key("cookie", &Pool::cookie, Table<CookieAffinity>{cookie_keys(), "pool.cookie"}),
+      key("evidence", &Pool::evidence, kSources),
       key("session_id", &Pool::session_id, Table<SessionIdAffinity>{session_id_keys(), "pool.session_id"}),
       key("timeouts", &Pool::timeouts, Table<PoolTimeouts>{pool_timeouts_keys(), "pool.timeouts"}),
       key("health", &Pool::health, Table<HealthCheck>{health_keys(), "pool.health"}),

@@ -108,7 +108,7 @@ struct SessionIdSource {
 
 struct SessionIdAffinity {
   std::vector<SessionIdSource> sources;  // the first that holds an id wins; not empty if the pool uses them
-  bool adopts_ids = false;  // the application silently takes up an id that it does not know
+  bool adopts_ids = false;               // the application silently takes up an id that it does not know
   bool operator==(const SessionIdAffinity&) const = default;
 };
 
@@ -190,6 +190,7 @@ struct Pool {
   IpAffinity ip;
   CookieAffinity cookie;
   SessionIdAffinity session_id;
+  std::vector<SessionIdSource> evidence;  // cookie, ip: where the application's own id shows; empty: unknown
   Storage storage = Storage::local;
   Placement placement = Placement::least_sessions;
   Failover failover = Failover::move;

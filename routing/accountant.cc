@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "routing/affinity_key.h"
 #include "routing/learning.h"
 
 namespace limpet::routing {
@@ -11,6 +12,13 @@ namespace {
 using Kind = conf::AffinityKind;
 using Room = SessionTable::Room;
 using Word = SessionTable::Word;
+
+Cost::Silence silence_of(const conf::Pool& pool) {
+  using enum Cost::Silence;
+  if (pool.session_id.adopts_ids) return is_session;
+  if (pool.affinity.front() == Kind::session_id) return leaves_unproven;
+  return pool.evidence.empty() ? is_session : leaves_doubtful;
+}
 
 }  // namespace
 
@@ -44,7 +52,8 @@ struct Accountant::Answer {
 Accountant::Accountant(const conf::Pool& pool, const Identifier& identifier, Memory& memory, uint64_t seed)
     : tracked_(pool.affinity.front()),
       storage_(pool.storage),
-      silence_proves_nothing_(tracked_ == Kind::session_id && !pool.session_id.adopts_ids),
+      silence_(silence_of(pool)),
+      evidence_{.sources = pool.evidence},
       session_id_(pool.session_id),
       identifier_(identifier),
       memory_(memory),
@@ -62,8 +71,10 @@ Outcome Accountant::account(const Identity& identity, const Choice& choice, cons
                 choice.reserved ? Room::reserved : Room::none};
   if (tracked_ == Kind::session_id) {
     learn_ids(answer, request, response);
-  } else {
+  } else if (evidence_.sources.empty()) {
     settle(answer, Word::none);
+  } else {
+    settle_by_evidence(answer, request, response);
   }
   Outcome outcome;
   if (identifier_.cookie() && !identity.stateless) outcome.token = token(answer);
@@ -72,11 +83,30 @@ Outcome Accountant::account(const Identity& identity, const Choice& choice, cons
 }
 
 // What has been settled, which is nearly every answer, costs no look at the table.
-void Accountant::settle(const Answer& answer, Word word) {
+void Accountant::settle(const Answer& answer, Word word, bool nothing_to_lose) {
   const Choice& choice = answer.choice;
   if (!answer.is_telling()) return;
   table_.answered(answer.identity.key, choice.slot, choice.data_home, answer.now.steady, word, answer.asked,
-                  {storage_, answer.fleet, silence_proves_nothing_});
+                  {storage_, answer.fleet, silence_, nothing_to_lose});
+}
+
+// The session is Limpet's own, and goes on whatever becomes of the application's. A client that holds no id
+// has nothing to lose, and one that gets another in its place, or none, had one that was not known.
+void Accountant::settle_by_evidence(const Answer& answer, const RequestView& request,
+                                    const ResponseView& response) {
+  if (!answer.is_telling()) return;
+  const FirstIds held = first_ids(evidence_, request);
+  const auto ids = held.ids.all();
+  const Learned learned = learn(evidence_, request, response, memory_.mcp_paths, answer.now.wall);
+  const bool sets = !learned.set().empty();
+  const bool kept = std::ranges::any_of(
+      learned.set(), [&](std::string_view id) { return std::find(ids.begin(), ids.end(), id) != ids.end(); });
+  const bool disowned = !learned.deleted().empty() || (sets && !kept);
+  const Word word = ids.empty() ? (sets ? Word::same_id : Word::none)
+                    : kept      ? Word::same_id
+                    : disowned  ? Word::new_id
+                                : Word::none;
+  settle(answer, word, ids.empty());
 }
 
 // Where the application took up an id again that had a session before, its homes are counted on: another

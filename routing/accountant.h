@@ -7,6 +7,7 @@
 #include <string>
 
 #include "conf/settings.h"
+#include "routing/cost.h"
 #include "routing/decision.h"
 #include "routing/fleet.h"
 #include "routing/identifier.h"
@@ -30,7 +31,8 @@ class Accountant {
  private:
   struct Answer;  // the arguments of account(), and whether its room is still reserved
 
-  void settle(const Answer& answer, SessionTable::Word word);
+  void settle(const Answer& answer, SessionTable::Word word, bool nothing_to_lose = false);
+  void settle_by_evidence(const Answer& answer, const RequestView& request, const ResponseView& response);
   void open(Answer& answer, uint64_t key);
   void learn_ids(Answer& answer, const RequestView& request, const ResponseView& response);
   std::optional<std::string> begin_token(Answer& answer);
@@ -40,7 +42,8 @@ class Accountant {
 
   const conf::AffinityKind tracked_;
   const conf::Storage storage_;
-  const bool silence_proves_nothing_;
+  const Cost::Silence silence_;
+  const conf::SessionIdAffinity evidence_;
   const conf::SessionIdAffinity session_id_;
   const Identifier& identifier_;
   Memory& memory_;

@@ -300,13 +300,15 @@ void SessionTable::answered(uint64_t key, Slot slot, Slot from, uint32_t now, Wo
     const Slot left = session->booked_at();
     const bool is_first = data_home == kNoSlot;
     const bool costs = !is_first && cost.of(left, slot) == Event::lost;
-    if (costs && session->doubtful) count(shard, *session, Event::uncertain);
-    const Event what = is_first || (costs && session->doubtful) ? Event::reassigned : cost.of(left, slot);
+    const bool is_free = costs && cost.nothing_to_lose, is_uncertain = costs && !is_free && session->doubtful;
+    if (is_uncertain) count(shard, *session, Event::uncertain);
+    const Event what = is_first || is_free || is_uncertain ? Event::reassigned : cost.of(left, slot);
     if (word != Word::none) session->doubtful = false;
     const bool is_lost = what == Event::lost;
     if (is_lost && (is_renamed || is_deleted)) count(shard, *session, Event::confirmed);
     if (is_lost && is_deleted) return finish(shard, session, Event::lost);
-    if (is_lost && word == Word::none && cost.silence_proves_nothing) {
+    const bool is_silent = is_lost && word == Word::none;
+    if (is_silent && cost.silence == Cost::Silence::leaves_unproven) {
       leave(shard, *session, Event::lost);
       session->unproven = true;
       session->origin.first_home = session->home;
@@ -324,6 +326,7 @@ void SessionTable::answered(uint64_t key, Slot slot, Slot from, uint32_t now, Wo
     }
     if (is_deleted) return finish(shard, session, Event::logged_out);
     if (!is_lost) return;
+    session->doubtful = is_silent && cost.silence == Cost::Silence::leaves_doubtful;
     session->origin.first_seen = now;
     count(shard, *session, Event::opened);
   });

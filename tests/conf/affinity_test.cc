@@ -75,6 +75,18 @@ TEST_CASE("a placement that nothing is placed by is a fault") {
   CHECK(faults(pool("affinity = \"ip\"\nplacement = \"\"")).find("no effect") == std::string::npos);
 }
 
+TEST_CASE("evidence is where an id may show that affinity does not go by") {
+  CHECK(loaded(pool("evidence = [\"cookie:sid\"]")).pools[0].evidence.size() == 1);
+  CHECK(faults(pool("evidence = [\"cookie:sid\", \"cookie:sid\"]")).find("each source once") !=
+        std::string::npos);
+  CHECK(faults(pool("evidence = [\"cookie:limpet_app\"]")).find("is the cookie that Limpet itself sets") !=
+        std::string::npos);
+  CHECK(faults(pool("affinity = \"session-id\"\nsession_id.sources = [\"cookie:sid\"]\nevidence = "
+                    "[\"cookie:sid\"]"))
+            .find("evidence: has no effect, accepted: only where `affinity` begins with") !=
+        std::string::npos);
+}
+
 TEST_CASE("session-id needs to know where the id is") {
   const std::string told =
       "session_id.sources: is missing, accepted: where the id is, for example [\"cookie:JSESSIONID\"]";

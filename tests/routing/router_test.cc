@@ -712,6 +712,94 @@ TEST_CASE("a token says that its session is unproven, and says so no more once a
   CHECK(third.count(Event::lost) == 1);
 }
 
+// An application that keeps its id in JSESSIONID behind an affinity of Limpet's own.
+struct Evident {
+  explicit Evident(Kind kind) : stage(pool(kind)), by_cookie(kind == Kind::cookie) {}
+  static conf::Pool pool(Kind kind) {
+    conf::Pool made = pool_of(3, {kind});
+    made.evidence = {{conf::SessionIdSource::Place::cookie, "JSESSIONID"}};
+    return made;
+  }
+  Result send(const std::string& id, const std::string& sets = "") {
+    const Result result =
+        stage.send({.cookie = token + (id.empty() ? "" : "; JSESSIONID=" + id), .sets = sets});
+    if (result.token) token = Stage::cookie(result);
+    return result;
+  }
+  void set(BackendState state, Slot slot) { stage.set(slot, state); }
+  void restart(Slot slot) {
+    set(BackendState::down, slot);
+    set(BackendState::up, slot);
+  }
+  Stage stage;
+  bool by_cookie;
+  std::string token;
+};
+
+TEST_CASE("with evidence, a failover costs those alone that hold an id of the application's") {
+  for (const Kind kind : {Kind::cookie, Kind::ip}) {
+    for (const bool holds : {false, true}) {
+      Evident it(kind);
+      const Slot home = it.send("", holds ? "JSESSIONID=a" : "").slot();
+      CHECK(it.send(holds ? "a" : "").slot() == home);
+      it.set(BackendState::down, home);
+      CHECK(it.send(holds ? "a" : "", holds ? "JSESSIONID=b" : "").slot() != home);
+      CHECK(it.stage.count(Event::lost) == holds);
+      CHECK(it.stage.count(Event::confirmed) == holds);
+      CHECK(it.stage.count(Event::reassigned) == !holds);
+      CHECK(it.stage.count(Event::uncertain) == 0);
+      it.stage.check_books();
+    }
+  }
+}
+
+TEST_CASE("with evidence, an id that no answer spoke of since it was lost is uncertain") {
+  Evident it(Kind::cookie);
+  const Slot home = it.send("", "JSESSIONID=a").slot();
+  it.set(BackendState::down, home);
+  const Slot next = it.send("a").slot();
+  CHECK(it.stage.count(Event::lost) == 1);
+  it.send("a");
+  const std::string last = it.token;
+  SUBCASE("it moves again") {
+    it.set(BackendState::down, next);
+    it.send("a");
+    CHECK(it.stage.count(Event::lost) == 1);
+    CHECK(it.stage.count(Event::uncertain) == 1);
+  }
+  SUBCASE("an answer sets an id, and then it moves again") {
+    it.send("a", "JSESSIONID=b");
+    it.set(BackendState::down, next);
+    it.send("b");
+    CHECK(it.stage.count(Event::lost) == 2);
+    CHECK(it.stage.count(Event::uncertain) == 0);
+  }
+  it.stage.check_books();
+}
+
+TEST_CASE("with evidence, a home that came back without a session is noticed") {
+  for (const Kind kind : {Kind::cookie, Kind::ip}) {
+    Evident it(kind);
+    const Slot home = it.send("", "JSESSIONID=a").slot();
+    it.restart(home);
+    CHECK(it.send("a", "JSESSIONID=b").slot() == home);
+    CHECK(it.stage.count(Event::restarted) == 1);
+    CHECK(it.stage.count(Event::lost) == 1);
+    it.restart(home);
+    it.send("b", "JSESSIONID=b");
+    CHECK(it.stage.count(Event::recovered) == 1);
+    it.restart(home);
+    it.send("b", "JSESSIONID=; Max-Age=0");
+    CHECK(it.stage.count(Event::lost) == 2);
+    CHECK(it.stage.live() == 1);  // Limpet's own goes on
+    it.restart(home);
+    it.send("", "JSESSIONID=c");  // a visitor logs in
+    CHECK(it.stage.count(Event::lost) == 2);
+    CHECK(it.stage.count(Event::recovered) == 2);
+    it.stage.check_books();
+  }
+}
+
 TEST_CASE("a token that is older than what the table knows changes nothing") {
   Stage stage(pool_of(5, {Kind::cookie}));
   const std::string old = stage.cookie(stage.send({}));

@@ -482,7 +482,7 @@ TEST_CASE("the same to a request that changes something may be a login or a logo
 TEST_CASE(
     "a session that is lost and of which its new home says nothing is unproven, and in nobody's books") {
   Desk desk;
-  const Cost silent{conf::Storage::local, desk.fleet, true};
+  const Cost silent{conf::Storage::local, desk.fleet, Cost::Silence::leaves_unproven};
   const auto answer = [&](Slot slot, Slot from, Word word) {
     desk.table.answered(kKey, slot, from, kNow, word, SessionTable::Asked::to_read, silent);
   };
@@ -532,7 +532,9 @@ TEST_CASE(
     Desk desk;
     desk.move(0, 1);
     desk.table.answered(kKey, 1, 0, kNow, proves_nothing ? Word::same_id : Word::none,
-                        SessionTable::Asked::to_read, {conf::Storage::local, desk.fleet, proves_nothing});
+                        SessionTable::Asked::to_read,
+                        {conf::Storage::local, desk.fleet,
+                         proves_nothing ? Cost::Silence::leaves_unproven : Cost::Silence::is_session});
     CHECK(desk.count(Event::lost) == 1);
     CHECK(desk.count(Event::confirmed) == 0);
     CHECK(desk.count(Event::opened) == 2);

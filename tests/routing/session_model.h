@@ -113,7 +113,7 @@ class SessionModel {
   }
 
   void answered(uint64_t key, Slot slot, Slot from, uint32_t now, SessionTable::Word word,
-                SessionTable::Asked asked, Event cost, bool silence_proves_nothing) {
+                SessionTable::Asked asked, Event cost, Cost::Silence silence, bool nothing_to_lose) {
     using Word = SessionTable::Word;
     Record* const session = resolve_any(key, now);
     if (!session || session->dormant) return;
@@ -133,8 +133,9 @@ class SessionModel {
       return;
     }
     if (from == slot || (session->data_home != from && session->home != slot)) return;
-    const bool doubted = session->doubtful && session->data_home != kNoSlot && cost == Event::lost;
-    if (doubted) count(*session, Event::uncertain);
+    const bool costs = session->data_home != kNoSlot && cost == Event::lost;
+    const bool doubted = costs && !session->unproven && (session->doubtful || nothing_to_lose);
+    if (doubted && !nothing_to_lose) count(*session, Event::uncertain);
     const bool had_nothing = session->data_home == kNoSlot || doubted;
     if (word != Word::none) session->doubtful = false;
     const bool is_lost = !session->unproven && !had_nothing && cost == Event::lost;
@@ -148,7 +149,7 @@ class SessionModel {
       ++session->choice;
       if (session->data_home == session->home) ++session->choice;
     }
-    const bool gets_unproven = is_lost && word == Word::none && silence_proves_nothing;
+    const bool gets_unproven = is_lost && word == Word::none && silence == Cost::Silence::leaves_unproven;
     if (gets_unproven) {
       count(*session, Event::lost);
       session->unproven = true;
@@ -168,6 +169,7 @@ class SessionModel {
       return;
     }
     if (!is_lost) return;
+    session->doubtful = word == Word::none && silence == Cost::Silence::leaves_doubtful;
     session->first_seen = now;
     count(*session, Event::opened);
   }

@@ -84,11 +84,12 @@ struct Pair {
   void answer(uint64_t key, Slot slot, Slot from, SessionTable::Word word, SessionTable::Asked asked) {
     const Slot left = model.find(key, now).booked_at;
     const bool carried = left < fleet.backends.size() && fleet.backends[left].backup == slot;
-    const bool silence_proves_nothing = key % 2 == 0;
+    const auto silence = static_cast<Cost::Silence>(key % 3);
+    const bool nothing_to_lose = key % 7 == 0;
+    const Event cost = carried ? Event::carried : Event::lost;
     table.answered(key, slot, from, now, word, asked,
-                   {limpet::conf::Storage::backup, fleet, silence_proves_nothing});
-    model.answered(key, slot, from, now, word, asked, carried ? Event::carried : Event::lost,
-                   silence_proves_nothing);
+                   {limpet::conf::Storage::backup, fleet, silence, nothing_to_lose});
+    model.answered(key, slot, from, now, word, asked, cost, silence, nothing_to_lose);
   }
 
   void renew(uint64_t from, uint64_t to, Slot home) {
