@@ -11,6 +11,7 @@ conf::HealthCheck question(const conf::HealthCheck& check) {
   asked.method = "HEAD";
   asked.path = "/";
   asked.status = {{100, 501}, {505, 599}};
+  asked.instance_header.clear();
   return asked;
 }
 
