@@ -27,7 +27,7 @@ struct Checked {
 // Where no check is configured a backend in doubt, or down, is asked all the same, and these say how; but not
 // what for, and not every so often.
 void check_effect(const Checked& subject) {
-  for (const char* key : {"method", "path", "host", "status", "body", "drain_status"}) {
+  for (const char* key : {"method", "path", "host", "status", "body", "drain_status", "instance_header"}) {
     if (subject.asks_http || !subject.given(key) || !subject.sound(key)) continue;
     subject.findings.fault(subject.at(key), "has no effect, accepted: only with check = \"http\"");
   }

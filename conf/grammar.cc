@@ -69,6 +69,12 @@ Parsed<std::string> parse_token(std::string_view text) {
   return std::string(text);
 }
 
+Parsed<std::string> parse_field_name(std::string_view text) {
+  if (text.empty()) return std::string();
+  if (!is_token(text)) return Wrong{"is not a field's name"};
+  return std::string(text);
+}
+
 Parsed<std::string> parse_cookie_name(std::string_view text) {
   if (text.empty()) return std::string();
   if (!is_token(text)) return Wrong{"is not a cookie's name"};

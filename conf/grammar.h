@@ -12,6 +12,7 @@ namespace limpet::conf {
 Parsed<std::string> parse_name(std::string_view text);         // of a listener, pool or backend
 Parsed<std::string> parse_token(std::string_view text);        // RFC 9110, section 5.6.2
 Parsed<std::string> parse_via(std::string_view text);          // a token, or empty
+Parsed<std::string> parse_field_name(std::string_view text);   // a token, or empty
 Parsed<std::string> parse_cookie_name(std::string_view text);  // a token (RFC 6265, section 4.1.1), or empty
 Parsed<std::string> parse_cookie_path(std::string_view text);  // RFC 6265, section 4.1.1
 Parsed<std::string> parse_cookie_attribute(std::string_view text);  // not one that has a key of its own

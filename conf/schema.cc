@@ -211,6 +211,8 @@ const Keys<HealthCheck>& health_keys() {
       key("status", &HealthCheck::status, kStatusCodes),
       key("body", &HealthCheck::body, Text<std::string>{parse_body_text, "a text of at most 1024 bytes"}),
       key("drain_status", &HealthCheck::drain_status, kStatusCodes),
+      key("instance_header", &HealthCheck::instance_header,
+          Text<std::string>{parse_field_name, "a field's name, such as \"X-Instance\", or \"\" for none"}),
       key("port", &HealthCheck::port, Integer{0, 65535}),
       key("tls", &HealthCheck::tls, Boolean{}),
       key("interval", &HealthCheck::interval, kCheckWait),

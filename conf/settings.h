@@ -139,6 +139,7 @@ struct HealthCheck {
   std::vector<StatusRange> status = {{200, 399}};  // what passes; not empty
   std::string body;                                // a text that it has to contain; empty: any
   std::vector<StatusRange> drain_status;           // what asks to be drained, also where it would pass
+  std::string instance_header;                     // of the answer: names the server's start; empty: none
   uint16_t port = 0;                               // 0: the backend's own
   bool tls = false;
   Duration interval = 5s;

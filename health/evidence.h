@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "health/change.h"
@@ -37,9 +38,10 @@ struct CheckResult {
     unasked,  // it could not be asked, which is no verdict
   };
   Kind kind = Kind::pass;
-  std::string detail;      // what failed, what asks, or why it could not be asked
-  bool refused = false;    // fail: nobody listens where the backend should
-  bool connected = false;  // somebody listens
+  std::string detail;                  // what failed, what asks, or why it could not be asked
+  bool refused = false;                // fail: nobody listens where the backend should
+  bool connected = false;              // somebody listens
+  std::optional<uint64_t> instance{};  // the value of the answer's `instance_header`, hashed; none: missing
   bool failed() const { return kind == Kind::fail || kind == Kind::timeout; }
 };
 

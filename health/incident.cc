@@ -25,6 +25,8 @@ const char* standing(const Incident& it) {
   switch (it.kind) {
     case Incident::Kind::maintenance:
       return " is in maintenance";
+    case Incident::Kind::restart:
+      return " was restarted between two checks";
     case Incident::Kind::gone:
       return " is not in the file";
     default:
@@ -104,7 +106,7 @@ uint64_t gone_otherwise(const routing::Tally& tally) {
 }
 
 const char* text(Incident::Kind kind) {
-  constexpr const char* kNames[] = {"outage", "maintenance", "drain", "lapse", "gone"};
+  constexpr const char* kNames[] = {"outage", "maintenance", "drain", "lapse", "restart", "gone"};
   return kNames[static_cast<size_t>(kind)];
 }
 

@@ -17,6 +17,7 @@ struct Incident {
     maintenance,  // it was taken into maintenance with sessions on it
     drain,        // it began to drain
     lapse,        // sessions moved away from it for cause, though it never left service
+    restart,      // it was restarted between two checks, with sessions on it: its answers say so
     gone,         // sessions came that belong to a backend that the file does not name
   };
   enum class End : uint8_t {
@@ -30,7 +31,7 @@ struct Incident {
   uint64_t id = 0;  // counts from 1
   std::string pool, backend;
   Kind kind{};
-  Cause cause{};  // of the backend's state; a lapse: requests
+  Cause cause{};  // of the backend's state; a lapse: requests; a restart: checks
   std::string detail;
   uint32_t opened = 0;
   uint32_t back = 0;    // when it was back in service; 0: it is not, or never left
@@ -58,7 +59,7 @@ const char* text(Incident::End);
 struct Notice {
   enum class What : uint8_t {
     opened,
-    widened,  // what began as a lapse is an outage, or a maintenance
+    widened,  // what began as a lapse is an outage, a maintenance or a restart
     back,     // in service, with sessions that it has not answered yet
     closed,   // again where sessions joined a backend that stayed away: the last notice has the whole
   };

@@ -56,9 +56,16 @@ struct Incidents::Scene {
   Home* home = nullptr;
   std::vector<Notice> notices{};
 
-  Kind kind_of_absence() const {
+  // What puts sessions at risk now.
+  Kind kind_of_risk() const {
     if (where.slot == routing::kGoneSlot) return Kind::gone;
+    if (in_service(home->state) && !home->restart.empty()) return Kind::restart;
     return home->state == BackendState::maintenance ? Kind::maintenance : Kind::outage;
+  }
+  void explain(Incident& incident) const {
+    const bool is_lapse = incident.kind == Kind::lapse, is_restart = incident.kind == Kind::restart;
+    incident.cause = is_lapse ? Cause::requests : is_restart ? Cause::checks : home->cause;
+    incident.detail = is_lapse ? standing.doubt : is_restart ? home->restart : home->detail;
   }
 };
 
@@ -87,6 +94,19 @@ std::vector<Notice> Incidents::changed(const Where& where, const Change& change,
   return std::move(scene.notices);
 }
 
+std::vector<Notice> Incidents::restarted(const Where& where, const std::string& detail,
+                                         const Standing& standing, uint32_t now) {
+  Scene scene{where, standing, now};
+  Home& home = home_of(scene);
+  home.restart = detail;
+  if (home.state == BackendState::draining) {
+    follow(scene);
+  } else {
+    be_at_risk(scene);
+  }
+  return std::move(scene.notices);
+}
+
 std::vector<Notice> Incidents::tick(const Where& where, const Standing& standing, uint32_t now) {
   Scene scene{where, standing, now};
   Home& home = home_of(scene);
@@ -111,11 +131,16 @@ Incidents::Home& Incidents::home_of(Scene& scene) {
 // --- What befalls a home ---
 
 void Incidents::leaves(Scene& scene) {
+  scene.home->restart.clear();
+  be_at_risk(scene);
+}
+
+void Incidents::be_at_risk(Scene& scene) {
   Home& home = *scene.home;
   Incident* const before = home.open ? at(home.open->id) : nullptr;
   if (before && before->kind == Kind::lapse) return widen(scene, *before);
   end(scene, End::interrupted);
-  if (has_trouble(scene)) open(scene, scene.kind_of_absence());
+  if (has_trouble(scene)) open(scene, scene.kind_of_risk());
 }
 
 // Anybody is at risk, or was lost, since the home was quiet.
@@ -129,19 +154,17 @@ bool Incidents::has_lost(const Scene& scene) const {
   return losses_of(scene.standing) != losses_of(scene.home->quiet);
 }
 
-// What begins as a lapse is what takes the backend away now.
+// What begins as a lapse is what puts the others at risk now.
 void Incidents::widen(Scene& scene, Incident& lapse) {
-  const Home& home = *scene.home;
-  lapse.kind = scene.kind_of_absence();
-  lapse.cause = home.cause;
-  lapse.detail = home.detail;
+  lapse.kind = scene.kind_of_risk();
+  scene.explain(lapse);
   begin(scene, *scene.home->open, lapse);
   scene.notices.push_back({Notice::What::widened, lapse});
 }
 
 void Incidents::comes_back(Scene& scene) {
   Home& home = *scene.home;
-  if (!home.open && has_trouble(scene)) open(scene, scene.kind_of_absence());  // since the last tick
+  if (!home.open && has_trouble(scene)) open(scene, scene.kind_of_risk());  // since the last tick
   if (!home.open) {
     home.quiet = scene.standing;
     return;
@@ -159,7 +182,7 @@ void Incidents::follow(Scene& scene) {
     if (home.state == BackendState::draining) {
       if (sessions(scene.standing.census) > 0 || scene.standing.has_unknown) open(scene, Kind::drain);
     } else if (!in_service(home.state) ? has_trouble(scene) : scene.standing.census.at_risk.live > 0) {
-      open(scene, scene.kind_of_absence());
+      open(scene, scene.kind_of_risk());
     } else if (has_lost(scene)) {
       open(scene, Kind::lapse);
     } else {
@@ -172,7 +195,7 @@ void Incidents::follow(Scene& scene) {
   if (incident->kind == Kind::lapse) return follow_lapse(scene);
   if (!is_over(*incident) || scene.standing.has_unknown) return;
   const bool is_back = in_service(home.state) && incident->kind != Kind::drain;
-  if (is_back) return end(scene, End::back);
+  if (is_back) return end(scene, incident->kind == Kind::restart ? End::settled : End::back);
   close(scene, *home.open, End::settled);  // and others may join
 }
 
@@ -210,8 +233,7 @@ void Incidents::open(Scene& scene, Kind kind) {
   incident.pool = scene.where.pool;
   incident.backend = scene.where.backend;
   incident.kind = kind;
-  incident.cause = kind == Kind::lapse ? Cause::requests : home.cause;
-  incident.detail = kind == Kind::lapse ? scene.standing.doubt : home.detail;
+  scene.explain(incident);
   incident.opened = scene.now;
   followed_.insert(incident.id);
   recent_.push_back(std::move(incident));

@@ -8,9 +8,9 @@
 // the last of these.
 //
 // Each loss (lost or carried, but for those that a first home called back) belongs to exactly one incident,
-// and so does each session that is at risk: to the drain while its home drains, else to what took the home
-// out of service last. One that a session moved away from, though it was in service and not at risk, is the
-// open incident's, or begins a lapse.
+// and so does each session that is at risk: to the drain while its home drains, else to what put it at risk
+// last: what took the home out of service, or a restart of it. One that a session moved away from, though it
+// was in service and not at risk, is the open incident's, or begins a lapse.
 #pragma once
 
 #include <cstdint>
@@ -65,6 +65,9 @@ class Incidents {
   // seconds of Unix time.
   std::vector<Notice> changed(const Where& where, const Change& change, const Standing& standing,
                               uint32_t now);
+  // A backend in service was restarted, as `detail` says; Homes::put_at_risk has been told.
+  std::vector<Notice> restarted(const Where& where, const std::string& detail, const Standing& standing,
+                                uint32_t now);
   // For each backend about once a second.
   std::vector<Notice> tick(const Where& where, const Standing& standing, uint32_t now);
   // At any time: brings the numbers of what is followed up to now, so that they agree with all others.
@@ -96,7 +99,8 @@ class Incidents {
     BackendState state = BackendState::up;
     Cause cause = Cause::start;
     std::string detail;
-    Standing quiet;  // when nothing was amiss the last time
+    std::string restart;  // what told of one, since it came into service; empty: nothing
+    Standing quiet;       // when nothing was amiss the last time
     Standing last_tick;
     int mixed_ticks = 0;  // in which it answered and requests failed, since the last in which none did
     std::optional<Case> open;
@@ -107,6 +111,7 @@ class Incidents {
 
   Home& home_of(Scene& scene);
   void leaves(Scene& scene);
+  void be_at_risk(Scene& scene);
   void comes_back(Scene& scene);
   void be_quiet(Scene& scene);
   void follow(Scene& scene);

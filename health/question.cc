@@ -6,11 +6,15 @@ bool is_configured(const conf::HealthCheck& check) { return check.kind != conf::
 
 conf::HealthCheck question(const conf::HealthCheck& check) {
   if (is_configured(check)) return check;
-  conf::HealthCheck asked = check;
+  conf::HealthCheck asked;  // what its pool's check is like is nothing to a backend that has none
   asked.kind = conf::HealthCheck::Kind::http;
   asked.method = "HEAD";
-  asked.path = "/";
   asked.status = {{100, 501}, {505, 599}};
+  asked.interval = check.interval;
+  asked.fast_interval = check.fast_interval;
+  asked.timeout = check.timeout;
+  asked.rise = check.rise;
+  asked.fall = check.fall;
   return asked;
 }
 

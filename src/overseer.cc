@@ -207,8 +207,9 @@ void Overseer::on_evidence(size_t pool, routing::Slot slot, const health::Eviden
 void Overseer::begin_check(Pool& pool, routing::Slot slot) {
   Pool::Backend& backend = pool.backends[slot];
   if (!backend.probe) backend.probe = std::make_unique<Probe>(loop_, resolver_, descriptors_);
-  backend.probe->start(pool.fleet.backends[slot].address, (*pool.health)[slot].question(), this,
-                       tag_of(pool.id, slot));
+  const conf::HealthCheck question = (*pool.health)[slot].question();
+  backend.instances.asks(question);
+  backend.probe->start(pool.fleet.backends[slot].address, question, this, tag_of(pool.id, slot));
 }
 
 void Overseer::on_probed(uint64_t tag, const health::CheckResult& result, uint64_t microseconds) {
@@ -219,15 +220,37 @@ void Overseer::on_probed(uint64_t tag, const health::CheckResult& result, uint64
   pool.health->answered(slot, status::last_answered(pool.meters, slot));
   const health::Judge& judge = (*pool.health)[slot];
   const bool was_held = judge.is_held();
+  const bool was_in_service = health::in_service(judge.state());
   const health::Changed change = pool.health->checked(slot, result, now());
   if (!was_held && judge.is_held()) {
     spdlog::warn("pool {}: backend {} is {}; its pool's max_down_percent allows no more to be down for that",
                  pool.settings->name, pool.fleet.backends[slot].name, judge.doubt());
   }
   apply(pool, slot, change);
+  // Out of service its sessions are at risk already, and stay so when it comes back.
+  const bool restarted = is_restarted(pool, slot, result);
+  if (restarted && was_in_service && health::in_service(judge.state())) tell_restart(pool, slot);
+}
+
+bool Overseer::is_restarted(Pool& pool, routing::Slot slot, const health::CheckResult& result) {
+  health::Instances& instances = pool.backends[slot].instances;
+  const std::string before = instances.doubt();
+  const bool restarted = instances.saw(result.instance);
+  if (const std::string doubt = instances.doubt(); !doubt.empty() && doubt != before)
+    spdlog::warn("pool {}: backend {}: {}", pool.settings->name, pool.fleet.backends[slot].name, doubt);
+  return restarted;
 }
 
 // ---- what changes
+
+void Overseer::tell_restart(Pool& pool, routing::Slot slot) {
+  routing::Homes& homes = pool.table().homes();
+  homes.put_at_risk(slot);
+  const std::string news = pool.backends[slot].instances.news();
+  spdlog::warn("pool {}: backend {} was restarted between two checks ({}); it has {}", pool.settings->name,
+               pool.fleet.backends[slot].name, news, conf::counted(homes.live(slot), "session"));
+  tell(incidents_.restarted(pool.where(slot), news, pool.standing(slot, now()), unix_seconds()));
+}
 
 void Overseer::apply(Pool& pool, const std::vector<health::SlotChange>& changes) {
   for (const auto& [slot, change] : changes) apply(pool, slot, change);

@@ -60,6 +60,8 @@ class Overseer final : public proxy::Witness, ProbeEvents {
   void on_tick();
   void each_second();
   void begin_check(Pool& pool, routing::Slot slot);
+  bool is_restarted(Pool& pool, routing::Slot slot, const health::CheckResult& result);
+  void tell_restart(Pool& pool, routing::Slot slot);
   void apply(Pool& pool, const std::vector<health::SlotChange>& changes);
   void apply(Pool& pool, routing::Slot slot, const health::Changed& change);
   void tell(const std::vector<health::Notice>& notices);

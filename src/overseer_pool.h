@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "health/instances.h"
 #include "routing/memory.h"
 #include "src/overseer.h"
 #include "src/proxy/clock.h"
@@ -30,6 +31,7 @@ struct Overseer::Pool {
   struct Backend {
     std::unique_ptr<Probe> probe;
     std::optional<status::CheckReport> last_check;
+    health::Instances instances;
     std::optional<uint64_t> out_since;  // out of service, and what is still under way there has not been cut
     uint64_t drain_began_with = 0;      // sessions
     health::Forecast forecast;          // of its drain

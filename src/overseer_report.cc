@@ -107,7 +107,12 @@ std::string Overseer::doubt(const Pool& pool, routing::Slot slot) const {
   const std::string wrong =
       backend.address.kind == conf::Address::Kind::host ? resolver_.wrong(backend.address.host) : "";
   if (!wrong.empty()) return backend.address.host + " has no address: " + wrong;
-  return (*pool.health)[slot].doubt();
+  const health::Judge& judge = (*pool.health)[slot];
+  std::string doubt = judge.doubt();
+  const std::string ignored = pool.backends[slot].instances.doubt();
+  if (!ignored.empty() && !judge.question().instance_header.empty())
+    doubt += (doubt.empty() ? "" : "; ") + ignored;
+  return doubt;
 }
 
 status::DrainReport Overseer::report_drain(const Pool& pool, routing::Slot slot) const {

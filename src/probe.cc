@@ -50,6 +50,7 @@ void Probe::start(const conf::Address& address, const conf::HealthCheck& check, 
   began_at_ = loop_.deadlines().now();
   due_ = began_at_ + conf::millis(check_.timeout);
   extended_ = connected_ = false;
+  instance_.reset();
   dial_error_ = 0;
   turns_.begin(net::count_addresses(resolver_, address_));
   if (dial_next()) {
@@ -195,6 +196,7 @@ std::string Probe::timeout_detail() const {
 void Probe::tell_verdict() {
   if (phase_ != Phase::answer) return;
   const std::optional<health::CheckResult> verdict = answer_->verdict();
+  instance_ = answer_->instance();
   if (answer_->is_over()) hang_up();
   if (verdict && done_ != nullptr) report(*verdict);
 }
@@ -226,6 +228,7 @@ void Probe::report(health::CheckResult result) {
   const auto taken = std::chrono::steady_clock::now() - began_;
   ProbeEvents* const done = std::exchange(done_, nullptr);
   result.connected = connected_;
+  result.instance = instance_;
   done->on_probed(
       tag_, result,
       static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(taken).count()));

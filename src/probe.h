@@ -91,6 +91,7 @@ class Probe final : net::StreamOwner, net::DeadlineOwner {
   std::chrono::steady_clock::time_point began_;
   Phase phase_ = Phase::idle;
   bool connected_ = false;
+  std::optional<uint64_t> instance_;
   net::Millis began_at_ = 0, due_ = 0;  // of the loop's clock
   bool extended_ = false;
   net::Turns turns_;    // among the address' addresses

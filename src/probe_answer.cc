@@ -1,6 +1,7 @@
 #include "src/probe_answer.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "conf/ascii.h"
@@ -52,6 +53,7 @@ void ProbeAnswer::take_heads() {
     head_left_ -= std::min(head_left_, search.size);
     if (head.interim()) continue;
     judge(head);
+    find_instance(head.fields);
     stage_ = Stage::body;
     take_body(std::exchange(heads_, {}));
   }
@@ -67,6 +69,15 @@ void ProbeAnswer::judge(const http::ResponseHead& head) {
     verdict_ = {Kind::fail, answered};
   } else if (check_.body.empty()) {
     verdict_ = {Kind::pass, ""};
+  }
+}
+
+void ProbeAnswer::find_instance(const http::Fields& fields) {
+  if (check_.instance_header.empty()) return;
+  for (const http::Field& field : fields.list) {
+    if (field.value.empty() || !equals_ignoring_case(field.name, check_.instance_header)) continue;
+    instance_ = std::hash<std::string_view>{}(field.value);
+    return;
   }
 }
 

@@ -8,6 +8,7 @@
 // A redirect is an answer like others: it is not followed. Interim answers (1xx) are passed over.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,6 +31,8 @@ class ProbeAnswer final : http::BodySink {
 
   // Set once, as soon as what has come decides.
   const std::optional<health::CheckResult>& verdict() const { return verdict_; }
+  // The value of the check's `instance_header`, hashed, once the head has come; none: there is no value.
+  std::optional<uint64_t> instance() const { return instance_; }
   bool has_begun() const { return stage_ != Stage::head; }  // the answer's head has come
   // Nothing more is to be read: the answer has ended, is at its limit, or is no answer. There is a verdict.
   // It may be later than the verdict; who hangs up before makes servers log that they were cut.
@@ -43,6 +46,7 @@ class ProbeAnswer final : http::BodySink {
   void take_heads();
   void take_body(std::string_view bytes);
   void judge(const http::ResponseHead& head);
+  void find_instance(const http::Fields& fields);
   void fail(std::string detail);
 
   const conf::HealthCheck& check_;
@@ -55,6 +59,7 @@ class ProbeAnswer final : http::BodySink {
   size_t body_bytes_ = 0;  // that have come
   bool found_ = false;
   std::optional<health::CheckResult> verdict_;
+  std::optional<uint64_t> instance_;
 };
 
 }  // namespace limpet

@@ -270,7 +270,7 @@ void incidents(Exposition& out, const Report& report) {
   out.gauge("limpet_pool_open_incidents", "Incidents whose sessions' fate is not settled yet, by kind.");
   each_pool(report, [&](const PoolReport& pool, const Labels& labels) {
     using enum health::Incident::Kind;
-    for (const health::Incident::Kind kind : {outage, maintenance, drain, lapse}) {
+    for (const health::Incident::Kind kind : {outage, maintenance, drain, lapse, restart, gone}) {
       const auto open =
           std::count_if(report.incidents.begin(), report.incidents.end(), [&](const auto& incident) {
             return incident.closed == 0 && incident.kind == kind && incident.pool == pool.name;

@@ -51,6 +51,7 @@ TEST_CASE("every key of a check fills its own field") {
   expected.host = "shop.example.com";
   expected.status = {{200, 204}, {301, 301}, {302, 302}};
   expected.drain_status = {{503, 503}};
+  expected.instance_header = "X-Instance";
   expected.port = 8081;
   expected.tls = true;
   expected.interval = 10s;
@@ -60,7 +61,8 @@ TEST_CASE("every key of a check fills its own field") {
   expected.fall = 5;
   CHECK(check("method = \"HEAD\"\npath = \"/health?full=1\"\nhost = \"shop.example.com\"\nport = 8081\n"
               "status = [\"200-204\", \"301\", 302]\ndrain_status = [503]\ntls = true\ninterval = \"10s\"\n"
-              "fast_interval = \"500ms\"\ntimeout = \"3s\"\nrise = 4\nfall = 5") == expected);
+              "fast_interval = \"500ms\"\ntimeout = \"3s\"\nrise = 4\nfall = 5\n"
+              "instance_header = \"X-Instance\"") == expected);
   CHECK(check("body = \"all is \\\"well\\\"\"").body == "all is \"well\"");
 }
 
@@ -164,6 +166,17 @@ TEST_CASE("the text that an answer has to contain has a limit") {
             .ends_with("is too long, accepted: a text of at most 1024 bytes"));
 }
 
+TEST_CASE("an instance is told by a field's name, or by none") {
+  for (const std::string name : {"X-Instance", "etag", ""})
+    CHECK(check("instance_header = \"" + name + "\"").instance_header == name);
+  for (const std::string name : {"X Instance", "X-Instance:", "X\\r\\nY", "\u00e9", "a,b"}) {
+    CAPTURE(name);
+    CHECK(wrong("instance_header = \"" + name + "\"")
+              .ends_with("is not a field's name, accepted: a field's name, such as \"X-Instance\", or "
+                         "\"\" for none"));
+  }
+}
+
 TEST_CASE("nothing is found in the answer to HEAD") {
   const std::string told =
       ": asks for a `body` by HEAD, whose answers have none, accepted: with another method";
@@ -187,8 +200,9 @@ TEST_CASE("the numbers of a check have ranges") {
 }
 
 TEST_CASE("what a check without HTTP does not use has no effect") {
-  for (const std::string line : {"method = \"GET\"", "path = \"/\"", "host = \"\"", "status = [200]",
-                                 "body = \"x\"", "drain_status = [503]"}) {
+  for (const std::string line :
+       {"method = \"GET\"", "path = \"/\"", "host = \"\"", "status = [200]", "body = \"x\"",
+        "drain_status = [503]", "instance_header = \"X-Instance\""}) {
     const std::string key = line.substr(0, line.find(' '));
     const std::string told = ":" + std::to_string(key.size() + 4) + ": pool[0].health." + key + kHttpOnly;
     CHECK(faults(pool("[pool.health]\ncheck = \"tcp\"\n" + line)) == "f:5" + told);

@@ -44,6 +44,7 @@ void answer(Scene& it, Inputs& inputs) {
 
 void turn(Scene& it, Inputs& inputs) {
   const auto slot = static_cast<Slot>(inputs.below(Scene::kBackends));
+  if (inputs.one_in(3) && in_service(it.states[slot])) return it.restart(slot);
   const auto to = inputs.one_in(2) ? BackendState::up : static_cast<BackendState>(inputs.below(4));
   if (to == it.states[slot]) return;
   const bool over =

@@ -166,6 +166,137 @@ TEST_CASE("a backend that leaves again hands those that are still at risk over t
   CHECK(first[Event::recovered] == 2);
 }
 
+TEST_CASE("a restart between two checks is an incident, and over once all have been answered") {
+  Scene it;
+  it.open(0, 4, 0);
+  it.open(4, 2, 0, false);
+  it.tick();
+  it.restart(0);
+  REQUIRE(it.count() == 1);
+  CHECK(it.last().kind == Kind::restart);
+  CHECK(it.last().cause == Cause::checks);
+  CHECK(it.last().detail == "instance_header X has a new value");
+  CHECK(it.last().at_risk == 6);
+  CHECK(it.last().at_risk_returned == 4);
+  CHECK(it.lines.back() ==
+        "incident 1 opens: shop/a was restarted between two checks (checks: instance_header X has a new "
+        "value) with 6 sessions at risk (4 returned)");
+  for (uint64_t key = 0; key < 3; ++key) it.answer(key, 0, 0, Cost::lost, true);
+  for (uint64_t key = 3; key < 6; ++key) it.answer(key, 0, 0);
+  it.tick();
+  CHECK(it.last()[Event::lost] == 3);
+  CHECK(it.last()[Event::restarted] == 3);
+  CHECK(it.last()[Event::recovered] == 3);
+  CHECK(it.last().left == 0);
+  CHECK(it.last().end == End::settled);
+  CHECK(it.last().back == 0);
+  CHECK(it.lost(Kind::restart, Cause::checks) == 3);
+  CHECK(it.lines.size() == 2);
+  it.open(20, 5, 0);
+  it.tick();
+  CHECK(it.count() == 1);
+}
+
+TEST_CASE("a restart without sessions opens nothing") {
+  Scene it;
+  it.restart(0);
+  it.tick();
+  it.open(0, 1, 0);
+  it.tick();
+  CHECK(it.count() == 0);
+}
+
+TEST_CASE("whom an outage has left at risk, a restart takes over") {
+  Scene it;
+  it.open(0, 5, 0);
+  it.change(0, BackendState::down);
+  it.change(0, BackendState::up);
+  it.answer(0, 0, 0);
+  it.answer(1, 0, 0);
+  it.restart(0);
+  REQUIRE(it.count() == 2);
+  const Incident& outage = it.incidents.recent()[0];
+  CHECK(outage.end == End::interrupted);
+  CHECK(outage[Event::recovered] == 2);
+  CHECK(outage.left == 3);
+  CHECK(it.last().kind == Kind::restart);
+  CHECK(it.last().at_risk == 5);
+  SUBCASE("and another restart from that one") {
+    it.answer(0, 0, 0, Cost::lost, true);
+    it.restart(0);
+    REQUIRE(it.count() == 3);
+    CHECK(it.incidents.recent()[1].end == End::interrupted);
+    CHECK(it.incidents.recent()[1].left == 4);
+    CHECK(it.last().at_risk == 5);
+  }
+  SUBCASE("and another outage from that one") {
+    it.answer(0, 0, 0, Cost::lost, true);
+    it.change(0, BackendState::down);
+    REQUIRE(it.count() == 3);
+    CHECK(it.incidents.recent()[1].end == End::interrupted);
+    CHECK(it.last().kind == Kind::outage);
+    CHECK(it.last().at_risk == 5);
+  }
+}
+
+TEST_CASE("what was lost just before a restart is known was lost to it") {
+  Scene it;
+  it.open(0, 10, 0);
+  it.tick();
+  SUBCASE("within a second") { it.move(0, 0, 1); }
+  SUBCASE("as a lapse") {
+    it.move(0, 0, 1);
+    it.tick();
+    REQUIRE(it.last().kind == Kind::lapse);
+  }
+  it.restart(0);
+  REQUIRE(it.count() == 1);
+  CHECK(it.last().kind == Kind::restart);
+  CHECK(it.last().detail == "instance_header X has a new value");
+  CHECK(it.last().at_risk == 10);
+  CHECK(it.last()[Event::lost] == 1);
+  CHECK(it.last().left == 9);
+}
+
+TEST_CASE("while a backend drains, a restart is the drain's; after it, what is left is the restart's") {
+  Scene it;
+  it.open(0, 3, 0);
+  it.change(0, BackendState::draining, Cause::order, "ada");
+  it.restart(0);
+  CHECK(it.count() == 1);
+  CHECK(it.table.homes().census(0).at_risk.live == 3);
+  it.answer(0, 0, 0, Cost::lost, true);
+  it.answer(1, 0, 0);
+  it.tick();
+  REQUIRE(it.count() == 1);
+  CHECK(it.last().kind == Kind::drain);
+  CHECK(it.last()[Event::lost] == 1);
+  CHECK(it.last()[Event::restarted] == 1);
+  CHECK(it.last().at_risk + it.last().joined == sum_of(it.last().books.all) + it.last().left);
+  it.change(0, BackendState::up, Cause::order, "ada");
+  it.tick();
+  REQUIRE(it.count() == 2);
+  CHECK(it.last().kind == Kind::restart);
+  CHECK(it.last().at_risk == 1);
+  it.answer(2, 0, 0);
+  it.tick();
+  CHECK(it.last().end == End::settled);
+}
+
+TEST_CASE("an outage after a restart is an outage") {
+  Scene it;
+  it.open(0, 2, 0);
+  it.restart(0);
+  for (uint64_t key = 0; key < 2; ++key) it.answer(key, 0, 0);
+  it.tick();
+  it.change(0, BackendState::down);
+  it.change(0, BackendState::draining, Cause::order, "ada");
+  it.change(0, BackendState::up, Cause::order, "ada");
+  it.tick();
+  CHECK(it.last().kind == Kind::outage);
+  CHECK(it.last().at_risk == 2);
+}
+
 TEST_CASE("what is lost while a backend drains is the drain's alone") {
   Scene it;
   it.open(0, 3, 0);

@@ -724,6 +724,20 @@ TEST_CASE("HEAD / passes with any answer but those of a proxy whose server does 
   for (const int status : {502, 503, 504}) CHECK_FALSE(passes(status));
 }
 
+TEST_CASE("where a backend has no check, nothing of its pool's is asked but how often and how many times") {
+  Rules rules = without_checks();
+  rules.check.body = "ready";
+  rules.check.drain_status = {{503, 503}};
+  rules.check.instance_header = "X-Boot";
+  rules.check.host = "health.test";
+  rules.check.port = 9000;
+  rules.check.tls = true;
+  const conf::HealthCheck question = Judged(rules).judge.question();
+  CHECK(question == Judged(without_checks()).judge.question());
+  CHECK(question.fall == rules.check.fall);
+  CHECK(question.fast_interval == rules.check.fast_interval);
+}
+
 TEST_CASE("a check that is configured is the question as it is") {
   CHECK(Judged().judge.question() == short_rules().check);
 }

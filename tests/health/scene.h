@@ -60,6 +60,10 @@ class Scene {
     table.homes().set_in_service(slot, in_service(to));
     note(incidents.changed(where(slot), change, standing(slot), now));
   }
+  void restart(Slot slot) {
+    table.homes().put_at_risk(slot);
+    note(incidents.restarted(where(slot), "instance_header X has a new value", standing(slot), now));
+  }
   void tick(uint32_t seconds = 1) {
     now += seconds;
     for (size_t i = 0; i < routing::SessionTable::kSweeps; ++i) table.sweep(now);

@@ -121,6 +121,39 @@ TEST_CASE("an answer to HEAD has no body") {
         "the body does not contain the text");
 }
 
+std::optional<uint64_t> instance(const std::string& fields, const std::string& name = "X-Instance") {
+  conf::HealthCheck check;
+  check.instance_header = name;
+  ProbeAnswer reader(check);
+  reader.take("HTTP/1.1 200 OK\r\n" + fields + "\r\n");
+  return reader.instance();
+}
+
+TEST_CASE("a check's answer names its server's instance by the field that was asked for") {
+  const auto one = instance("X-Instance: 1\r\n");
+  REQUIRE(one);
+  CHECK(one == instance("Date: now\r\nx-instance:  1 \r\nX-Instance: 2\r\n"));
+  CHECK(one == instance("X-Instance:\r\nX-Instance: 1\r\n"));
+  CHECK(one != instance("X-Instance: 2\r\n"));
+  CHECK_FALSE(instance(""));
+  CHECK_FALSE(instance("X-Instance:\r\n"));
+  CHECK_FALSE(instance("X-Instances: 1\r\n"));
+  CHECK_FALSE(instance("X-Instance: 1\r\n", ""));
+  const std::string large(50'000, 'x');
+  CHECK(instance("X-Instance: " + large + "1\r\n") != instance("X-Instance: " + large + "2\r\n"));
+}
+
+TEST_CASE("an answer that fails a check names the instance as well, and an interim one does not") {
+  conf::HealthCheck check;
+  check.instance_header = "X-Instance";
+  ProbeAnswer reader(check);
+  reader.take("HTTP/1.1 103 Early\r\nX-Instance: 1\r\n\r\n");
+  CHECK_FALSE(reader.instance());
+  reader.take("HTTP/1.1 503 x\r\nX-Instance: 1\r\n\r\n");
+  CHECK(reader.verdict()->failed());
+  CHECK(reader.instance() == instance("X-Instance: 1\r\n"));
+}
+
 TEST_CASE("interim answers to a check are passed over") {
   const conf::HealthCheck check;
   const std::string interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";

@@ -153,6 +153,7 @@ class Checked : WithResolver, public Loopback, public ProbeEvents {
   std::deque<std::unique_ptr<CheckedPeer>> peers;
   std::vector<std::string> results;
   std::vector<uint64_t> tokens;
+  std::optional<uint64_t> instance;  // of the last
   uint64_t microseconds = 0;
   std::function<void()> then;
   std::unique_ptr<Probe> probe = std::make_unique<Probe>(loop, resolver, descriptors);
@@ -165,6 +166,7 @@ class Checked : WithResolver, public Loopback, public ProbeEvents {
     const char* const kinds[] = {"pass", "fail", "timeout", "drain", "unasked"};
     results.push_back(kinds[static_cast<size_t>(result.kind)] +
                       (result.detail.empty() ? "" : ": " + result.detail));
+    instance = result.instance;
     tokens.push_back(token);
     microseconds = took;
     if (then) then();

@@ -88,6 +88,31 @@ TEST_CASE("a check says how its answer was judged, with its token and its time")
   CHECK(here.probe_has_no_socket());
 }
 
+TEST_CASE("a check says which instance answered it, if any did") {
+  Checked here;
+  here.check.instance_header = "X-Instance";
+  here.manner.answer = "HTTP/1.1 200 OK\r\nX-Instance: 1\r\nContent-Length: 0\r\n\r\n";
+  CHECK(here.run() == "pass");
+  const auto one = here.instance;
+  REQUIRE(one);
+  here.manner.answer = "HTTP/1.1 503 x\r\nX-Instance: 1\r\nContent-Length: 0\r\n\r\n";
+  CHECK(here.run() == "fail: answered 503");
+  CHECK(here.instance == one);
+  here.manner.answer = kReady;
+  CHECK(here.run() == "pass");
+  CHECK_FALSE(here.instance);
+
+  here.manner.answer = "HTTP/1.1 200 OK\r\nX-Instance: 1\r\nContent-Length: 9\r\n\r\nread";
+  here.manner.then = Manner::Then::stay;
+  here.check.body = "ready";
+  here.check.timeout = 300ms;
+  CHECK(here.run() == "timeout: the answer did not end within 300ms");
+  CHECK(here.instance == one);
+  here.manner.answer = "HTTP/1.1 200 OK\r\n";
+  CHECK(here.run() == "timeout: no answer within 300ms");
+  CHECK_FALSE(here.instance);
+}
+
 TEST_CASE("a check goes to a port of its own") {
   Checked here;
   here.manner.answer = kReady;
