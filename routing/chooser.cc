@@ -255,7 +255,7 @@ Choice Chooser::refuge(const Request& request, SessionTable::Found found) {
   }
   if (storage_ == conf::Storage::backup && data_home < backends.size()) {
     const Slot backup = backends[data_home].backup;
-    const bool serves = backup != kNoSlot && candidates.usable(backup);
+    const bool serves = backup < backends.size() && candidates.usable(backup);
     if (serves && table_.homes().reserve(backup, backends[backup].max_sessions))
       return {.slot = backup, .reason = Reason::failed_over, .reserved = true};
   }

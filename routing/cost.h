@@ -22,14 +22,28 @@ struct Cost {
     switch (storage) {
       case conf::Storage::local:
         return Event::lost;
-      case conf::Storage::backup:
-        return from < fleet.backends.size() && fleet.backends[from].backup == to ? Event::carried
-                                                                                 : Event::lost;
+      case conf::Storage::backup: {
+        if (from >= fleet.backends.size()) return Event::lost;
+        const Slot backup = fleet.backends[from].backup;
+        return backup == to || backup == kNoSlot ? Event::carried : Event::lost;
+      }
       case conf::Storage::replicated:
       case conf::Storage::shared:
         return Event::carried;
     }
     return Event::lost;
+  }
+
+  // Where any backend may have the copy, each fetches it; while others are away as well, it may have been
+  // theirs.
+  bool may_be_lost(Slot from) const {
+    if (storage != conf::Storage::backup || from >= fleet.backends.size()) return false;
+    if (fleet.backends[from].backup != kNoSlot) return false;
+    for (size_t slot = 0; slot < fleet.backends.size(); ++slot) {
+      const Backend& other = fleet.backends[slot];
+      if (slot != from && other.listed && !other.serves_its_own()) return true;
+    }
+    return false;
   }
 };
 

@@ -3,29 +3,12 @@
 #include <algorithm>
 
 #include "routing/hash.h"
-#include "routing/rendezvous.h"
 
 namespace limpet::routing {
 namespace {
 
 // A fleet of so many is looked through as fast as searched.
 constexpr size_t kScanned = 16;
-
-// Every balancer and the application can work it out from the names alone: the first of the others in the
-// unweighted rendezvous order of the backend's own id.
-Slot next_in_order(const Fleet& fleet, Slot of) {
-  Slot best = kNoSlot;
-  double best_score = 0;
-  for (size_t i = 0; i < fleet.backends.size(); ++i) {
-    const Backend& other = fleet.backends[i];
-    if (i == of || !other.listed) continue;
-    const double score = rendezvous_score(fleet.backends[of].id, other.id, 1);
-    if (score <= best_score) continue;
-    best = static_cast<Slot>(i);
-    best_score = score;
-  }
-  return best;
-}
 
 }  // namespace
 
@@ -68,7 +51,7 @@ Fleet Fleet::from(const conf::Pool& pool, const Fleet& before, std::span<const S
   }
   for (size_t i = 0; i < slots.size(); ++i) {
     const std::string& named = pool.backends[i].backup;
-    fleet.backends[slots[i]].backup = named.empty() ? next_in_order(fleet, slots[i]) : fleet.find(named);
+    fleet.backends[slots[i]].backup = named.empty() ? kNoSlot : fleet.find(named);
   }
   return fleet;
 }
@@ -76,7 +59,7 @@ Fleet Fleet::from(const conf::Pool& pool, const Fleet& before, std::span<const S
 void Fleet::free(std::span<const Slot> slots) {
   for (const Slot slot : slots) backends[slot] = {.state = BackendState::maintenance, .listed = false};
   for (Backend& backend : backends) {
-    if (backend.backup != kNoSlot && backends[backend.backup].is_free()) backend.backup = kNoSlot;
+    if (backend.backup < backends.size() && backends[backend.backup].is_free()) backend.backup = kGoneSlot;
   }
   index();
 }

@@ -33,7 +33,8 @@ struct Backend {
   uint32_t max_sessions = 0;    // 0: no limit
   BackendState state = BackendState::up;
   bool listed = true;  // in the file; one that was takes no more sessions
-  // Holds a copy of its sessions; only where the pool's storage is `backup`.
+  // Where the pool's storage is `backup`: who holds the copies of its sessions; kGoneSlot: somebody who has
+  // left. kNoSlot: nobody is named, and any other may hold one.
   Slot backup = kNoSlot;
 
   bool is_free() const { return name.empty(); }

@@ -305,6 +305,7 @@ void SessionTable::answered(uint64_t key, Slot slot, Slot from, uint32_t now, Wo
     const Event what = is_first || is_free || is_uncertain ? Event::reassigned : cost.of(left, slot);
     if (word != Word::none) session->doubtful = false;
     const bool is_lost = what == Event::lost;
+    if (what == Event::carried && cost.may_be_lost(left)) count(shard, *session, Event::uncertain);
     if (is_lost && (is_renamed || is_deleted)) count(shard, *session, Event::confirmed);
     if (is_lost && is_deleted) return finish(shard, session, Event::lost);
     const bool is_silent = is_lost && word == Word::none;

@@ -66,17 +66,18 @@ TEST_CASE("a session goes to its home's backup, the named one, and is carried") 
   }
 }
 
-TEST_CASE("a backend without a named backup has one that every balancer and the application can work out") {
-  conf::Pool pool = pool_of(6, {Kind::cookie});
-  pool.storage = conf::Storage::backup;
-  const Fleet fleet = Fleet::from(pool);
-  std::swap(pool.backends[1], pool.backends[4]);
-  const Fleet same = Fleet::from(pool);
-  for (const Backend& backend : fleet.backends) {
-    const Slot there = same.find(backend.name);
-    REQUIRE(backend.backup < 6);
-    CHECK(fleet.backends[backend.backup].name != backend.name);
-    CHECK(same.backends[same.backends[there].backup].name == fleet.backends[backend.backup].name);
+TEST_CASE(
+    "where no backup is named any backend has the copy, unless others are away as well: then it may be "
+    "lost") {
+  for (const bool other_is_away : {false, true}) {
+    Known known(pool_with(Kind::cookie, Storage::backup));
+    known.stage.set(known.home, BackendState::down);
+    if (other_is_away) known.stage.set(static_cast<Slot>((known.home + 1) % 4), BackendState::maintenance);
+    known.send();
+    CHECK(known.stage.count(Event::carried) == 1);
+    CHECK(known.stage.count(Event::lost) == 0);
+    CHECK(known.stage.count(Event::uncertain) == other_is_away);
+    known.stage.check_books();
   }
 }
 

@@ -23,6 +23,8 @@ conf::Pool pool_for(uint64_t number) {
   pool.placement = static_cast<conf::Placement>(number / 3 % 4);
   pool.idle_timeout = std::chrono::seconds(100);
   pool.unreturned_timeout = std::chrono::seconds(30);
+  for (size_t i = 0; i < 4 && pool.storage == conf::Storage::backup; ++i)
+    pool.backends[i].backup = pool.backends[(i + 1) % 4].name;
   pool.max_sessions = number % 3 == 0 ? 25 : 1000;
   pool.session_id.adopts_ids = number / 2 % 2 == 0;
   pool.stateless_paths = {"/static"};

@@ -201,6 +201,7 @@ TEST_CASE("a move costs what it costs where it is answered, whatever lay on the 
   Desk desk;
   desk.storage = conf::Storage::backup;
   desk.fleet.backends.resize(3);
+  for (Backend& backend : desk.fleet.backends) backend.backup = kGoneSlot;
   desk.fleet.backends[0].backup = 2;
   desk.move(0, 1);
   desk.move(1, 2);

@@ -262,6 +262,7 @@ void World::add_backend() {
   if (fleet_.backends.size() == kMostBackends) return;
   conf::Backend added;
   added.name = "app-" + std::to_string(fleet_.backends.size());
+  if (pool_.storage == conf::Storage::backup) added.backup = pool_.backends.front().name;
   pool_.backends.push_back(added);
   const Fleet grown = Fleet::from(pool_);
   fleet_.backends.push_back(grown.backends.back());
