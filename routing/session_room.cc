@@ -1,6 +1,6 @@
 // Room in the session table: who gives way in a full one, and what is swept out of it.
 #include <algorithm>
-#include <utility>
+#include <array>
 
 #include "routing/random.h"
 #include "routing/relaxed.h"
@@ -10,9 +10,12 @@
 namespace limpet::routing {
 namespace {
 
-// Evicted is the best of so many candidates: with half of the sessions unreturned, one in 65536 evictions
-// hits a returned one.
+// Evicted is the best of so many candidates, where any is of the class that is to go.
 constexpr int kSampled = 16;
+
+// Where one place in so many holds an entry of that class, or more do, one is found by going from place to
+// place in less than a microsecond.
+constexpr uint64_t kShortWalk = 256;
 
 }  // namespace
 
@@ -42,26 +45,71 @@ void SessionTable::make_room(Shard& shard, uint64_t key, uint32_t now) {
   }
 }
 
-// Who goes first when the table is full: aliases, then what is dormant or has idled out, then unreturned
-// sessions, then whatever else; the longest unseen first; among a sample.
+// Marks are kept like sessions that have returned until they are stale.
+SessionTable::Rank SessionTable::rank(const Entry& entry, uint32_t now) const {
+  const bool is_over = entry.is_awake() ? is_idle(entry, now) : entry.is_mark() ? is_stale(entry, now) : true;
+  const Class its = is_over                               ? Class::asleep
+                    : entry.returned || !entry.is_awake() ? Class::kept
+                                                          : Class::unreturned;
+  return {its, elapsed(entry.last_seen, now)};
+}
+
+// Who gives way in a full table: dormant sessions and aliases, then unreturned sessions, then whatever else.
+// Which class is left is exact; within it goes who is longest unseen among a sample, or, where that has none
+// of the class, any one. Nobody makes others search for long: an entry that is far to seek, and was not among
+// the last of its kind, cost whoever made it so several requests, and is gone once it is found.
 Entry* SessionTable::victim(Shard& shard, uint64_t key, uint32_t now) const {
-  if (shard.map.size() == 0) return nullptr;
-  const auto rank = [&](const Entry& entry) -> std::pair<int, uint32_t> {
-    if (entry.is_mark()) return {is_stale(entry, now) ? 3 : 0, elapsed(entry.last_seen, now)};
-    const bool is_over = entry.dormant || is_idle(entry, now);
-    const int kind = entry.kind == Entry::Kind::alias ? 3 : is_over ? 2 : entry.returned ? 0 : 1;
-    return {kind, elapsed(entry.last_seen, now)};
-  };
+  SessionMap& map = shard.map;
+  if (map.size() == 0) return nullptr;
+  const auto after = [&](size_t place) { return place + 1 == map.capacity() ? 0 : place + 1; };
   // Drawn each by itself: a run of neighbours would let places that happen to hold few candidates run out of
   // them.
   Random draws(key);
+  std::array<size_t, kSampled> sample;
+  for (size_t& place : sample) {
+    place = static_cast<size_t>(draws.below(map.capacity()));
+    __builtin_prefetch(&map.at(place));
+  }
   Entry* worst = nullptr;
-  for (int i = 0; i < kSampled; ++i) {
-    size_t place = static_cast<size_t>(draws.below(shard.map.capacity()));
-    while (shard.map.at(place).kind == Entry::Kind::none)
-      place = place + 1 == shard.map.capacity() ? 0 : place + 1;
-    Entry& entry = shard.map.at(place);
-    if (!worst || rank(entry) > rank(*worst)) worst = &entry;
+  Rank of_worst;
+  for (size_t place : sample) {
+    while (map.at(place).kind == Entry::Kind::none) place = after(place);
+    const Rank its = rank(map.at(place), now);
+    if (worst && its <= of_worst) continue;
+    worst = &map.at(place);
+    of_worst = its;
+  }
+
+  const uint64_t asleep = map.size() - shard.sessions - shard.marks;
+  const uint64_t unreturned = shard.sessions - shard.returned;
+  const Class least = asleep != 0 ? Class::asleep : unreturned != 0 ? Class::unreturned : Class::kept;
+  if (of_worst.first >= least) return worst;
+  const uint64_t left = asleep != 0 ? asleep : unreturned;
+  if (left * kShortWalk < map.capacity()) {
+    if (Entry* const recent = recent_victim(shard, least, now)) return recent;
+  }
+  if (left == 0) return worst;
+  const auto is_wanted = [least](const Entry& entry) {
+    if (least == Class::unreturned) return entry.is_awake() && !entry.returned;
+    return entry.dormant || (entry.kind == Entry::Kind::alias && !entry.is_mark());
+  };
+  auto place = static_cast<size_t>(draws.below(map.capacity()));
+  while (!is_wanted(map.at(place))) place = after(place);
+  return &map.at(place);
+}
+
+Entry* SessionTable::recent_victim(Shard& shard, Class least, uint32_t now) const {
+  Entry* worst = nullptr;
+  Rank of_worst;
+  for (uint64_t& key : shard.recent.keys) {
+    Entry* const entry = key != 0 ? shard.map.find(key) : nullptr;
+    const Rank its = entry ? rank(*entry, now) : Rank();
+    if (its.first == Class::kept) {
+      key = 0;
+    } else if (its.first >= least && (!worst || its > of_worst)) {
+      worst = entry;
+      of_worst = its;
+    }
   }
   return worst;
 }

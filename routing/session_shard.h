@@ -8,11 +8,22 @@
 
 namespace limpet::routing {
 
+// The keys that became dispensable last: where few are, they are found here. An adversary who wants a search
+// instead makes as many others first, which costs more than the search.
+struct Recent {
+  std::array<uint64_t, 8> keys{};  // 0: none
+  size_t next = 0;
+
+  void note(uint64_t key) { keys[next++ % keys.size()] = key; }
+};
+
 struct alignas(64) SessionTable::Shard {
   mutable std::mutex mutex;
   SessionMap map;
-  uint64_t sessions = 0;          // entries that are no aliases
+  uint64_t sessions = 0;          // entries that are awake
   uint64_t returned = 0;          // of these
+  uint64_t marks = 0;             // of the other entries
+  Recent recent;                  // unreturned, dormant or aliases
   int64_t renewed_into_here = 0;  // sessions that renew() brought from other shards, less those it took away
   Books books;
   std::array<uint32_t, PauseCounts::kCodes> pauses{};

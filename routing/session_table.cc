@@ -186,7 +186,7 @@ SessionTable::Held SessionTable::begin(uint64_t key, Slot home, uint32_t now, co
   session.spell = homes_.add(home, session.returned, beginning.room == Room::reserved);
   shard.map.insert(session);
   ++shard.sessions;
-  if (session.returned) ++shard.returned;
+  session.returned ? void(++shard.returned) : shard.recent.note(key);
   count(shard, session, beginning.how);
   return {found(session), true};
 }
@@ -361,6 +361,7 @@ bool SessionTable::renew(uint64_t from, uint64_t to, Slot home, uint32_t now) {
     old->kind = Entry::Kind::alias;
     old->target = to;
     old->last_seen = now;
+    old_shard.recent.note(from);
   } else {
     old_shard.map.erase(old);
   }
@@ -394,7 +395,10 @@ bool SessionTable::unbind(uint64_t key, uint32_t now) {
     mark.key = mark.target = session->key;
     mark.last_seen = now;
     finish(shard, session, Event::unbound);
-    if (claim_entry()) shard.map.insert(mark);
+    if (claim_entry()) {
+      shard.map.insert(mark);
+      ++shard.marks;
+    }
     return true;
   });
 }
@@ -423,6 +427,7 @@ void SessionTable::expire(Shard& shard, Entry* session) {
   session->origin.leaving = kNoSlot;
   session->unanswered = false;
   session->dormant = true;
+  shard.recent.note(session->key);
 }
 
 void SessionTable::make_way(Shard& shard, Entry* entry) {
@@ -465,6 +470,7 @@ void SessionTable::count(Shard& shard, const Entry& session, Event event) {
 
 // What is in no books, or not any more.
 void SessionTable::drop(Shard& shard, Entry* entry) {
+  if (entry->is_mark()) --shard.marks;
   shard.map.erase(entry);
   entries_.fetch_sub(1, kRelaxed);
 }

@@ -27,6 +27,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "routing/cost.h"
@@ -195,7 +196,12 @@ class SessionTable {
   void drop(Shard& shard, Entry* entry);
   bool claim_entry();
   void make_room(Shard& shard, uint64_t key, uint32_t now);
+  // Who goes first: by class, then by age.
+  enum class Class : uint8_t { kept, unreturned, asleep };
+  using Rank = std::pair<Class, uint32_t>;
+  Rank rank(const Entry& entry, uint32_t now) const;
   Entry* victim(Shard& shard, uint64_t key, uint32_t now) const;
+  Entry* recent_victim(Shard& shard, Class least, uint32_t now) const;
   void sweep(Shard& shard, uint32_t now);
 
   std::atomic<uint64_t> max_entries_;

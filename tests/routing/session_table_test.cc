@@ -268,19 +268,90 @@ TEST_CASE("a full table holds its bound, evicts for every session more, and says
   }
 }
 
-TEST_CASE("a flood of clients that never return hardly pushes out those that did") {
+TEST_CASE("a flood of clients that never return pushes out nobody who did, however few others there were") {
   LIMPET_RANDOM_INPUTS(602);
-  SessionTable table(10000, kTimeouts);
-  std::vector<uint64_t> returned;
-  for (int i = 0; i < 5000; ++i) {
-    returned.push_back(inputs.number());
-    table.open(returned.back(), 0, kNow, Room::none, Begun::by_answer);
-    table.find_and_touch(returned.back(), kNow);
+  for (const uint64_t others : {5000u, 500u, 200u}) {
+    CAPTURE(others);
+    SessionTable table(10000, kTimeouts);
+    for (uint64_t i = 0; i < 10000 - others; ++i) table.restore(inputs.number(), 0, kNow);
+    for (int i = 0; i < 100000; ++i) table.open(inputs.number(), 0, kNow + 1, Room::none, Begun::by_answer);
+    const Books books = table.census().books;
+    CHECK(books.all[Event::evicted] == 100000 - others);
+    CHECK(books.returned[Event::evicted] == 0);
+    check_books(table, 1);
   }
-  for (int i = 0; i < 200000; ++i) table.open(inputs.number(), 0, kNow + 1, Room::none, Begun::by_answer);
-  int left = 0;
-  for (const uint64_t key : returned) left += table.find(key, kNow + 1).home != kNoSlot;
-  CHECK(left >= 4950);
+}
+
+TEST_CASE("in a table full of sessions that returned, visitors push out one of them, and then each other") {
+  LIMPET_RANDOM_INPUTS(604);
+  SessionTable table(1000, kTimeouts);
+  for (int i = 0; i < 1000; ++i) table.restore(inputs.number(), 0, kNow);
+  for (int i = 0; i < 1000; ++i) table.open(inputs.number(), 0, kNow, Room::none, Begun::by_answer);
+  CHECK(table.census().books.returned[Event::evicted] == 1);
+  CHECK(table.census().live_returned == 999);
+}
+
+TEST_CASE("who gives way is of the lowest class that there is, after any operations") {
+  SessionTable::Timeouts timeouts = kTimeouts;
+  timeouts.dormant = 3600;
+  for (const uint64_t seed : {605u, 606u, 607u}) {
+    LIMPET_RANDOM_INPUTS(seed);
+    SessionTable table(300, timeouts);
+    uint32_t now = kNow;
+    uint64_t asleep_went = 0, unreturned_went = 0, returned_went = 0;
+    for (int step = 0; step < 40000; ++step) {
+      CAPTURE(step);
+      const uint64_t key = mixed(inputs.below(2000)), other = mixed(inputs.below(2000));
+      switch (inputs.below(12)) {
+        case 0:
+          table.renew(key, other, 0, now);
+          break;
+        case 1:
+          if (inputs.one_in(20)) table.log_out(key, 0, now);
+          break;
+        case 2:
+          now += inputs.one_in(100) ? 61 : inputs.one_in(10);
+          sweep_all(table, now);  // nobody is idle and awake
+          break;
+        case 3:
+          if (inputs.one_in(10)) table.restore(key, 0, now);
+          break;
+        default: {
+          table.find_and_touch(mixed(inputs.below(2000)), now);
+          const bool is_new = !table.knows(key, now);
+          const Census before = table.census();
+          table.open(key, 0, now, Room::none, Begun::by_answer);
+          const Census after = table.census();
+          if (!is_new || before.entries < 300) break;
+          const uint64_t gone = after.books.all[Event::evicted] - before.books.all[Event::evicted];
+          const uint64_t returned_gone =
+              after.books.returned[Event::evicted] - before.books.returned[Event::evicted];
+          const bool asleep = before.entries > before.live, unreturned = before.live > before.live_returned;
+          REQUIRE(gone == (asleep ? 0 : 1));
+          REQUIRE(returned_gone == (asleep || unreturned ? 0 : 1));
+          ++(asleep ? asleep_went : unreturned ? unreturned_went : returned_went);
+        }
+      }
+    }
+    CAPTURE(asleep_went);
+    CAPTURE(unreturned_went);
+    CAPTURE(returned_went);
+    CHECK(std::min({asleep_went, unreturned_went, returned_went}) > 100);
+  }
+}
+
+TEST_CASE("the mark of a session that was unbound outlasts visitors, in a full table too") {
+  LIMPET_RANDOM_INPUTS(608);
+  SessionTable table(100, kTimeouts);
+  std::vector<uint64_t> unbound;
+  for (int i = 0; i < 98; ++i) {
+    unbound.push_back(inputs.number());
+    table.restore(unbound.back(), 0, kNow);
+    CHECK(table.unbind(unbound.back(), kNow));
+  }
+  for (int i = 0; i < 1000; ++i) table.open(inputs.number(), 0, kNow + 1, Room::none, Begun::by_answer);
+  for (const uint64_t key : unbound) CHECK(table.is_unbound(key, kNow + 1));
+  CHECK(table.census().entries == 100);
 }
 
 TEST_CASE("what idled out already goes before what lives, and counts as expired") {
