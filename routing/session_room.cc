@@ -1,6 +1,7 @@
 // Room in the session table: who gives way in a full one, and what is swept out of it.
 #include <algorithm>
 #include <array>
+#include <functional>
 
 #include "routing/random.h"
 #include "routing/relaxed.h"
@@ -27,22 +28,40 @@ bool SessionTable::claim_entry() {
   return false;
 }
 
-// Claims an entry for a session that begins in `shard`, whose lock is held; so what gives way in a full table
-// is in the same shard.
-void SessionTable::make_room(Shard& shard, uint64_t key, uint32_t now) {
-  while (!claim_entry()) {
-    Entry* const entry = victim(shard, key, now);
-    if (!entry) {
-      // An empty shard of a full table: one above the bound rather than no session at all.
-      entries_.fetch_add(1, kRelaxed);
-      return;
-    }
-    if (entry->is_awake() && !is_idle(*entry, now)) {
-      finish(shard, entry, Event::evicted);
-    } else {
-      make_way(shard, entry);
-    }
+// Gives back one of the entries that are above the bound. False: none is.
+bool SessionTable::release_entry() {
+  uint64_t taken = entries_.load(kRelaxed);
+  while (taken > max_entries_.load(kRelaxed)) {
+    if (entries_.compare_exchange_weak(taken, taken - 1, kRelaxed)) return true;
   }
+  return false;
+}
+
+// Claims an entry for a session that begins in `shard`, whose lock is held; so who gives way in a full table
+// is in the same shard. After the bound was lowered two give way, if the second is dispensable; the rest is
+// done by sweep(), which sees all shards.
+void SessionTable::make_room(Shard& shard, uint64_t key, uint32_t now) {
+  if (claim_entry()) return;
+  Entry* const first = victim(shard, key, now);
+  if (!first) {
+    // An empty shard of a full table: one above the bound rather than no session at all.
+    entries_.fetch_add(1, kRelaxed);
+    return;
+  }
+  evict(shard, first, now);  // its entry is the new session's
+  if (!release_entry()) return;
+  Entry* const second = victim(shard, key, now);
+  if (second && rank(*second, now).first != Class::kept) {
+    evict(shard, second, now);
+  } else {
+    entries_.fetch_add(1, kRelaxed);
+  }
+}
+
+// What becomes of its claim is the caller's business.
+void SessionTable::evict(Shard& shard, Entry* entry, uint32_t now) {
+  if (entry->is_awake()) leave(shard, *entry, is_idle(*entry, now) ? ending(*entry) : Event::evicted);
+  erase(shard, entry);
 }
 
 // Marks are kept like sessions that have returned until they are stale.
@@ -80,8 +99,7 @@ Entry* SessionTable::victim(Shard& shard, uint64_t key, uint32_t now) const {
     of_worst = its;
   }
 
-  const uint64_t asleep = map.size() - shard.sessions - shard.marks;
-  const uint64_t unreturned = shard.sessions - shard.returned;
+  const uint64_t asleep = shard.asleep(), unreturned = shard.unreturned();
   const Class least = asleep != 0 ? Class::asleep : unreturned != 0 ? Class::unreturned : Class::kept;
   if (of_worst.first >= least) return worst;
   const uint64_t left = asleep != 0 ? asleep : unreturned;
@@ -117,13 +135,20 @@ Entry* SessionTable::recent_victim(Shard& shard, Class least, uint32_t now) cons
 void SessionTable::sweep(uint32_t now) {
   const size_t slice = std::max<size_t>(shard_count_ / kSweeps, 1);
   for (size_t i = 0; i < slice; ++i) {
-    sweep(shards_[next_to_sweep_], now);
+    Shard& shard = shards_[next_to_sweep_];
     next_to_sweep_ = (next_to_sweep_ + 1) % shard_count_;
+    if (trim_.shards_left == 0 && entries_.load(kRelaxed) > max_entries_.load(kRelaxed)) plan_trim();
+    const std::lock_guard lock(shard.mutex);
+    sweep(shard, now);
+    if (trim_.shards_left != 0) {
+      trim(shard, now);
+      --trim_.shards_left;
+    }
+    shard.map.fit();
   }
 }
 
 void SessionTable::sweep(Shard& shard, uint32_t now) {
-  const std::lock_guard lock(shard.mutex);
   for (size_t place = 0; place < shard.map.capacity();) {
     Entry& entry = shard.map.at(place);
     entry.last_seen = std::min(entry.last_seen, now);  // after the clock's jump back
@@ -135,6 +160,59 @@ void SessionTable::sweep(Shard& shard, uint32_t now) {
     } else {
       ++place;
     }
+  }
+}
+
+// After the bound was lowered: which part of each class has to go, the same in every shard.
+void SessionTable::plan_trim() {
+  std::array<uint64_t, kClasses> entries{};
+  for_each_shard([&](const Shard& shard) {
+    entries[static_cast<size_t>(Class::asleep)] += shard.asleep();
+    entries[static_cast<size_t>(Class::unreturned)] += shard.unreturned();
+    entries[static_cast<size_t>(Class::kept)] += shard.returned + shard.marks;
+  });
+  const uint64_t taken = entries_.load(kRelaxed), most = max_entries_.load(kRelaxed);
+  uint64_t excess = taken > most ? taken - most : 0;
+  for (size_t its = kClasses; its-- > 0;) {
+    const uint64_t go = std::min(excess, entries[its]);
+    trim_.parts[its] = go == 0 ? 0 : static_cast<double>(go) / static_cast<double>(entries[its]);
+    excess -= go;
+  }
+  trim_.owed = 0;
+  trim_.shards_left = shard_count_;
+}
+
+void SessionTable::trim(Shard& shard, uint32_t now) {
+  std::vector<Rank> ranks;
+  std::array<uint64_t, kClasses> entries{};
+  ranks.reserve(shard.map.size());
+  for (size_t place = 0; place < shard.map.capacity(); ++place) {
+    const Entry& entry = shard.map.at(place);
+    if (entry.kind == Entry::Kind::none) continue;
+    ranks.push_back(rank(entry, now));
+    ++entries[static_cast<size_t>(ranks.back().first)];
+  }
+  double owed = trim_.owed;
+  for (size_t its = 0; its < kClasses; ++its) owed += static_cast<double>(entries[its]) * trim_.parts[its];
+  auto go = static_cast<size_t>(owed + 1e-6);
+  trim_.owed = owed - static_cast<double>(go);
+  if (go == 0) return;
+  go = std::min(go, ranks.size());
+  std::nth_element(ranks.begin(), ranks.begin() + static_cast<ptrdiff_t>(go - 1), ranks.end(),
+                   std::greater());
+  const Rank last = ranks[go - 1];
+  auto of_last =
+      static_cast<ptrdiff_t>(go) - std::count_if(ranks.begin(), ranks.begin() + static_cast<ptrdiff_t>(go),
+                                                 [&](const Rank& its) { return its > last; });
+  for (size_t place = 0; place < shard.map.capacity();) {
+    Entry& entry = shard.map.at(place);
+    const Rank its = entry.kind == Entry::Kind::none ? Rank() : rank(entry, now);
+    if (entry.kind == Entry::Kind::none || its < last || (its == last && of_last-- <= 0)) {
+      ++place;
+      continue;
+    }
+    if (!release_entry()) return;
+    evict(shard, &entry, now);  // another entry may be in its place now
   }
 }
 

@@ -27,6 +27,9 @@ struct alignas(64) SessionTable::Shard {
   int64_t renewed_into_here = 0;  // sessions that renew() brought from other shards, less those it took away
   Books books;
   std::array<uint32_t, PauseCounts::kCodes> pauses{};
+
+  uint64_t asleep() const { return map.size() - sessions - marks; }  // dormant, or an alias
+  uint64_t unreturned() const { return sessions - returned; }
 };
 
 // One after another, each under its lock.

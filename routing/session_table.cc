@@ -470,9 +470,13 @@ void SessionTable::count(Shard& shard, const Entry& session, Event event) {
 
 // What is in no books, or not any more.
 void SessionTable::drop(Shard& shard, Entry* entry) {
+  erase(shard, entry);
+  entries_.fetch_sub(1, kRelaxed);
+}
+
+void SessionTable::erase(Shard& shard, Entry* entry) {
   if (entry->is_mark()) --shard.marks;
   shard.map.erase(entry);
-  entries_.fetch_sub(1, kRelaxed);
 }
 
 }  // namespace limpet::routing

@@ -23,6 +23,7 @@
 // order.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -77,7 +78,7 @@ class SessionTable {
   Homes& homes() { return homes_; }
   const Homes& homes() const { return homes_; }
 
-  // From the next call on.
+  // From the next call on. What is above a lower bound goes within the next kSweeps calls to sweep().
   void set_limits(uint64_t max_sessions, Timeouts timeouts);
   // Whether sessions remember their first home when they are moved.
   void set_failback(bool fails_back) { fails_back_.store(fails_back, std::memory_order_relaxed); }
@@ -194,15 +195,21 @@ class SessionTable {
   void leave(Shard& shard, const Entry& session, Event how);
   void wake(Shard& shard, Entry& session);
   void drop(Shard& shard, Entry* entry);
+  void erase(Shard& shard, Entry* entry);
   bool claim_entry();
+  bool release_entry();
   void make_room(Shard& shard, uint64_t key, uint32_t now);
   // Who goes first: by class, then by age.
   enum class Class : uint8_t { kept, unreturned, asleep };
+  static constexpr size_t kClasses = 3;
   using Rank = std::pair<Class, uint32_t>;
   Rank rank(const Entry& entry, uint32_t now) const;
   Entry* victim(Shard& shard, uint64_t key, uint32_t now) const;
   Entry* recent_victim(Shard& shard, Class least, uint32_t now) const;
+  void evict(Shard& shard, Entry* entry, uint32_t now);
   void sweep(Shard& shard, uint32_t now);
+  void plan_trim();
+  void trim(Shard& shard, uint32_t now);
 
   std::atomic<uint64_t> max_entries_;
   std::atomic<uint32_t> idle_timeout_, unreturned_timeout_, renewal_grace_, dormant_timeout_;
@@ -211,7 +218,14 @@ class SessionTable {
   const std::unique_ptr<Shard[]> shards_;
   std::atomic<uint64_t> entries_{0};
   Homes homes_;
-  size_t next_to_sweep_ = 0;  // the sweeping thread's
+
+  // The sweeping thread's:
+  size_t next_to_sweep_ = 0;
+  struct Trim {
+    std::array<double, kClasses> parts{};
+    double owed = 0;  // less than one entry
+    size_t shards_left = 0;
+  } trim_;
 };
 
 }  // namespace limpet::routing

@@ -354,6 +354,72 @@ TEST_CASE("the mark of a session that was unbound outlasts visitors, in a full t
   CHECK(table.census().entries == 100);
 }
 
+// 2000 dormant sessions, 3000 unreturned and 5000 that returned, one after the other; all were opened in that
+// order.
+struct Crowd {
+  Crowd() {
+    for (uint64_t i = 0; i < 2000; ++i) table.open(mixed(i), 0, kNow, Room::none, Begun::by_answer);
+    sweep_all(table, kNow + 61);
+    for (uint64_t i = 2000; i < 5000; ++i) table.open(mixed(i), 0, kNow + 61, Room::none, Begun::by_answer);
+    for (uint64_t i = 0; i < 5000; ++i)
+      table.restore(mixed(5000 + i), 0, kNow + 61 + static_cast<uint32_t>(i / 100));
+  }
+  static SessionTable::Timeouts timeouts() {
+    SessionTable::Timeouts timeouts = kTimeouts;
+    timeouts.unreturned = 60;
+    timeouts.dormant = 3600;
+    return timeouts;
+  }
+  void check(uint64_t entries, uint64_t live, uint64_t returned) {
+    const Census census = table.census();
+    CHECK(census.entries == entries);
+    CHECK(census.live == live);
+    CHECK(census.live_returned == returned);
+    check_books(table, 1);
+  }
+
+  SessionTable table{10000, timeouts()};
+};
+
+TEST_CASE("after max_sessions was lowered those go first that are dispensable, in all of the table") {
+  Crowd crowd;
+  crowd.check(10000, 8000, 5000);
+  crowd.table.set_limits(9000, Crowd::timeouts());
+  sweep_all(crowd.table, kNow + 111);
+  crowd.check(9000, 8000, 5000);
+  crowd.table.set_limits(6000, Crowd::timeouts());
+  sweep_all(crowd.table, kNow + 111);
+  crowd.check(6000, 6000, 5000);
+  const uint64_t bytes = crowd.table.census().bytes;
+  crowd.table.set_limits(1000, Crowd::timeouts());
+  sweep_all(crowd.table, kNow + 111);
+  crowd.check(1000, 1000, 1000);
+  CHECK(crowd.table.census().bytes < bytes / 2);
+  int late = 0;
+  for (uint64_t i = 0; i < 5000; ++i) {
+    const bool is_there = crowd.table.find(mixed(5000 + i), kNow + 111).home == 0;
+    late += is_there && i >= 3800;
+  }
+  CHECK(late >= 950);  // in each shard who was seen last is left
+}
+
+TEST_CASE("a session that begins after max_sessions was lowered pushes out two at most, and none in need") {
+  Crowd crowd;
+  crowd.table.set_limits(100, Crowd::timeouts());
+  uint64_t before = crowd.table.census().entries;
+  for (uint64_t i = 0; i < 20000; ++i) {
+    crowd.table.open(mixed(100'000 + i), 0, kNow + 111, Room::none, Begun::by_answer);
+    const uint64_t entries = crowd.table.census().entries;
+    REQUIRE(entries <= before);
+    REQUIRE(entries + 1 >= before);
+    before = entries;
+  }
+  CHECK(crowd.table.census().live_returned == 5000);
+  CHECK(before < 5100);
+  sweep_all(crowd.table, kNow + 111);
+  crowd.check(100, 100, 100);
+}
+
 TEST_CASE("what idled out already goes before what lives, and counts as expired") {
   LIMPET_RANDOM_INPUTS(603);
   SessionTable table(64, kTimeouts);
