@@ -133,9 +133,11 @@ Entry* SessionTable::recent_victim(Shard& shard, Class least, uint32_t now) cons
 }
 
 void SessionTable::sweep(uint32_t now) {
+  if (!is_well_grouped() && entries_.load(kRelaxed) <= max_entries_.load(kRelaxed)) regroup();
+  const std::shared_lock grouping(grouping_);
   const size_t slice = std::max<size_t>(shard_count_ / kSweeps, 1);
   for (size_t i = 0; i < slice; ++i) {
-    Shard& shard = shards_[next_to_sweep_];
+    Shard& shard = *shards_[next_to_sweep_];
     next_to_sweep_ = (next_to_sweep_ + 1) % shard_count_;
     if (trim_.shards_left == 0 && entries_.load(kRelaxed) > max_entries_.load(kRelaxed)) plan_trim();
     const std::lock_guard lock(shard.mutex);
@@ -166,7 +168,7 @@ void SessionTable::sweep(Shard& shard, uint32_t now) {
 // After the bound was lowered: which part of each class has to go, the same in every shard.
 void SessionTable::plan_trim() {
   std::array<uint64_t, kClasses> entries{};
-  for_each_shard([&](const Shard& shard) {
+  for_each_grouped([&](const Shard& shard) {
     entries[static_cast<size_t>(Class::asleep)] += shard.asleep();
     entries[static_cast<size_t>(Class::unreturned)] += shard.unreturned();
     entries[static_cast<size_t>(Class::kept)] += shard.returned + shard.marks;

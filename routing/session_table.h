@@ -20,13 +20,15 @@
 // leads nowhere.
 //
 // Thread-safe but sweep(), which is one thread's. A call locks one shard at a time; renew() locks two, in
-// order.
+// order. How many shards there are follows max_sessions: a regrouping moves the entries of one shard at a
+// time, and a call that has waited for the lock of a shard looks whether its key still belongs there.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <shared_mutex>
 #include <span>
 #include <utility>
 #include <vector>
@@ -48,6 +50,7 @@ struct Census {
   int64_t imbalance = 0;  // not 0: a session was miscounted
   uint64_t entries = 0;   // sessions and aliases
   uint64_t bytes = 0;     // what the table occupies
+  uint64_t shards = 0;
 };
 
 // A session as it stands.
@@ -163,10 +166,15 @@ class SessionTable {
 
  private:
   struct Shard;
+  struct Locked;
+  static constexpr size_t kMostShards = 256;
 
-  Shard& shard_of(uint64_t key) const;
+  const std::atomic<Shard*>& place_of(uint64_t key) const { return directory_[key % kMostShards]; }
+  Locked lock(uint64_t key) const;
   template <class Use>
   void for_each_shard(Use&& use) const;
+  template <class Use>
+  void for_each_grouped(Use&& use) const;
   template <class Use>
   auto with_entry(uint64_t key, uint32_t now, Use&& use);
   template <class Use>
@@ -184,6 +192,7 @@ class SessionTable {
     uint16_t choice = 0;
   };
   Held begin(uint64_t key, Slot home, uint32_t now, const Beginning& beginning);
+  bool renew(Shard& old_shard, Shard& new_shard, uint64_t from, uint64_t to, Slot home, uint32_t now);
   bool came_back_empty(Shard& shard, Entry* session, uint32_t now, Word word, Asked asked);
   void recover(Shard& shard, Entry& session);
   void count(Shard& shard, const Entry& session, Event event);
@@ -210,16 +219,29 @@ class SessionTable {
   void sweep(Shard& shard, uint32_t now);
   void plan_trim();
   void trim(Shard& shard, uint32_t now);
+  bool is_well_grouped() const;
+  void regroup();
+  void split();
+  void merge();
+  void lead(size_t index, Shard& shard);
 
   std::atomic<uint64_t> max_entries_;
   std::atomic<uint32_t> idle_timeout_, unreturned_timeout_, renewal_grace_, dormant_timeout_;
   std::atomic<bool> fails_back_{false};
-  const size_t shard_count_;  // a power of two
-  const std::unique_ptr<Shard[]> shards_;
   std::atomic<uint64_t> entries_{0};
   Homes homes_;
+  std::array<Pauses, 8> pauses_;
 
-  // The sweeping thread's:
+  // By the low bits of a key (a map places its entries by the high ones). Changes under the locks of the
+  // shards that it leads to before and after.
+  std::array<std::atomic<Shard*>, kMostShards> directory_;
+
+  mutable std::shared_mutex
+      grouping_;            // guards the rest; whoever takes it takes the locks of shards after it
+  size_t shard_count_ = 1;  // a power of two
+  std::array<std::unique_ptr<Shard>, kMostShards> shards_;  // those that are no longer used are kept too
+
+  // The sweeping thread's, and a regrouping's:
   size_t next_to_sweep_ = 0;
   struct Trim {
     std::array<double, kClasses> parts{};

@@ -192,6 +192,7 @@ void do_anything(Pair& pair, Inputs& inputs) {
       pair.now += static_cast<uint32_t>(inputs.one_in(50) ? inputs.below(1000) : inputs.below(5));
       if (inputs.one_in(30)) pair.now -= 100;
       if (inputs.one_in(5)) pair.sweep();
+      if (inputs.one_in(20)) pair.table.set_limits(inputs.one_in(2) ? 500 : 200'000, kTimeouts);
       return;
   }
 }

@@ -420,6 +420,75 @@ TEST_CASE("a session that begins after max_sessions was lowered pushes out two a
   crowd.check(100, 100, 100);
 }
 
+TEST_CASE("locks become more and fewer with max_sessions, and every entry is there still") {
+  constexpr uint64_t kMany = 10'000'000;
+  const SessionTable::Timeouts timeouts = Crowd::timeouts();
+  SessionTable table(1000, timeouts);
+  CHECK(table.census().shards == 1);
+  for (uint64_t i = 0; i < 300; ++i) table.open(mixed(i), 0, kNow, Room::none, Begun::by_answer);
+  sweep_all(table, kNow + 61);  // they are dormant
+  for (uint64_t i = 300; i < 600; ++i) table.open(mixed(i), 0, kNow + 61, Room::none, Begun::by_answer);
+  for (uint64_t i = 600; i < 800; ++i) table.restore(mixed(i), 0, kNow + 61);
+  for (uint64_t i = 600; i < 700; ++i) CHECK(table.renew(mixed(i), mixed(i + 1000), 0, kNow + 61));
+  for (uint64_t i = 700; i < 750; ++i) CHECK(table.unbind(mixed(i), kNow + 61));
+  const auto check = [&] {
+    const Census census = table.census();
+    CHECK(census.entries == 900);
+    CHECK(census.live == 450);
+    CHECK(census.live_returned == 150);
+    CHECK(table.sessions_at(0).size() == 450);
+    for (uint64_t i = 0; i < 800; ++i) {
+      CHECK(table.knows(mixed(i), kNow + 61) == (i < 700 || i >= 750));
+      CHECK(table.is_unbound(mixed(i), kNow + 61) == (i >= 700 && i < 750));
+    }
+    check_books(table, 1);
+  };
+  check();
+  for (const uint64_t most : {kMany, uint64_t{1000}, uint64_t{50'000}, kMany}) {
+    table.set_limits(most, timeouts);
+    CHECK(table.census().shards == (most == kMany ? 256 : most == 1000 ? 1 : 64));
+    check();
+  }
+  for (uint64_t i = 0; i < 100'000; ++i) table.restore(mixed(i + 10'000), 0, kNow + 61);
+  table.set_limits(1000, timeouts);
+  CHECK(table.census().shards == 256);
+  sweep_all(table, kNow + 61);
+  table.sweep(kNow + 61);
+  const Census census = table.census();
+  CHECK(census.shards == 1);
+  CHECK(census.entries == 1000);
+  CHECK(census.bytes < 100'000);
+  check_books(table, 1);
+}
+
+TEST_CASE("who looks at all sessions while locks become more and fewer sees each of them once") {
+  constexpr uint64_t kSessions = 900;
+  SessionTable table(1000, kTimeouts);
+  for (uint64_t i = 0; i < kSessions; ++i) table.restore(mixed(i), 0, kNow);
+  std::atomic<bool> done{false};
+  std::atomic<int> rounds{0};
+  std::vector<std::thread> threads;
+  threads.emplace_back([&] {
+    while (!done) {
+      const Census census = table.census();
+      CHECK(census.entries == kSessions);
+      CHECK(census.live_returned == kSessions);
+      CHECK(census.imbalance == 0);
+      CHECK(table.sessions_at(0).size() == kSessions);
+      ++rounds;
+    }
+  });
+  threads.emplace_back([&] {
+    for (uint64_t i = 0; !done; ++i) CHECK(table.find_and_touch(mixed(i % kSessions), kNow).home == 0);
+  });
+  threads.emplace_back([&] {
+    while (!done) table.sweep(kNow);
+  });
+  for (int i = 0; i < 300 || rounds < 100; ++i) table.set_limits(i % 2 == 0 ? 10'000'000 : 1000, kTimeouts);
+  done = true;
+  for (std::thread& thread : threads) thread.join();
+}
+
 TEST_CASE("what idled out already goes before what lives, and counts as expired") {
   LIMPET_RANDOM_INPUTS(603);
   SessionTable table(64, kTimeouts);
@@ -457,7 +526,9 @@ TEST_CASE("a tracked session costs at most 48 bytes, at any size up to a million
 TEST_CASE(
     "the books balance after any operations of several threads, in a table that is too small for them") {
   constexpr Slot kHomes = 8;
-  SessionTable table(300, {.idle = 30, .unreturned = 10});
+  constexpr SessionTable::Timeouts timeouts{.idle = 30, .unreturned = 10};
+  uint64_t most = 300;
+  SessionTable table(most, timeouts);
   std::atomic<uint32_t> clock{kNow};
   std::atomic<bool> done{false};
   std::vector<std::thread> threads;
@@ -518,13 +589,16 @@ TEST_CASE(
     while (!done) {
       table.sweep(clock);
       CHECK(table.census().imbalance == 0);
+      table.set_limits(most = most == 300 ? 3000 : 300, timeouts);
       std::this_thread::yield();
     }
   });
   for (std::thread& thread : threads) thread.join();
   done = true;
   sweeper.join();
-  CHECK(table.census().entries <= 300 + threads.size());
+  table.set_limits(300, timeouts);
+  sweep_all(table, clock);
+  CHECK(table.census().entries <= 300);
   const uint32_t now = clock;
   for (uint64_t i = 0; i < 500; ++i) {
     table.answered(mixed(i), table.find(mixed(i), now).home, kNoSlot, now, Word::none, Asked::to_read,
