@@ -2,6 +2,7 @@
 // at work on the others; only whoever looks at all of them waits.
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "routing/relaxed.h"
 #include "routing/session_shard.h"

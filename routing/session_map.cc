@@ -36,7 +36,7 @@ void SessionMap::put(const Entry& entry) {
 }
 
 void SessionMap::fit() {
-  if (capacity_ > kFirstCapacity && size_ * 4 < capacity_) resize(kFirstCapacity + size_ * 4 / 3);
+  if (capacity_ > kFirstCapacity && size_ * 5 < capacity_ * 3) resize(kFirstCapacity + size_ * 4 / 3);
 }
 
 void SessionMap::resize(size_t capacity) {

@@ -63,7 +63,7 @@ class SessionMap {
   // `entry` is one of the map's. Another entry may take its place.
   void erase(Entry* entry);
 
-  // Where more than three places in four are free it takes no more room than its entries need.
+  // Where more than two places in five are free it takes no more room than its entries need.
   void fit();
 
   size_t size() const { return size_; }

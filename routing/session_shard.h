@@ -4,6 +4,7 @@
 #include <array>
 #include <mutex>
 #include <shared_mutex>
+#include <utility>
 
 #include "routing/relaxed.h"
 #include "routing/session_table.h"
