@@ -2,7 +2,9 @@
 // session that only a timer keeps alive.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -36,6 +38,15 @@ inline constexpr uint8_t kSteadyPolling = 5;
 struct PauseCounts {
   static constexpr size_t kCodes = 160;
   std::array<uint64_t, kCodes> counts{};
+};
+
+// The same while threads count.
+struct Pauses {
+  void note(uint8_t code) {
+    counts[std::min<size_t>(code, PauseCounts::kCodes - 1)].fetch_add(1, std::memory_order_relaxed);
+  }
+
+  std::array<std::atomic<uint32_t>, PauseCounts::kCodes> counts{};
 };
 
 }  // namespace limpet::routing

@@ -23,7 +23,8 @@ Entry* SessionMap::find(uint64_t key) {
 }
 
 void SessionMap::insert(const Entry& entry) {
-  if ((size_ + 1) * kFullDenominator > capacity_ * kFullNumerator) grow();
+  if ((size_ + 1) * kFullDenominator > capacity_ * kFullNumerator)
+    resize(capacity_ == 0 ? kFirstCapacity : capacity_ + capacity_ / 6 + 1);
   put(entry);
   ++size_;
 }
@@ -34,10 +35,14 @@ void SessionMap::put(const Entry& entry) {
   entries_[place] = entry;
 }
 
-void SessionMap::grow() {
+void SessionMap::fit() {
+  if (capacity_ > kFirstCapacity && size_ * 5 < capacity_ * 3) resize(kFirstCapacity + size_ * 4 / 3);
+}
+
+void SessionMap::resize(size_t capacity) {
   const auto old = std::move(entries_);
   const size_t old_capacity = capacity_;
-  capacity_ = old_capacity == 0 ? kFirstCapacity : old_capacity + old_capacity / 6 + 1;
+  capacity_ = capacity;
   entries_ = std::make_unique<Entry[]>(capacity_);
   for (size_t place = 0; place < old_capacity; ++place) {
     if (old[place].kind != Entry::Kind::none) put(old[place]);

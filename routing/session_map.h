@@ -3,8 +3,8 @@
 // nothing but itself and slack. Not thread-safe; the session table puts a mutex around each of its maps.
 //
 // Keys are hashes already. An entry's first place is key * capacity / 2^64, which works for any capacity: the
-// map grows by a sixth, not by doubling, and stays between 0.68 and 0.8 full while it grows. It does not
-// shrink.
+// map grows by a sixth, not by doubling, and stays between 0.68 and 0.8 full while it grows. It shrinks when
+// it is told to.
 #pragma once
 
 #include <cstdint>
@@ -67,6 +67,9 @@ class SessionMap {
   // `entry` is one of the map's. Another entry may take its place.
   void erase(Entry* entry);
 
+  // Where more than two places in five are free it takes no more room than its entries need.
+  void fit();
+
   size_t size() const { return size_; }
   size_t capacity() const { return capacity_; }
   Entry& at(size_t place) { return entries_[place]; }  // of any kind, none too
@@ -75,7 +78,7 @@ class SessionMap {
   size_t first_place(uint64_t key) const;
   size_t after(size_t place) const { return place + 1 == capacity_ ? 0 : place + 1; }
   void put(const Entry& entry);
-  void grow();
+  void resize(size_t capacity);
 
   std::unique_ptr<Entry[]> entries_;
   size_t capacity_ = 0;

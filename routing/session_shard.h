@@ -3,27 +3,62 @@
 
 #include <array>
 #include <mutex>
+#include <shared_mutex>
+#include <utility>
 
+#include "routing/relaxed.h"
 #include "routing/session_table.h"
 
 namespace limpet::routing {
 
+// The keys that became dispensable last: where few are, they are found here. An adversary who wants a search
+// instead makes as many others first, which costs more than the search.
+struct Recent {
+  std::array<uint64_t, 8> keys{};  // 0: none
+  size_t next = 0;
+
+  void note(uint64_t key) { keys[next++ % keys.size()] = key; }
+};
+
 struct alignas(64) SessionTable::Shard {
   mutable std::mutex mutex;
   SessionMap map;
-  uint64_t sessions = 0;          // entries that are no aliases
-  uint64_t returned = 0;          // of these
-  int64_t renewed_into_here = 0;  // sessions that renew() brought from other shards, less those it took away
+  uint64_t sessions = 0;        // entries that are awake
+  uint64_t returned = 0;        // of these
+  uint64_t marks = 0;           // of the other entries
+  Recent recent;                // unreturned, dormant or aliases
+  int64_t moved_into_here = 0;  // sessions that came from other shards, less those that went there
   Books books;
-  std::array<uint32_t, PauseCounts::kCodes> pauses{};
+
+  uint64_t asleep() const { return map.size() - sessions - marks; }  // dormant, or an alias
+  uint64_t unreturned() const { return sessions - returned; }
 };
+
+struct SessionTable::Locked {
+  Shard& shard;
+  std::unique_lock<std::mutex> lock;
+};
+
+inline SessionTable::Locked SessionTable::lock(uint64_t key) const {
+  for (;;) {
+    Shard* const shard = place_of(key).load(std::memory_order_acquire);
+    std::unique_lock lock(shard->mutex);
+    if (place_of(key).load(kRelaxed) == shard) [[likely]]
+      return {*shard, std::move(lock)};
+  }
+}
 
 // One after another, each under its lock.
 template <class Use>
 void SessionTable::for_each_shard(Use&& use) const {
+  const std::shared_lock grouping(grouping_);
+  for_each_grouped(use);
+}
+template <class Use>
+void SessionTable::for_each_grouped(Use&& use) const {
   for (size_t i = 0; i < shard_count_; ++i) {
-    const std::lock_guard lock(shards_[i].mutex);
-    use(shards_[i]);
+    const std::lock_guard lock(shards_[i]->mutex);
+    use(*shards_[i]);
   }
 }
 

@@ -28,13 +28,15 @@ class Places {
 
 Census SessionTable::census() const {
   Census census;
+  census.bytes = sizeof(SessionTable);
   for_each_shard([&](const Shard& shard) {
     census.books += shard.books;
     census.live += shard.sessions;
     census.live_returned += shard.returned;
-    census.imbalance += static_cast<int64_t>(shard.books.all.begun()) + shard.renewed_into_here -
+    census.imbalance += static_cast<int64_t>(shard.books.all.begun()) + shard.moved_into_here -
                         static_cast<int64_t>(shard.books.all.ended() + shard.sessions);
     census.entries += shard.map.size();
+    ++census.shards;
     census.bytes += sizeof(Shard) + shard.map.capacity() * sizeof(Entry);
   });
   const Homes::Sum homes = homes_.sum();
@@ -45,9 +47,10 @@ Census SessionTable::census() const {
 
 PauseCounts SessionTable::pauses() const {
   PauseCounts pauses;
-  for_each_shard([&](const Shard& shard) {
-    for (size_t code = 0; code < PauseCounts::kCodes; ++code) pauses.counts[code] += shard.pauses[code];
-  });
+  for (const Pauses& some : pauses_) {
+    for (size_t code = 0; code < PauseCounts::kCodes; ++code)
+      pauses.counts[code] += some.counts[code].load(kRelaxed);
+  }
   return pauses;
 }
 

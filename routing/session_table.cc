@@ -1,7 +1,6 @@
 #include "routing/session_table.h"
 
 #include <algorithm>
-#include <bit>
 #include <optional>
 #include <utility>
 
@@ -15,24 +14,14 @@ namespace {
 
 using Origin = Entry::Origin;
 
-// Enough shards that workers seldom meet, and that one shard's growth (some thousand entries are copied)
-// holds nobody up for long; and so many entries in each shard of a full table that every one has its fair mix
-// of candidates for eviction.
-constexpr uint64_t kMostShards = 256, kEntriesPerShard = 512;
-
 // A session that is renewed more often than this within the grace has outrun its oldest alias.
 constexpr int kMostHops = 4;
 
-size_t shards_for(uint64_t max_sessions) {
-  return static_cast<size_t>(
-      std::clamp<uint64_t>(std::bit_floor(max_sessions / kEntriesPerShard), 1, kMostShards));
-}
-
-void note_pause(std::array<uint32_t, PauseCounts::kCodes>& counts, Entry& session, uint32_t pause) {
+void note_pause(Pauses& pauses, Entry& session, uint32_t pause) {
   if (pause < kShortestPause) return;
   const uint8_t code = pause_code(pause);
   // One that polls tells nothing of how people pause.
-  if (session.steady < kSteadyPolling) ++counts[std::min<size_t>(code, PauseCounts::kCodes - 1)];
+  if (session.steady < kSteadyPolling) pauses.note(code);
   const bool steady = session.pause != 0 && are_alike(pause, pause_seconds(session.pause));
   session.steady = steady ? static_cast<uint8_t>(std::min(session.steady + 1, 7) & 7) : 0;
   session.pause = code;
@@ -45,16 +34,14 @@ SessionTable::SessionTable(uint64_t max_sessions, Timeouts timeouts)
       idle_timeout_(timeouts.idle),
       unreturned_timeout_(timeouts.unreturned),
       renewal_grace_(timeouts.renewal_grace),
-      dormant_timeout_(timeouts.dormant),
-      shard_count_(shards_for(max_sessions)),
-      shards_(std::make_unique<Shard[]>(shard_count_)) {
+      dormant_timeout_(timeouts.dormant) {
+  shards_[0] = std::make_unique<Shard>();
+  for (auto& place : directory_) place.store(shards_[0].get(), kRelaxed);
+  regroup();
   homes_.set_in_service(kGoneSlot, false);
 }
 
 SessionTable::~SessionTable() = default;
-
-// A map places its entries by the high bits of the key, so shards go by the low ones.
-SessionTable::Shard& SessionTable::shard_of(uint64_t key) const { return shards_[key & (shard_count_ - 1)]; }
 
 void SessionTable::set_limits(uint64_t max_sessions, Timeouts timeouts) {
   max_entries_.store(std::max<uint64_t>(max_sessions, 1), kRelaxed);
@@ -62,6 +49,7 @@ void SessionTable::set_limits(uint64_t max_sessions, Timeouts timeouts) {
   unreturned_timeout_.store(timeouts.unreturned, kRelaxed);
   renewal_grace_.store(timeouts.renewal_grace, kRelaxed);
   dormant_timeout_.store(timeouts.dormant, kRelaxed);
+  regroup();
 }
 
 bool SessionTable::is_idle(const Entry& session, uint32_t now) const {
@@ -96,8 +84,8 @@ SessionTable::Found SessionTable::found(const Entry& session) const {
 template <class Use>
 auto SessionTable::with_entry(uint64_t key, uint32_t now, Use&& use) {
   for (int hop = 0;; ++hop) {
-    Shard& shard = shard_of(key);
-    const std::lock_guard lock(shard.mutex);
+    const Locked locked = lock(key);
+    Shard& shard = locked.shard;
     Entry* entry = shard.map.find(key);
     if (entry && entry->kind == Entry::Kind::alias) {
       if (is_stale(*entry, now)) {
@@ -138,7 +126,7 @@ SessionTable::Found SessionTable::find_and_touch(uint64_t key, uint32_t now, Vis
     if (!session) return {};
     if (session->dormant) wake(shard, *session);
     if (visit == Visit::first && session->is_awake()) {
-      note_pause(shard.pauses, *session, elapsed(session->last_seen, now));
+      note_pause(pauses_[session->key % pauses_.size()], *session, elapsed(session->last_seen, now));
       if (!session->returned) {
         session->returned = true;
         ++shard.returned;
@@ -181,8 +169,8 @@ SessionTable::Held SessionTable::restore(uint64_t key, Slot home, uint32_t now, 
 }
 
 SessionTable::Held SessionTable::begin(uint64_t key, Slot home, uint32_t now, const Beginning& beginning) {
-  Shard& shard = shard_of(key);
-  const std::lock_guard lock(shard.mutex);
+  const Locked locked = lock(key);
+  Shard& shard = locked.shard;
   uint16_t choice = beginning.choice;
   if (Entry* known = shard.map.find(key)) {
     if (known->is_awake() && !is_idle(*known, now)) {
@@ -206,7 +194,7 @@ SessionTable::Held SessionTable::begin(uint64_t key, Slot home, uint32_t now, co
   session.spell = homes_.add(home, session.returned, beginning.room == Room::reserved);
   shard.map.insert(session);
   ++shard.sessions;
-  if (session.returned) ++shard.returned;
+  session.returned ? void(++shard.returned) : shard.recent.note(key);
   count(shard, session, beginning.how);
   return {found(session), true};
 }
@@ -397,13 +385,20 @@ void SessionTable::arrive(Shard& shard, Entry& session, Slot left, Slot at, Even
 }
 
 bool SessionTable::renew(uint64_t from, uint64_t to, Slot home, uint32_t now) {
-  Shard& old_shard = shard_of(from);
-  Shard& new_shard = shard_of(to);
-  const auto [first, second] = std::minmax({&old_shard, &new_shard});
-  const std::lock_guard lock_first(first->mutex);
-  std::optional<std::lock_guard<std::mutex>> lock_second;
-  if (second != first) lock_second.emplace(second->mutex);
+  for (;;) {
+    Shard* const old_shard = place_of(from).load(std::memory_order_acquire);
+    Shard* const new_shard = place_of(to).load(std::memory_order_acquire);
+    const auto [first, second] = std::minmax({old_shard, new_shard});
+    const std::lock_guard lock_first(first->mutex);
+    std::optional<std::lock_guard<std::mutex>> lock_second;
+    if (second != first) lock_second.emplace(second->mutex);
+    if (place_of(from).load(kRelaxed) == old_shard && place_of(to).load(kRelaxed) == new_shard)
+      return renew(*old_shard, *new_shard, from, to, home, now);
+  }
+}
 
+bool SessionTable::renew(Shard& old_shard, Shard& new_shard, uint64_t from, uint64_t to, Slot home,
+                         uint32_t now) {
   Entry* known = new_shard.map.find(to);
   if (known && known->is_awake() && !is_idle(*known, now)) return false;
   Entry* old = old_shard.map.find(from);
@@ -421,6 +416,7 @@ bool SessionTable::renew(uint64_t from, uint64_t to, Slot home, uint32_t now) {
     old->kind = Entry::Kind::alias;
     old->target = to;
     old->last_seen = now;
+    old_shard.recent.note(from);
   } else {
     old_shard.map.erase(old);
   }
@@ -431,8 +427,8 @@ bool SessionTable::renew(uint64_t from, uint64_t to, Slot home, uint32_t now) {
     --old_shard.returned;
     ++new_shard.returned;
   }
-  --old_shard.renewed_into_here;
-  ++new_shard.renewed_into_here;
+  --old_shard.moved_into_here;
+  ++new_shard.moved_into_here;
   count(new_shard, session, Event::renewed);
   return true;
 }
@@ -454,15 +450,17 @@ bool SessionTable::unbind(uint64_t key, uint32_t now) {
     mark.key = mark.target = session->key;
     mark.last_seen = now;
     finish(shard, session, Event::unbound);
-    if (claim_entry()) shard.map.insert(mark);
+    if (claim_entry()) {
+      shard.map.insert(mark);
+      ++shard.marks;
+    }
     return true;
   });
 }
 
 bool SessionTable::is_unbound(uint64_t key, uint32_t now) const {
-  Shard& shard = shard_of(key);
-  const std::lock_guard lock(shard.mutex);
-  const Entry* const entry = shard.map.find(key);
+  const Locked locked = lock(key);
+  const Entry* const entry = locked.shard.map.find(key);
   return entry && entry->is_mark() && !is_stale(*entry, now);
 }
 
@@ -483,6 +481,7 @@ void SessionTable::expire(Shard& shard, Entry* session) {
   session->origin.leaving = kNoSlot;
   session->unanswered = false;
   session->dormant = true;
+  shard.recent.note(session->key);
 }
 
 void SessionTable::make_way(Shard& shard, Entry* entry) {
@@ -526,8 +525,13 @@ void SessionTable::count(Shard& shard, const Entry& session, Event event) {
 
 // What is in no books, or not any more.
 void SessionTable::drop(Shard& shard, Entry* entry) {
-  shard.map.erase(entry);
+  erase(shard, entry);
   entries_.fetch_sub(1, kRelaxed);
+}
+
+void SessionTable::erase(Shard& shard, Entry* entry) {
+  if (entry->is_mark()) --shard.marks;
+  shard.map.erase(entry);
 }
 
 }  // namespace limpet::routing

@@ -23,13 +23,17 @@
 // is left by a session that an operator unbound: until its last token has idled out that key leads nowhere.
 //
 // Thread-safe but sweep(), which is one thread's. A call locks one shard at a time; renew() locks two, in
-// order.
+// order. How many shards there are follows max_sessions: a regrouping moves the entries of one shard at a
+// time, and a call that has waited for the lock of a shard looks whether its key still belongs there.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <shared_mutex>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "routing/cost.h"
@@ -49,6 +53,7 @@ struct Census {
   int64_t imbalance = 0;  // not 0: a session was miscounted
   uint64_t entries = 0;   // sessions and aliases
   uint64_t bytes = 0;     // what the table occupies
+  uint64_t shards = 0;
 };
 
 // A session as it stands.
@@ -79,7 +84,7 @@ class SessionTable {
   Homes& homes() { return homes_; }
   const Homes& homes() const { return homes_; }
 
-  // From the next call on.
+  // From the next call on. What is above a lower bound goes within the next kSweeps calls to sweep().
   void set_limits(uint64_t max_sessions, Timeouts timeouts);
   // Whether sessions remember their first home when they are moved.
   void set_failback(bool fails_back) { fails_back_.store(fails_back, std::memory_order_relaxed); }
@@ -175,10 +180,15 @@ class SessionTable {
 
  private:
   struct Shard;
+  struct Locked;
+  static constexpr size_t kMostShards = 256;
 
-  Shard& shard_of(uint64_t key) const;
+  const std::atomic<Shard*>& place_of(uint64_t key) const { return directory_[key % kMostShards]; }
+  Locked lock(uint64_t key) const;
   template <class Use>
   void for_each_shard(Use&& use) const;
+  template <class Use>
+  void for_each_grouped(Use&& use) const;
   template <class Use>
   auto with_entry(uint64_t key, uint32_t now, Use&& use);
   template <class Use>
@@ -199,6 +209,7 @@ class SessionTable {
   Held begin(uint64_t key, Slot home, uint32_t now, const Beginning& beginning);
   void answered_unproven(Shard& shard, Entry* entry, Slot slot, Slot from, Word word);
   void be_at(Entry& session, Slot slot);
+  bool renew(Shard& old_shard, Shard& new_shard, uint64_t from, uint64_t to, Slot home, uint32_t now);
   bool came_back_empty(Shard& shard, Entry* session, uint32_t now, Word word, Asked asked);
   void recover(Shard& shard, Entry& session);
   void count(Shard& shard, const Entry& session, Event event);
@@ -210,19 +221,50 @@ class SessionTable {
   void leave(Shard& shard, const Entry& session, Event how);
   void wake(Shard& shard, Entry& session);
   void drop(Shard& shard, Entry* entry);
+  void erase(Shard& shard, Entry* entry);
   bool claim_entry();
+  bool release_entry();
   void make_room(Shard& shard, uint64_t key, uint32_t now);
+  // Who goes first: by class, then by age.
+  enum class Class : uint8_t { kept, unreturned, asleep };
+  static constexpr size_t kClasses = 3;
+  using Rank = std::pair<Class, uint32_t>;
+  Rank rank(const Entry& entry, uint32_t now) const;
   Entry* victim(Shard& shard, uint64_t key, uint32_t now) const;
+  Entry* recent_victim(Shard& shard, Class least, uint32_t now) const;
+  void evict(Shard& shard, Entry* entry, uint32_t now);
   void sweep(Shard& shard, uint32_t now);
+  void plan_trim();
+  void trim(Shard& shard, uint32_t now);
+  bool is_well_grouped() const;
+  void regroup();
+  void split();
+  void merge();
+  void lead(size_t index, Shard& shard);
 
   std::atomic<uint64_t> max_entries_;
   std::atomic<uint32_t> idle_timeout_, unreturned_timeout_, renewal_grace_, dormant_timeout_;
   std::atomic<bool> fails_back_{false};
-  const size_t shard_count_;  // a power of two
-  const std::unique_ptr<Shard[]> shards_;
   std::atomic<uint64_t> entries_{0};
   Homes homes_;
-  size_t next_to_sweep_ = 0;  // the sweeping thread's
+  std::array<Pauses, 8> pauses_;
+
+  // By the low bits of a key (a map places its entries by the high ones). Changes under the locks of the
+  // shards that it leads to before and after.
+  std::array<std::atomic<Shard*>, kMostShards> directory_;
+
+  mutable std::shared_mutex
+      grouping_;            // guards the rest; whoever takes it takes the locks of shards after it
+  size_t shard_count_ = 1;  // a power of two
+  std::array<std::unique_ptr<Shard>, kMostShards> shards_;  // those that are no longer used are kept too
+
+  // The sweeping thread's, and a regrouping's:
+  size_t next_to_sweep_ = 0;
+  struct Trim {
+    std::array<double, kClasses> parts{};
+    double owed = 0;  // less than one entry
+    size_t shards_left = 0;
+  } trim_;
 };
 
 }  // namespace limpet::routing

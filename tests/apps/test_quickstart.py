@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from servers import HERE
-from users import User
+from users import User, own_address
 
 SCRIPT = HERE.parent.parent / "scripts" / "run"
 ADDRESS = ("127.0.0.1", 8080)
@@ -28,7 +28,7 @@ def test_run_starts_limpet_and_three_applications_and_ends_them(tmp_path):
             assert run.poll() is None, said()
             assert time.monotonic() < end, said()
             time.sleep(0.1)
-        users = [User(ADDRESS, f"user{index}") for index in range(12)]
+        users = [User(ADDRESS, f"user{index}", source=own_address(index)) for index in range(12)]
         for user in users:
             user.log_in()
         for _ in range(5):

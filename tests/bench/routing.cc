@@ -1,6 +1,7 @@
 // How long routing takes for a warm request, and what a tracked session costs in memory. Prints; checks
 // nothing.
-//   g++ -O2 -std=c++20 -I. tests/bench/routing.cc routing/*.cc conf/ip_address.cc -lxxhash -lcrypto
+//   scripts/dev build && g++ -O2 -std=c++20 -I. tests/bench/routing.cc build/liblimpet_{routing,conf}.a
+//   -lxxhash -lcrypto
 #include <time.h>
 
 #include <algorithm>
@@ -121,9 +122,10 @@ void measure_token() {
 
 void measure_kind(const char* what, conf::AffinityKind kind, int known, uint64_t others) {
   const conf::Pool pool = pool_of(kind);
-  Router router(pool, {std::string(32, 'k')}, std::string(32, 's'));
+  Router router(pool, {std::string(32, 'k')}, std::string(32, 's'), Router::new_memory(pool));
   const Fleet fleet = Fleet::from(pool);
-  for (uint64_t i = 0; i < others; ++i) router.table().open(mixed(i), 0, kNow, SessionTable::Room::none);
+  for (uint64_t i = 0; i < others; ++i)
+    router.table().open(mixed(i), 0, kNow, SessionTable::Room::none, SessionTable::Begun::by_answer);
   std::vector<Exchange> clients;
   for (int i = 0; i < known; ++i) {
     std::string id = "JSESSIONID=1A530637289A03B07199A44E8D531427" + std::to_string(i);
@@ -140,7 +142,7 @@ void measure_memory() {
   SessionTable table(1'000'000, {.idle = 1800, .unreturned = 60});
   double most = 0;
   for (uint64_t i = 1; i <= 1'000'000; ++i) {
-    table.open(mixed(i), 0, kNow, SessionTable::Room::none);
+    table.open(mixed(i), 0, kNow, SessionTable::Room::none, SessionTable::Begun::by_answer);
     if (i >= 100'000 && i % 10'000 == 0)
       most = std::max(most, static_cast<double>(table.census().bytes) / static_cast<double>(i));
   }
@@ -151,7 +153,13 @@ void measure_memory() {
           [&](int) { table.find_and_touch(mixed(next++ % 1'000'000 + 1), kNow); });
   measure("table: miss", [&](int i) { table.find(mixed(static_cast<uint64_t>(i) + 10'000'000), kNow); });
   measure("table: open in a full table, evicting", [&](int i) {
-    table.open(mixed(static_cast<uint64_t>(i) + 20'000'000), 0, kNow, SessionTable::Room::none);
+    table.open(mixed(static_cast<uint64_t>(i) + 20'000'000), 0, kNow, SessionTable::Room::none,
+               SessionTable::Begun::by_answer);
+  });
+  for (uint64_t i = 0; i < 1'000'000; ++i) table.restore(mixed(i + 30'000'000), 0, kNow);
+  measure("table: open in a table full of sessions that returned", [&](int i) {
+    table.open(mixed(static_cast<uint64_t>(i) + 40'000'000), 0, kNow, SessionTable::Room::none,
+               SessionTable::Begun::by_answer);
   });
   const double begin = cpu_nanoseconds();
   for (size_t i = 0; i < SessionTable::kSweeps; ++i) table.sweep(kNow);

@@ -1,5 +1,6 @@
 // A request like those before it allocates nothing: not in the proxy, not in routing, not for its line in the
 // log.
+#include "routing/token.h"
 #include "tests/release/allocations.h"
 #include "tests/src/proxy/proxy_fixture.h"
 
@@ -55,7 +56,8 @@ void check_warm(std::vector<Kind> affinity, std::string_view request, std::strin
   backend.sends(first);
   std::string cookies = "JSESSIONID=0123456789abcdef";
   const size_t token = client.received.find("limpet_shop=");
-  if (token != std::string::npos) cookies.append("; ").append(client.received, token, 12 + 70);
+  if (token != std::string::npos)
+    cookies.append("; ").append(client.received, token, 12 + routing::TokenSealer::kTextSize);
   std::string whole(request);
   whole.insert(whole.find("\r\n") + 2, "Cookie: " + cookies + "\r\n");
   for (int i = 0; i < 3; ++i) exchange(client, backend, whole, answer);

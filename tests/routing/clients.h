@@ -99,17 +99,18 @@ struct Stage {
   const Memory& memory() { return *router.memory(); }
 
   struct Fields {
-    explicit Fields(const Said& said) {
+    explicit Fields(const Said& said) : method(said.method) {
       if (!said.cookie.empty()) sent.push_back({"Cookie", said.cookie});
       if (!said.sets.empty()) answered.push_back({"Set-Cookie", said.sets});
       if (!said.header.empty()) answered.push_back({"X-Session", said.header});
-      request.method = said.method;
+      request.method = method;
       request.target = "/";
       request.fields = sent;
       if (!said.client.empty()) request.client = conf::IpAddress::parse(said.client).value();
       response.status = 200;
       response.fields = answered;
     }
+    std::string method;
     std::vector<Field> sent, answered;
     RequestView request;
     ResponseView response;

@@ -17,6 +17,23 @@ Entry session(uint64_t key, Slot home) {
   return entry;
 }
 
+TEST_CASE("a map that is told to fit takes no more room than it needs, and holds what it held") {
+  SessionMap map;
+  for (uint64_t i = 0; i < 10000; ++i) map.insert(session(i << 50, static_cast<Slot>(i % 100)));
+  const size_t capacity = map.capacity();
+  map.fit();
+  CHECK(map.capacity() == capacity);
+  for (uint64_t i = 1000; i < 10000; ++i) map.erase(map.find(i << 50));
+  map.fit();
+  CHECK(map.capacity() < 1500);
+  CHECK(map.size() == 1000);
+  for (uint64_t i = 0; i < 10000; ++i) {
+    const Entry* const entry = map.find(i << 50);
+    CHECK((entry != nullptr) == (i < 1000));
+    if (entry) CHECK(entry->home == i % 100);
+  }
+}
+
 TEST_CASE(
     "the map holds what a reference holds after any inserts and erasures, crowded keys and wrap-around too") {
   for (const uint64_t seed : {401u, 402u, 403u}) {
