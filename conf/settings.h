@@ -176,8 +176,8 @@ struct Backend {
   Address address;
   uint32_t weight = 100;      // 0..65535, relative; 0: no new sessions, its own only
   uint32_t max_sessions = 0;  // 0: no limit
-  std::string backup;         // with copies of its sessions; empty: any other may have one, and any fetches it
-  HealthCheck health;         // the pool's, but for what is said here
+  std::string backup;  // with copies of its sessions; empty: any other may have one, and any fetches it
+  HealthCheck health;  // the pool's, but for what is said here
   bool operator==(const Backend&) const = default;
 };
 
