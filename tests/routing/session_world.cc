@@ -18,7 +18,7 @@ void World::step() {
     give_up();
   } else if (draw < 935) {
     change_a_state();
-  } else if (draw < 950) {
+  } else if (draw < 968) {
     kill_or_restart();
   } else if (draw < 990) {
     time_passes();
@@ -43,7 +43,7 @@ void World::send() {
   flight.said = {.cookie = client.token, .client = client.address};
   if (!client.id.empty()) flight.said.cookie += "; JSESSIONID=" + client.id;
   flight.id = client.id;
-  flight.wish = inputs_.one_in(8) ? Wish::login : inputs_.one_in(20) ? Wish::logout : Wish::view;
+  flight.wish = inputs_.one_in(6) ? Wish::login : inputs_.one_in(20) ? Wish::logout : Wish::view;
   if (flight.wish != Wish::view) flight.said.method = "POST";
   flight.tried.patient = rules_.waits;
   if (inputs_.one_in(25)) flight.target = "/static/x";
@@ -220,7 +220,7 @@ void World::kill_or_restart() {
   const Slot slot = any_slot();
   Server& server = servers_[slot];
   server.versions.clear();
-  if (server.alive && inputs_.one_in(3)) {  // and is back before a request meets it
+  if (server.alive && inputs_.one_in(2)) {  // and is back before a request meets it
     homes().set_in_service(slot, false);
     homes().set_in_service(slot, fleet_.backends[slot].serves_its_own());
     return;
