@@ -198,8 +198,14 @@ Choice Chooser::settle(const Request& request, Choice choice, SessionTable::Held
   return stay_or_move(request, held, Reason::bound);
 }
 
-// For a session that the table holds.
+// For a session that the table holds. Until another backend has answered it, a home that is back in service
+// has its session back, whatever `failback` says.
 Choice Chooser::go_home(const Request& request, SessionTable::Found found) {
+  const bool is_moving = found.data_home != kNoSlot && found.data_home != found.home;
+  if (is_moving && found.open_question && request.can_be_served_by(found.data_home)) {
+    const SessionTable::Found back = table_.turn_back(request.identity.key, request.now.steady);
+    if (back.home != kNoSlot) found = back;
+  }
   if (failback_ == conf::Failback::go_home && found.home != found.first_home) {
     if (const Choice back = fail_back(request, found)) return back;
   }

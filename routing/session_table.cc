@@ -228,6 +228,20 @@ SessionTable::Held SessionTable::move(uint64_t key, Slot from, Slot to, uint32_t
   });
 }
 
+SessionTable::Found SessionTable::turn_back(uint64_t key, uint32_t now) {
+  return with_session(key, now, [&](Shard&, Entry* session) -> Found {
+    if (!session) return {};
+    if (session->origin.leaving != kNoSlot) {
+      homes_.release(session->home);  // it never arrived there
+      session->home = session->origin.leaving;
+      session->origin.leaving = kNoSlot;
+      session->unanswered = false;
+      --session->choice;
+    }
+    return found(*session);
+  });
+}
+
 SessionTable::Held SessionTable::rehome(uint64_t key, Slot to, uint32_t now) {
   return with_session(key, now, [&](Shard& shard, Entry* session) -> Held {
     if (!session) return {};

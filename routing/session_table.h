@@ -127,8 +127,10 @@ class SessionTable {
   // concurrent request did so first. What it costs is settled by the first answer; a session that nobody has
   // answered yet is reassigned at once.
   Held move(uint64_t key, Slot from, Slot to, uint32_t now);
-  // The same by an operator's order, from wherever it is: it is moved at once, and begins anew there. Not so
-  // where its data is there already.
+  // Calls off a move that nobody has answered: the session's requests go where its data is again.
+  Found turn_back(uint64_t key, uint32_t now);
+  // The same as move() by an operator's order, from wherever it is: it is moved at once, and begins anew
+  // there. Not so where its data is there already.
   Held rehome(uint64_t key, Slot to, uint32_t now);
   // The same by another balancer's choice, which cost there what it cost: the session is reassigned.
   Found follow(uint64_t key, Slot to, uint16_t choice, bool doubtful, uint32_t now);

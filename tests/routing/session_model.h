@@ -83,6 +83,16 @@ class SessionModel {
     return {found(*session), session->data_home != to};
   }
 
+  SessionTable::Found turn_back(uint64_t key, uint32_t now) {
+    Record* const session = resolve(key, now);
+    if (!session) return {};
+    if (session->is_moving()) {
+      --session->choice;
+      session->home = session->data_home;
+    }
+    return found(*session);
+  }
+
   SessionTable::Held rehome(uint64_t key, Slot to, uint32_t now) {
     Record* const session = resolve(key, now);
     if (!session) return {};

@@ -74,6 +74,8 @@ struct Pair {
     check(table.follow(key, to, 7, doubtful, now), model.follow(key, to, 7, doubtful, now));
   }
 
+  void turn_back(uint64_t key) { check(table.turn_back(key, now), model.turn_back(key, now)); }
+
   void rehome(uint64_t key, Slot to) {
     REQUIRE(table.homes().reserve(to, 0));
     const auto is = table.rehome(key, to, now);
@@ -180,7 +182,7 @@ void do_anything(Pair& pair, Inputs& inputs) {
       return pair.begin(key, home, Event::restored, false);
     case 4:
     case 5:
-      if (inputs.one_in(4)) return pair.follow(key, to);
+      if (inputs.one_in(4)) return inputs.one_in(2) ? pair.follow(key, to) : pair.turn_back(key);
       return inputs.one_in(3) ? pair.rehome(key, to) : pair.move(key, supposed_home(), to);
     case 6: {
       const Slot from = inputs.one_in(3)   ? to
