@@ -32,7 +32,10 @@ class Shopper(Client):
     single thing in it is a new one."""
 
     async def act(self):
-        await self.ask("GET", "/login?user=ana" if self.nonce and random.random() < 0.1 else "/basket")
+        if self.nonce and random.random() < 0.1:
+            await self.ask("POST", "/login?user=ana")
+        else:
+            await self.ask("GET", "/basket")
 
     def read(self, target, text):
         answer = json.loads(text)
