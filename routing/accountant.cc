@@ -13,6 +13,14 @@ using Kind = conf::AffinityKind;
 using Room = SessionTable::Room;
 using Word = SessionTable::Word;
 
+// False: it has no home that the fleet has.
+bool name(Token& token, const SessionTable::Binding& binding, const Fleet& fleet) {
+  if (binding.home >= fleet.backends.size()) return false;
+  token.backend = fleet.backends[binding.home].id;
+  token.choice = binding.choice;
+  return true;
+}
+
 Cost::Silence silence_of(const conf::Pool& pool) {
   using enum Cost::Silence;
   if (pool.session_id.adopts_ids) return is_session;
@@ -101,12 +109,9 @@ void Accountant::settle_by_evidence(const Answer& answer, const RequestView& req
   const bool sets = !learned.set().empty();
   const bool kept = std::ranges::any_of(
       learned.set(), [&](std::string_view id) { return std::find(ids.begin(), ids.end(), id) != ids.end(); });
-  const bool disowned = !learned.deleted().empty() || (sets && !kept);
-  const Word word = ids.empty() ? (sets ? Word::same_id : Word::none)
-                    : kept      ? Word::same_id
-                    : disowned  ? Word::new_id
-                                : Word::none;
-  settle(answer, word, ids.empty());
+  const bool is_begun = ids.empty() && sets,
+             is_disowned = !ids.empty() && (sets || !learned.deleted().empty());
+  settle(answer, kept || is_begun ? Word::same_id : is_disowned ? Word::new_id : Word::none, ids.empty());
 }
 
 // Where the application took up an id again that had a session before, its homes are counted on: another
@@ -187,11 +192,7 @@ std::optional<std::string> Accountant::renew_token(const Answer& answer) {
     // The session may have moved on since this request left. On its way to a home that has not answered, its
     // token names the one that has its data: a process that forgot all else would know what the move costs.
     const SessionTable::Binding binding = table_.binding(identity.key, answer.now.steady);
-    if (binding.home != kNoSlot) {
-      if (binding.home >= answer.fleet.backends.size()) return std::nullopt;
-      token.backend = answer.fleet.backends[binding.home].id;
-      token.choice = binding.choice;
-    }
+    if (!name(token, binding, answer.fleet) && binding.home != kNoSlot) return std::nullopt;
   }
   token.number = identity.token_number;
   token.issued = identity.token_issued;
@@ -204,9 +205,7 @@ Token Accountant::along_with_id(const Answer& answer) {
   const uint64_t id = answer.id();
   if (id == 0) return token;
   const SessionTable::Binding binding = table_.binding(id, answer.now.steady);
-  if (binding.home >= answer.fleet.backends.size()) return token;
-  token.backend = answer.fleet.backends[binding.home].id;
-  token.choice = binding.choice;
+  if (!name(token, binding, answer.fleet)) return token;
   token.unproven = binding.unproven;
   token.id = short_hash(id);
   return token;

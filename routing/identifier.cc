@@ -95,7 +95,7 @@ Identity Identifier::identify(const RequestView& request, const Fleet& fleet, Se
     identity.key = *key;
     return identity;
   }
-  if (has_address(request.client)) identity.client = key_of_client(request.client);
+  if (!places_by_client_ && has_address(request.client)) identity.client = key_of_client(request.client);
   return identity;
 }
 

@@ -53,6 +53,13 @@ struct Entry {
   uint16_t booked_choice() const {
     return origin.leaving != kNoSlot ? static_cast<uint16_t>(choice - 1) : choice;
   }
+  // session: that is leaving stays.
+  void turn_back() {
+    home = origin.leaving;
+    origin.leaving = kNoSlot;
+    unanswered = false;
+    --choice;
+  }
 };
 static_assert(sizeof(Entry) == 32);
 

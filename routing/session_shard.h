@@ -48,6 +48,45 @@ inline SessionTable::Locked SessionTable::lock(uint64_t key) const {
   }
 }
 
+// Calls use(shard, entry) under the lock of the shard that holds the session which `key` leads to, a ghost or
+// not; entry is nullptr where there is none, or none any more.
+template <class Use>
+auto SessionTable::with_entry(uint64_t key, uint32_t now, Use&& use) {
+  // One that is renewed more often than this within the grace has outrun its oldest alias.
+  constexpr int kMostHops = 4;
+  for (int hop = 0;; ++hop) {
+    const Locked locked = lock(key);
+    Shard& shard = locked.shard;
+    Entry* entry = shard.map.find(key);
+    if (entry && entry->kind == Entry::Kind::alias) {
+      if (is_stale(*entry, now)) {
+        drop(shard, entry);
+      } else if (hop < kMostHops && !entry->is_mark()) {
+        key = entry->target;
+        continue;
+      }
+      entry = nullptr;
+    }
+    if (entry && entry->is_awake() && is_idle(*entry, now)) {
+      expire(shard, entry);
+      entry = shard.map.find(key);
+    }
+    if (entry && entry->is_ghost() && is_over(*entry, now)) {
+      drop(shard, entry);
+      entry = nullptr;
+    }
+    return use(shard, entry);
+  }
+}
+
+// The same; session is nullptr where there is none that is awake.
+template <class Use>
+auto SessionTable::with_session(uint64_t key, uint32_t now, Use&& use) {
+  return with_entry(key, now, [&](Shard& shard, Entry* entry) {
+    return use(shard, entry && entry->is_awake() ? entry : nullptr);
+  });
+}
+
 // One after another, each under its lock.
 template <class Use>
 void SessionTable::for_each_shard(Use&& use) const {
