@@ -39,10 +39,10 @@ Books losses_in_service(const HomeCensus& census) {
   return losses;
 }
 
-uint64_t sum_of_losses(const Books& books) { return books.all[Event::lost] + books.all[Event::carried]; }
+uint64_t sum_of_losses(const routing::Tally& tally) { return tally[Event::lost] + tally[Event::carried]; }
 
 uint64_t losses_of(const Standing& standing) {
-  return sum_of_losses(losses_in_service(standing.census)) - standing.census.failed_back;
+  return sum_of_losses(losses_in_service(standing.census).all) - standing.census.failed_back;
 }
 
 bool is_over(const Incident& incident) { return incident.left == 0; }
@@ -249,14 +249,13 @@ void Incidents::begin(Scene& scene, Case& it, Incident& incident) {
   const HomeCensus &now = scene.standing.census, &base = it.base.census;
   const Books lost = losses_in_service(now) - losses_in_service(base);
   it.put = now.at_risk.put;
-  it.lost_then = sum_of_losses(lost);
+  it.lost_then = sum_of_losses(lost.all);
   if (incident.kind == Kind::drain) {
     incident.at_risk = sessions_or_none(now);
     incident.at_risk_returned = now.live_returned;
   } else if (incident.kind != Kind::lapse) {
     incident.at_risk = base.at_risk.live + now.at_risk.put - base.at_risk.put + it.lost_then;
-    incident.at_risk_returned =
-        now.at_risk.returned + lost.returned[Event::lost] + lost.returned[Event::carried];
+    incident.at_risk_returned = now.at_risk.returned + sum_of_losses(lost.returned);
   }
   update(scene, it);
 }
@@ -275,11 +274,10 @@ Incident* Incidents::update(Scene& scene, Case& it) {
     incident->left = sessions_or_none(now);
   } else {
     incident->books = losses_in_service(now) - losses_in_service(base);
-    const uint64_t lost = sum_of_losses(incident->books);
+    const uint64_t lost = sum_of_losses(incident->books.all);
     if (incident->kind == Kind::lapse) {
       incident->at_risk = lost;
-      incident->at_risk_returned =
-          incident->books.returned[Event::lost] + incident->books.returned[Event::carried];
+      incident->at_risk_returned = sum_of_losses(incident->books.returned);
       return incident;
     }
     incident->books += now.at_risk.books - base.at_risk.books;
