@@ -172,6 +172,7 @@ void Overseer::Pool::take_sample(int64_t at) {
                               .begun = since.begun(),
                               .ended = since.ended(),
                               .lost = since[routing::Event::lost],
+                              .uncertain = since[routing::Event::uncertain],
                               .requests = requests.count() - sampled_requests.count(),
                               .failed = requests.failed - sampled_requests.failed,
                               .p50_us = static_cast<uint64_t>(latency.quantile_us(0.5)),

@@ -14,16 +14,20 @@ Json totals(const routing::Tally& tally) {
   return out;
 }
 
+uint64_t lost_at_most(const routing::Tally& tally) { return tally[Event::lost] + tally[Event::uncertain]; }
+
 Json sessions(const routing::Census& census, uint64_t most) {
   return {{"live", census.live},
           {"active", census.live - census.at_risk},
           {"at_risk", census.at_risk},
           {"max", most},
+          {"lost_at_most", lost_at_most(census.books.all)},
           {"totals", totals(census.books.all)},
           {"returned",
            {{"live", census.live_returned},
             {"active", census.live_returned - census.at_risk_returned},
             {"at_risk", census.at_risk_returned},
+            {"lost_at_most", lost_at_most(census.books.returned)},
             {"totals", totals(census.books.returned)}}}};
 }
 
@@ -35,11 +39,13 @@ Json sessions(const routing::HomeCensus& census, uint64_t most) {
           {"at_risk", at_risk},
           {"max", most},
           {"arrived", census.arrived},
+          {"lost_at_most", lost_at_most(census.books.all)},
           {"totals", totals(census.books.all)},
           {"returned",
            {{"live", census.live_returned},
             {"active", census.live_returned - at_risk_returned},
             {"at_risk", at_risk_returned},
+            {"lost_at_most", lost_at_most(census.books.returned)},
             {"totals", totals(census.books.returned)}}}};
 }
 
@@ -120,6 +126,7 @@ Json history(const std::vector<Sample>& samples) {
   column("begun", &Sample::begun);
   column("ended", &Sample::ended);
   column("lost", &Sample::lost);
+  column("uncertain", &Sample::uncertain);
   column("requests", &Sample::requests);
   column("failed", &Sample::failed);
   column("p50_us", &Sample::p50_us);
@@ -133,7 +140,7 @@ Json outcome(const routing::Tally& tally) {
   return {{"lost", tally[lost]},
           {"confirmed", tally[confirmed]},
           {"restarted", tally[restarted]},
-          {"lost_at_most", tally[lost] + tally[uncertain]},
+          {"lost_at_most", lost_at_most(tally)},
           {"carried", tally[carried]},
           {"recovered", tally[recovered]},
           {"abandoned", tally[abandoned]},

@@ -82,7 +82,7 @@ struct BackendReport {
 struct Sample {
   int64_t at = 0;  // Unix seconds
   uint64_t live = 0, at_risk = 0;
-  uint64_t begun = 0, ended = 0, lost = 0, requests = 0, failed = 0;
+  uint64_t begun = 0, ended = 0, lost = 0, uncertain = 0, requests = 0, failed = 0;
   uint64_t p50_us = 0, p99_us = 0;
 };
 inline constexpr int kSampleSeconds = 5;

@@ -20,6 +20,12 @@ std::string returned(const Json& sessions) {
   return live == 0 ? "-" : std::to_string((back * 100 + live / 2) / live) + " %";
 }
 
+// "8", or "8 to 11" where what became of some is not certain.
+std::string lost_words(uint64_t lost, const Json& bounds) {
+  const uint64_t at_most = bounds.value("lost_at_most", lost);  // an older Limpet may tell none
+  return std::to_string(lost) + (at_most > lost ? " to " + std::to_string(at_most) : "");
+}
+
 std::vector<std::string> row(const std::string& name, const std::string& state, const Json& json,
                              const std::string& why) {
   const Json& sessions = json.at("sessions");
@@ -30,7 +36,7 @@ std::vector<std::string> row(const std::string& name, const std::string& state, 
           std::to_string(number(sessions, "live")),
           std::to_string(number(sessions, "at_risk")),
           returned(sessions),
-          std::to_string(number(sessions.at("totals"), "lost")),
+          lost_words(number(sessions.at("totals"), "lost"), sessions),
           std::to_string(number(requests, "answered") + number(requests, "unanswered")),
           std::to_string(number(requests, "failed")),
           number(latency, "count") == 0 ? "-" : latency_words(latency.at("p99_ms").get<double>()),
@@ -85,7 +91,7 @@ std::string going_on(const Json& incident, int64_t now) {
          conf::counted(number(incident, "at_risk"), "session") + " (" +
          std::to_string(number(incident.at("returned"), "at_risk")) + " returned)" +
          (joined > 0 ? " and " + std::to_string(joined) + " that joined" : "") + ": " +
-         std::to_string(number(incident, "lost")) + " lost, " + std::to_string(number(incident, "carried")) +
+         lost_words(number(incident, "lost"), incident) + " lost, " + std::to_string(number(incident, "carried")) +
          " carried, " + std::to_string(number(incident, "left")) +
          (text(incident, "kind") == "drain" ? " still there\n" : " still at risk\n");
 }
@@ -161,7 +167,9 @@ std::string incidents_table(const Json& incidents) {
         text(incident, "end")};
     cells.push_back(std::to_string(number(incident, "at_risk")));
     cells.push_back(std::to_string(number(incident.at("returned"), "at_risk")));
-    for (const char* key : {"joined", "lost", "carried", "recovered", "abandoned", "ended_by_themselves",
+    cells.push_back(std::to_string(number(incident, "joined")));
+    cells.push_back(lost_words(number(incident, "lost"), incident));
+    for (const char* key : {"carried", "recovered", "abandoned", "ended_by_themselves",
                             "gone_otherwise", "left", "requests_failed"})
       cells.push_back(std::to_string(number(incident, key)));
     cells.push_back(cause(incident));

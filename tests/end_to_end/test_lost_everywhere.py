@@ -192,6 +192,9 @@ def test_two_failovers_cost_what_clients_lost_or_lie_within_the_bounds(scene, un
     assert said["lost"] == logouts_of(clients) > 0
     assert said["logged_out"] == 0
     assert (said["uncertain"] > 0) == (unknown == "silent")
+    assert status.pool()["sessions"]["lost_at_most"] == said["lost"] + said["uncertain"]
+    bounds = f"{said['lost']} to {said['lost'] + said['uncertain']}" if said["uncertain"] else str(said["lost"])
+    assert f"  {bounds}  " in next(line for line in status.command("status")[1].splitlines() if line.startswith("app "))
 
 
 @pytest.mark.parametrize("affinity, evidence", [(["session-id"], []), (["cookie"], ["cookie:SID"]), (["ip"], ["cookie:SID"])], ids=["session-id", "cookie", "ip"])

@@ -114,6 +114,28 @@ def test_a_backend_that_is_killed_shows_what_it_costs(scene, faultless):
     faultless.wait("#incidents li", "of 5 sessions.*5 lost")
 
 
+def test_what_may_have_been_lost_is_told_as_bounds(scene, faultless):
+    """The application takes up a session where it is asked for, and does not say so: where it moves again, whether anything is lost is not certain."""
+    servers = [scene.backend(name, lambda connection, request: connection.reply(
+        fields=[] if request.cookies else [f"Set-Cookie: JSESSIONID={request.get('X-New')}; Path=/"])) for name in "abc"]
+    limpet = scene.limpet(servers, pool={**SESSION_POOL, **PASSIVE, "health": {"check": "none"}}, status=status_table())
+    status = Status(limpet)
+    users = [limpet.browser() for _ in range(12)]
+    for index, user in enumerate(users):
+        user.get("/", f"X-New: {index:032}")
+        user.get("/")
+    faultless.open(status.url)
+    for server in servers[:2]:
+        status.post(f"/pools/app/backends/{server.name}/maintenance")
+        for user in users:
+            user.get("/")
+    sessions = status.pool()["sessions"]
+    lost, at_most = sessions["totals"]["lost"], sessions["lost_at_most"]
+    assert 0 < lost < at_most
+    faultless.wait("#lost", f"^{lost} to {at_most}$")
+    faultless.wait("#incidents li", "[0-9] to [0-9]+ lost")
+
+
 def test_the_token_is_asked_for_once(scene, faultless):
     token = "a-token-that-nobody-guesses"
     limpet = scene.limpet(scene.backends(2), status=status_table(token=token))

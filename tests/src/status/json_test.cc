@@ -105,6 +105,8 @@ TEST_CASE("an incident that is open has no time of closing") {
   CHECK(closed["closed"] == report.incidents[2].closed);
   CHECK(closed["kind"] == "maintenance");
   CHECK(closed["lost"] == report.incidents[2].books.all[routing::Event::lost]);
+  CHECK(closed["lost_at_most"] == report.incidents[2].books.all[routing::Event::lost] +
+                                      report.incidents[2].books.all[routing::Event::uncertain]);
   CHECK(closed["returned"]["lost"] == report.incidents[2].books.returned[routing::Event::lost]);
   CHECK(closed["returned"]["at_risk"] == report.incidents[2].at_risk_returned);
 }
@@ -114,12 +116,13 @@ TEST_CASE("a chart's columns are of one length, with the values of their samples
   const json history = plain(to_json(pool))["history"];
   CHECK(history["interval_s"] == status::kSampleSeconds);
   CHECK(history["window_s"] == status::kSampleSeconds * status::kSamples);
-  CHECK(history.size() == 12);
+  CHECK(history.size() == 13);
   for (const auto& column : history.items()) {
     if (column.key() != "interval_s" && column.key() != "window_s")
       CHECK_MESSAGE(column.value().size() == pool.history.size(), column.key());
   }
   CHECK(history["lost"][1] == pool.history[1].lost);
+  CHECK(history["uncertain"][1] == pool.history[1].uncertain);
   CHECK(history["p99_us"][2] == pool.history[2].p99_us);
 }
 
