@@ -91,8 +91,9 @@ std::string going_on(const Json& incident, int64_t now) {
          conf::counted(number(incident, "at_risk"), "session") + " (" +
          std::to_string(number(incident.at("returned"), "at_risk")) + " returned)" +
          (joined > 0 ? " and " + std::to_string(joined) + " that joined" : "") + ": " +
-         lost_words(number(incident, "lost"), incident) + " lost, " + std::to_string(number(incident, "carried")) +
-         " carried, " + std::to_string(number(incident, "left")) +
+         lost_words(number(incident, "lost"), incident) + " lost, " +
+         std::to_string(number(incident, "carried")) + " carried, " +
+         std::to_string(number(incident, "left")) +
          (text(incident, "kind") == "drain" ? " still there\n" : " still at risk\n");
 }
 
@@ -169,8 +170,8 @@ std::string incidents_table(const Json& incidents) {
     cells.push_back(std::to_string(number(incident.at("returned"), "at_risk")));
     cells.push_back(std::to_string(number(incident, "joined")));
     cells.push_back(lost_words(number(incident, "lost"), incident));
-    for (const char* key : {"carried", "recovered", "abandoned", "ended_by_themselves",
-                            "gone_otherwise", "left", "requests_failed"})
+    for (const char* key : {"carried", "recovered", "abandoned", "ended_by_themselves", "gone_otherwise",
+                            "left", "requests_failed"})
       cells.push_back(std::to_string(number(incident, key)));
     cells.push_back(cause(incident));
     table.add(std::move(cells));
