@@ -7,6 +7,7 @@
 
 #include "src/net/dial.h"
 #include "src/net/uv_stream.h"
+#include "src/proxy/entrance.h"
 
 namespace limpet {
 
@@ -60,7 +61,7 @@ class Worker::Door final : public net::Mortal, net::Acceptor, net::DeadlineOwner
       deadline_.set(cut_at_);
       return worker_.forget_those_over();
     }
-    worker_.for_each_client([this](proxy::ClientConnection& client) {
+    worker_.for_each([this](proxy::ClientConnection& client) {
       if (&client.listener() == &listener_) client.close_now();
     });
   }
@@ -159,7 +160,7 @@ void Worker::give_up_idle(int below) {
   context_->give_up_idle(below);
   if (below != net::kAnyDescriptor) return;
   const net::Descriptors& descriptors = shared_.descriptors;
-  for_each_client([&](proxy::ClientConnection& client) {
+  for_each([&](proxy::ClientConnection& client) {
     const int number = client.descriptor();
     if (number >= descriptors.for_clients() && number < descriptors.limit()) client.shut_down();
   });
@@ -185,7 +186,7 @@ void Worker::take(Update update) {
   for (const Update::Withdrawal& withdrawn : update.withdrawn) {
     const proxy::ServedPool* const pool = context_->find_pool(withdrawn.pool);
     if (pool == nullptr) continue;
-    for_each_client([&](proxy::ClientConnection& client) { client.withdraw(*pool, withdrawn.slot); });
+    for_each([&](proxy::ClientConnection& client) { client.withdraw(*pool, withdrawn.slot); });
   }
 }
 
@@ -203,22 +204,12 @@ void Worker::end() {
   for (const auto& door : doors_) door->close();
   context_->shutting_down = true;
   const bool now = wish_ == Wish::stop;
-  for_each_client([&](proxy::ClientConnection& client) { now ? client.close_now() : client.shut_down(); });
+  for_each([&](proxy::ClientConnection& client) { now ? client.close_now() : client.shut_down(); });
   end_if_empty();
 }
 
-// Each may close, and leave the list, when it is told.
-template <class Tell>
-void Worker::for_each_client(Tell&& tell) {
-  for (proxy::ClientConnection* client = clients_; client != nullptr;) {
-    proxy::ClientConnection* const next = client->next_;
-    tell(*client);
-    client = next;
-  }
-}
-
 void Worker::end_if_empty() {
-  if (clients_ != nullptr || !context_->shutting_down || ending_) return;
+  if (!empty() || !context_->shutting_down || ending_) return;
   ending_ = true;
   context_->close_idle();
   uv_close(reinterpret_cast<uv_handle_t*>(&wake_), nullptr);
@@ -228,21 +219,10 @@ void Worker::end_if_empty() {
 void Worker::accept(net::UvStream* stream, const conf::IpAddress& peer, proxy::ServedListener& listener) {
   http::Peer from{peer, peer == conf::IpAddress{} ? std::string() : peer.text(),
                   http::is_trusted(listener.settings, peer)};
-  auto* const client = new proxy::ClientConnection(*context_, listener, std::move(from), *this);
-  client->next_ = clients_;
-  if (clients_ != nullptr) clients_->prev_ = client;
-  clients_ = client;
-  client->attach(net::StreamPtr(stream));
-  stream->start(client->as_owner());
+  proxy::enter(*context_, listener, std::move(from), *this, net::StreamPtr(stream));
 }
 
-void Worker::on_client_closed(proxy::ClientConnection& connection) {
-  if (connection.prev_ != nullptr) {
-    connection.prev_->next_ = connection.next_;
-  } else {
-    clients_ = connection.next_;
-  }
-  if (connection.next_ != nullptr) connection.next_->prev_ = connection.prev_;
+void Worker::on_client_closed() {
   forget_those_over();
   end_if_empty();
 }

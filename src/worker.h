@@ -66,7 +66,7 @@ class Worker final : proxy::ClientConnections, proxy::Dialer, net::Keeper {
   class Door;
 
   void accept(net::UvStream* stream, const conf::IpAddress& peer, proxy::ServedListener& listener);
-  void on_client_closed(proxy::ClientConnection& connection) override;
+  void on_client_closed() override;
   net::StreamPtr dial(const conf::Address& address, unsigned index, net::StreamOwner* owner,
                       int& error) override;
   size_t count(const conf::Address& address) const override;
@@ -82,8 +82,6 @@ class Worker final : proxy::ClientConnections, proxy::Dialer, net::Keeper {
   void end();
   void run();
   void end_if_empty();
-  template <class Tell>
-  void for_each_client(Tell&& tell);
 
   const Shared shared_;
   std::function<void()> on_done_;
@@ -92,7 +90,6 @@ class Worker final : proxy::ClientConnections, proxy::Dialer, net::Keeper {
   proxy::Clock clock_;
   std::unique_ptr<proxy::Context> context_;
   std::vector<std::unique_ptr<Door>> doors_;
-  proxy::ClientConnection* clients_ = nullptr;  // the head of a list; each owns itself
   std::mutex mutex_;
   std::vector<Update> updates_;  // guarded by mutex_
   std::atomic<Wish> wish_{Wish::serve};

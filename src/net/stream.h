@@ -26,6 +26,8 @@ class StreamOwner {
 
 class Stream {
  public:
+  virtual void start(StreamOwner* owner) = 0;  // begins to read, or tells another owner from now on
+
   // Takes everything. It is sent before the loop waits again; what the peer does not accept then is queued,
   // and on_drained() follows. False: the peer takes no more and nothing of this was sent. What it has sent is
   // still read: on_bytes(), then on_end() or on_broken(), go on.

@@ -27,8 +27,7 @@ class UvStream final : public Stream {
   static UvStream* connect_unix(Loop& loop, const std::string& path, int below, StreamOwner* owner,
                                 int& error);
 
-  void start(StreamOwner* owner);  // begins to read
-
+  void start(StreamOwner* owner) override;
   bool write(std::span<const iovec> parts) override;
   size_t queued() const override { return writing_.size() + waiting_.size(); }
   size_t unsent() const override;

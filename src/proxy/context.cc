@@ -7,14 +7,13 @@
 #include <utility>
 
 #include "conf/spelling.h"
-#include "src/proxy/exchange.h"
+#include "src/proxy/h1_request.h"
 #include "src/proxy/set_cookie.h"
 
 namespace limpet::proxy {
 
 namespace {
-constexpr size_t kMostSpareExchanges = 256;  // kept for the next requests
-constexpr net::Millis kLogDelay = 200;       // a line of the access log waits this long for others
+constexpr net::Millis kLogDelay = 200;  // a line of the access log waits this long for others
 }  // namespace
 
 class ServedPool::Era {
@@ -187,21 +186,6 @@ void Context::give_up_idle(int below) {
 }
 
 Context::~Context() = default;
-
-std::unique_ptr<Exchange> Context::new_exchange() {
-  if (spare_.empty()) return std::make_unique<Exchange>(*this);
-  std::unique_ptr<Exchange> used = std::move(spare_.back());
-  spare_.pop_back();
-  return used;
-}
-
-void Context::recycle(std::unique_ptr<Exchange> ended) {
-  if (spare_.size() < kMostSpareExchanges) {
-    spare_.push_back(std::move(ended));
-  } else {
-    graveyard.bury(std::move(ended));
-  }
-}
 
 void Context::refused_header(const std::string& listener, const std::string& peer, const char* why) {
   ++refused_headers_;

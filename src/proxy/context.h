@@ -20,10 +20,11 @@
 #include "src/proxy/clock.h"
 #include "src/proxy/plan.h"
 #include "src/proxy/retry_budget.h"
+#include "src/proxy/spares.h"
 
 namespace limpet::proxy {
 
-class Exchange;
+struct H1Request;
 
 using conf::millis;
 
@@ -149,8 +150,7 @@ class Context final : net::DeadlineOwner {
     if (--pool.exchanges == 0) bury_if_gone(pool);
   }
 
-  std::unique_ptr<Exchange> new_exchange();       // a used one where there is one, with its memory
-  void recycle(std::unique_ptr<Exchange> ended);  // one that is over, from the last thing it calls
+  Spares<H1Request> h1_requests;
   std::string_view new_request_id(std::string& out);
   // Every 16th: reading the clock costs as much as the decision.
   bool times_this_decision() { return (++decisions_ & 15) == 0; }
@@ -175,7 +175,6 @@ class Context final : net::DeadlineOwner {
   std::vector<ServedListener*> listeners_;  // as in the plan's settings
   AccessLogBuffer* const access_log_;       // nullptr: off
   net::Deadline log_flush_;
-  std::vector<std::unique_ptr<Exchange>> spare_;
   net::NowAndThen header_log_{std::chrono::seconds(10)};
   uint64_t refused_headers_ = 0;  // since the last line in the log
   uint64_t id_state_[2];

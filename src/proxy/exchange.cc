@@ -22,17 +22,6 @@ constexpr uint8_t kMostPolls = 2;
 
 constexpr size_t kMostIdLength = 128;  // of an X-Request-Id that is passed on
 
-// Bytes of a reused exchange's buffers beyond which they are given back.
-constexpr size_t kMostSpareBytes = 16 * 1024;
-
-void reset(std::string& buffer) {
-  if (buffer.capacity() > kMostSpareBytes) {
-    buffer = {};
-  } else {
-    buffer.clear();
-  }
-}
-
 bool is_zero(std::string_view number) {
   return !number.empty() && number.find_first_not_of('0') == std::string_view::npos;
 }
@@ -52,12 +41,11 @@ Exchange::~Exchange() = default;
 
 net::Millis Exchange::now_ms() const { return context_.deadlines.now(); }
 
-void Exchange::start(ClientSide& client) {
+void Exchange::start(ClientSide& client, const http::RequestHead& request) {
   client_ = &client;
+  request_ = &request;
   pool_ = nullptr;
-  request_.clear();
-  reset(head_);
-  reset(sent_body_);
+  clear_for_reuse(sent_body_);
   own_request_id_.clear();
   request_id_ = {};
   identity_ = {};
@@ -81,35 +69,26 @@ void Exchange::start(ClientSide& client) {
   request_ended_ = client_ended_ = backend_ended_ = response_begun_ = response_ended_ = whole_ = false;
   is_open_ended_ = is_good_ = false;
   client_address_ = client.peer().address;
+  choose_request_id();
   phase_ = Phase::identify;
 }
 
-void Exchange::begin(ClientSide& client, std::string_view head) {
-  start(client);
-  head_.assign(head);
-  const conf::Limits& limits = context_.settings().limits;
-  const http::Fault fault =
-      parser_.parse_request(head_, {limits.head, limits.target, limits.headers}, request_);
-  choose_request_id();
-  if (fault) {
-    fail(failures::malformed(fault));
-  } else {
-    request_ended_ = parser_.body_ended();
-  }
+void Exchange::begin(ClientSide& client, const http::RequestHead& request) {
+  start(client, request);
+  request_ended_ = request.body.kind == http::BodyKind::none;
   advance();
 }
 
-void Exchange::begin_refused(ClientSide& client, const http::Fault& fault) {
-  start(client);
-  choose_request_id();
+void Exchange::refuse(ClientSide& client, const http::RequestHead& request, const http::Fault& fault) {
+  start(client, request);
   fail(failures::malformed(fault));
   advance();
 }
 
 void Exchange::choose_request_id() {
   constexpr auto kName = http::FieldName::x_request_id;
-  const auto& names = request_.fields.names;
-  request_id_ = request_.fields.first(kName);
+  const auto& names = request_->fields.names;
+  request_id_ = request_->fields.first(kName);
   const bool passes = passes_as_id(request_id_) && std::count(names.begin(), names.end(), kName) == 1;
   if (!passes) request_id_ = context_.new_request_id(own_request_id_);
 }
@@ -151,33 +130,33 @@ Exchange::Step Exchange::step() {
 }
 
 Exchange::Step Exchange::identify() {
-  const bool counts_hops = request_.method == "OPTIONS" || request_.method == "TRACE";
-  if (counts_hops && is_zero(request_.fields.first(http::FieldName::max_forwards))) {
-    fail(request_.method == "OPTIONS" ? failures::kNoHops : failures::kNoHopsForTrace);
+  const bool counts_hops = request_->method == "OPTIONS" || request_->method == "TRACE";
+  if (counts_hops && is_zero(request_->fields.first(http::FieldName::max_forwards))) {
+    fail(request_->method == "OPTIONS" ? failures::kNoHops : failures::kNoHopsForTrace);
     return Step::go;
   }
   const ServedListener& listener = client_->listener();
-  if (listener.settings.strict_paths && conf::is_ambiguous(request_.target)) {
+  if (listener.settings.strict_paths && conf::is_ambiguous(request_->target)) {
     fail(failures::kAmbiguousPath);
     return Step::go;
   }
-  pool_ = context_.route(listener, request_.host, request_.target);
+  pool_ = context_.route(listener, request_->host, request_->target);
   if (pool_ == nullptr) {
     fail(failures::kNoRoute);
     return Step::go;
   }
   context_.enter(*pool_);
   era_ = pool_->enter();
-  if (request_.fields.has(http::FieldName::via) && loop_mark().is_in(request_.fields)) {
+  if (request_->fields.has(http::FieldName::via) && loop_mark().is_in(request_->fields)) {
     fail(failures::kLoop);
     return Step::go;
   }
   const uint64_t most = context_.settings().limits.body;
-  if (most != 0 && request_.body.length > most) {
+  if (most != 0 && request_->body.length > most) {
     fail(failures::kTooLarge);
     return Step::go;
   }
-  client_address_ = http::believed_client(client_->peer(), listener.settings, request_.fields);
+  client_address_ = http::believed_client(client_->peer(), listener.settings, request_->fields);
   identity_ = pool_->router().identify(view(), pool_->fleet(), started());
   pool_->retries.began(now_ms());
   tried_.patient = pool_->settings().patience != conf::Duration::zero();
@@ -255,7 +234,7 @@ Exchange::Step Exchange::connect() {
 void Exchange::take_idle() {
   BackendConnections& connections = pool_->connections;
   const OwnConnections& own = client_->own_connections();
-  const net::Millis most_idle = request_.idempotent() ? net::kNever : kFreshlyUsed;
+  const net::Millis most_idle = request_->idempotent() ? net::kNever : kFreshlyUsed;
   backend_ = connections.take(choice_.slot, most_idle, own);
   if (backend_ || polls_awaited_ == kMostPolls || !connections.has_idle(choice_.slot, most_idle, own)) return;
   ++polls_awaited_;
@@ -273,13 +252,13 @@ Exchange::Step Exchange::send() {
   send_failed_ = false;
   pace_.excuse();
   keeps_body_ = keeps_body_ || bytes_in_ == 0;
-  backend_->expect_response(this, request_.is_head());
-  if (http::carries_connection_credentials(request_.fields)) backend_->give_to_client();
+  backend_->expect_response(this, request_->is_head());
+  if (http::carries_connection_credentials(request_->fields)) backend_->give_to_client();
 
   const http::LoopMark mark = loop_mark();
   std::string backend;
-  if (request_.host.empty()) backend = pool_->fleet().backends[choice_.slot].address.authority();
-  http::write_request(request_,
+  if (request_->host.empty()) backend = pool_->fleet().backends[choice_.slot].address.authority();
+  http::write_request(*request_,
                       {.via = context_.settings().via,
                        .mark = mark.text(),
                        .request_id = own_request_id_,
@@ -290,7 +269,7 @@ Exchange::Step Exchange::send() {
                       context_.to_backend);
   phase_ = Phase::relay;
   if (!sent_body_.empty()) send_body_to_backend(sent_body_);
-  if (request_ended_ && request_.body.kind == http::BodyKind::chunked) context_.to_backend.text("0\r\n\r\n");
+  if (request_ended_ && request_->body.kind == http::BodyKind::chunked) context_.to_backend.text("0\r\n\r\n");
   if (!sent_body_.empty()) flush_backend();  // what is pulled may be appended to it, and move it
   client_->pull();
   return Step::go;
@@ -352,7 +331,7 @@ void Exchange::flush_client() {
 }
 
 routing::RequestView Exchange::view() const {
-  return {request_.method, request_.target, request_.fields.list, client_address_};
+  return {request_->method, request_->target, request_->fields.list, client_address_};
 }
 
 }  // namespace limpet::proxy

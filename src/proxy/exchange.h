@@ -5,7 +5,7 @@
 // Every event records a fact and calls advance(), which takes steps until one has to wait. A step that fails
 // either goes back to choose, while that is safe, or answers the client, once. An exchange belongs to its
 // request: it knows its client by an interface only, and owns its connection to a backend from connect on. It
-// is never freed inside its own callbacks, and its memory is used again for the next request.
+// is never freed inside its own callbacks, and its memory is used again for another request.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@
 
 #include "health/patience.h"
 #include "routing/router.h"
+#include "src/http/body_reader.h"
 #include "src/http/loop_mark.h"
-#include "src/http/parser.h"
 #include "src/net/loop.h"
 #include "src/proxy/backend_connection.h"
 #include "src/proxy/client_side.h"
@@ -25,30 +25,30 @@
 
 namespace limpet::proxy {
 
-class Exchange final : public net::Mortal,
-                       BackendEvents,
-                       http::BodySink,
-                       net::DeadlineOwner,
-                       net::Polls::Waiter {
+class Exchange final : public http::BodySink, BackendEvents, net::DeadlineOwner, net::Polls::Waiter {
  public:
   explicit Exchange(Context& context);
-  ~Exchange() override;
+  ~Exchange();
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
 
-  // A whole head has come in. The bytes are copied; the request lives in here from now on.
-  void begin(ClientSide& client, std::string_view head);
-  // What came in cannot be a request: answers it, and ends.
-  void begin_refused(ClientSide& client, const http::Fault& fault);
-
-  const http::RequestHead& request() const { return request_; }
+  // A whole head has come in. It stays as it is until the exchange is over.
+  void begin(ClientSide& client, const http::RequestHead& request);
+  // What came in cannot be a request, however much of `request` was read: answers it, and ends.
+  void refuse(ClientSide& client, const http::RequestHead& request, const http::Fault& fault);
 
   // Nothing of it is still to come; what follows is not of this request.
   bool has_whole_request() const { return request_ended_ && phase_ != Phase::tunnel; }
+  bool is_tunnel() const { return phase_ == Phase::tunnel; }
 
   // The client's side, called by whoever serves it.
   bool takes_body() const;  // more of the request's body, or of the tunnel, can go on its way now
-  size_t on_client_bytes(std::string_view bytes);  // says how many belonged to this request
-  void on_client_batch_end();                      // all that came in one read has been told
-  void on_client_end();                            // the client has sent its last byte
+  void on_body(std::string_view piece) override;
+  void on_body_end(const http::Fields& trailers) override;
+  void on_malformed_body(const http::Fault& fault);
+  void on_client_tunnel(std::string_view bytes);
+  void on_client_batch_end();  // all that came in one read has been told
+  void on_client_end();        // the client has sent its last byte
   void on_client_drained();
   void on_client_gone();
   void on_backend_withdrawn(const ServedPool& pool, routing::Slot slot);  // what is under way there is cut
@@ -74,8 +74,6 @@ class Exchange final : public net::Mortal,
   static constexpr net::Millis kLong = 10'000;
 
   // Facts.
-  void on_body(std::string_view piece) override;
-  void on_body_end(const http::Fields& trailers) override;
   void on_backend_connected() override;
   void on_response_head(const http::ResponseHead& head) override;
   void on_response_body(std::string_view piece) override;
@@ -115,7 +113,7 @@ class Exchange final : public net::Mortal,
   bool sent_nothing() const { return written_ == backend_->unsent(); }
   void send_again();
 
-  void start(ClientSide& client);
+  void start(ClientSide& client, const http::RequestHead& request);
   void leave_era();
   void choose_request_id();
   http::LoopMark loop_mark() const;
@@ -153,10 +151,8 @@ class Exchange final : public net::Mortal,
   ServedPool* pool_ = nullptr;                  // from identify to account
   ServedPool::Era* era_ = nullptr;              // of pool_, until an answer begins
   net::Deadline deadline_;
-  http::Parser parser_;  // of the request
 
-  std::string head_;  // the request's head as it came in; request_ views it
-  http::RequestHead request_;
+  const http::RequestHead* request_ = nullptr;  // its client's, from begin to account
   std::string own_request_id_;
   std::string_view request_id_;
   conf::IpAddress client_address_;

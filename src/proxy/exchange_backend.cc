@@ -33,10 +33,10 @@ void Exchange::on_response_head(const http::ResponseHead& head) {
       fail(failures::kTooMuchInterim);
       return advance();
     }
-    if (request_.minor_version >= 1) client_->send_interim(head);  // RFC 9110, section 15.2
+    if (request_->minor_version >= 1) client_->send_interim(head);  // RFC 9110, section 15.2
     return;
   }
-  if (head.status == 101 && (!request_.upgrades || !request_ended_)) {
+  if (head.status == 101 && (!request_->upgrades || !request_ended_)) {
     fail(failures::kSwitchedUnasked);
     return advance();  // no end of the batch will be told
   }
@@ -63,9 +63,9 @@ void Exchange::begin_response(const http::ResponseHead& head) {
         .append("=")
         .append(*outcome.token)
         .append(pool_->cookie_attributes(
-            http::believed_tls(client_->peer(), client_->listener().settings, request_.fields)));
+            http::believed_tls(client_->peer(), client_->listener().settings, request_->fields)));
   }
-  is_open_ended_ = head.status == 101 || is_stream_of_events(request_, head);
+  is_open_ended_ = head.status == 101 || is_stream_of_events(*request_, head);
   judge_answer(head.status);
   if ((head.status == 401 || head.status == 407) && http::challenges_connection(head.fields))
     backend_->give_to_client();

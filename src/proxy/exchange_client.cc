@@ -18,19 +18,14 @@ bool Exchange::takes_body() const {
   return phase_ == Phase::tunnel || (phase_ == Phase::relay && !request_ended_ && !response_ended_);
 }
 
-size_t Exchange::on_client_bytes(std::string_view bytes) {
-  if (phase_ == Phase::tunnel) {
-    bytes_in_ += bytes.size();
-    context_.to_backend.bytes(bytes);
-    return bytes.size();
-  }
-  http::Fault fault;
-  const size_t taken = parser_.feed(bytes, *this, fault);
-  if (fault) {
-    fail(failures::malformed(fault));
-    advance();
-  }
-  return taken;
+void Exchange::on_client_tunnel(std::string_view bytes) {
+  bytes_in_ += bytes.size();
+  context_.to_backend.bytes(bytes);
+}
+
+void Exchange::on_malformed_body(const http::Fault& fault) {
+  fail(failures::malformed(fault));
+  advance();
 }
 
 void Exchange::on_body(std::string_view piece) {
@@ -38,7 +33,7 @@ void Exchange::on_body(std::string_view piece) {
   bytes_in_ += piece.size();
   const uint64_t most = context_.settings().limits.body;
   if (most != 0 && bytes_in_ > most) return fail(failures::kTooLarge);
-  const bool may_go_again = written_ == 0 || request_.idempotent();
+  const bool may_go_again = written_ == 0 || request_->idempotent();
   keeps_body_ = keeps_body_ && may_go_again && bytes_in_ <= kMostKept;
   if (keeps_body_) sent_body_.append(piece);
   send_body_to_backend(piece);
@@ -47,7 +42,7 @@ void Exchange::on_body(std::string_view piece) {
 void Exchange::on_body_end(const http::Fields& trailers) {
   if (phase_ != Phase::relay) return;
   request_ended_ = true;
-  if (request_.body.kind != http::BodyKind::chunked) return;
+  if (request_->body.kind != http::BodyKind::chunked) return;
   keeps_body_ = keeps_body_ && trailers.size() == 0;
   context_.to_backend.text("0\r\n");
   http::write_trailers(trailers, http::forwarded_to_drop(client_->peer(), client_->listener().settings),
@@ -55,7 +50,7 @@ void Exchange::on_body_end(const http::Fields& trailers) {
 }
 
 void Exchange::send_body_to_backend(std::string_view piece) {
-  if (request_.body.kind == http::BodyKind::chunked) {
+  if (request_->body.kind == http::BodyKind::chunked) {
     http::write_chunk(piece, context_.to_backend);
   } else {
     context_.to_backend.bytes(piece);

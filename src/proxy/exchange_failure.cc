@@ -110,7 +110,7 @@ void Exchange::backend_lost() {
   if (can_send_again()) return send_again();
   const bool is_unseen = keeps_body_ && sent_nothing();
   const bool may_go_elsewhere =
-      keeps_body_ && request_.idempotent() && !backend_->has_answered() && !is_at_home() && !fresh_again_;
+      keeps_body_ && request_->idempotent() && !backend_->has_answered() && !is_at_home() && !fresh_again_;
   blame(BackendFailure::closed);
   if (!is_unseen && !may_go_elsewhere) return fail(failures::kBackendClosed);
   fresh_again_ = fresh_again_ || !is_unseen;
@@ -162,7 +162,7 @@ bool Exchange::wait_for_home() {
 // repeated is, or of which nothing was sent yet, and on a new connection once at most: it may be what the
 // backend dies of. One without a home goes elsewhere rather.
 bool Exchange::can_send_again() {
-  if (backend_->has_answered() || !keeps_body_ || !(request_.idempotent() || sent_nothing())) return false;
+  if (backend_->has_answered() || !keeps_body_ || !(request_->idempotent() || sent_nothing())) return false;
   return backend_->reused() ||
          (!fresh_again_ && is_at_home() && pool_->retries.has_left(now_ms(), RetryBudget::Of::seen));
 }
@@ -189,11 +189,11 @@ void Exchange::fail(const Failure& failure) {
   bytes_out_ = client_->send_error({.status = failure.status,
                                     .what = failure.what,
                                     .request_id = request_id_,
-                                    .accept = request_.fields.first(http::FieldName::accept),
+                                    .accept = request_->fields.first(http::FieldName::accept),
                                     .date = context_.clock.http_date(context_.clock.unix_us()),
                                     .retry_after = failure.status == 503 ? kRetryAfter : 0,
                                     .close = !request_ended_,
-                                    .head_only = request_.is_head()});
+                                    .head_only = request_->is_head()});
   phase_ = Phase::account;
   flush_client();
 }

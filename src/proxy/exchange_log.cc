@@ -50,14 +50,14 @@ void Exchange::log() {
       .time_us = started_unix_us_,
       .client = client.empty() ? std::string_view(client_->peer().text) : client,
       .listener = client_->listener().settings.name,
-      .method = request_.method,
-      .target = request_.target,
-      .host = request_.host,
-      .protocol = request_.bytes.empty()        ? ""
-                  : request_.minor_version == 0 ? "HTTP/1.0"
-                                                : "HTTP/1.1",
-      .referer = request_.fields.first(http::FieldName::referer),
-      .user_agent = request_.fields.first(http::FieldName::user_agent),
+      .method = request_->method,
+      .target = request_->target,
+      .host = request_->host,
+      .protocol = request_->bytes.empty()        ? ""
+                  : request_->minor_version == 0 ? "HTTP/1.0"
+                                                 : "HTTP/1.1",
+      .referer = request_->fields.first(http::FieldName::referer),
+      .user_agent = request_->fields.first(http::FieldName::user_agent),
       .status = status_,
       .bytes_in = bytes_in_,
       .bytes_out = bytes_out_,

@@ -52,7 +52,7 @@ bool Exchange::is_awaiting_head() const {
 
 // A chunked body may be a stream, which is as slow as what it tells of.
 bool Exchange::upload_has_a_rate() const {
-  return phase_ == Phase::relay && !request_ended_ && request_.body.kind == http::BodyKind::length &&
+  return phase_ == Phase::relay && !request_ended_ && request_->body.kind == http::BodyKind::length &&
          context_.settings().timeouts.body_rate != 0;
 }
 

@@ -83,6 +83,7 @@ class FakeStream final : public net::Stream {
   }
 
   // ---- the code under test's
+  void start(net::StreamOwner* owner) override { owner_ = owner; }
   bool write(std::span<const iovec> parts) override;
   size_t queued() const override;
   size_t unsent() const override { return is_live("unsent") ? gathered_.size() + never_sent_ : 0; }
@@ -93,7 +94,6 @@ class FakeStream final : public net::Stream {
   void close() override;
   void reset() override;
 
-  void attach(net::StreamOwner* owner) { owner_ = owner; }
   bool post();  // what is gathered; false: the peer takes no more
 
  private:

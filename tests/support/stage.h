@@ -11,8 +11,8 @@
 
 #include "conf/settings.h"
 #include "routing/session_table.h"
-#include "src/proxy/client_connection.h"
 #include "src/proxy/context.h"
+#include "src/proxy/entrance.h"
 #include "tests/support/fake_net.h"
 
 namespace limpet::test {
@@ -112,36 +112,31 @@ class Stage : proxy::ClientConnections, proxy::Witness {
     net.event_over();
   }
   void withdraw(routing::Slot slot) {
-    for (proxy::ClientConnection* client = clients_; client != nullptr;) {
-      proxy::ClientConnection* const next = client->next_;
-      client->withdraw(context_->pool(0), slot);
-      client = next;
-    }
+    for_each([&](proxy::ClientConnection& client) { client.withdraw(context_->pool(0), slot); });
     net.event_over();
   }
-  bool has_clients() const { return clients_ != nullptr; }
+  bool has_clients() const { return !empty(); }
 
   // A client connects.
   FakeStream& client(std::string_view address = "192.0.2.1", size_t listener = 0) {
     proxy::ServedListener& front = context_->listener(listener);
     const conf::IpAddress ip = conf::IpAddress::parse(address).value();
-    auto* const made = new proxy::ClientConnection(
-        *context_, front, http::Peer{ip, std::string(address), http::is_trusted(front.settings, ip)}, *this);
-    made->next_ = clients_;
-    if (clients_ != nullptr) clients_->prev_ = made;
-    clients_ = made;
     FakeStream& stream = net.accept();
-    made->attach(net::StreamPtr(&stream));
-    stream.attach(made->as_owner());
+    proxy::enter(*context_, front, http::Peer{ip, std::string(address), http::is_trusted(front.settings, ip)},
+                 *this, net::StreamPtr(&stream));
     net.event_over();
     return stream;
   }
 
   void shut_down() {
-    for_each_client([](proxy::ClientConnection& client) { client.shut_down(); });
+    context_->shutting_down = true;
+    for_each([](proxy::ClientConnection& client) { client.shut_down(); });
+    net.event_over();
   }
   void stop() {
-    for_each_client([](proxy::ClientConnection& client) { client.close_now(); });
+    context_->shutting_down = true;
+    for_each([](proxy::ClientConnection& client) { client.close_now(); });
+    net.event_over();
     context_->close_idle();
     net.event_over();
   }
@@ -169,24 +164,9 @@ class Stage : proxy::ClientConnections, proxy::Witness {
     if (what.kind == health::Evidence::Kind::failed) failures.emplace_back(slot, what.how);
   }
 
-  template <class Tell>
-  void for_each_client(Tell&& tell) {
-    context_->shutting_down = true;
-    for (proxy::ClientConnection* client = clients_; client != nullptr;) {
-      proxy::ClientConnection* const next = client->next_;
-      tell(*client);
-      client = next;
-    }
-    net.event_over();
-  }
-
-  void on_client_closed(proxy::ClientConnection& connection) override {
-    (connection.prev_ != nullptr ? connection.prev_->next_ : clients_) = connection.next_;
-    if (connection.next_ != nullptr) connection.next_->prev_ = connection.prev_;
-  }
+  void on_client_closed() override {}
 
   std::unique_ptr<proxy::Context> context_;
-  proxy::ClientConnection* clients_ = nullptr;
 };
 
 }  // namespace limpet::test

@@ -18,7 +18,7 @@ struct Scene final : status::ConnectionOwner {
   Scene() : stream(net.accept()) {
     connection = std::make_unique<Connection>(net.deadlines, *this, 1, "127.0.0.1");
     connection->attach(net::StreamPtr(&stream));
-    stream.attach(connection->as_owner());
+    stream.start(connection->as_owner());
   }
   ~Scene() { CHECK(net.fault == ""); }
 

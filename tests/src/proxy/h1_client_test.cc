@@ -1,9 +1,9 @@
 // What a client sees of its connection: order, keep-alive, ends, patience with it and shutdown.
-#include "src/proxy/client_connection.h"
+#include "src/proxy/h1_client.h"
 
 #include "tests/src/proxy/proxy_fixture.h"
 
-namespace limpet::proxy::client_connection_test {
+namespace limpet::proxy::h1_client_test {
 
 using namespace limpet::test;
 
@@ -261,12 +261,12 @@ TEST_CASE(
   client.sends(std::string(kSize, 'b'));
   CHECK(client.paused());
   const size_t held = kSize - client.unread();
-  CHECK(held <= net::Loop::kReadSize + proxy::ClientConnection::kMostWaiting + net::Loop::kReadSize);
+  CHECK(held <= net::Loop::kReadSize + proxy::H1Client::kMostWaiting + net::Loop::kReadSize);
   CHECK(backend.queued() <= net::Loop::kReadSize);
   for (int i = 0; i < 100 && (client.unread() != 0 || backend.queued() != 0); ++i) {
     backend.drain();
     client.read_all();
-    REQUIRE(backend.queued() <= net::Loop::kReadSize + proxy::ClientConnection::kMostWaiting);
+    REQUIRE(backend.queued() <= net::Loop::kReadSize + proxy::H1Client::kMostWaiting);
   }
   CHECK(backend.received.size() == head + kSize);
   backend.sends(kOk);
@@ -282,7 +282,7 @@ TEST_CASE("a client that pipelines without end is read no further than to the li
   while (more.size() < 400'000) more.append(get("/more"));
   client.sends(more);
   CHECK(client.paused());
-  CHECK(more.size() - client.unread() <= proxy::ClientConnection::kMostWaiting + net::Loop::kReadSize);
+  CHECK(more.size() - client.unread() <= proxy::H1Client::kMostWaiting + net::Loop::kReadSize);
   const size_t requests = count(more, "GET ") + 1;
   for (size_t i = 0; i < requests; ++i) {
     backend.sends(kOk);
@@ -343,31 +343,6 @@ TEST_CASE("an answer that its client never takes is given up, and the client see
   CHECK(client.end_seen == FakeStream::End::reset);
 }
 
-// ---- the PROXY protocol
-
-TEST_CASE("a PROXY header tells who the client is, whether or not it comes in one piece") {
-  conf::Settings settings = settings_of(1, {Kind::ip});
-  settings.listeners[0].proxy_protocol = true;
-  for (const size_t piece : {size_t{1}, kAll}) {
-    Proxy proxy(settings);
-    FakeStream& client = proxy.client("192.0.2.99");
-    client.say("PROXY TCP4 198.51.100.7 192.0.2.1 1 2\r\n" + std::string(kGet));
-    while (client.can_read()) client.read(piece);
-    CHECK(contains(proxy.backend().received, "\r\nX-Forwarded-For: 198.51.100.7\r\n"));
-  }
-}
-
-TEST_CASE("a connection that does not begin with a PROXY header where one is due is closed unserved") {
-  conf::Settings settings = settings_of(1, {Kind::ip});
-  settings.listeners[0].proxy_protocol = true;
-  Proxy proxy(settings);
-  FakeStream& client = proxy.client();
-  client.sends(kGet);
-  CHECK_FALSE(client.open());
-  CHECK(client.received == "");
-  CHECK(proxy.net.dials() == 0);
-}
-
 // ---- shutdown
 
 TEST_CASE("shutting down ends an idle connection at once") {
@@ -418,4 +393,4 @@ TEST_CASE("stopping answers what waits for its backend, and closes everything") 
   CHECK_FALSE(proxy.has_clients());
 }
 
-}  // namespace limpet::proxy::client_connection_test
+}  // namespace limpet::proxy::h1_client_test

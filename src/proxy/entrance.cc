@@ -1,0 +1,93 @@
+#include "src/proxy/entrance.h"
+
+#include <string>
+#include <utility>
+
+#include "src/proxy/h1_client.h"
+#include "src/proxy/proxy_protocol.h"
+
+namespace limpet::proxy {
+
+namespace {
+
+// Whether a PROXY protocol header comes first.
+bool tells_of_others(const conf::Listener& listener, const conf::IpAddress& peer) {
+  const auto& from = listener.proxy_protocol_from;
+  return listener.proxy_protocol && (from.empty() || conf::contain(from, peer));
+}
+
+// A connection of which it is not known yet who its client is. Another takes its place once it is.
+class Entrance final : public ClientConnection, net::StreamOwner, net::DeadlineOwner {
+ public:
+  Entrance(Context& context, ServedListener& listener, http::Peer peer, ClientConnections& home,
+           net::StreamPtr stream)
+      : ClientConnection(context, listener, home),
+        stream_(std::move(stream)),
+        peer_(std::move(peer)),
+        deadline_(context.deadlines, *this) {
+    deadline_.set(context_.deadlines.now() + millis(context_.settings().timeouts.head));
+    stream_->start(this);
+  }
+
+  void shut_down() override {
+    if (came_.empty()) close();
+  }
+  void close_now() override { close(); }
+  void withdraw(const ServedPool&, routing::Slot) override {}
+  int descriptor() const override { return stream_->descriptor(); }
+
+ private:
+  void on_bytes(std::string_view bytes) override {
+    came_.append(bytes);
+    const ProxyHeader header = parse_proxy_header(came_);
+    if (header.status == ProxyHeader::Status::partial) return;
+    if (header.status == ProxyHeader::Status::wrong) {
+      context_.refused_header(listener_.settings.name, peer_.text, "without a valid PROXY protocol header");
+      return close();  // whoever this is speaks no protocol that has errors to answer with
+    }
+    if (header.source) believe(*header.source);
+    pass_on(std::string_view(came_).substr(header.size));
+  }
+  void on_end() override { close(); }
+  void on_drained() override {}
+  void on_broken(int) override { close(); }
+  void on_deadline() override { close(); }
+
+  void believe(const conf::IpAddress& source) {
+    const bool is_named = !listener_.settings.proxy_protocol_from.empty();
+    peer_.address = source;
+    peer_.text = source.text();
+    peer_.trusted = is_named && http::is_trusted(listener_.settings, source);
+  }
+
+  void pass_on(std::string_view rest) {
+    deadline_.clear();
+    auto* const client = new H1Client(context_, listener_, std::move(peer_), home_);
+    client->begin(std::move(stream_), rest);
+    leave();
+  }
+
+  void close() {
+    deadline_.clear();
+    stream_.reset();
+    leave();
+  }
+
+  net::StreamPtr stream_;
+  http::Peer peer_;
+  std::string came_;  // of the header, and what follows it
+  net::Deadline deadline_;
+};
+
+}  // namespace
+
+void enter(Context& context, ServedListener& listener, http::Peer peer, ClientConnections& home,
+           net::StreamPtr stream) {
+  if (tells_of_others(listener.settings, peer.address)) {
+    new Entrance(context, listener, std::move(peer), home, std::move(stream));
+  } else {
+    (new H1Client(context, listener, std::move(peer), home))->begin(std::move(stream), {});
+  }
+}
+
+}  // namespace limpet::proxy
