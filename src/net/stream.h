@@ -33,9 +33,10 @@ class Stream {
   // still read: on_bytes(), then on_end() or on_broken(), go on.
   virtual bool write(std::span<const iovec> parts) = 0;
   virtual size_t queued() const = 0;  // bytes that the peer lags behind
-  // How many of the last bytes that write() took have not been sent for certain. Once the peer takes no more,
-  // they never are.
-  virtual size_t unsent() const = 0;
+  // Whether anything may have been sent since mark(). Where nothing was and the peer takes no more, nothing
+  // ever is.
+  virtual void mark() = 0;
+  virtual bool has_sent_since_mark() const = 0;
 
   // Backpressure. A stream reads from the start; pausing and resuming costs system calls, so only while a
   // peer really lags.

@@ -149,12 +149,8 @@ void UvStream::post() {
   if (outbox_ == Outbox::kNowhere) return;
   const std::string_view waiting = loop_.outbox().waiting(outbox_);
   const iovec part{const_cast<char*>(waiting.data()), waiting.size()};
-  if (!send({&part, 1})) never_sent_ = static_cast<uint32_t>(waiting.size());
+  send({&part, 1});
   loop_.outbox().give_up(outbox_);
-}
-
-size_t UvStream::unsent() const {
-  return outbox_ == Outbox::kNowhere ? never_sent_ : loop_.outbox().waiting(outbox_).size();
 }
 
 bool UvStream::send(std::span<const iovec> parts) {
@@ -168,6 +164,7 @@ bool UvStream::send(std::span<const iovec> parts) {
     }
     if (result > 0) sent = static_cast<size_t>(result);
   }
+  sent_since_mark_ = true;
   for (const iovec& part : parts) {
     if (sent >= part.iov_len) {
       sent -= part.iov_len;

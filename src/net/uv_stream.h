@@ -30,7 +30,8 @@ class UvStream final : public Stream {
   void start(StreamOwner* owner) override;
   bool write(std::span<const iovec> parts) override;
   size_t queued() const override { return writing_.size() + waiting_.size(); }
-  size_t unsent() const override;
+  void mark() override { sent_since_mark_ = false; }
+  bool has_sent_since_mark() const override { return sent_since_mark_; }
   void post();  // sends what waits in the outbox
   void pause() override;
   void resume() override;
@@ -70,9 +71,9 @@ class UvStream final : public Stream {
   struct Requests;                // made when first needed, most streams never queue
   std::unique_ptr<Requests> requests_;
   Outbox::Place outbox_ = Outbox::kNowhere;
-  uint32_t never_sent_ = 0;    // bytes that were in the outbox when the peer took no more
   bool write_broken_ = false;  // the peer takes no more; reading goes on
   bool reading_ = false;
+  bool sent_since_mark_ = false;
   bool read_ended_ = false;                         // on_end() has been told
   enum class Finish : uint8_t { no, asked, done };  // asked: once nothing is queued
   Finish finish_ = Finish::no;

@@ -5,19 +5,25 @@
 namespace limpet::proxy {
 
 BackendConnections::BackendConnections(net::Deadlines& deadlines, net::Graveyard& graveyard,
-                                       const net::Polls& polls, Dialer& dialer, StrayListener& strays)
-    : deadlines_(deadlines), graveyard_(graveyard), polls_(polls), dialer_(dialer), strays_(strays) {}
+                                       const net::Polls& polls, Dialer& dialer, StrayListener& strays,
+                                       net::Gather& gathered)
+    : deadlines_(deadlines),
+      graveyard_(graveyard),
+      polls_(polls),
+      dialer_(dialer),
+      strays_(strays),
+      gathered_(gathered) {}
 
 BackendConnections::~BackendConnections() { close_idle(); }
 
 bool BackendConnections::has_idle(routing::Slot slot, net::Millis most_idle, const OwnConnections& client) {
-  const BackendConnection* const own = client.find(*this);
+  const H1Backend* const own = client.find(*this);
   return (own != nullptr && own->slot_ == slot) || is_fresh(at(slot).newest, most_idle);
 }
 
-std::unique_ptr<BackendConnection> BackendConnections::take(routing::Slot slot, net::Millis most_idle,
-                                                            const OwnConnections& client) {
-  BackendConnection* idle = client.find(*this);
+BackendPtr BackendConnections::take(routing::Slot slot, net::Millis most_idle, const OwnConnections& client,
+                                    BackendEvents* events) {
+  H1Backend* idle = client.find(*this);
   if (idle == nullptr || idle->slot_ != slot) {
     idle = newest_rested(at(slot));
     if (!is_fresh(idle, most_idle)) return nullptr;
@@ -25,17 +31,16 @@ std::unique_ptr<BackendConnection> BackendConnections::take(routing::Slot slot, 
   unlink(*idle);
   idle->deadline_.clear();
   idle->reused_ = true;
-  return std::unique_ptr<BackendConnection>(idle);
+  idle->events_ = events;
+  return BackendPtr(idle);
 }
 
 // It was kept while another poll was handled.
-bool BackendConnections::has_rested(const BackendConnection& idle) const {
-  return idle.kept_at_ < polls_.handled();
-}
+bool BackendConnections::has_rested(const H1Backend& idle) const { return idle.kept_at_ < polls_.handled(); }
 
 // Those that have not rested yet are the newest, at the list's beginning: they are passed over once in a
 // poll.
-BackendConnection* BackendConnections::newest_rested(AtSlot& slot) {
+H1Backend* BackendConnections::newest_rested(AtSlot& slot) {
   if (slot.looked_at == polls_.handled()) return slot.rested;
   slot.looked_at = polls_.handled();
   slot.rested = slot.newest;
@@ -43,31 +48,30 @@ BackendConnection* BackendConnections::newest_rested(AtSlot& slot) {
   return slot.rested;
 }
 
-bool BackendConnections::is_fresh(const BackendConnection* idle, net::Millis most_idle) const {
+bool BackendConnections::is_fresh(const H1Backend* idle, net::Millis most_idle) const {
   return idle != nullptr && deadlines_.now() - idle->idle_since_ <= most_idle;
 }
 
-std::unique_ptr<BackendConnection> BackendConnections::dial(const routing::Backend& backend,
-                                                            routing::Slot slot, BackendEvents* events,
-                                                            net::Millis patience, int& error) {
-  auto made = std::make_unique<BackendConnection>(*this, slot, deadlines_);
+BackendPtr BackendConnections::dial(const routing::Backend& backend, routing::Slot slot,
+                                    BackendEvents* events, net::Millis patience, int& error) {
+  auto made = std::make_unique<H1Backend>(*this, slot, deadlines_);
   made->retired_ = at(slot).retired;
   made->turns_.start_with(at(slot).first_address);
-  return made->dial(backend.address, events, patience, error) ? std::move(made) : nullptr;
+  return BackendPtr(made->dial(backend.address, events, patience, error) ? made.release() : nullptr);
 }
 
-void BackendConnections::keep(std::unique_ptr<BackendConnection> unused, net::Millis keep_alive,
+void BackendConnections::keep(std::unique_ptr<H1Backend> unused, net::Millis keep_alive,
                               OwnConnections& client) {
   AtSlot& slot = at(unused->slot_);
   if (unused->retired_ != slot.retired) return close(std::move(unused));
-  BackendConnection* const kept = unused.release();
+  H1Backend* const kept = unused.release();
   if (kept->belongs_to_client_) {
     kept->owner_ = &client;
     client.add(*kept);
   }
-  BackendConnection*& newest = newest_of(*kept);
+  H1Backend*& newest = newest_of(*kept);
   kept->events_ = nullptr;
-  kept->state_ = BackendConnection::State::idle;
+  kept->state_ = H1Backend::State::idle;
   kept->idle_since_ = deadlines_.now();
   kept->kept_at_ = polls_.handled();
   kept->deadline_.set(kept->idle_since_ + keep_alive);
@@ -78,7 +82,7 @@ void BackendConnections::keep(std::unique_ptr<BackendConnection> unused, net::Mi
   kept->resume();
 }
 
-void BackendConnections::close(std::unique_ptr<BackendConnection> used) {
+void BackendConnections::close(std::unique_ptr<H1Backend> used) {
   if (used->has_strayed()) strays_.on_stray(used->slot_);
   used->events_ = nullptr;
   used->deadline_.clear();
@@ -97,8 +101,8 @@ void BackendConnections::close_idle(AtSlot& slot) {
 
 void BackendConnections::give_up_idle(int below) {
   for (const AtSlot& slot : slots_) {
-    for (BackendConnection* next = slot.newest; next != nullptr;) {
-      BackendConnection& idle = *std::exchange(next, next->older_);
+    for (H1Backend* next = slot.newest; next != nullptr;) {
+      H1Backend& idle = *std::exchange(next, next->older_);
       if (idle.stream_->descriptor() >= below) continue;
       idle.stream_.release()->reset();
       drop(idle);
@@ -113,17 +117,17 @@ void BackendConnections::retire(routing::Slot slot) {
   close_idle(retired);
 }
 
-void BackendConnections::drop(BackendConnection& idle) {
+void BackendConnections::drop(H1Backend& idle) {
   unlink(idle);
-  close(std::unique_ptr<BackendConnection>(&idle));
+  close(std::unique_ptr<H1Backend>(&idle));
 }
 
-void BackendConnections::stray(BackendConnection& idle) {
+void BackendConnections::stray(H1Backend& idle) {
   strays_.on_stray(idle.slot_);
   drop(idle);
 }
 
-void BackendConnections::unlink(BackendConnection& idle) {
+void BackendConnections::unlink(H1Backend& idle) {
   if (AtSlot& slot = at(idle.slot_); slot.rested == &idle) slot.rested = idle.older_;
   if (idle.newer_ != nullptr) {
     idle.newer_->older_ = idle.older_;
@@ -135,7 +139,7 @@ void BackendConnections::unlink(BackendConnection& idle) {
   if (idle.owner_ != nullptr) std::exchange(idle.owner_, nullptr)->remove(idle);
 }
 
-BackendConnection*& BackendConnections::newest_of(const BackendConnection& idle) {
+H1Backend*& BackendConnections::newest_of(const H1Backend& idle) {
   AtSlot& slot = at(idle.slot_);
   return idle.owner_ != nullptr ? slot.newest_own : slot.newest;
 }

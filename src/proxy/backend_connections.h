@@ -9,7 +9,8 @@
 #include "src/net/loop.h"
 #include "src/net/polls.h"
 #include "src/net/stream.h"
-#include "src/proxy/backend_connection.h"
+#include "src/proxy/backend_side.h"
+#include "src/proxy/h1_backend.h"
 #include "src/proxy/own_connections.h"
 
 namespace limpet::proxy {
@@ -40,7 +41,7 @@ class StrayListener {
 class BackendConnections {
  public:
   BackendConnections(net::Deadlines& deadlines, net::Graveyard& graveyard, const net::Polls& polls,
-                     Dialer& dialer, StrayListener& strays);
+                     Dialer& dialer, StrayListener& strays, net::Gather& gathered);
   ~BackendConnections();
   BackendConnections(const BackendConnections&) = delete;
   BackendConnections& operator=(const BackendConnections&) = delete;
@@ -51,17 +52,13 @@ class BackendConnections {
   bool has_idle(routing::Slot slot, net::Millis most_idle, const OwnConnections& client);
   // The client's own connection, or else of those that have rested the one that was used last, when that is
   // no longer ago than `most_idle`; else nullptr.
-  std::unique_ptr<BackendConnection> take(routing::Slot slot, net::Millis most_idle,
-                                          const OwnConnections& client);
+  BackendPtr take(routing::Slot slot, net::Millis most_idle, const OwnConnections& client,
+                  BackendEvents* events);
   // A new one, connecting, or nullptr, for the reason in `error`: a negative errno, or 0 where it has no
   // address. Of several addresses one that does not answer costs a part of `patience`.
-  std::unique_ptr<BackendConnection> dial(const routing::Backend& backend, routing::Slot slot,
-                                          BackendEvents* events, net::Millis patience, int& error);
+  BackendPtr dial(const routing::Backend& backend, routing::Slot slot, BackendEvents* events,
+                  net::Millis patience, int& error);
 
-  // A connection whose exchange is over and that is reusable(), for as long as this; among the client's own
-  // where it belongs to it.
-  void keep(std::unique_ptr<BackendConnection> unused, net::Millis keep_alive, OwnConnections& client);
-  void close(std::unique_ptr<BackendConnection> used);  // safe inside its own callbacks
   void close_idle();
   // Those that hold a descriptor below this number, and belong to no client, by a reset: an orderly end would
   // hold the port for a minute.
@@ -69,17 +66,21 @@ class BackendConnections {
   // Closes the idle ones of a backend; those in use now will not be kept either.
   void retire(routing::Slot slot);
 
+  // For its connections.
   Dialer& dialer() { return dialer_; }
+  net::Gather& gathered() { return gathered_; }  // what goes out next
   net::Millis now() const { return deadlines_.now(); }
-  void drop(BackendConnection& idle);   // an idle one ended
-  void stray(BackendConnection& idle);  // or spoke
+  void keep(std::unique_ptr<H1Backend> unused, net::Millis keep_alive, OwnConnections& client);
+  void close(std::unique_ptr<H1Backend> used);
+  void drop(H1Backend& idle);   // an idle one ended
+  void stray(H1Backend& idle);  // or spoke
   void prefer(routing::Slot slot, unsigned index) { at(slot).first_address = index; }
 
  private:
   struct AtSlot {
-    BackendConnection* newest = nullptr;      // the head of the idle ones' list; owned
-    BackendConnection* newest_own = nullptr;  // of those that belong to clients
-    BackendConnection* rested = nullptr;      // the newest in the first list that had, at `looked_at`
+    H1Backend* newest = nullptr;      // the head of the idle ones' list; owned
+    H1Backend* newest_own = nullptr;  // of those that belong to clients
+    H1Backend* rested = nullptr;      // the newest in the first list that had, at `looked_at`
     uint64_t looked_at = 0;
     uint32_t retired = 0;        // how often
     unsigned first_address = 0;  // the one that connected last
@@ -89,17 +90,18 @@ class BackendConnections {
     return slots_[slot];
   }
   void close_idle(AtSlot& slot);
-  bool has_rested(const BackendConnection& idle) const;
-  BackendConnection* newest_rested(AtSlot& slot);
-  bool is_fresh(const BackendConnection* idle, net::Millis most_idle) const;
-  void unlink(BackendConnection& idle);
-  BackendConnection*& newest_of(const BackendConnection& idle);  // of the list that it is in
+  bool has_rested(const H1Backend& idle) const;
+  H1Backend* newest_rested(AtSlot& slot);
+  bool is_fresh(const H1Backend* idle, net::Millis most_idle) const;
+  void unlink(H1Backend& idle);
+  H1Backend*& newest_of(const H1Backend& idle);  // of the list that it is in
 
   net::Deadlines& deadlines_;
   net::Graveyard& graveyard_;
   const net::Polls& polls_;
   Dialer& dialer_;
   StrayListener& strays_;
+  net::Gather& gathered_;
   std::vector<AtSlot> slots_;
 };
 

@@ -26,8 +26,11 @@ class ServedPool::Era {
 };
 
 ServedPool::ServedPool(SharedPoolPlan plan, size_t worker, net::Deadlines& deadlines,
-                       net::Graveyard& graveyard, const net::Polls& polls, Dialer& dialer, Witness& witness)
-    : connections(deadlines, graveyard, polls, dialer, *this), worker_(worker), witness_(witness) {
+                       net::Graveyard& graveyard, const net::Polls& polls, Dialer& dialer, Witness& witness,
+                       net::Gather& to_backend)
+    : connections(deadlines, graveyard, polls, dialer, *this, to_backend),
+      worker_(worker),
+      witness_(witness) {
   follow(std::move(plan));
 }
 
@@ -112,7 +115,8 @@ void Context::follow_pools(const Plan& plan) {
       same = false;
       std::unique_ptr<ServedPool>& known = all_pools_[next->id];
       if (known == nullptr)
-        known = std::make_unique<ServedPool>(next, worker_, deadlines, graveyard, polls, dialer_, witness_);
+        known = std::make_unique<ServedPool>(next, worker_, deadlines, graveyard, polls, dialer_, witness_,
+                                             to_backend);
       served = known.get();
     }
     served->follow(next);

@@ -56,7 +56,7 @@ void Exchange::start(ClientSide& client, const http::RequestHead& request) {
   pace_ = {};
   started_unix_us_ = context_.clock.unix_us();
   started_us_ = now_us();
-  written_ = connect_us_ = connected_us_ = head_us_ = bytes_in_ = bytes_out_ = interim_bytes_ = 0;
+  connect_us_ = connected_us_ = head_us_ = bytes_in_ = bytes_out_ = interim_bytes_ = 0;
   end_ = failures::kNone;
   last_failure_ = nullptr;
   lost_ = RetryBudget::Of::unseen;
@@ -224,7 +224,7 @@ Exchange::Step Exchange::connect() {
     }
   }
   if (!connected_) return Step::wait;
-  connected_us_ = backend_->reused() ? connect_us_ : now_us();
+  connected_us_ = backend_->is_reused() ? connect_us_ : now_us();
   phase_ = Phase::send;
   return Step::go;
 }
@@ -235,7 +235,7 @@ void Exchange::take_idle() {
   BackendConnections& connections = pool_->connections;
   const OwnConnections& own = client_->own_connections();
   const net::Millis most_idle = request_->idempotent() ? net::kNever : kFreshlyUsed;
-  backend_ = connections.take(choice_.slot, most_idle, own);
+  backend_ = connections.take(choice_.slot, most_idle, own, this);
   if (backend_ || polls_awaited_ == kMostPolls || !connections.has_idle(choice_.slot, most_idle, own)) return;
   ++polls_awaited_;
   awaits_poll_ = true;
@@ -248,35 +248,31 @@ void Exchange::on_polled() {
 }
 
 Exchange::Step Exchange::send() {
-  written_ = 0;
   send_failed_ = false;
   pace_.excuse();
   keeps_body_ = keeps_body_ || bytes_in_ == 0;
-  backend_->expect_response(this, request_->is_head());
   if (http::carries_connection_credentials(request_->fields)) backend_->give_to_client();
 
   const http::LoopMark mark = loop_mark();
   std::string backend;
   if (request_->host.empty()) backend = pool_->fleet().backends[choice_.slot].address.authority();
-  http::write_request(*request_,
-                      {.via = context_.settings().via,
-                       .mark = mark.text(),
-                       .request_id = own_request_id_,
-                       .hidden_cookie = pool_->cookie_name(),
-                       .backend = backend,
-                       .peer = client_->peer(),
-                       .listener = client_->listener().settings},
-                      context_.to_backend);
+  backend_->send_head(*request_, {.via = context_.settings().via,
+                                  .mark = mark.text(),
+                                  .request_id = own_request_id_,
+                                  .hidden_cookie = pool_->cookie_name(),
+                                  .backend = backend,
+                                  .peer = client_->peer(),
+                                  .listener = client_->listener().settings});
   phase_ = Phase::relay;
-  if (!sent_body_.empty()) send_body_to_backend(sent_body_);
-  if (request_ended_ && request_->body.kind == http::BodyKind::chunked) context_.to_backend.text("0\r\n\r\n");
+  if (!sent_body_.empty()) backend_->send_body(sent_body_);
+  if (request_ended_) backend_->send_end({}, {});
   if (!sent_body_.empty()) flush_backend();  // what is pulled may be appended to it, and move it
   client_->pull();
   return Step::go;
 }
 
 Exchange::Step Exchange::relay() {
-  if (send_failed_ && !response_begun_ && sent_nothing()) {
+  if (send_failed_ && !response_begun_ && !backend_->has_sent()) {
     backend_lost();
     return Step::go;
   }
@@ -292,13 +288,9 @@ Exchange::Step Exchange::account() {
   deadline_.clear();
   if (choice_.reserved) pool_->router().release(choice_);
   choice_.reserved = false;
-  if (backend_ && whole_ && request_ended_ && !send_failed_ && backend_->queued() == 0 &&
-      backend_->reusable()) {
-    pool_->connections.keep(std::move(backend_), millis(pool_->settings().timeouts.keep_alive),
-                            client_->own_connections());
-  } else {
-    drop_backend();
-  }
+  if (backend_ && whole_ && request_ended_ && !send_failed_)
+    backend_.release()->release(millis(pool_->settings().timeouts.keep_alive), client_->own_connections());
+  drop_backend();
   measure();
   log();
   leave_era();
@@ -314,14 +306,9 @@ void Exchange::leave_era() {
 }
 
 void Exchange::flush_backend() {
-  if (context_.to_backend.empty() || !backend_) return;
+  if (!backend_ || !backend_->has_gathered()) return;
   pace_.came(now_ms());
-  if (backend_->write(context_.to_backend.parts())) {
-    written_ += context_.to_backend.size();
-  } else {
-    send_failed_ = true;
-  }
-  context_.to_backend.clear();
+  send_failed_ = !backend_->flush() || send_failed_;
   await_progress();
 }
 

@@ -17,7 +17,7 @@
 #include "src/http/body_reader.h"
 #include "src/http/loop_mark.h"
 #include "src/net/loop.h"
-#include "src/proxy/backend_connection.h"
+#include "src/proxy/backend_side.h"
 #include "src/proxy/client_side.h"
 #include "src/proxy/context.h"
 #include "src/proxy/failures.h"
@@ -110,7 +110,6 @@ class Exchange final : public http::BodySink, BackendEvents, net::DeadlineOwner,
   bool wait_for_home();
   bool is_at_home() const;
   bool can_send_again();
-  bool sent_nothing() const { return written_ == backend_->unsent(); }
   void send_again();
 
   void start(ClientSide& client, const http::RequestHead& request);
@@ -125,7 +124,6 @@ class Exchange final : public http::BodySink, BackendEvents, net::DeadlineOwner,
   net::Millis touch_interval() const;
   void touch_session();
   void set_deadline();
-  void send_body_to_backend(std::string_view piece);
   void flush_backend();
   void flush_client();
   void await_progress();
@@ -147,9 +145,9 @@ class Exchange final : public http::BodySink, BackendEvents, net::DeadlineOwner,
 
   Context& context_;
   ClientSide* client_ = nullptr;
-  std::unique_ptr<BackendConnection> backend_;  // ours from connect to account
-  ServedPool* pool_ = nullptr;                  // from identify to account
-  ServedPool::Era* era_ = nullptr;              // of pool_, until an answer begins
+  BackendPtr backend_;              // ours from connect to account
+  ServedPool* pool_ = nullptr;      // from identify to account
+  ServedPool::Era* era_ = nullptr;  // of pool_, until an answer begins
   net::Deadline deadline_;
 
   const http::RequestHead* request_ = nullptr;  // its client's, from begin to account
@@ -169,7 +167,6 @@ class Exchange final : public http::BodySink, BackendEvents, net::DeadlineOwner,
   uint64_t connect_us_ = 0;    // monotonic; 0: did not happen. A used connection takes no time:
   uint64_t connected_us_ = 0;  // then both are the request's start
   uint64_t head_us_ = 0;
-  uint64_t written_ = 0;  // bytes to this connection
   uint64_t bytes_in_ = 0;
   uint64_t bytes_out_ = 0;
   size_t interim_bytes_ = 0;  // of answers before the final one

@@ -43,7 +43,7 @@ void Exchange::on_response_head(const http::ResponseHead& head) {
   begin_response(head);
   if (head.status == 101) {
     backend_->become_tunnel();
-    if (client_ended_) backend_->finish();
+    if (client_ended_) backend_->finish_tunnel();
     phase_ = Phase::tunnel;
   }
 }

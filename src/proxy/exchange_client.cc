@@ -1,5 +1,4 @@
 // What an exchange does when its client does something.
-#include "src/http/chunk.h"
 #include "src/proxy/context.h"
 #include "src/proxy/exchange.h"
 
@@ -20,7 +19,7 @@ bool Exchange::takes_body() const {
 
 void Exchange::on_client_tunnel(std::string_view bytes) {
   bytes_in_ += bytes.size();
-  context_.to_backend.bytes(bytes);
+  backend_->send_tunnel(bytes);
 }
 
 void Exchange::on_malformed_body(const http::Fault& fault) {
@@ -33,28 +32,17 @@ void Exchange::on_body(std::string_view piece) {
   bytes_in_ += piece.size();
   const uint64_t most = context_.settings().limits.body;
   if (most != 0 && bytes_in_ > most) return fail(failures::kTooLarge);
-  const bool may_go_again = written_ == 0 || request_->idempotent();
+  const bool may_go_again = !backend_->has_sent() || request_->idempotent();
   keeps_body_ = keeps_body_ && may_go_again && bytes_in_ <= kMostKept;
   if (keeps_body_) sent_body_.append(piece);
-  send_body_to_backend(piece);
+  backend_->send_body(piece);
 }
 
 void Exchange::on_body_end(const http::Fields& trailers) {
   if (phase_ != Phase::relay) return;
   request_ended_ = true;
-  if (request_->body.kind != http::BodyKind::chunked) return;
   keeps_body_ = keeps_body_ && trailers.size() == 0;
-  context_.to_backend.text("0\r\n");
-  http::write_trailers(trailers, http::forwarded_to_drop(client_->peer(), client_->listener().settings),
-                       context_.to_backend);
-}
-
-void Exchange::send_body_to_backend(std::string_view piece) {
-  if (request_->body.kind == http::BodyKind::chunked) {
-    http::write_chunk(piece, context_.to_backend);
-  } else {
-    context_.to_backend.bytes(piece);
-  }
+  backend_->send_end(trailers, http::forwarded_to_drop(client_->peer(), client_->listener().settings));
 }
 
 void Exchange::on_client_batch_end() {
@@ -66,7 +54,7 @@ void Exchange::on_client_end() {
   if (client_ended_) return;
   client_ended_ = true;
   if (phase_ == Phase::tunnel) {
-    backend_->finish();
+    backend_->finish_tunnel();
     await_progress();
   } else if (!request_ended_) {
     fail(failures::kBodyCut);

@@ -108,7 +108,7 @@ void Exchange::unreachable() {
 // session lives here.
 void Exchange::backend_lost() {
   if (can_send_again()) return send_again();
-  const bool is_unseen = keeps_body_ && sent_nothing();
+  const bool is_unseen = keeps_body_ && !backend_->has_sent();
   const bool may_go_elsewhere =
       keeps_body_ && request_->idempotent() && !backend_->has_answered() && !is_at_home() && !fresh_again_;
   blame(BackendFailure::closed);
@@ -162,14 +162,15 @@ bool Exchange::wait_for_home() {
 // repeated is, or of which nothing was sent yet, and on a new connection once at most: it may be what the
 // backend dies of. One without a home goes elsewhere rather.
 bool Exchange::can_send_again() {
-  if (backend_->has_answered() || !keeps_body_ || !(request_->idempotent() || sent_nothing())) return false;
-  return backend_->reused() ||
+  if (backend_->has_answered() || !keeps_body_ || !(request_->idempotent() || !backend_->has_sent()))
+    return false;
+  return backend_->is_reused() ||
          (!fresh_again_ && is_at_home() && pool_->retries.has_left(now_ms(), RetryBudget::Of::seen));
 }
 
 // To the same backend: whether that is out of service shows when it is connected to.
 void Exchange::send_again() {
-  if (!backend_->reused()) {
+  if (!backend_->is_reused()) {
     fresh_again_ = true;
     pool_->retries.spend(now_ms(), RetryBudget::Of::seen);
     blame(BackendFailure::closed);
@@ -209,9 +210,8 @@ void Exchange::cut(const Failure& failure) {
 
 void Exchange::drop_backend() {
   if (std::exchange(awaits_poll_, false)) context_.polls.forget(*this);
-  context_.to_backend.clear();
   connected_ = false;
-  if (backend_) pool_->connections.close(std::move(backend_));
+  backend_.reset();
 }
 
 }  // namespace limpet::proxy

@@ -7,7 +7,7 @@
 
 namespace limpet::proxy {
 
-class BackendConnection;
+class H1Backend;
 class BackendConnections;
 
 class OwnConnections {
@@ -17,17 +17,17 @@ class OwnConnections {
   OwnConnections(const OwnConnections&) = delete;
   OwnConnections& operator=(const OwnConnections&) = delete;
 
-  BackendConnection* find(const BackendConnections& pool) const;  // nullptr: there is none
-  routing::Slot slot_in(const BackendConnections& pool) const;    // where it leads; kNoSlot: there is none
+  H1Backend* find(const BackendConnections& pool) const;        // nullptr: there is none
+  routing::Slot slot_in(const BackendConnections& pool) const;  // where it leads; kNoSlot: there is none
   void drop_elsewhere(const BackendConnections& pool, routing::Slot slot);
   void drop_all();
 
  private:
   friend class BackendConnections;  // puts them here, and takes them away
-  void add(BackendConnection& idle);
-  void remove(BackendConnection& idle);
+  void add(H1Backend& idle);
+  void remove(H1Backend& idle);
 
-  BackendConnection* first_ = nullptr;  // the head of a list
+  H1Backend* first_ = nullptr;  // the head of a list
 };
 
 }  // namespace limpet::proxy

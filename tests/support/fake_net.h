@@ -86,7 +86,8 @@ class FakeStream final : public net::Stream {
   void start(net::StreamOwner* owner) override { owner_ = owner; }
   bool write(std::span<const iovec> parts) override;
   size_t queued() const override;
-  size_t unsent() const override { return is_live("unsent") ? gathered_.size() + never_sent_ : 0; }
+  void mark() override { sent_since_mark_ = false; }
+  bool has_sent_since_mark() const override { return is_live("has_sent_since_mark") && sent_since_mark_; }
   void pause() override;
   void resume() override;
   int descriptor() const override { return number; }
@@ -109,7 +110,6 @@ class FakeStream final : public net::Stream {
   std::string unread_;  // said and not yet read
   std::string queued_;
   std::string gathered_;  // for the turn's end
-  size_t never_sent_ = 0;
   size_t read_bytes_ = 0;
   bool connecting_;
   bool paused_ = false;
@@ -117,6 +117,7 @@ class FakeStream final : public net::Stream {
   bool aborted_ = false;
   bool end_told_ = false;
   bool write_broken_ = false;
+  bool sent_since_mark_ = false;
   bool finished_ = false;
 };
 
@@ -286,9 +287,7 @@ inline bool FakeStream::write(std::span<const iovec> parts) {
   if (write_broken_) return false;
   const bool waits = net_.events_in_turn > 1 && queued_.empty();
   for (const iovec& part : parts) gathered_.append(static_cast<const char*>(part.iov_base), part.iov_len);
-  if (waits || post()) return true;
-  never_sent_ = 0;
-  return false;
+  return waits || post();
 }
 
 inline bool FakeStream::send(const char* bytes, size_t size) {
@@ -296,6 +295,7 @@ inline bool FakeStream::send(const char* bytes, size_t size) {
     write_broken_ = true;
     return false;
   }
+  sent_since_mark_ = true;
   const size_t sent = queued_.empty() ? std::min(room, size) : 0;
   deliver(bytes, sent);
   queued_.append(bytes + sent, size - sent);
@@ -305,7 +305,6 @@ inline bool FakeStream::send(const char* bytes, size_t size) {
 inline bool FakeStream::post() {
   if (gathered_.empty() || !open()) return true;
   const bool sent = send(gathered_.data(), gathered_.size());
-  if (!sent) never_sent_ = gathered_.size();
   gathered_.clear();
   return sent;
 }

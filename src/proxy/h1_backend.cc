@@ -1,7 +1,8 @@
-#include "src/proxy/backend_connection.h"
+#include "src/proxy/h1_backend.h"
 
 #include <spdlog/spdlog.h>
 
+#include "src/http/chunk.h"
 #include "src/proxy/backend_connections.h"
 
 namespace limpet::proxy {
@@ -12,11 +13,10 @@ namespace {
 constexpr http::HeadLimits kResponseLimits{.head = 128 * 1024, .target = 128 * 1024, .fields = 500};
 }  // namespace
 
-BackendConnection::BackendConnection(BackendConnections& home, routing::Slot slot, net::Deadlines& deadlines)
+H1Backend::H1Backend(BackendConnections& home, routing::Slot slot, net::Deadlines& deadlines)
     : home_(home), deadline_(deadlines, *this), slot_(slot) {}
 
-bool BackendConnection::dial(const conf::Address& address, BackendEvents* events, net::Millis patience,
-                             int& error) {
+bool H1Backend::dial(const conf::Address& address, BackendEvents* events, net::Millis patience, int& error) {
   address_ = address;
   events_ = events;
   turns_.begin(home_.dialer().count(address));
@@ -26,7 +26,7 @@ bool BackendConnection::dial(const conf::Address& address, BackendEvents* events
 }
 
 // At the next of its addresses.
-bool BackendConnection::dial_next(int& error) {
+bool H1Backend::dial_next(int& error) {
   deadline_.clear();
   stream_ = turns_.dial_next(error, [this](unsigned index, int& this_error) {
     return home_.dialer().dial(address_, index, this, this_error);
@@ -35,27 +35,65 @@ bool BackendConnection::dial_next(int& error) {
   return stream_ != nullptr;
 }
 
-void BackendConnection::expect_response(BackendEvents* events, bool to_head) {
-  events_ = events;
+// ---- what goes out
+
+void H1Backend::send_head(const http::RequestHead& request, const http::RequestEdits& edits) {
   state_ = State::head;
-  to_head_ = to_head;
+  to_head_ = request.is_head();
+  chunked_ = request.body.kind == http::BodyKind::chunked;
   answered_ = keeps_ = false;
   searched_ = 0;
+  stream_->mark();
+  http::write_request(request, edits, home_.gathered());
 }
 
-bool BackendConnection::write(std::span<const iovec> parts) { return stream_->write(parts); }
+void H1Backend::send_body(std::string_view piece) {
+  if (chunked_) {
+    http::write_chunk(piece, home_.gathered());
+  } else {
+    home_.gathered().bytes(piece);
+  }
+}
 
-bool BackendConnection::has_strayed() const { return state_ == State::ended && !partial_.empty(); }
+void H1Backend::send_end(const http::Fields& trailers, http::FieldSet drop) {
+  if (!chunked_) return;
+  home_.gathered().text("0\r\n");
+  http::write_trailers(trailers, drop, home_.gathered());
+}
 
-bool BackendConnection::reusable() const { return state_ == State::ended && keeps_ && partial_.empty(); }
+void H1Backend::send_tunnel(std::string_view bytes) { home_.gathered().bytes(bytes); }
 
-void BackendConnection::on_connected() {
+bool H1Backend::has_gathered() const { return !home_.gathered().empty(); }
+
+bool H1Backend::flush() {
+  const bool taken = !has_gathered() || stream_->write(home_.gathered().parts());
+  home_.gathered().clear();
+  return taken;
+}
+
+void H1Backend::release(net::Millis keep_alive, OwnConnections& client) {
+  if (queued() != 0 || !reusable()) return abandon();
+  home_.keep(std::unique_ptr<H1Backend>(this), keep_alive, client);
+}
+
+void H1Backend::abandon() {
+  home_.gathered().clear();
+  home_.close(std::unique_ptr<H1Backend>(this));
+}
+
+bool H1Backend::has_strayed() const { return state_ == State::ended && !partial_.empty(); }
+
+bool H1Backend::reusable() const { return state_ == State::ended && keeps_ && partial_.empty(); }
+
+// ---- what comes in
+
+void H1Backend::on_connected() {
   deadline_.clear();
   home_.prefer(slot_, turns_.index());
   events_->on_backend_connected();
 }
 
-void BackendConnection::on_bytes(std::string_view bytes) {
+void H1Backend::on_bytes(std::string_view bytes) {
   if (state_ == State::idle) return home_.stray(*this);
   answered_ = true;
   std::string gathered;  // stays until the batch's end: what is told is referred to until then
@@ -70,7 +108,7 @@ void BackendConnection::on_bytes(std::string_view bytes) {
 }
 
 // Takes what can be taken now; the rest is a head that is not whole, or what nobody asked for.
-size_t BackendConnection::take(std::string_view bytes) {
+size_t H1Backend::take(std::string_view bytes) {
   size_t taken = 0;
   while (events_ != nullptr && taken < bytes.size()) {
     const std::string_view rest = bytes.substr(taken);
@@ -92,7 +130,7 @@ size_t BackendConnection::take(std::string_view bytes) {
   return taken;
 }
 
-size_t BackendConnection::take_head(std::string_view bytes) {
+size_t H1Backend::take_head(std::string_view bytes) {
   const http::HeadSearch search = http::find_head(bytes, searched_, kResponseLimits);
   if (search.fault) {
     refuse(search.fault.what);
@@ -115,16 +153,16 @@ size_t BackendConnection::take_head(std::string_view bytes) {
   return search.size;
 }
 
-void BackendConnection::on_body(std::string_view piece) {
+void H1Backend::on_body(std::string_view piece) {
   if (events_ != nullptr) events_->on_response_body(piece);
 }
 
-void BackendConnection::on_body_end(const http::Fields& trailers) {
+void H1Backend::on_body_end(const http::Fields& trailers) {
   state_ = State::ended;
   if (events_ != nullptr) events_->on_response_end(trailers);
 }
 
-void BackendConnection::on_end() {
+void H1Backend::on_end() {
   if (state_ == State::idle) return home_.drop(*this);
   if (state_ == State::tunnel) return events_->on_backend_tunnel_end();
   keeps_ = false;
@@ -135,11 +173,11 @@ void BackendConnection::on_end() {
   if (state_ != State::ended) fault(BackendFault::closed, 0);
 }
 
-void BackendConnection::on_drained() {
+void H1Backend::on_drained() {
   if (events_ != nullptr) events_->on_backend_drained();
 }
 
-void BackendConnection::on_broken(int error) {
+void H1Backend::on_broken(int error) {
   if (state_ == State::idle) return home_.drop(*this);
   keeps_ = false;
   if (state_ == State::ended) return;
@@ -148,14 +186,14 @@ void BackendConnection::on_broken(int error) {
 }
 
 // What came is no answer. Why, only the log says; the client is answered 502 in any case.
-void BackendConnection::refuse(const char* what) {
+void H1Backend::refuse(const char* what) {
   spdlog::debug("backend {}: {}", address_.text(), what);
   fault(BackendFault::nonsense, 0);
 }
 
-void BackendConnection::fault(BackendFault what, int error) { events_->on_backend_fault(what, error); }
+void H1Backend::fault(BackendFault what, int error) { events_->on_backend_fault(what, error); }
 
-void BackendConnection::on_deadline() {
+void H1Backend::on_deadline() {
   if (state_ == State::idle) return home_.drop(*this);
   int error = UV_ETIMEDOUT;
   if (!dial_next(error)) fault(BackendFault::connect_failed, error);
