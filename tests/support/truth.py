@@ -135,6 +135,13 @@ class Client:
         self.server, self.nonce = server, nonce
 
 
+def hold_lost(said, seen, story):
+    """What was lost is what clients lost. A server that was seen out of service and is back without a session says so in answer to a GET,
+    and not to a POST."""
+    assert said["lost"] - said["restarted"] == seen["logged out by a change of backend"], story
+    assert said["restarted"] <= seen["logged out by a restart"], story
+
+
 async def crowd(clients, seconds, pause):
     until = time.monotonic() + seconds
     await asyncio.gather(*(client.run(until, pause) for client in clients))
