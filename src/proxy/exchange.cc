@@ -1,6 +1,7 @@
 #include "src/proxy/exchange.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
 #include <utility>
 
@@ -65,9 +66,10 @@ void Exchange::start(ClientSide& client, const http::RequestHead& request) {
   attempts_ = 0;
   touch_at_ = 0;
   polls_awaited_ = 0;
-  awaits_poll_ = connected_ = fresh_only_ = fresh_again_ = send_failed_ = keeps_body_ = false;
-  request_ended_ = client_ended_ = backend_ended_ = response_begun_ = response_ended_ = whole_ = false;
-  is_open_ended_ = is_good_ = false;
+  request_state_ = RequestState::coming;
+  response_state_ = ResponseState::awaited;
+  attempt_ = Attempt::none;
+  fresh_only_ = fresh_again_ = keeps_body_ = is_open_ended_ = false;
   client_address_ = client.peer().address;
   choose_request_id();
   phase_ = Phase::identify;
@@ -75,7 +77,7 @@ void Exchange::start(ClientSide& client, const http::RequestHead& request) {
 
 void Exchange::begin(ClientSide& client, const http::RequestHead& request) {
   start(client, request);
-  request_ended_ = request.body.kind == http::BodyKind::none;
+  if (request.body.kind == http::BodyKind::none) request_state_ = RequestState::whole;
   advance();
 }
 
@@ -101,9 +103,10 @@ void Exchange::advance() {
   while (step() == Step::go) {
   }
   advancing_ = false;
+  assert(is_consistent());
   if (phase_ != Phase::over) return;
   phase_ = Phase::none;
-  client_->exchange_over(whole_, request_ended_);
+  client_->exchange_over(response_state_ == ResponseState::whole, has_request());
 }
 
 Exchange::Step Exchange::step() {
@@ -200,18 +203,17 @@ Exchange::Step Exchange::choose() {
 }
 
 Exchange::Step Exchange::connect() {
-  if (awaits_poll_) return Step::wait;
+  if (attempt_ == Attempt::resting) return Step::wait;
   if (!backend_) {
     if (!fresh_only_) take_idle();
-    if (awaits_poll_) return Step::wait;
+    if (attempt_ == Attempt::resting) return Step::wait;
     if (attempts_++ != 0) {
       pool_->meter().backends[asked_].retried.add();
       if (choice_.slot != asked_) pool_->retries.spend(now_ms(), lost_);
     }
     asked_ = choice_.slot;
-    connected_ = backend_ != nullptr;
-    connect_us_ = connected_ && attempts_ == 1 ? started_us_ : now_us();
-    if (!connected_) {
+    connect_us_ = backend_ && attempts_ == 1 ? started_us_ : now_us();
+    if (!backend_) {
       int error = 0;
       const net::Millis patience = millis(pool_->settings().timeouts.connect);
       backend_ =
@@ -220,10 +222,11 @@ Exchange::Step Exchange::connect() {
         connect_failed(error);
         return Step::go;
       }
+      attempt_ = Attempt::dialing;
       deadline_.set(now_ms() + patience);
     }
   }
-  if (!connected_) return Step::wait;
+  if (attempt_ == Attempt::dialing) return Step::wait;
   connected_us_ = backend_->is_reused() ? connect_us_ : now_us();
   phase_ = Phase::send;
   return Step::go;
@@ -236,19 +239,19 @@ void Exchange::take_idle() {
   const OwnConnections& own = client_->own_connections();
   const net::Millis most_idle = request_->idempotent() ? net::kNever : kFreshlyUsed;
   backend_ = connections.take(choice_.slot, most_idle, own, this);
+  if (backend_) attempt_ = Attempt::open;
   if (backend_ || polls_awaited_ == kMostPolls || !connections.has_idle(choice_.slot, most_idle, own)) return;
   ++polls_awaited_;
-  awaits_poll_ = true;
+  attempt_ = Attempt::resting;
   context_.polls.await(*this);
 }
 
 void Exchange::on_polled() {
-  awaits_poll_ = false;
+  attempt_ = Attempt::none;
   advance();
 }
 
 Exchange::Step Exchange::send() {
-  send_failed_ = false;
   pace_.excuse();
   keeps_body_ = keeps_body_ || bytes_in_ == 0;
   if (http::carries_connection_credentials(request_->fields)) backend_->give_to_client();
@@ -265,21 +268,21 @@ Exchange::Step Exchange::send() {
                                   .listener = client_->listener().settings});
   phase_ = Phase::relay;
   if (!sent_body_.empty()) backend_->send_body(sent_body_);
-  if (request_ended_) backend_->send_end({}, {});
+  if (has_request()) backend_->send_end({}, {});
   if (!sent_body_.empty()) flush_backend();  // what is pulled may be appended to it, and move it
   client_->pull();
   return Step::go;
 }
 
 Exchange::Step Exchange::relay() {
-  if (send_failed_ && !response_begun_ && !backend_->has_sent()) {
+  if (attempt_ == Attempt::broken && !has_begun_response() && !backend_->has_sent()) {
     backend_lost();
     return Step::go;
   }
-  const bool ended =
-      phase_ == Phase::tunnel ? client_ended_ && backend_ended_ && backend_->queued() == 0 : response_ended_;
-  if (!ended) return Step::wait;
-  whole_ = true;
+  if (response_state_ != ResponseState::ended) return Step::wait;
+  if (phase_ == Phase::tunnel && (request_state_ != RequestState::closed || backend_->queued() != 0))
+    return Step::wait;
+  response_state_ = ResponseState::whole;
   phase_ = Phase::account;
   return Step::go;
 }
@@ -288,7 +291,7 @@ Exchange::Step Exchange::account() {
   deadline_.clear();
   if (choice_.reserved) pool_->router().release(choice_);
   choice_.reserved = false;
-  if (backend_ && whole_ && request_ended_ && !send_failed_)
+  if (attempt_ == Attempt::open && response_state_ == ResponseState::whole && has_request())
     backend_.release()->release(millis(pool_->settings().timeouts.keep_alive), client_->own_connections());
   drop_backend();
   measure();
@@ -308,13 +311,35 @@ void Exchange::leave_era() {
 void Exchange::flush_backend() {
   if (!backend_ || !backend_->has_gathered()) return;
   pace_.came(now_ms());
-  send_failed_ = !backend_->flush() || send_failed_;
+  if (!backend_->flush()) attempt_ = Attempt::broken;
   await_progress();
 }
 
 void Exchange::flush_client() {
   if (client_->flush()) return;
   cut(failures::kClientGone);
+}
+
+bool Exchange::is_consistent() const {
+  if ((backend_ != nullptr) != (attempt_ >= Attempt::dialing)) return false;
+  switch (phase_) {
+    case Phase::none:
+    case Phase::over:
+      return attempt_ == Attempt::none;
+    case Phase::await_home:
+      return attempt_ == Attempt::none && response_state_ == ResponseState::awaited;
+    case Phase::connect:
+      return (attempt_ == Attempt::resting || attempt_ == Attempt::dialing) &&
+             response_state_ == ResponseState::awaited;
+    case Phase::relay:
+      return attempt_ >= Attempt::open && request_state_ != RequestState::cut &&
+             response_state_ <= ResponseState::begun;
+    case Phase::tunnel:
+      return attempt_ >= Attempt::open && has_request() &&
+             (response_state_ == ResponseState::begun || response_state_ == ResponseState::ended);
+    default:
+      return false;  // it never waits there
+  }
 }
 
 routing::RequestView Exchange::view() const {

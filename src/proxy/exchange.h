@@ -38,7 +38,7 @@ class Exchange final : public http::BodySink, BackendEvents, net::DeadlineOwner,
   void refuse(ClientSide& client, const http::RequestHead& request, const http::Fault& fault);
 
   // Nothing of it is still to come; what follows is not of this request.
-  bool has_whole_request() const { return request_ended_ && phase_ != Phase::tunnel; }
+  bool has_whole_request() const { return has_request() && phase_ != Phase::tunnel; }
   bool is_tunnel() const { return phase_ == Phase::tunnel; }
 
   // The client's side, called by whoever serves it.
@@ -54,8 +54,6 @@ class Exchange final : public http::BodySink, BackendEvents, net::DeadlineOwner,
   void on_backend_withdrawn(const ServedPool& pool, routing::Slot slot);  // what is under way there is cut
   void on_stop();                                                         // the process ends now
 
-  bool is_idle() const { return phase_ == Phase::none; }
-
  private:
   enum class Phase : uint8_t {
     none,
@@ -70,6 +68,27 @@ class Exchange final : public http::BodySink, BackendEvents, net::DeadlineOwner,
     over
   };
   enum class Step : uint8_t { go, wait };
+  enum class RequestState : uint8_t {
+    coming,
+    cut,     // the client has sent its last byte, and that was not the request's
+    whole,   // all of it came in
+    closed,  // and the client has sent its last byte
+  };
+  enum class ResponseState : uint8_t {
+    awaited,
+    begun,  // the head of a final answer is on its way to the client
+    ended,  // the backend has sent all of it; of a tunnel: its last byte
+    whole,  // the client got a whole answer, the backend's or ours
+    cut,
+  };
+  // At a backend.
+  enum class Attempt : uint8_t {
+    none,
+    resting,  // an idle connection can be had when another poll has been handled
+    dialing,
+    open,
+    broken,  // the connection takes no more
+  };
   // A request that waits so long for its answer makes Limpet ask what is the matter.
   static constexpr net::Millis kLong = 10'000;
 
@@ -113,11 +132,16 @@ class Exchange final : public http::BodySink, BackendEvents, net::DeadlineOwner,
   void send_again();
 
   void start(ClientSide& client, const http::RequestHead& request);
+  bool has_request() const { return request_state_ >= RequestState::whole; }
+  bool has_begun_response() const { return response_state_ != ResponseState::awaited; }
+  bool is_consistent() const;
   void leave_era();
   void choose_request_id();
   http::LoopMark loop_mark() const;
   void begin_response(const http::ResponseHead& head);
-  void judge_answer(int status);
+  void judge_answer();
+  bool is_failure(int status) const;
+  static bool is_doubtful(int status) { return status >= 502 && status <= 504; }
   void count_answered(uint64_t at_us);  // a request, at that time
   uint64_t client_hash() const;
   bool lasts() const;
@@ -182,20 +206,13 @@ class Exchange final : public http::BodySink, BackendEvents, net::DeadlineOwner,
   Phase phase_ = Phase::none;
   bool advancing_ = false;
   uint8_t polls_awaited_ = 0;  // for an idle connection, since choose
-  bool awaits_poll_ = false;
-  bool connected_ = false;
-  bool fresh_only_ = false;      // a used connection has failed this request already
-  bool fresh_again_ = false;     // a new one has, after the request was sent
-  bool send_failed_ = false;     // the connection takes no more
-  bool keeps_body_ = false;      // sent_body_ holds all of the body so far
-  bool request_ended_ = false;   // all of the request came in
-  bool client_ended_ = false;    // the client has sent its last byte
-  bool backend_ended_ = false;   // of a tunnel
-  bool response_begun_ = false;  // the head of a final answer is on its way to the client
-  bool response_ended_ = false;
-  bool whole_ = false;          // the client got a whole answer
-  bool is_open_ended_ = false;  // its length is its ends' choice: a tunnel, a stream of events
-  bool is_good_ = false;        // the answer's status speaks for the backend
+  RequestState request_state_ = RequestState::coming;
+  ResponseState response_state_ = ResponseState::awaited;
+  Attempt attempt_ = Attempt::none;
+  bool fresh_only_ = false;     // a used connection has failed this request already
+  bool fresh_again_ = false;    // a new one has, after the request was sent
+  bool keeps_body_ = false;     // sent_body_ holds all of the body so far
+  bool is_open_ended_ = false;  // the answer's length is its ends' choice: a tunnel, a stream of events
 };
 
 }  // namespace limpet::proxy

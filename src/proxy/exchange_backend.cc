@@ -21,7 +21,7 @@ constexpr size_t kMostInterimBytes = 64 * 1024;
 }  // namespace
 
 void Exchange::on_backend_connected() {
-  connected_ = true;
+  attempt_ = Attempt::open;
   advance();
 }
 
@@ -36,14 +36,14 @@ void Exchange::on_response_head(const http::ResponseHead& head) {
     if (request_->minor_version >= 1) client_->send_interim(head);  // RFC 9110, section 15.2
     return;
   }
-  if (head.status == 101 && (!request_->upgrades || !request_ended_)) {
+  if (head.status == 101 && (!request_->upgrades || !has_request())) {
     fail(failures::kSwitchedUnasked);
     return advance();  // no end of the batch will be told
   }
   begin_response(head);
   if (head.status == 101) {
     backend_->become_tunnel();
-    if (client_ended_) backend_->finish_tunnel();
+    if (request_state_ == RequestState::closed) backend_->finish_tunnel();
     phase_ = Phase::tunnel;
   }
 }
@@ -66,26 +66,29 @@ void Exchange::begin_response(const http::ResponseHead& head) {
             http::believed_tls(client_->peer(), client_->listener().settings, request_->fields)));
   }
   is_open_ended_ = head.status == 101 || is_stream_of_events(*request_, head);
-  judge_answer(head.status);
+  status_ = head.status;
+  judge_answer();
   if ((head.status == 401 || head.status == 407) && http::challenges_connection(head.fields))
     backend_->give_to_client();
   client_->send_head(head, {.via = context_.settings().via,
                             .date = context_.clock.http_date(unix_us),
                             .set_cookie = set_cookie,
-                            .close = !request_ended_});
-  status_ = head.status;
-  response_begun_ = true;
+                            .close = !has_request()});
+  response_state_ = ResponseState::begun;
 }
 
-void Exchange::judge_answer(int status) {
-  if (conf::contain(pool_->settings().passive.status, status)) {
+void Exchange::judge_answer() {
+  if (is_failure(status_)) {
     blame(BackendFailure::status);
-  } else if (status >= 502 && status <= 504) {
+  } else if (is_doubtful(status_)) {
     doubt_backend();
-  } else {
-    is_good_ = true;
-    if (is_open_ended_) count_answered(now_us());
+  } else if (is_open_ended_) {
+    count_answered(now_us());
   }
+}
+
+bool Exchange::is_failure(int status) const {
+  return conf::contain(pool_->settings().passive.status, status);
 }
 
 void Exchange::count_answered(uint64_t at_us) {
@@ -103,7 +106,7 @@ void Exchange::on_response_body(std::string_view piece) {
 void Exchange::on_response_end(const http::Fields& trailers) {
   if (phase_ != Phase::relay) return;
   client_->send_end(trailers);
-  response_ended_ = true;
+  response_state_ = ResponseState::ended;
 }
 
 void Exchange::on_backend_batch_end() {
@@ -111,7 +114,7 @@ void Exchange::on_backend_batch_end() {
     flush_client();
     if (backend_ && client_->queued() != 0) backend_->pause();
     // What leads up to an answer earns it no more time.
-    if (response_begun_ || !request_ended_) await_progress();
+    if (has_begun_response() || !has_request()) await_progress();
     if (phase_ == Phase::tunnel) client_->pull();
   }
   advance();
@@ -123,7 +126,7 @@ void Exchange::on_backend_tunnel(std::string_view bytes) {
 }
 
 void Exchange::on_backend_tunnel_end() {
-  backend_ended_ = true;
+  response_state_ = ResponseState::ended;
   client_->finish_tunnel();
   await_progress();
   advance();
@@ -139,7 +142,7 @@ void Exchange::on_backend_fault(BackendFault fault, int error) {
   const bool nonsense = fault == BackendFault::nonsense;
   if (phase_ == Phase::connect) {
     connect_failed(error);
-  } else if (phase_ == Phase::tunnel || response_begun_) {
+  } else if (phase_ == Phase::tunnel || has_begun_response()) {
     flush_client();
     if (phase_ != Phase::tunnel) blame(nonsense ? BackendFailure::nonsense : BackendFailure::closed);
     cut(nonsense ? failures::kBackendNonsense : failures::kBackendCut);

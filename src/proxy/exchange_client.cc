@@ -13,8 +13,9 @@ constexpr size_t kMostKept = 64 * 1024;
 }  // namespace
 
 bool Exchange::takes_body() const {
-  if (!backend_ || send_failed_ || backend_->queued() != 0) return false;
-  return phase_ == Phase::tunnel || (phase_ == Phase::relay && !request_ended_ && !response_ended_);
+  if (attempt_ != Attempt::open || backend_->queued() != 0) return false;
+  return phase_ == Phase::tunnel ||
+         (phase_ == Phase::relay && !has_request() && response_state_ < ResponseState::ended);
 }
 
 void Exchange::on_client_tunnel(std::string_view bytes) {
@@ -40,7 +41,7 @@ void Exchange::on_body(std::string_view piece) {
 
 void Exchange::on_body_end(const http::Fields& trailers) {
   if (phase_ != Phase::relay) return;
-  request_ended_ = true;
+  request_state_ = RequestState::whole;
   keeps_body_ = keeps_body_ && trailers.size() == 0;
   backend_->send_end(trailers, http::forwarded_to_drop(client_->peer(), client_->listener().settings));
 }
@@ -51,12 +52,12 @@ void Exchange::on_client_batch_end() {
 }
 
 void Exchange::on_client_end() {
-  if (client_ended_) return;
-  client_ended_ = true;
+  if (request_state_ == RequestState::cut || request_state_ == RequestState::closed) return;
+  request_state_ = has_request() ? RequestState::closed : RequestState::cut;
   if (phase_ == Phase::tunnel) {
     backend_->finish_tunnel();
     await_progress();
-  } else if (!request_ended_) {
+  } else if (request_state_ == RequestState::cut) {
     fail(failures::kBodyCut);
   } else if (!client_->listener().settings.half_close) {
     cut(failures::kClientGone);
@@ -65,8 +66,8 @@ void Exchange::on_client_end() {
 }
 
 void Exchange::on_client_drained() {
-  if (backend_ && connected_) backend_->resume();
-  if (response_begun_) await_progress();
+  if (attempt_ >= Attempt::open) backend_->resume();
+  if (has_begun_response()) await_progress();
 }
 
 void Exchange::on_client_gone() {

@@ -19,7 +19,7 @@ constexpr int kRetryAfter = 5;  // seconds, for 503
 }  // namespace
 
 void Exchange::on_backend_withdrawn(const ServedPool& pool, routing::Slot slot) {
-  if (pool_ != &pool || choice_.slot != slot || (!backend_ && !awaits_poll_)) return;
+  if (pool_ != &pool || choice_.slot != slot || attempt_ == Attempt::none) return;
   fail(failures::kWithdrawn);
   advance();
 }
@@ -44,8 +44,8 @@ void Exchange::on_deadline() {
     await_progress();  // its client's time was running, but then the backend took no more
   } else if (is_awaiting_head() && now_ms() < head_due_) {
     tell_of_waiting();
-  } else if (!response_begun_) {
-    const bool client_lags = !request_ended_ && takes_body();
+  } else if (!has_begun_response()) {
+    const bool client_lags = !has_request() && takes_body();
     if (is_awaiting_head()) blame(BackendFailure::timeout);
     fail(client_lags ? failures::kClientSlow : failures::kBackendSlow);
   } else {
@@ -182,18 +182,18 @@ void Exchange::send_again() {
 
 // Answers the client in the backend's place, or, where an answer has begun already, cuts it.
 void Exchange::fail(const Failure& failure) {
-  if (response_begun_) return cut(failure);
+  if (has_begun_response()) return cut(failure);
   drop_backend();
   end_ = failure;
   status_ = failure.status;
-  response_begun_ = whole_ = true;
+  response_state_ = ResponseState::whole;
   bytes_out_ = client_->send_error({.status = failure.status,
                                     .what = failure.what,
                                     .request_id = request_id_,
                                     .accept = request_->fields.first(http::FieldName::accept),
                                     .date = context_.clock.http_date(context_.clock.unix_us()),
                                     .retry_after = failure.status == 503 ? kRetryAfter : 0,
-                                    .close = !request_ended_,
+                                    .close = !has_request(),
                                     .head_only = request_->is_head()});
   phase_ = Phase::account;
   flush_client();
@@ -203,14 +203,13 @@ void Exchange::cut(const Failure& failure) {
   drop_backend();
   context_.to_client.clear();
   end_ = failure;
-  if (!response_begun_) status_ = failures::kClientGone.status;
-  whole_ = false;
+  if (!has_begun_response()) status_ = failures::kClientGone.status;
+  response_state_ = ResponseState::cut;
   phase_ = Phase::account;
 }
 
 void Exchange::drop_backend() {
-  if (std::exchange(awaits_poll_, false)) context_.polls.forget(*this);
-  connected_ = false;
+  if (std::exchange(attempt_, Attempt::none) == Attempt::resting) context_.polls.forget(*this);
   backend_.reset();
 }
 

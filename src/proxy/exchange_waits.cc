@@ -17,9 +17,9 @@ void Exchange::await_progress() {
   conf::Duration wait = timeouts.body;
   if (phase_ == Phase::tunnel) {
     wait = tunnel_wait();
-  } else if (client_->queued() != 0 || (!response_begun_ && takes_body())) {
+  } else if (client_->queued() != 0 || (!has_begun_response() && takes_body())) {
     wait = context_.settings().timeouts.body;
-  } else if (!response_begun_) {
+  } else if (!has_begun_response()) {
     wait = timeouts.head;
   }
   net::Millis most = millis(wait);
@@ -40,19 +40,19 @@ void Exchange::await_progress() {
 
 // An open stream or tunnel is no idle session, however silent it is.
 bool Exchange::lasts() const {
-  return phase_ == Phase::tunnel || (phase_ == Phase::relay && response_begun_);
+  return phase_ == Phase::tunnel || (phase_ == Phase::relay && has_begun_response());
 }
 
 void Exchange::set_deadline() { deadline_.set(lasts() ? std::min(due_, touch_at_) : due_); }
 
 // The whole request has come in, and all that is missing is the backend's answer.
 bool Exchange::is_awaiting_head() const {
-  return phase_ == Phase::relay && request_ended_ && !response_begun_ && client_->queued() == 0;
+  return phase_ == Phase::relay && has_request() && !has_begun_response() && client_->queued() == 0;
 }
 
 // A chunked body may be a stream, which is as slow as what it tells of.
 bool Exchange::upload_has_a_rate() const {
-  return phase_ == Phase::relay && !request_ended_ && request_->body.kind == http::BodyKind::length &&
+  return phase_ == Phase::relay && !has_request() && request_->body.kind == http::BodyKind::length &&
          context_.settings().timeouts.body_rate != 0;
 }
 
@@ -69,8 +69,8 @@ conf::Duration Exchange::tunnel_wait() const {
   const conf::Duration for_client = std::min(context_.settings().timeouts.body, timeouts.tunnel);
   const conf::Duration for_backend = std::min(timeouts.body, timeouts.tunnel);
   if (client_->queued() != 0) return for_client;
-  if (client_ended_ || backend_->queued() != 0) return for_backend;
-  return backend_ended_ ? for_client : timeouts.tunnel;
+  if (request_state_ == RequestState::closed || backend_->queued() != 0) return for_backend;
+  return response_state_ == ResponseState::ended ? for_client : timeouts.tunnel;
 }
 
 net::Millis Exchange::touch_interval() const {
