@@ -141,18 +141,34 @@ Choice Chooser::restore(const Request& request, bool returned) {
   return stay_or_move(request, held, Reason::token);
 }
 
-// Another balancer may have moved the session, or moved it since.
+// Another balancer may have moved the session, or moved it since. Where this one has sent it elsewhere and no
+// answer has come yet, what counts is the home that has its data.
 SessionTable::Found Chooser::heed_token(const Request& request, SessionTable::Found found) {
   const Identity& identity = request.identity;
   const Slot named = identity.token_home;
   if (named == kNoSlot || !identity.has_own_token()) return found;
-  const bool is_newer = is_later(identity.token_choice, found.choice) ||
-                        (identity.kind == Kind::cookie && named != found.home &&
-                         identity.token_choice == found.choice && request.comes_before(named, found.home));
-  if (!is_newer) return found;
-  const SessionTable::Found followed =
-      table_.follow(identity.key, named, identity.token_choice, identity.token_unproven, request.now.steady);
-  return followed.home == kNoSlot ? found : followed;
+  const bool is_moving = found.data_home != kNoSlot && found.data_home != found.home;
+  const Slot home = is_moving ? found.data_home : found.home;
+  const auto choice = static_cast<uint16_t>(found.choice - is_moving);
+  const auto follow = [&](Slot to, uint16_t its_choice, bool doubtful) {
+    const auto followed = table_.follow(identity.key, to, its_choice, doubtful, request.now.steady);
+    return followed.home == kNoSlot ? found : followed;
+  };
+  if (is_later(identity.token_choice, choice))
+    return follow(named, identity.token_choice, identity.token_unproven);
+  // Both chose at once. The first home of an id was nobody's choice: whoever shows the id to an application
+  // that takes up any could have one named.
+  const bool may_tie = identity.kind == Kind::cookie || choice != 0;
+  if (!may_tie || identity.token_choice != choice || named == home) return found;
+  const bool named_serves = request.can_be_served_by(named);
+  const bool named_wins =
+      named_serves == request.can_be_served_by(home) ? request.comes_before(named, home) : named_serves;
+  if (named_wins) return follow(named, choice, identity.token_unproven);
+  // Settled for good: the other one may see other backends serve, or other weights.
+  if (!is_moving)
+    return follow(home, static_cast<uint16_t>(choice + 1),
+                  table_.binding(identity.key, request.now.steady).unproven);
+  return found;
 }
 
 // Had the client been here since its token was sent, the table would know: the quarter of idle_timeout that a
@@ -202,7 +218,8 @@ Choice Chooser::settle(const Request& request, Choice choice, SessionTable::Held
 // has its session back, whatever `failback` says.
 Choice Chooser::go_home(const Request& request, SessionTable::Found found) {
   const bool is_moving = found.data_home != kNoSlot && found.data_home != found.home;
-  if (is_moving && found.open_question && request.can_be_served_by(found.data_home)) {
+  const bool may_turn_back = is_moving && (found.open_question || found.ghost);
+  if (may_turn_back && request.can_be_served_by(found.data_home)) {
     const SessionTable::Found back = table_.turn_back(request.identity.key, request.now.steady);
     if (back.home != kNoSlot) found = back;
   }

@@ -186,10 +186,10 @@ SessionTable::Held SessionTable::move(uint64_t key, Slot from, Slot to, uint32_t
 }
 
 SessionTable::Found SessionTable::turn_back(uint64_t key, uint32_t now) {
-  return with_session(key, now, [&](Shard&, Entry* session) -> Found {
-    if (!session) return {};
+  return with_entry(key, now, [&](Shard&, Entry* session) -> Found {
+    if (!session || session->dormant) return {};
     if (session->origin.leaving != kNoSlot) {
-      homes_.release(session->home);  // it never arrived there
+      if (session->is_awake()) homes_.release(session->home);  // it never arrived there
       session->turn_back();
     }
     return found(*session);

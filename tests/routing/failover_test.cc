@@ -190,6 +190,18 @@ TEST_CASE("until another backend has answered it, a home that is back has its se
   }
 }
 
+TEST_CASE("so has a home whose application has not said whether it knows the id") {
+  Known known(pool_of(3, {Kind::session_id}));
+  known.stage.set(known.home, BackendState::down);
+  const Slot home = known.send().slot();  // which says nothing: it may have taken the id up
+  known.stage.set(home, BackendState::down);
+  known.stage.router.release(known.choose({}));
+  known.stage.set(home, BackendState::up);
+  CHECK(known.send().slot() == home);
+  CHECK(known.stage.count(Event::uncertain) == 0);
+  known.stage.check_books();
+}
+
 TEST_CASE("a session goes back past a second refuge to its very first home") {
   conf::Pool pool = pool_with(Kind::cookie, Storage::shared);
   pool.failback = conf::Failback::go_home;

@@ -834,6 +834,86 @@ TEST_CASE("two balancers that saw different backends fail agree from the next re
   CHECK(differed > 20);
 }
 
+TEST_CASE("a move that nobody answered gives way to the token of the balancer at which it was answered") {
+  Pair pair({Kind::cookie});
+  const Result first = pair.one.send({});
+  const std::string cookies = pair.one.cookie(first);
+  pair.one.send({.cookie = cookies});
+  pair.other.send({.cookie = cookies});
+  pair.set(first.slot(), BackendState::down);
+  pair.other.router.release(pair.other.choose({.cookie = cookies}, {}));  // its client gave up
+  const Result moved = pair.one.send({.cookie = cookies});
+  CHECK(pair.other.send({.cookie = pair.one.cookie(moved)}).slot() == moved.slot());
+  CHECK(pair.lost() == 1);
+  pair.one.check_books();
+  pair.other.check_books();
+}
+
+// An id that its application takes up anywhere, so that it goes on by that name at two homes.
+struct Split {
+  explicit Split(std::vector<Kind> affinity) : pair(affinity) {
+    const Result first = pair.one.send({.sets = "JSESSIONID=a"});
+    const std::string cookies = id + pair.one.cookie(first);
+    pair.other.send({.cookie = cookies});
+    pair.set(first.slot(), BackendState::down);
+    pair.other.set(pair.one.choose({.cookie = cookies}, {}).slot, BackendState::down);
+    by_one = pair.one.send({.cookie = cookies, .sets = "JSESSIONID=a"});
+    by_other = pair.other.send({.cookie = cookies, .sets = "JSESSIONID=a"});
+    REQUIRE(by_one.slot() != by_other.slot());
+  }
+  std::string cookies(const Result& result) { return id + pair.one.cookie(result); }
+
+  Pair pair;
+  const std::string id = "JSESSIONID=a; ";
+  Result by_one, by_other;  // the first has the home that comes first
+};
+
+TEST_CASE("two balancers that chose at once agree on the first in the key's order, of an id too") {
+  for (const bool by_id : {false, true}) {
+    Split split(by_id ? std::vector{Kind::session_id, Kind::cookie} : std::vector{Kind::cookie});
+    split.pair.other.set(split.by_one.slot(), BackendState::up);
+    std::string cookies = split.cookies(split.by_other);
+    for (int round = 0; round < 3; ++round) {
+      for (Stage* const stage : {&split.pair.one, &split.pair.other}) {
+        const Result next = stage->send({.cookie = cookies});
+        CHECK(next.slot() == split.by_one.slot());
+        if (next.token) cookies = split.cookies(next);
+      }
+    }
+  }
+}
+
+TEST_CASE("of two homes chosen at once, one that serves goes before one that does not, and stays") {
+  for (const bool by_id : {false, true}) {
+    Split split(by_id ? std::vector{Kind::session_id, Kind::cookie} : std::vector{Kind::cookie});
+    // The other one does not see the first in the order serve: it keeps its own, and the first follows.
+    std::string cookies = split.cookies(split.by_one);
+    for (int round = 0; round < 3; ++round) {
+      for (Stage* const stage : {&split.pair.other, &split.pair.one}) {
+        const Result next = stage->send({.cookie = cookies});
+        CHECK(next.slot() == split.by_other.slot());
+        if (next.token) cookies = split.cookies(next);
+      }
+    }
+  }
+}
+
+TEST_CASE("an id's first home is not given up for another that a token of the same number names") {
+  const std::vector<Kind> affinity{Kind::session_id, Kind::cookie};
+  for (int i = 0; i < 20; ++i) {
+    const std::string id = "JSESSIONID=a" + std::to_string(i);
+    Stage stage(pool_of(5, affinity));
+    const Result first = stage.send({.sets = id});
+    // Elsewhere the application takes up the id from somebody who has a token of another one.
+    Stage other(pool_of(5, affinity));
+    other.send({.client = "192.0.2.1", .sets = "JSESSIONID=any"});
+    const std::string own = other.cookie(other.send({.sets = "JSESSIONID=own"}));
+    const Result forged = other.send({.cookie = id + "; " + own, .sets = id});
+    REQUIRE(forged.slot() != first.slot());
+    CHECK(stage.send({.cookie = id + "; " + other.cookie(forged)}).slot() == first.slot());
+  }
+}
+
 TEST_CASE("with cookies behind ids, the token follows the id's session to a new home") {
   Stage stage(pool_of(3, {Kind::session_id, Kind::cookie}));
   const Result login = stage.send({.sets = "JSESSIONID=a"});

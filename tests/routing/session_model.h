@@ -84,8 +84,8 @@ class SessionModel {
   }
 
   SessionTable::Found turn_back(uint64_t key, uint32_t now) {
-    Record* const session = resolve(key, now);
-    if (!session) return {};
+    Record* const session = resolve_any(key, now);
+    if (!session || session->dormant) return {};
     if (session->is_moving()) {
       --session->choice;
       session->home = session->data_home;
