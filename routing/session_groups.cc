@@ -36,7 +36,7 @@ void SessionTable::regroup() {
     while (shard_count_ > wanted) merge();
   }
   next_to_sweep_ = 0;
-  trim_.shards_left = 0;
+  trim_ = {};
 }
 
 // Each shard gives those of its entries to another one whose keys have the next bit.

@@ -18,6 +18,10 @@ constexpr int kSampled = 16;
 // place in less than a microsecond.
 constexpr uint64_t kShortWalk = 256;
 
+// After the bound was lowered: so many are evicted under one lock of a shard, a tenth of a millisecond; and
+// to look at so many places takes as long as to evict one entry.
+constexpr size_t kEvictedAtOnce = 512, kSeenAsEvicted = 8;
+
 }  // namespace
 
 bool SessionTable::claim_entry() {
@@ -141,15 +145,11 @@ void SessionTable::sweep(uint32_t now) {
   for (size_t i = 0; i < slice; ++i) {
     Shard& shard = *shards_[next_to_sweep_];
     next_to_sweep_ = (next_to_sweep_ + 1) % shard_count_;
-    if (trim_.shards_left == 0 && entries_.load(kRelaxed) > max_entries_.load(kRelaxed)) plan_trim();
     const std::lock_guard lock(shard.mutex);
     sweep(shard, now);
-    if (trim_.shards_left != 0) {
-      trim(shard, now);
-      --trim_.shards_left;
-    }
-    shard.map.fit();
+    if (!is_above_bound()) shard.map.fit();
   }
+  trim_some(now);
 }
 
 void SessionTable::sweep(Shard& shard, uint32_t now) {
@@ -165,6 +165,32 @@ void SessionTable::sweep(Shard& shard, uint32_t now) {
       ++place;
     }
   }
+}
+
+bool SessionTable::is_above_bound() const { return entries_.load(kRelaxed) > max_entries_.load(kRelaxed); }
+
+void SessionTable::trim(uint32_t now) {
+  if (!is_above_bound()) return;
+  const std::shared_lock grouping(grouping_);
+  trim_some(now);
+}
+
+// After the bound was lowered: in bounded steps, of some shards by turns, so that whoever waits for the lock
+// of one has it before the next step there.
+void SessionTable::trim_some(uint32_t now) {
+  size_t at = 0;
+  for (size_t work = 0; work < kTrimmedAtOnce && is_above_bound(); at = (at + 1) % trim_.dooms.size()) {
+    Doom& doom = trim_.dooms[at];
+    if (doom.doomed.empty()) {
+      const auto is_done = [](const Doom& its) { return its.doomed.empty(); };
+      if (trim_.shards_left == 0 && std::ranges::all_of(trim_.dooms, is_done)) plan_trim();
+      if (trim_.shards_left == 0) continue;
+      doom.shard = shards_[--trim_.shards_left].get();
+      work += 1 + choose_doomed(doom, now) / kSeenAsEvicted;
+    }
+    work += evict_doomed(doom, now);
+  }
+  if (!is_above_bound()) trim_ = {};
 }
 
 // After the bound was lowered: which part of each class has to go, the same in every shard.
@@ -186,38 +212,54 @@ void SessionTable::plan_trim() {
   trim_.shards_left = shard_count_;
 }
 
-void SessionTable::trim(Shard& shard, uint32_t now) {
-  std::vector<Rank> ranks;
+// By class, and of the last class that has to go those who are longest unseen. Returned is how many places
+// were looked at.
+size_t SessionTable::choose_doomed(Doom& doom, uint32_t now) {
+  Shard& shard = *doom.shard;
+  std::vector<Doomed>& doomed = doom.doomed;
   std::array<uint64_t, kClasses> entries{};
-  ranks.reserve(shard.map.size());
-  for (size_t place = 0; place < shard.map.capacity(); ++place) {
-    const Entry& entry = shard.map.at(place);
-    if (entry.kind == Entry::Kind::none) continue;
-    ranks.push_back(rank(entry, now));
-    ++entries[static_cast<size_t>(ranks.back().first)];
+  size_t places = 0;
+  {
+    const std::lock_guard lock(shard.mutex);
+    places = shard.map.capacity();
+    doomed.reserve(shard.map.size());
+    for (size_t place = 0; place < places; ++place) {
+      const Entry& entry = shard.map.at(place);
+      if (entry.kind == Entry::Kind::none) continue;
+      doomed.push_back({rank(entry, now), entry.key});
+      ++entries[static_cast<size_t>(doomed.back().rank.first)];
+    }
   }
   double owed = trim_.owed;
   for (size_t its = 0; its < kClasses; ++its) owed += static_cast<double>(entries[its]) * trim_.parts[its];
   auto go = static_cast<size_t>(owed + 1e-6);
   trim_.owed = owed - static_cast<double>(go);
-  if (go == 0) return;
-  go = std::min(go, ranks.size());
-  std::nth_element(ranks.begin(), ranks.begin() + static_cast<ptrdiff_t>(go - 1), ranks.end(),
-                   std::greater());
-  const Rank last = ranks[go - 1];
-  auto of_last =
-      static_cast<ptrdiff_t>(go) - std::count_if(ranks.begin(), ranks.begin() + static_cast<ptrdiff_t>(go),
-                                                 [&](const Rank& its) { return its > last; });
-  for (size_t place = 0; place < shard.map.capacity();) {
-    Entry& entry = shard.map.at(place);
-    const Rank its = entry.kind == Entry::Kind::none ? Rank() : rank(entry, now);
-    if (entry.kind == Entry::Kind::none || its < last || (its == last && of_last-- <= 0)) {
-      ++place;
-      continue;
-    }
-    if (!release_entry()) return;
-    evict(shard, &entry, now);  // another entry may be in its place now
+  go = std::min(go, doomed.size());
+  const auto last = doomed.begin() + static_cast<ptrdiff_t>(go);
+  std::nth_element(doomed.begin(), last, doomed.end(),
+                   [](const Doomed& one, const Doomed& other) { return one.rank > other.rank; });
+  doomed.erase(last, doomed.end());
+  const auto is_kept = [](const Doomed& it) { return it.rank.first == Class::kept; };
+  const auto is_unreturned = [](const Doomed& it) { return it.rank.first == Class::unreturned; };
+  std::partition(std::partition(doomed.begin(), doomed.end(), is_kept), doomed.end(), is_unreturned);
+  return places;
+}
+
+// Some of them, but none that has been seen since. Returned is how many were looked at.
+size_t SessionTable::evict_doomed(Doom& doom, uint32_t now) {
+  Shard& shard = *doom.shard;
+  const std::lock_guard lock(shard.mutex);
+  size_t seen = 0;
+  for (; seen < kEvictedAtOnce && !doom.doomed.empty(); ++seen) {
+    const Doomed next = doom.doomed.back();
+    doom.doomed.pop_back();
+    Entry* const entry = shard.map.find(next.key);
+    if (!entry || rank(*entry, now) < next.rank) continue;
+    if (!release_entry()) break;
+    evict(shard, entry, now);
   }
+  if (doom.doomed.empty()) shard.map.fit();
+  return seen;
 }
 
 }  // namespace limpet::routing

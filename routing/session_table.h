@@ -84,7 +84,8 @@ class SessionTable {
   Homes& homes() { return homes_; }
   const Homes& homes() const { return homes_; }
 
-  // From the next call on. What is above a lower bound goes within the next kSweeps calls to sweep().
+  // From the next call on. What is above a lower bound goes by and by, with the next calls to sweep() and
+  // trim().
   void set_limits(uint64_t max_sessions, Timeouts timeouts);
   // Whether sessions remember their first home when they are moved.
   void set_failback(bool fails_back) { fails_back_.store(fails_back, std::memory_order_relaxed); }
@@ -169,6 +170,11 @@ class SessionTable {
   // Ends what has been idle too long, in a slice of the table: kSweeps calls see all of it. For one thread.
   static constexpr size_t kSweeps = 4;
   void sweep(uint32_t now);
+  // Evicts so many at most of those that are above a bound that was lowered, which sweep() does as well; some
+  // milliseconds, and no shard is locked for more than a few tenths of one. Free where none are. For the same
+  // thread.
+  static constexpr size_t kTrimmedAtOnce = 32768;
+  void trim(uint32_t now);
 
   Census census() const;
   PauseCounts pauses() const;
@@ -236,8 +242,12 @@ class SessionTable {
   Entry* recent_victim(Shard& shard, Class least, uint32_t now) const;
   void evict(Shard& shard, Entry* entry, uint32_t now);
   void sweep(Shard& shard, uint32_t now);
+  bool is_above_bound() const;
+  void trim_some(uint32_t now);
   void plan_trim();
-  void trim(Shard& shard, uint32_t now);
+  struct Doom;
+  size_t choose_doomed(Doom& doom, uint32_t now);
+  size_t evict_doomed(Doom& doom, uint32_t now);
   bool is_well_grouped() const;
   void regroup();
   void split();
@@ -262,10 +272,19 @@ class SessionTable {
 
   // The sweeping thread's, and a regrouping's:
   size_t next_to_sweep_ = 0;
+  struct Doomed {
+    Rank rank;
+    uint64_t key;
+  };
+  struct Doom {  // who has to go of a shard: the next one comes last
+    Shard* shard = nullptr;
+    std::vector<Doomed> doomed;
+  };
   struct Trim {
     std::array<double, kClasses> parts{};
-    double owed = 0;  // less than one entry
-    size_t shards_left = 0;
+    double owed = 0;         // less than one entry
+    size_t shards_left = 0;  // whose doom is not known yet
+    std::array<Doom, 8> dooms;
   } trim_;
 };
 

@@ -304,6 +304,7 @@ void Overseer::withdraw_overdue(Pool& pool) {
 void Overseer::on_tick() {
   for (const auto& pool : pools_) {
     for (const routing::Slot slot : pool->health->take_due(now())) begin_check(*pool, slot);
+    pool->table().trim(steady_seconds());
   }
   if (++ticks_ % kTicksASecond == 0) each_second();
 }

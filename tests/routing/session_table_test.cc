@@ -406,6 +406,44 @@ TEST_CASE("after max_sessions was lowered those go first that are dispensable, i
   CHECK(late >= 950);  // in each shard who was seen last is left
 }
 
+TEST_CASE("after max_sessions was lowered nothing takes long: so many go at once at most, in their order") {
+  constexpr uint64_t kMany = 400'000, kLeft = 40'000, kDormant = 100'000, kUnreturned = 100'000;
+  const SessionTable::Timeouts timeouts{.idle = 600, .unreturned = 60, .renewal_grace = 30, .dormant = 9000};
+  SessionTable table(kMany, timeouts);
+  const auto open = [&](uint64_t i, uint32_t now) {
+    table.open(mixed(i), 0, now, Room::none, Begun::by_answer);
+  };
+  for (uint64_t i = 1; i <= kDormant; ++i) open(i, kNow);
+  sweep_all(table, kNow + 61);
+  for (uint64_t i = kDormant + 1; i <= kMany; ++i) open(i, kNow + 61);
+  for (uint64_t i = kDormant + kUnreturned + 1; i <= kMany; ++i) table.find_and_touch(mixed(i), kNow + 62);
+  table.trim(kNow + 63);
+  REQUIRE(table.census().entries == kMany);
+  table.set_limits(kLeft, timeouts);
+  uint64_t before = kMany;
+  uint32_t steps = 0;
+  while (before > kLeft) {
+    // Meanwhile some are seen, of whom none is pushed out until all others are.
+    for (uint64_t i = kMany - 20'000; i <= kMany; ++i) table.find_and_touch(mixed(i), kNow + 64 + steps);
+    table.trim(kNow + 64 + steps);
+    const uint64_t entries = table.census().entries;
+    REQUIRE(entries < before);
+    REQUIRE(before - entries <= SessionTable::kTrimmedAtOnce);
+    before = entries;
+    ++steps;
+  }
+  CHECK(before == kLeft);
+  CHECK(steps >= (kMany - kLeft) / SessionTable::kTrimmedAtOnce);
+  CHECK(steps < 60);
+  const Census census = table.census();
+  CHECK(census.live_returned == kLeft);
+  CHECK(census.books.all[Event::evicted] == kMany - kDormant - kLeft);
+  uint64_t seen = 0;
+  for (uint64_t i = kMany - 20'000; i <= kMany; ++i) seen += table.find(mixed(i), kNow + 64).home == 0;
+  CHECK(seen == 20'001);
+  check_books(table, 1);
+}
+
 TEST_CASE("a session that begins after max_sessions was lowered pushes out two at most, and none in need") {
   Crowd crowd;
   crowd.table.set_limits(100, Crowd::timeouts());
