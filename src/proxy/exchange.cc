@@ -55,6 +55,7 @@ void Exchange::start(ClientSide& client, const http::RequestHead& request) {
   blamed_ = routing::kNoSlot;
   patience_ = {};
   pace_ = {};
+  web_socket_.reset();
   started_unix_us_ = context_.clock.unix_us();
   started_us_ = now_us();
   connect_us_ = connected_us_ = head_us_ = bytes_in_ = bytes_out_ = interim_bytes_ = 0;

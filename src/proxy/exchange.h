@@ -16,6 +16,7 @@
 #include "routing/router.h"
 #include "src/http/body_reader.h"
 #include "src/http/loop_mark.h"
+#include "src/http/web_socket.h"
 #include "src/net/loop.h"
 #include "src/proxy/backend_side.h"
 #include "src/proxy/client_side.h"
@@ -184,6 +185,7 @@ class Exchange final : public http::BodySink, BackendEvents, net::DeadlineOwner,
   routing::Slot blamed_ = routing::kNoSlot;  // the last that this request told something of
   health::Patience patience_;
   UploadPace pace_;
+  std::unique_ptr<http::WebSocket> web_socket_;  // in the tunnel, where that is what it was switched to
   std::string sent_body_;  // what of the body is on its way, while it may have to be sent again
 
   uint64_t started_unix_us_ = 0;

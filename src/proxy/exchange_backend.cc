@@ -18,6 +18,10 @@ bool is_stream_of_events(const http::RequestHead& request, const http::ResponseH
 // Of all interim answers to a request, so that one that never gets to a final answer ends.
 constexpr size_t kMostInterimBytes = 64 * 1024;
 
+bool is_web_socket(const http::ResponseHead& head) {
+  return equals_ignoring_case(head.fields.first(http::FieldName::upgrade), "websocket");
+}
+
 }  // namespace
 
 void Exchange::on_backend_connected() {
@@ -43,6 +47,7 @@ void Exchange::on_response_head(const http::ResponseHead& head) {
   begin_response(head);
   if (head.status == 101) {
     backend_->become_tunnel();
+    if (is_web_socket(head)) web_socket_ = std::make_unique<http::WebSocket>();
     if (request_state_ == RequestState::closed) backend_->finish_tunnel();
     phase_ = Phase::tunnel;
   }
@@ -122,11 +127,14 @@ void Exchange::on_backend_batch_end() {
 
 void Exchange::on_backend_tunnel(std::string_view bytes) {
   bytes_out_ += bytes.size();
+  if (web_socket_) web_socket_->server.feed(bytes);
   client_->send_tunnel(bytes);
 }
 
 void Exchange::on_backend_tunnel_end() {
   response_state_ = ResponseState::ended;
+  if (request_state_ != RequestState::closed && web_socket_ && web_socket_->is_cut_by_end_of_server())
+    end_ = failures::kBackendCut;
   client_->finish_tunnel();
   await_progress();
   advance();

@@ -20,6 +20,7 @@ bool Exchange::takes_body() const {
 
 void Exchange::on_client_tunnel(std::string_view bytes) {
   bytes_in_ += bytes.size();
+  if (web_socket_ && response_state_ == ResponseState::begun) web_socket_->client.feed(bytes);
   backend_->send_tunnel(bytes);
 }
 

@@ -202,7 +202,8 @@ void Exchange::fail(const Failure& failure) {
 void Exchange::cut(const Failure& failure) {
   drop_backend();
   context_.to_client.clear();
-  end_ = failure;
+  const bool was_cut_before = phase_ == Phase::tunnel && end_.blame == Blame::backend;
+  if (!was_cut_before || failure.blame != Blame::client) end_ = failure;
   if (!has_begun_response()) status_ = failures::kClientGone.status;
   response_state_ = ResponseState::cut;
   phase_ = Phase::account;

@@ -1,11 +1,16 @@
 """Upgrade: a tunnel after 101, and only where it was asked for (RFC 9110, section 7.8)."""
 
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 
 import pytest
 
 from support.client import request_bytes
+from support.limpet import settings
+from support.status import Status, status_table
 from support.wire import Closed, eventually, head
 
 ASKING = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"]
@@ -343,3 +348,56 @@ def test_a_tunnel_is_in_the_access_log_once_it_has_ended(scene):
     line = limpet.log_of("/socket")[0]
     assert line["status"] == 101 and line["backend"] == "a" and line["end"] == "ok"
     assert line["bytes_in"] >= 5 and line["bytes_out"] >= 5
+
+
+def closing(connection):
+    connection.send(b"\x81\x05hello\x88\x02\x03\xe8")
+
+
+def dying(connection):
+    connection.send(b"\x81\x05hello")
+
+
+@pytest.mark.parametrize("then, end", [(closing, "ok"), (dying, "backend_cut")])
+def test_a_websocket_that_its_backend_ends_without_closing_it_is_a_failed_request_rfc_6455_7_1(scene, then, end):
+    """nginx 1.22 and HAProxy 2.6 log such an end as any other."""
+    a = scene.backend("a", switching(then))
+    limpet = scene.limpet([a], status=status_table())
+    client = upgraded(limpet)
+    assert client.read_to_end().startswith(b"\x81\x05hello")
+    client.half_close()
+    line = limpet.log_of("/socket")[0]
+    assert (line["status"], line["backend"], line["end"]) == (101, "a", end)
+    assert Status(limpet).pool()["requests"]["failed"] == (end != "ok")
+
+
+def test_the_websockets_of_a_process_that_is_killed_are_failed_requests(scene, tmp_path):
+    code = textwrap.dedent(f"""
+        import socket
+        listener = socket.create_server(("127.0.0.1", 0))
+        print(listener.getsockname()[1], flush=True)
+        kept = []
+        while True:
+            connection, _ = listener.accept()
+            while not connection.recv(65536).endswith(b"\\r\\n\\r\\n"):
+                pass
+            connection.sendall({SWITCHING!r} + b"\\x81\\x05hello")
+            kept.append(connection)
+        """)
+    app = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        port = int(app.stdout.readline())
+        limpet = scene.start(settings([{"name": "a", "address": f"127.0.0.1:{port}"}], status=status_table()))
+        clients = [upgraded(limpet) for _ in range(5)]
+        for client in clients:
+            assert client.read_exactly(7) == b"\x81\x05hello"
+        app.kill()
+        for client in clients:
+            assert client.read_to_end() == b""
+            client.close()
+        eventually(lambda: len(limpet.log_of("/socket")) == 5)
+        assert {line["end"] for line in limpet.log_of("/socket")} == {"backend_cut"}
+        assert Status(limpet).pool()["requests"]["failed"] == 5
+    finally:
+        app.kill()
+        app.wait()

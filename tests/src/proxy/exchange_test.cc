@@ -661,6 +661,55 @@ TEST_CASE("each end of a tunnel may end before the other") {
   CHECK_FALSE(backend.open());
 }
 
+// A WebSocket at which these were said, in frames, before its backend's connection ended, and then its
+// client's: whether that was a failed request.
+bool is_cut(std::string_view upgrade, std::string_view by_client, std::string_view by_backend) {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(kUpgrade);
+  FakeStream& backend = proxy.backend();
+  backend.sends("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: " +
+                std::string(upgrade) + "\r\n\r\n");
+  if (!by_client.empty()) client.sends(by_client);
+  if (!by_backend.empty()) backend.sends(by_backend);
+  backend.sends_end();
+  CHECK(client.finished());
+  CHECK(client.received.ends_with(by_backend));
+  client.sends("still here");
+  CHECK(backend.received.ends_with("still here"));
+  client.sends_end();
+  CHECK_FALSE(backend.open());
+  const uint64_t failed = proxy.context().pool(0).meter().backends[0].failed.value();
+  CHECK(proxy.context().pool(0).meter().backends[0].ended.value() == 1);
+  return failed == 1;
+}
+
+TEST_CASE("a WebSocket that its backend ends without a word of closing is a failed request") {
+  using namespace std::string_view_literals;
+  constexpr std::string_view kText = "\x81\x02hi", kClose = "\x88\x02\x03\xe8"sv;
+  constexpr std::string_view kMaskedText = "\x81\x82\x01\x02\x03\x04hi",
+                             kMaskedClose = "\x88\x80\x01\x02\x03\x04";
+  CHECK(is_cut("websocket", "", ""));
+  CHECK(is_cut("WebSocket", kMaskedText, kText));
+  CHECK(is_cut("websocket", kMaskedText, kText.substr(0, 3)));
+  CHECK_FALSE(is_cut("websocket", kMaskedText, kClose));
+  CHECK_FALSE(is_cut("websocket", kMaskedText, std::string(kText) + std::string(kClose)));
+  CHECK_FALSE(is_cut("websocket", kMaskedClose, kText));  // the backend answers it by ending the connection
+  CHECK_FALSE(is_cut("websocket", "no frames", "nor here"));
+  CHECK_FALSE(is_cut("other", kMaskedText, kText));
+}
+
+TEST_CASE("a WebSocket that its backend cut is so too where its client then breaks off") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(kUpgrade);
+  FakeStream& backend = proxy.backend();
+  backend.sends(kSwitch);
+  backend.sends_end();
+  client.sends_abort();
+  CHECK(proxy.context().pool(0).meter().backends[0].failed.value() == 1);
+}
+
 TEST_CASE("a slow end of a tunnel stops the other") {
   Proxy proxy;
   FakeStream& client = proxy.client();
