@@ -372,6 +372,77 @@ TEST_CASE("a client that goes while its request waits for its home leaves nothin
   CHECK(proxy.net.dials() == 2);
 }
 
+// ---- when a loss is settled
+
+// A session whose home is down, and whose request is on its way to the other backend.
+struct Moving {
+  explicit Moving(bool half_close = false) : proxy(settings(half_close)) {
+    warm_up(proxy, client);
+    home = proxy.dialed(0).address()->port == 9000 ? 0 : 1;
+    proxy.put(home, routing::BackendState::down);
+    client.sends(kGet);
+    CHECK(*proxy.backend(1).address() != *proxy.dialed(0).address());
+  }
+  static conf::Settings settings(bool half_close) {
+    conf::Settings made = settings_of(2, {Kind::ip});
+    made.listeners[0].half_close = half_close;
+    return made;
+  }
+  FakeStream& other() { return proxy.dialed(1); }
+  routing::Census census() { return proxy.router().table().census(); }
+  uint64_t lost() { return census().books.all[routing::Event::lost]; }
+
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  routing::Slot home = 0;
+};
+
+TEST_CASE("a client that left before its answer has lost nothing: its home that is back has its session") {
+  for (const bool by_reset : {false, true}) {
+    for (const bool has_come : {false, true}) {  // the answer, unread, when the client's end is
+      Moving moving;
+      if (has_come) moving.other().say(kOk);
+      by_reset ? moving.client.sends_abort() : moving.client.sends_end();
+      CHECK_FALSE(moving.other().open());
+      CHECK(moving.lost() == 0);
+      CHECK(moving.census().at_risk == 1);
+      moving.proxy.put(moving.home, routing::BackendState::up);
+      FakeStream& again = moving.proxy.client();
+      again.sends(kGet);
+      FakeStream& back = moving.proxy.backend(2);
+      CHECK(*back.address() == *moving.proxy.dialed(0).address());
+      back.sends(kOk);
+      CHECK(again.received.ends_with("ok"));
+      CHECK(moving.lost() == 0);
+      CHECK(moving.census().books.all[routing::Event::recovered] == 1);
+      CHECK(moving.census().at_risk == 0);
+    }
+  }
+}
+
+TEST_CASE("a loss is settled with the first answer's head, for a client that is not known to have left") {
+  SUBCASE("which stays") {
+    Moving moving;
+    moving.other().sends("HTTP/1.1 200 OK\r\n");
+    CHECK(moving.lost() == 0);
+    moving.other().sends("Content-Length: 2\r\n\r\n");
+    CHECK(moving.lost() == 1);
+  }
+  SUBCASE("which leaves just behind it") {
+    Moving moving;
+    moving.other().sends(kOk);
+    moving.client.sends_abort();
+    CHECK(moving.lost() == 1);
+  }
+  SUBCASE("which has said all that it will, where its listener says that this is no leaving") {
+    Moving moving(true);
+    moving.client.sends_end();
+    CHECK(moving.lost() == 0);
+    moving.other().sends(kOk);
+    CHECK(moving.lost() == 1);
+  }
+}
+
 // ---- relay
 
 TEST_CASE("a slow client stops the reading of its answer after one read, and taking it starts that again") {
