@@ -116,6 +116,11 @@ class Status:
         return done.returncode, done.stdout, done.stderr
 
 
+def adds_up(incident):
+    became = ("lost", "carried", "recovered", "abandoned", "expired", "logged_out", "unbound", "evicted", "moved", "reassigned")
+    return incident["at_risk"] + incident["joined"] == sum(incident[what] for what in became) + incident["left"]
+
+
 def promtool():
     """Prometheus' own checker, where there is one."""
     return os.environ.get("PROMTOOL") or shutil.which("promtool")

@@ -1,0 +1,39 @@
+"""The test of truth in many worlds: applications of every way of speaking, whatever Limpet knows their clients by, wherever sessions are
+kept, beside a second Limpet, through restarts of either. Each world and all that befalls it is drawn from a seed.
+
+TRUTH_SEED and TRUTH_WORLDS choose the first seed and how many worlds.
+"""
+
+import os
+
+import pytest
+
+from support.limpet import Scene
+from support.voyage import Voyage
+from support.worlds import draw
+
+FIRST = int(os.environ.get("TRUTH_SEED", "1"))
+FEW, MANY = (int(os.environ.get("TRUTH_WORLDS", count)) for count in (12, 200))
+
+
+def live_in(seed, steps):
+    scene = Scene()
+    voyage = None
+    try:
+        voyage = Voyage(scene, draw(seed))
+        voyage.sail(steps)
+    except Exception as error:
+        raise AssertionError(f"TRUTH_SEED={seed} {draw(seed)}: {error!r} {voyage and voyage.did}") from error
+    finally:
+        scene.close()
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + FEW))
+def test_what_is_reported_lost_is_what_clients_lost_in_every_world(seed):
+    live_in(seed, 120)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + MANY))
+def test_what_is_reported_lost_is_what_clients_lost_in_many_worlds(seed):
+    live_in(seed, 400)

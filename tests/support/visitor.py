@@ -1,0 +1,88 @@
+"""A client that knows whether it was logged out and why, and does one thing at a time."""
+
+from support.applications import MCP
+from support.client import Client as Connection
+from support.client import new_address, proxy_v1, request_bytes
+from support.truth import Client
+from support.wire import Closed
+
+NO_REASON = "logged out for no reason"
+BY_CHANGE, BY_RESTART = "logged out by a change of backend", "logged out by a restart"
+
+
+class Visitor(Client):
+    """Of the application's answers it keeps the id, and of Limpet's the token. `seen` counts, beside what every client counts, `moved`:
+    another server than before answered it."""
+
+    def __init__(self, number, kind, by_address):
+        super().__init__(number, None, by_address)
+        self.kind = kind
+        self.source = new_address()
+        self.boot = self.sid = None
+
+    @property
+    def has_id(self):
+        return bool(self.sid if self.kind.header else "SID" in self.jar)
+
+    def ask(self, limpet, method="GET", target="/"):
+        """Returns the answer's status, or None where there was none."""
+        statuses = self.ask_at_once(limpet, [(method, target)])
+        return statuses[0]
+
+    def ask_at_once(self, limpet, requests):
+        """All are sent before an answer is read; they are taken in that order. Where it holds a session it was logged out if none of the
+        answers is of that one."""
+        connections = [self.send(limpet, *request) for request in requests]
+        answers = [self.read(connection) for connection in connections]
+        told = [self.take(*request, answer) for request, answer in zip(requests, answers) if answer]
+        told = [answer for answer in told if answer]
+        if told:
+            self.compare(*next((answer for answer in told if answer[2] == self.nonce), told[-1]))
+            self.server, self.boot, self.nonce = told[-1]
+            if not self.has_id or any(target == "/logout" for _, target in requests):
+                self.nonce = None
+        return [answer.status if answer else None for answer in answers]
+
+    def leave(self, limpet):
+        """It asks, and is gone before the answer."""
+        return self.send(limpet, "GET", "/leave")
+
+    def send(self, limpet, method, target):
+        connection = Connection(limpet.address, self.preface, source=self.source)
+        connection.send(request_bytes(method, target, self.fields(), b"x" if method == "POST" else None))
+        return connection
+
+    def fields(self):
+        pairs = ["SID=stale"] if self.kind.stale else []
+        pairs += [f"{name}={value}" for name, value in self.jar.items()]
+        fields = ["Cookie: " + "; ".join(pairs)] if pairs and not self.kind.header else []
+        return fields + ([f"{MCP}: {self.sid}"] if self.sid else [])
+
+    @staticmethod
+    def read(connection):
+        try:
+            return connection.read_response()
+        except Closed:
+            return None
+        finally:
+            connection.close()
+
+    def take(self, method, target, answer):
+        """(server, boot, nonce) where the application answered."""
+        self.seen[f"answered {answer.status}"] += 1
+        if answer.status not in (200, 401, 404):
+            return None
+        self.take_cookies([(name.lower(), value) for name, value in answer.fields])
+        if self.kind.header:
+            ended = answer.status == 404 or target == "/logout"
+            self.sid = None if ended else answer.get(MCP, self.sid)
+        server, boot, nonce = answer.text.split()
+        return server, boot, None if nonce == "-" else nonce
+
+    def compare(self, server, boot, nonce):
+        if self.server is not None and server != self.server:
+            self.seen["moved"] += 1
+        if self.nonce is not None and nonce != self.nonce and (server, boot) == (self.server, self.boot):
+            self.seen[NO_REASON] += 1
+        else:
+            super().compare(server, nonce)
