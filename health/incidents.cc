@@ -154,6 +154,12 @@ bool Incidents::has_lost(const Scene& scene) const {
   return losses_of(scene.standing) != losses_of(scene.home->quiet);
 }
 
+// One that was at risk is back after all others were settled, and was lost before the tick.
+bool Incidents::has_lost_at_risk(const Scene& scene) const {
+  const AtRisk &now = scene.standing.census.at_risk, &quiet = scene.home->quiet.census.at_risk;
+  return sum_of_losses(now.books.all) != sum_of_losses(quiet.books.all);
+}
+
 // What begins as a lapse is what puts the others at risk now.
 void Incidents::widen(Scene& scene, Incident& lapse) {
   lapse.kind = scene.kind_of_risk();
@@ -181,7 +187,8 @@ void Incidents::follow(Scene& scene) {
   if (!home.open) {
     if (home.state == BackendState::draining) {
       if (sessions(scene.standing.census) > 0 || scene.standing.has_unknown) open(scene, Kind::drain);
-    } else if (!in_service(home.state) ? has_trouble(scene) : scene.standing.census.at_risk.live > 0) {
+    } else if (!in_service(home.state) ? has_trouble(scene)
+                                       : scene.standing.census.at_risk.live > 0 || has_lost_at_risk(scene)) {
       open(scene, scene.kind_of_risk());
     } else if (has_lost(scene)) {
       open(scene, Kind::lapse);

@@ -118,6 +118,7 @@ class Incidents {
   void follow_lapse(Scene& scene);
   bool has_trouble(const Scene& scene) const;
   bool has_lost(const Scene& scene) const;
+  bool has_lost_at_risk(const Scene& scene) const;
   void open(Scene& scene, Incident::Kind kind);
   void begin(Scene& scene, Case& it, Incident& incident);
   void widen(Scene& scene, Incident& lapse);

@@ -132,12 +132,14 @@ Choice Chooser::choose_unknown_cookie(const Request& request) {
 }
 
 // The session existed before: another process, or this one before it was restarted or pushed the session out,
-// made the token. Its home may have left the pool for good.
+// made the token. Its home may have left the pool for good; or it was out of service after that, so that what
+// it still has is told by its answer.
 Choice Chooser::restore(const Request& request, bool returned) {
   const Identity& identity = request.identity;
   const Slot home = identity.token_home == kNoSlot ? kGoneSlot : identity.token_home;
-  const SessionTable::Held held = table_.restore(identity.key, home, request.now.steady,
-                                                 identity.token_choice, returned, identity.token_unproven);
+  const SessionTable::Held held =
+      table_.restore(identity.key, home, request.now.steady, identity.token_choice, returned,
+                     identity.token_unproven, identity.token_renewed);
   return stay_or_move(request, held, Reason::token);
 }
 
@@ -151,7 +153,8 @@ SessionTable::Found Chooser::heed_token(const Request& request, SessionTable::Fo
   const Slot home = is_moving ? found.data_home : found.home;
   const auto choice = static_cast<uint16_t>(found.choice - is_moving);
   const auto follow = [&](Slot to, uint16_t its_choice, bool doubtful) {
-    const auto followed = table_.follow(identity.key, to, its_choice, doubtful, request.now.steady);
+    const auto followed = table_.follow(identity.key, to, its_choice, doubtful, request.now.steady,
+                                        identity.token_renewed);
     return followed.home == kNoSlot ? found : followed;
   };
   if (is_later(identity.token_choice, choice))

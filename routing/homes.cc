@@ -35,6 +35,11 @@ uint16_t Homes::rejoin(Slot home, bool returned, uint16_t spell) {
   return join(home, returned, spell);
 }
 
+uint16_t Homes::add_at_risk(Slot home, bool returned, bool took_reservation) {
+  if (!took_reservation) at(home).load.fetch_add(1, kRelaxed);
+  return join(home, returned, static_cast<uint16_t>(spell(home) | 1));  // of no spell that is served
+}
+
 uint16_t Homes::join(Slot home, bool returned, std::optional<uint16_t> since) {
   Home& it = at(home);
   it.live.fetch_add(1, kRelaxed);
@@ -52,9 +57,9 @@ uint16_t Homes::join(Slot home, bool returned, std::optional<uint16_t> since) {
   return spell;
 }
 
-uint16_t Homes::arrive(Slot home, bool returned, bool counts) {
+uint16_t Homes::arrive(Slot home, bool returned, bool counts, bool at_risk) {
   if (counts) at(home).arrived.fetch_add(1, kRelaxed);
-  return add(home, returned, true);
+  return at_risk ? add_at_risk(home, returned, true) : add(home, returned, true);
 }
 
 bool Homes::remove(Slot home, bool returned, uint16_t spell, Event how) {

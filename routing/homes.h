@@ -57,8 +57,10 @@ class Homes {
   uint16_t add(Slot home, bool returned, bool took_reservation);
   // One that was here in that spell, and may be at risk since.
   uint16_t rejoin(Slot home, bool returned, uint16_t spell);
+  // One that is at risk, though the home may be back in service.
+  uint16_t add_at_risk(Slot home, bool returned, bool took_reservation);
   // At a place that is reserved; `counts` as one that arrived from another home.
-  uint16_t arrive(Slot home, bool returned, bool counts);
+  uint16_t arrive(Slot home, bool returned, bool counts, bool at_risk = false);
   // `how`: what became of it. True: it was at risk.
   bool remove(Slot home, bool returned, uint16_t spell, Event how);
   // The client of one of its sessions has come back.
@@ -69,6 +71,12 @@ class Homes {
   bool in_service(Slot home) const { return is_served(spell(home)); }
   void set_in_service(Slot home, bool in_service);
   void put_at_risk(Slot home);  // all its sessions, though it is in service
+  // Until that time of day it was out of service, or was restarted; 0: it never was.
+  void set_shaken(Slot home, uint32_t until) { at(home).shaken_until.store(until, kRelaxed); }
+  bool was_shaken(Slot home, uint32_t since) const {
+    const uint32_t until = at(home).shaken_until.load(kRelaxed);
+    return until != 0 && until >= since;
+  }
   bool is_at_risk(Slot home, uint16_t since) const { return since != spell(home) || !is_served(since); }
   // The home has answered a session, whose spell it is. True: it was at risk until now.
   bool recover(Slot home, bool returned, uint16_t& spell);
@@ -87,6 +95,7 @@ class Homes {
     alignas(64) std::atomic<uint32_t> load{0};
     std::atomic<uint32_t> live{0}, returned{0};
     std::atomic<uint64_t> arrived{0}, failed_back{0};
+    std::atomic<uint32_t> shaken_until{0};
     Counts all{}, of_returned{};
 
     std::mutex mutex;  // guards the rest, and changes of `spell`

@@ -86,7 +86,7 @@ Identity Identifier::identify(const RequestView& request, const Fleet& fleet, Se
     } else if (kind == Kind::ip) {
       if (has_address(request.client)) key = key_of_client(request.client);
     } else {
-      key = key_of_ids(request, kind == affinity_.front() ? &table : nullptr, now);
+      key = key_of_ids(request, kind == affinity_.front() ? &table : nullptr, identity.token_id, now);
     }
     if (!key) continue;
     identity.kind = kind;
@@ -99,15 +99,18 @@ Identity Identifier::identify(const RequestView& request, const Fleet& fleet, Se
   return identity;
 }
 
-// `table`: where ids are known; nullptr: nowhere.
+// `table`: where ids are known; nullptr: nowhere. `token_id`: of the one that the token was given along with.
 std::optional<uint64_t> Identifier::key_of_ids(const RequestView& request, SessionTable* table,
-                                               Now now) const {
+                                               uint32_t token_id, Now now) const {
   const FirstIds found = first_ids(session_id_, request);
   const auto ids = found.ids.all();
   if (ids.empty()) return std::nullopt;
   if (table != nullptr && ids.size() > 1) {
     for (const std::string_view id : ids) {
       if (const uint64_t key = key_of_id(id); table->knows(key, now.steady)) return key;
+    }
+    for (const std::string_view id : ids) {
+      if (const uint64_t key = key_of_id(id); token_id != 0 && short_hash(key) == token_id) return key;
     }
   }
   return key_of_id(ids.front());

@@ -40,7 +40,8 @@ class Identifier {
  private:
   bool is_stateless(std::string_view target) const;
   uint64_t key_of_client(const conf::IpAddress& client) const;
-  std::optional<uint64_t> key_of_ids(const RequestView& request, SessionTable* table, Now now) const;
+  std::optional<uint64_t> key_of_ids(const RequestView& request, SessionTable* table, uint32_t token_id,
+                                     Now now) const;
   void read_token(const RequestView& request, const Fleet& fleet, SessionTable& table, Now now,
                   Identity& identity) const;
 

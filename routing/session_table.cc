@@ -117,13 +117,14 @@ SessionTable::Held SessionTable::open(uint64_t key, Slot home, uint32_t now, Roo
 }
 
 SessionTable::Held SessionTable::restore(uint64_t key, Slot home, uint32_t now, uint16_t choice,
-                                         bool returned, bool doubtful) {
+                                         bool returned, bool doubtful, uint32_t answered) {
   return begin(key, home, now,
                {.how = Event::restored,
                 .room = Room::none,
                 .returned = returned,
                 .choice = choice,
-                .doubtful = doubtful});
+                .doubtful = doubtful,
+                .at_risk = homes_.was_shaken(home, answered)});
 }
 
 SessionTable::Held SessionTable::begin(uint64_t key, Slot home, uint32_t now, const Beginning& beginning) {
@@ -149,7 +150,9 @@ SessionTable::Held SessionTable::begin(uint64_t key, Slot home, uint32_t now, co
   session.doubtful = beginning.doubtful;
   session.returned = beginning.returned;
   session.unanswered = beginning.unanswered;
-  session.spell = homes_.add(home, session.returned, beginning.room == Room::reserved);
+  const bool has_room = beginning.room == Room::reserved;
+  session.spell = beginning.at_risk ? homes_.add_at_risk(home, session.returned, has_room)
+                                    : homes_.add(home, session.returned, has_room);
   shard.map.insert(session);
   ++shard.sessions;
   session.returned ? void(++shard.returned) : shard.recent.note(key);
@@ -215,8 +218,8 @@ SessionTable::Held SessionTable::rehome(uint64_t key, Slot to, uint32_t now) {
   });
 }
 
-SessionTable::Found SessionTable::follow(uint64_t key, Slot to, uint16_t choice, bool doubtful,
-                                         uint32_t now) {
+SessionTable::Found SessionTable::follow(uint64_t key, Slot to, uint16_t choice, bool doubtful, uint32_t now,
+                                         uint32_t answered) {
   return with_entry(key, now, [&](Shard& shard, Entry* session) -> Found {
     if (!session || session->dormant) return {};
     const Slot left = session->booked_at();
@@ -230,7 +233,7 @@ SessionTable::Found SessionTable::follow(uint64_t key, Slot to, uint16_t choice,
       session->doubtful = doubtful;
       if (left != to) {
         homes_.reserve(to, 0);
-        arrive(shard, *session, left, to, Event::reassigned);
+        arrive(shard, *session, left, to, Event::reassigned, homes_.was_shaken(to, answered));
       }
     }
     return found(*session);
@@ -239,7 +242,7 @@ SessionTable::Found SessionTable::follow(uint64_t key, Slot to, uint16_t choice,
 
 // Takes the session from the books of the home that it left into those of another, where its place is
 // reserved.
-void SessionTable::arrive(Shard& shard, Entry& session, Slot left, Slot at, Event how) {
+void SessionTable::arrive(Shard& shard, Entry& session, Slot left, Slot at, Event how, bool at_risk) {
   shard.books.count(how, session.returned);
   homes_.count(left, how, session.returned);
   const bool was_at_risk = homes_.remove(left, session.returned, session.spell, how);
@@ -250,7 +253,7 @@ void SessionTable::arrive(Shard& shard, Entry& session, Slot left, Slot at, Even
   } else {
     session.origin.first_home = at;
   }
-  session.spell = homes_.arrive(at, session.returned, how != Event::lost);
+  session.spell = homes_.arrive(at, session.returned, how != Event::lost, at_risk);
 }
 
 bool SessionTable::renew(uint64_t from, uint64_t to, Slot home, uint32_t now) {

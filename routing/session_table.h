@@ -120,9 +120,10 @@ class SessionTable {
   // requests agree. An alias of that name gives way: the application says that this is a session's key now.
   // When the table is full another session is evicted.
   Held open(uint64_t key, Slot home, uint32_t now, Room room, Begun begun, uint16_t choice = 0);
-  // The same for one that existed before. `returned`: its client has come back with it.
+  // The same for one that existed before. `returned`: its client has come back with it. `answered`: when its
+  // home answered it last, as far as is known, in the time of day.
   Held restore(uint64_t key, Slot home, uint32_t now, uint16_t choice = 0, bool returned = true,
-               bool doubtful = false);
+               bool doubtful = false, uint32_t answered = UINT32_MAX);
 
   // Sends the session's requests from one home to another, at which the caller holds a reservation, unless a
   // concurrent request did so first. What it costs is settled by the first answer; a session that nobody has
@@ -134,7 +135,8 @@ class SessionTable {
   // there. Not so where its data is there already.
   Held rehome(uint64_t key, Slot to, uint32_t now);
   // The same by another balancer's choice, which cost there what it cost: the session is reassigned.
-  Found follow(uint64_t key, Slot to, uint16_t choice, bool doubtful, uint32_t now);
+  Found follow(uint64_t key, Slot to, uint16_t choice, bool doubtful, uint32_t now,
+               uint32_t answered = UINT32_MAX);
 
   // `slot` has answered a request of the session, whose data was at another home (or at none), `from`, when
   // that request left. It counts when the data is there still, or when `slot` is the session's home; an
@@ -213,6 +215,7 @@ class SessionTable {
     bool unanswered = false;
     uint16_t choice = 0;
     bool doubtful = false;
+    bool at_risk = false;
   };
   Held begin(uint64_t key, Slot home, uint32_t now, const Beginning& beginning);
   void answered_unproven(Shard& shard, Entry* entry, Slot slot, Slot from, Word word);
@@ -222,7 +225,7 @@ class SessionTable {
   void recover(Shard& shard, Entry& session);
   void count(Shard& shard, const Entry& session, Event event);
   void finish(Shard& shard, Entry* session, Event how);
-  void arrive(Shard& shard, Entry& session, Slot left, Slot at, Event how);
+  void arrive(Shard& shard, Entry& session, Slot left, Slot at, Event how, bool at_risk = false);
   void expire(Shard& shard, Entry* session);
   void make_way(Shard& shard, Entry* entry);
   Event ending(const Entry& session) const;

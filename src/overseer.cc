@@ -246,6 +246,7 @@ bool Overseer::is_restarted(Pool& pool, routing::Slot slot, const health::CheckR
 void Overseer::tell_restart(Pool& pool, routing::Slot slot) {
   routing::Homes& homes = pool.table().homes();
   homes.put_at_risk(slot);
+  homes.set_shaken(slot, unix_seconds());
   const std::string news = pool.backends[slot].instances.news();
   spdlog::warn("pool {}: backend {} was restarted between two checks ({}); it has {}", pool.settings->name,
                pool.fleet.backends[slot].name, news, conf::counted(homes.live(slot), "session"));
@@ -275,6 +276,7 @@ void Overseer::apply(Pool& pool, routing::Slot slot, const health::Changed& chan
               told.detail, conf::counted(sessions, "session"));
   if (change->to == routing::BackendState::draining) backend.drain_began_with = sessions;
   if (health::in_service(change->to)) {
+    if (!health::in_service(change->from)) homes.set_shaken(slot, unix_seconds());
     backend.out_since.reset();
   } else if (health::in_service(change->from)) {
     backend.out_since = now();

@@ -55,6 +55,7 @@ std::vector<health::SlotChange> Overseer::Pool::adopt(std::shared_ptr<const conf
     backends[i].requests_before = status::requests_at(meters, slot);
     backends[i].census_before = table().homes().census(slot);
     table().homes().set_in_service(slot, true);
+    table().homes().set_shaken(slot, 0);
     taken.push_back(slot);
   }
   // A request that came under an earlier plan may have left its mark after the slot was freed.

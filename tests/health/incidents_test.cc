@@ -336,6 +336,28 @@ TEST_CASE("sessions that are restored at a backend that was away already open an
   CHECK(it.last()[Event::lost] == 1);
 }
 
+TEST_CASE(
+    "what is restored at risk once an outage is over, and lost before the next tick, is in an incident") {
+  Scene it;
+  it.change(0, BackendState::down);
+  it.tick();
+  it.change(0, BackendState::up);
+  it.table.homes().set_shaken(0, it.now);
+  it.tick(100);
+  REQUIRE(it.count() == 0);
+  it.table.restore(1, 0, it.now, 0, true, false, Scene::kStart);
+  it.answer(1, 0, 0, Cost::lost, true);
+  it.table.restore(2, 0, it.now, 0, true, false, Scene::kStart);
+  it.answer(2, 0, 0);
+  it.tick();
+  REQUIRE(it.count() == 1);
+  CHECK(it.last().kind == Kind::outage);
+  CHECK(it.last()[Event::lost] == 1);
+  CHECK(it.last()[Event::recovered] == 1);
+  CHECK(it.last().joined == 2);
+  CHECK(it.last().left == 0);
+}
+
 TEST_CASE("one absence is one incident: who joins later is added to it, and the last line has the whole") {
   Scene it;
   it.open(0, 1, 0);

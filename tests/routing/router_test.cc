@@ -623,6 +623,77 @@ TEST_CASE("with cookies behind ids, a token tells nothing about an id that it wa
   CHECK(restarted.router.table().census().entries == 0);
 }
 
+// Two processes that share tokens and nothing else, and see the same backends unless the test says otherwise.
+struct Pair {
+  explicit Pair(std::vector<Kind> affinity) : one(pool_of(5, affinity)), other(pool_of(5, affinity)) {}
+  void set(Slot slot, BackendState state) {
+    one.set(slot, state);
+    other.set(slot, state);
+  }
+  uint64_t lost() { return one.count(Event::lost) + other.count(Event::lost); }
+  Stage one, other;
+};
+
+TEST_CASE("with cookies behind ids, of several ids that nobody knows the one counts that has the token") {
+  Stage stage(pool_of(5, {Kind::session_id, Kind::cookie}));
+  const Result login = stage.send({.cookie = "JSESSIONID=stale", .sets = "JSESSIONID=a"});
+  Stage restarted(pool_of(5, {Kind::session_id, Kind::cookie}));
+  const std::string both = "JSESSIONID=stale; JSESSIONID=a; " + stage.cookie(login);
+  restarted.set(login.slot(), BackendState::down);
+  CHECK(restarted.send({.cookie = both, .sets = "JSESSIONID=b"}).slot() != login.slot());
+  CHECK(restarted.count(Event::restored) == 1);
+  CHECK(restarted.count(Event::lost) == 1);
+  restarted.check_books();
+}
+
+TEST_CASE("a session is at risk whose token is of a time before its home was out of service") {
+  for (const bool by_id : {false, true}) {
+    for (const bool forgets : {false, true}) {
+      const auto affinity = by_id ? std::vector{Kind::session_id, Kind::cookie} : std::vector{Kind::cookie};
+      conf::Pool pool = pool_of(5, affinity);
+      if (!by_id) pool.evidence = pool.session_id.sources;
+      Stage before(pool), after(pool);
+      const Result login = before.send({.sets = "JSESSIONID=a"});
+      const std::string cookies = "JSESSIONID=a; " + before.cookie(login);
+      after.set(login.slot(), BackendState::down);
+      after.set(login.slot(), BackendState::up);
+      after.homes().set_shaken(login.slot(), kNow + 5);
+      const Result next = after.send({.cookie = cookies, .sets = forgets ? "JSESSIONID=b" : "", .at = 10});
+      CHECK(next.slot() == login.slot());
+      CHECK(after.count(Event::restarted) == (forgets ? 1 : 0));
+      CHECK(after.count(Event::lost) == (forgets ? 1 : 0));
+      CHECK(after.count(Event::recovered) == (forgets ? 0 : 1));
+      after.check_books();
+    }
+  }
+}
+
+TEST_CASE("a session is not at risk whose token is of a time after its home was back") {
+  Stage before(pool_of(5, {Kind::session_id, Kind::cookie}));
+  const Result login = before.send({.sets = "JSESSIONID=a", .at = 6});
+  Stage after(pool_of(5, {Kind::session_id, Kind::cookie}));
+  after.homes().set_shaken(login.slot(), kNow + 5);
+  after.send({.cookie = "JSESSIONID=a; " + before.cookie(login), .sets = "JSESSIONID=b", .at = 10});
+  CHECK(after.count(Event::renewed) == 1);
+  CHECK(after.count(Event::lost) == 0);
+}
+
+TEST_CASE("a session is at risk that another balancer moved to a home which was out of service since") {
+  Pair pair({Kind::session_id, Kind::cookie});
+  const Result first = pair.one.send({.sets = "JSESSIONID=a"});
+  const std::string cookies = "JSESSIONID=a; " + pair.one.cookie(first);
+  pair.other.send({.cookie = cookies});
+  pair.one.set(first.slot(), BackendState::down);
+  const Result moved = pair.one.send({.cookie = cookies, .sets = "JSESSIONID=a"});
+  REQUIRE(moved.token);
+  pair.other.set(moved.slot(), BackendState::down);
+  pair.other.set(moved.slot(), BackendState::up);
+  pair.other.homes().set_shaken(moved.slot(), kNow + 5);
+  pair.other.send({.cookie = "JSESSIONID=a; " + pair.one.cookie(moved), .sets = "JSESSIONID=b", .at = 10});
+  CHECK(pair.other.count(Event::restarted) == 1);
+  pair.other.check_books();
+}
+
 TEST_CASE("with cookies behind ids, each id that an answer sets comes with a token of its own") {
   Stage stage(pool_of(5, {Kind::session_id, Kind::cookie}));
   const Result login = stage.send({.sets = "JSESSIONID=a"});
@@ -634,17 +705,6 @@ TEST_CASE("with cookies behind ids, each id that an answer sets comes with a tok
   CHECK(restarted.send({.cookie = "JSESSIONID=b; " + stage.cookie(renewed)}).slot() == login.slot());
   CHECK(restarted.count(Event::restored) == 1);
 }
-
-// Two processes that share tokens and nothing else, and see the same backends unless the test says otherwise.
-struct Pair {
-  explicit Pair(std::vector<Kind> affinity) : one(pool_of(5, affinity)), other(pool_of(5, affinity)) {}
-  void set(Slot slot, BackendState state) {
-    one.set(slot, state);
-    other.set(slot, state);
-  }
-  uint64_t lost() { return one.count(Event::lost) + other.count(Event::lost); }
-  Stage one, other;
-};
 
 TEST_CASE("of two balancers that share tokens the one that knows the later choice is right") {
   for (const bool by_id : {false, true}) {

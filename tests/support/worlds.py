@@ -88,16 +88,19 @@ def draw(seed):
     kind = KINDS[application]
     affinity = chance.choice([kinds for kinds in AFFINITIES if not kind.header or "cookie" not in kinds])
     by_id = affinity[0] == "session-id"
-    return World(seed, application, affinity, chance.choice(STORAGES), servers=chance.choice((3, 3, 4)), clients=chance.choice((8, 16, 24)),
+    storage = chance.choice(STORAGES)
+    copies = storage.startswith("backup")  # a request that nobody sees answered would take the session away from its home
+    return World(seed, application, affinity, storage, servers=chance.choice((3, 3, 4)), clients=chance.choice((8, 16, 24)),
                  limpets=2 if affinity in BESIDE_EACH_OTHER and maybe(2) else 1, evidence=not by_id and not maybe(3),
-                 adopts_ids=by_id and application == "adopts silently" and maybe(2), posts=maybe(3), pauses=maybe(6), leaves=maybe(4),
-                 hangs=maybe(4), boots=maybe(4), failback="return" if maybe(5) else "stay")
+                 adopts_ids=by_id and application == "adopts silently" and maybe(2), posts=maybe(3), pauses=maybe(6),
+                 leaves=maybe(4) and not copies, hangs=maybe(4) and not copies, boots=maybe(4), failback="return" if maybe(5) else "stay")
 
 
 @dataclasses.dataclass(frozen=True)
 class Promise:
     """`changes`: what is said of losses to a change of backend: they are told "exact"ly, within "bounds", or those of "visitors" are told,
-    who may hold no session. `restarts`: the same of losses to a restart, or "untold"."""
+    who may hold no session. `restarts`: the same of losses to a restart, or "untold": a session that its home forgot counts at most when it
+    has to move."""
 
     changes: str
     restarts: str
@@ -111,6 +114,8 @@ def promise(world):
         why.append(f"{word}: {reason}")
         return word
 
+    if world.evidence and kind.stale:
+        return Promise("visitors", "visitors", ("who holds nothing but a stale cookie looks like one who holds a session",))
     if not world.by_id and not world.evidence:
         return Promise("visitors", "untold", ("with `cookie` and `ip` Limpet sees its own key, not the application's",))
 
