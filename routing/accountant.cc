@@ -21,6 +21,9 @@ bool name(Token& token, const SessionTable::Binding& binding, const Fleet& fleet
   return true;
 }
 
+// Of an answer that says nothing of ids.
+Word silence(const ResponseView& response) { return response.status == 401 ? Word::refusal : Word::none; }
+
 Cost::Silence silence_of(const conf::Pool& pool) {
   using enum Cost::Silence;
   if (pool.session_id.adopts_ids) return is_session;
@@ -111,7 +114,8 @@ void Accountant::settle_by_evidence(const Answer& answer, const RequestView& req
       learned.set(), [&](std::string_view id) { return std::find(ids.begin(), ids.end(), id) != ids.end(); });
   const bool is_begun = ids.empty() && sets,
              is_disowned = !ids.empty() && (sets || !learned.deleted().empty());
-  settle(answer, kept || is_begun ? Word::same_id : is_disowned ? Word::new_id : Word::none, ids.empty());
+  const Word nothing = ids.empty() ? Word::none : silence(response);
+  settle(answer, kept || is_begun ? Word::same_id : is_disowned ? Word::new_id : nothing, ids.empty());
 }
 
 // Where the application took up an id again that had a session before, its homes are counted on: another
@@ -143,7 +147,10 @@ void Accountant::learn_ids(Answer& answer, const RequestView& request, const Res
   const Identity& identity = answer.identity;
   const bool kept = identity.tracked && std::find(keys.begin(), end, identity.key) != end;
   const bool replaced = end != keys.begin() && !kept;
-  settle(answer, replaced ? Word::new_id : kept ? Word::same_id : disowned ? Word::deletion : Word::none);
+  settle(answer, replaced   ? Word::new_id
+                 : kept     ? Word::same_id
+                 : disowned ? Word::deletion
+                            : silence(response));
   // The home itself gave its session another id. One takes the old one's place; any other is a session beside
   // it.
   bool renewable = answer.is_from_home() && !kept;

@@ -12,11 +12,13 @@ void SessionTable::answered(uint64_t key, Slot slot, Slot from, uint32_t now, Wo
     const Slot data_home = session->data_home();
     const bool is_home = slot == session->home;
     const bool is_deleted = word == Word::deletion, is_renamed = word == Word::new_id;
+    const bool is_silence = word == Word::none || word == Word::refusal;
     if (slot == data_home) {
       // To a request that was sent there for its data, and by its id: of a former one it may say anything.
-      const bool is_telling = from == slot && key == session->key && (is_renamed || is_deleted);
+      const bool says_gone = is_renamed || is_deleted || word == Word::refusal;
+      const bool is_telling = from == slot && key == session->key && says_gone;
       if (is_telling && came_back_empty(shard, session, now, word, asked)) return;
-      if (word != Word::none) session->doubtful = false;
+      if (!is_silence) session->doubtful = false;
       return is_deleted ? finish(shard, session, Event::logged_out) : recover(shard, *session);
     }
     if (from == slot || (data_home != from && !is_home)) return;
@@ -26,12 +28,12 @@ void SessionTable::answered(uint64_t key, Slot slot, Slot from, uint32_t now, Wo
     const bool is_free = costs && cost.nothing_to_lose, is_uncertain = costs && !is_free && session->doubtful;
     if (is_uncertain) count(shard, *session, Event::uncertain);
     const Event what = is_first || is_free || is_uncertain ? Event::reassigned : cost.of(left, slot);
-    if (word != Word::none) session->doubtful = false;
+    if (!is_silence) session->doubtful = false;
     const bool is_lost = what == Event::lost;
     if (what == Event::carried && cost.may_be_lost(left)) count(shard, *session, Event::uncertain);
     if (is_lost && (is_renamed || is_deleted)) count(shard, *session, Event::confirmed);
     if (is_lost && is_deleted) return finish(shard, session, Event::lost);
-    const bool is_silent = is_lost && word == Word::none;
+    const bool is_silent = is_lost && is_silence;
     if (is_silent && cost.silence == Cost::Silence::leaves_unproven) {
       leave(shard, *session, Event::lost);
       session->unproven = true;
@@ -78,12 +80,14 @@ void SessionTable::be_at(Entry& session, Slot slot) {
 
 // Where the first answer after the home was out of service sets another id, or deletes the one that there
 // was, the home has come back without the session. An answer to what changes something may do either for that
-// reason. False: the session goes on as it was, for all that is known.
+// reason; and who is refused may have been so before. False: the session goes on as it was, for all that is
+// known.
 bool SessionTable::came_back_empty(Shard& shard, Entry* session, uint32_t now, Word word, Asked asked) {
   const Slot home = session->booked_at();
   if (!homes_.in_service(home) || !homes_.is_at_risk(home, session->spell)) return false;
-  const bool is_certain = asked == Asked::to_read && !session->doubtful;
+  const bool is_certain = asked == Asked::to_read && !session->doubtful && word != Word::refusal;
   count(shard, *session, is_certain ? Event::restarted : Event::uncertain);
+  if (word == Word::refusal) session->doubtful = true;
   if (!is_certain) return false;
   count(shard, *session, Event::confirmed);
   if (word == Word::deletion) {

@@ -143,8 +143,9 @@ class SessionTable {
   // answer that others have overtaken tells nothing. A session that was lost has ended now, and its client
   // has begun another one at `slot`, unless the answer deleted the id: then it has none; or it said nothing
   // where it should: then it is unproven (Cost). That the answer set a new id, or deleted this one, confirms
-  // the loss. A deletion by a home that has the data is a logout.
-  enum class Word : uint8_t { none, same_id, new_id, deletion };
+  // the loss. A deletion by a home that has the data is a logout. A refusal says that the client is nobody,
+  // and nothing of any id: after an outage its home may have lost the session.
+  enum class Word : uint8_t { none, same_id, new_id, deletion, refusal };
   enum class Asked : uint8_t { to_read, to_change };  // by GET or HEAD, or otherwise
   void answered(uint64_t key, Slot slot, Slot from, uint32_t now, Word word, Asked asked, const Cost& cost);
 

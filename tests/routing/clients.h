@@ -34,8 +34,9 @@ struct Said {
   std::string method = "GET";
   std::string sets{};    // the answer's Set-Cookie field; empty: none
   std::string header{};  // the answer's X-Session field; empty: none
-  uint32_t at = 0;       // seconds after kNow
-  uint32_t jumped = 0;   // by so many seconds somebody has set the wall clock forward
+  int status = 200;
+  uint32_t at = 0;      // seconds after kNow
+  uint32_t jumped = 0;  // by so many seconds somebody has set the wall clock forward
 
   Now now() const { return {kNow + at + jumped, kNow + at}; }
 };
@@ -107,7 +108,7 @@ struct Stage {
       request.target = "/";
       request.fields = sent;
       if (!said.client.empty()) request.client = conf::IpAddress::parse(said.client).value();
-      response.status = 200;
+      response.status = said.status;
       response.fields = answered;
     }
     std::string method;

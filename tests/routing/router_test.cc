@@ -668,6 +668,26 @@ TEST_CASE("a session is at risk whose token is of a time before its home was out
   }
 }
 
+TEST_CASE("whom its home refuses after an outage, without a word of the id, may have been lost") {
+  for (const bool by_id : {false, true}) {
+    conf::Pool pool = pool_of(2, by_id ? std::vector{Kind::session_id} : std::vector{Kind::ip});
+    if (!by_id) pool.evidence = pool.session_id.sources;
+    Stage stage(pool);
+    const Slot home = stage.send({.sets = "JSESSIONID=a"}).slot();
+    stage.set(home, BackendState::down);
+    stage.set(home, BackendState::up);
+    stage.send({.cookie = "JSESSIONID=a", .status = 401});
+    CHECK(stage.count(Event::lost) == 0);
+    CHECK(stage.count(Event::uncertain) == 1);
+    stage.send({.cookie = "JSESSIONID=a", .sets = "JSESSIONID=b"});
+    stage.set(home, BackendState::down);
+    stage.send({.cookie = "JSESSIONID=b", .sets = "JSESSIONID=c"});
+    CHECK(stage.count(Event::lost) == 1);
+    CHECK(stage.count(Event::uncertain) == 1);
+    stage.check_books();
+  }
+}
+
 TEST_CASE("a session is not at risk whose token is of a time after its home was back") {
   Stage before(pool_of(5, {Kind::session_id, Kind::cookie}));
   const Result login = before.send({.sets = "JSESSIONID=a", .at = 6});

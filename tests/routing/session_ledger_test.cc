@@ -466,6 +466,24 @@ TEST_CASE("where the first answer after an outage deletes the id, the session is
   desk.check(0);
 }
 
+TEST_CASE("who is refused by the first answer after an outage may have been lost: that is uncertain") {
+  Desk desk;
+  desk.answer(0, 0, Word::refusal);
+  CHECK(desk.count(Event::uncertain) == 0);
+  desk.table.homes().set_in_service(0, false);
+  desk.table.homes().set_in_service(0, true);
+  desk.answer(0, 0, Word::refusal);
+  desk.answer(0, 0, Word::refusal);
+  CHECK(desk.count(Event::recovered) == 1);
+  CHECK(desk.count(Event::uncertain) == 1);
+  CHECK(desk.table.find_and_touch(kKey, kNow).open_question);
+  desk.move(0, 1);
+  desk.answer(1, 0, Word::refusal);
+  CHECK(desk.count(Event::lost) == 0);
+  CHECK(desk.count(Event::uncertain) == 2);
+  desk.check(1);
+}
+
 TEST_CASE("the same to a request that changes something may be a login or a logout: it is uncertain") {
   for (const Word word : {Word::new_id, Word::deletion}) {
     Desk desk;

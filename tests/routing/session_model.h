@@ -127,14 +127,17 @@ class SessionModel {
     using Word = SessionTable::Word;
     Record* const session = resolve_any(key, now);
     if (!session || session->dormant) return;
-    const bool says_gone = word == Word::new_id || word == Word::deletion;
+    const bool says_gone = word == Word::new_id || word == Word::deletion, refuses = word == Word::refusal;
+    const bool is_silence = word == Word::none || refuses;
     if (session->data_home == slot) {
       const bool is_former = &records_[key] != session;
-      const bool tells = session->at_risk && !out_.contains(slot) && says_gone && !is_former && from == slot;
-      if (tells && asked == SessionTable::Asked::to_read && !session->doubtful)
+      const bool tells =
+          session->at_risk && !out_.contains(slot) && (says_gone || refuses) && !is_former && from == slot;
+      if (tells && says_gone && asked == SessionTable::Asked::to_read && !session->doubtful)
         return came_back_empty(key, *session, now, word);
       if (tells) count(*session, Event::uncertain);
-      if (word != Word::none) session->doubtful = false;
+      if (tells && refuses) session->doubtful = true;
+      if (!is_silence) session->doubtful = false;
       if (word == Word::deletion) {
         end(key, Event::logged_out, now);
       } else {
@@ -147,7 +150,7 @@ class SessionModel {
     const bool doubted = costs && !session->unproven && (session->doubtful || nothing_to_lose);
     if (doubted && !nothing_to_lose) count(*session, Event::uncertain);
     const bool had_nothing = session->data_home == kNoSlot || doubted;
-    if (word != Word::none) session->doubtful = false;
+    if (!is_silence) session->doubtful = false;
     const bool is_lost = !session->unproven && !had_nothing && cost == Event::lost;
     if (session->unproven) count(*session, Event::uncertain);
     if (is_lost && says_gone) count(*session, Event::confirmed);
@@ -159,7 +162,7 @@ class SessionModel {
       ++session->choice;
       if (session->data_home == session->home) ++session->choice;
     }
-    const bool gets_unproven = is_lost && word == Word::none && silence == Cost::Silence::leaves_unproven;
+    const bool gets_unproven = is_lost && is_silence && silence == Cost::Silence::leaves_unproven;
     if (gets_unproven) {
       count(*session, Event::lost);
       session->unproven = true;
@@ -179,7 +182,7 @@ class SessionModel {
       return;
     }
     if (!is_lost) return;
-    session->doubtful = word == Word::none && silence == Cost::Silence::leaves_doubtful;
+    session->doubtful = is_silence && silence == Cost::Silence::leaves_doubtful;
     session->first_seen = now;
     count(*session, Event::opened);
   }

@@ -189,7 +189,7 @@ void do_anything(Pair& pair, Inputs& inputs) {
                         : inputs.one_in(3) ? kNoSlot
                                            : pair.model.find(key, pair.now).booked_at;
       return pair.answer(key, inputs.one_in(3) ? home : pair.home_of(key), from,
-                         static_cast<SessionTable::Word>(inputs.below(4)),
+                         static_cast<SessionTable::Word>(inputs.one_in(8) ? 4 : inputs.below(4)),
                          static_cast<SessionTable::Asked>(inputs.below(2)));
     }
     case 7:

@@ -21,8 +21,12 @@ class Visitor(Client):
         self.boot = self.sid = None
 
     @property
+    def held(self):
+        return self.sid if self.kind.header else self.jar.get("SID")
+
+    @property
     def has_id(self):
-        return bool(self.sid if self.kind.header else "SID" in self.jar)
+        return bool(self.held)
 
     def ask(self, limpet, method="GET", target="/"):
         """Returns the answer's status, or None where there was none."""
@@ -34,11 +38,15 @@ class Visitor(Client):
         answers is of that one."""
         connections = [self.send(limpet, *request) for request in requests]
         answers = [self.read(connection) for connection in connections]
-        told = [self.take(*request, answer) for request, answer in zip(requests, answers) if answer]
-        told = [answer for answer in told if answer]
+        told, kept = [], None  # what was told; and along with the id that it holds now
+        for (method, target), answer in zip(requests, answers):
+            before = self.held
+            if answer and (words := self.take(target, answer)):
+                told.append(words)
+                kept = words if self.held != before else kept
         if told:
-            self.compare(*next((answer for answer in told if answer[2] == self.nonce), told[-1]))
-            self.server, self.boot, self.nonce = told[-1]
+            self.compare(*next((words for words in told if words[2] == self.nonce), kept or told[-1]))
+            self.server, self.boot, self.nonce = kept or told[-1]
             if not self.has_id or any(target == "/logout" for _, target in requests):
                 self.nonce = None
         return [answer.status if answer else None for answer in answers]
@@ -67,7 +75,7 @@ class Visitor(Client):
         finally:
             connection.close()
 
-    def take(self, method, target, answer):
+    def take(self, target, answer):
         """(server, boot, nonce) where the application answered."""
         self.seen[f"answered {answer.status}"] += 1
         if answer.status not in (200, 401, 404):

@@ -123,13 +123,14 @@ def promise(world):
     changes = restarts = "exact"
     if kind.unknown in ("silent", "guest"):
         changes = because("bounds", "where the answer says nothing, the old id goes on unproven")
-        restarts = because("untold", "the home that came back without the session does not say so")
+        restarts = because("bounds", "401 without a word of the id may be the loss") if kind.unknown == "silent" else because(
+            "untold", "the home that came back without the session does not say so")
     elif kind.adopts:
         restarts = because("untold", "the home that came back takes the id up, and neither sets a new one, nor deletes or disowns it")
         if kind.unknown == "adopts" and not world.adopts_ids:
             changes = because("bounds", "the application takes ids up, and neither it nor the file says so")
-        elif kind.unknown == "says" and (world.leaves or world.hangs):
-            changes = because("bounds", "it said so in an answer that reached nobody, and says nothing in the next")
+        elif kind.unknown == "says":
+            changes = because("bounds", "a server that it was at before still has its session of that time, and says nothing")
     if world.posts and restarts == "exact":
         restarts = because("bounds", "the first answer to anything but GET and HEAD may be a login's or a logout's")
     if world.pauses:
