@@ -87,6 +87,7 @@ std::vector<Notice> Incidents::changed(const Where& where, const Change& change,
   if (was_in_service && !is_in_service) leaves(scene);
   if (!was_in_service && is_in_service) comes_back(scene);
   if (drains) {
+    if (!home.open && has_lost_at_risk(scene)) open(scene, scene.kind_of_risk());
     if (!home.open && has_lost(scene)) open(scene, Kind::lapse);
     end(scene, End::interrupted);
     follow(scene);
@@ -147,14 +148,15 @@ void Incidents::be_at_risk(Scene& scene) {
 bool Incidents::has_trouble(const Scene& scene) const {
   const AtRisk &now = scene.standing.census.at_risk, &quiet = scene.home->quiet.census.at_risk;
   const bool was_any_at_risk = now.put + now.joined != quiet.put + quiet.joined;
-  return now.live > 0 || was_any_at_risk || has_lost(scene);
+  return now.live > 0 || was_any_at_risk || has_lost(scene) || has_lost_at_risk(scene);
 }
 
 bool Incidents::has_lost(const Scene& scene) const {
   return losses_of(scene.standing) != losses_of(scene.home->quiet);
 }
 
-// One that was at risk is back after all others were settled, and was lost before the tick.
+// And was lost before a tick could tell: one that was restored after all others were settled, or was left by
+// a drain.
 bool Incidents::has_lost_at_risk(const Scene& scene) const {
   const AtRisk &now = scene.standing.census.at_risk, &quiet = scene.home->quiet.census.at_risk;
   return sum_of_losses(now.books.all) != sum_of_losses(quiet.books.all);

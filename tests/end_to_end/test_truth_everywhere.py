@@ -13,7 +13,7 @@ from support.voyage import Voyage
 from support.worlds import draw
 
 FIRST = int(os.environ.get("TRUTH_SEED", "1"))
-FEW, MANY = (int(os.environ.get("TRUTH_WORLDS", count)) for count in (12, 200))
+FEW, MANY = (int(os.environ.get("TRUTH_WORLDS", count)) for count in (12, 60))
 
 
 def live_in(seed, steps):

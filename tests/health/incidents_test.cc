@@ -358,6 +358,26 @@ TEST_CASE(
   CHECK(it.last().left == 0);
 }
 
+TEST_CASE(
+    "what is lost between a drain that was called off and what comes next, within a tick, is in an "
+    "incident") {
+  for (const BackendState next : {BackendState::draining, BackendState::down}) {
+    Scene it;
+    it.open(0, 3, 0);
+    it.change(0, BackendState::down);
+    it.change(0, BackendState::up);
+    it.change(0, BackendState::draining, Cause::order);
+    it.change(0, BackendState::up, Cause::order);
+    for (uint64_t key = 0; key < 3; ++key) it.answer(key, 0, 0, Cost::lost, true);
+    it.change(0, next, Cause::order);
+    it.tick();
+    uint64_t lost = 0;
+    for (const Incident& each : it.incidents.recent()) lost += each[Event::lost];
+    CHECK(lost == 3);
+    CHECK(it.lost() == 3);
+  }
+}
+
 TEST_CASE("one absence is one incident: who joins later is added to it, and the last line has the whole") {
   Scene it;
   it.open(0, 1, 0);

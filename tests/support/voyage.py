@@ -116,7 +116,9 @@ class Voyage:
                 method = "POST" if self.world.kind.at_login else "GET"
                 targets = [("GET", "/"), (method, "/login" if self.world.kind.at_login else "/")]
                 self.random.shuffle(targets)
-                return visitor.ask_at_once(limpet, targets if not self.is_hung() else [("GET", "/"), ("GET", "/")])
+                visitor.ask_at_once(limpet, targets if not self.is_hung() else [("GET", "/"), ("GET", "/")])
+                # The token that came last may be of the answer without an id. The next one names it.
+                return visitor.ask(limpet)
         if what < 15 and not self.is_hung():
             return self.change(visitor, limpet)
         if what < 20 and self.world.posts and not self.is_hung():

@@ -79,12 +79,13 @@ class World:
 
 
 def draw(seed):
+    """Of as many seeds in succession as there are applications each has another."""
     chance = random.Random(seed)
 
     def maybe(one_in):
         return chance.randrange(one_in) == 0
 
-    application = chance.choice(list(KINDS))
+    application = list(KINDS)[seed % len(KINDS)]
     kind = KINDS[application]
     affinity = chance.choice([kinds for kinds in AFFINITIES if not kind.header or "cookie" not in kinds])
     by_id = affinity[0] == "session-id"
