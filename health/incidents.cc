@@ -291,7 +291,11 @@ Incident* Incidents::update(Scene& scene, Case& it) {
     }
     incident->books += now.at_risk.books - base.at_risk.books;
     incident->joined = now.at_risk.joined - base.at_risk.joined + lost - it.lost_then;
-    incident->left = now.at_risk.live - (now.at_risk.put - it.put);
+    // The backend has just left service again, and put so many others at risk; some of these may be gone
+    // already.
+    const uint64_t others = now.at_risk.put - it.put, live = now.at_risk.live;
+    if (others > live) incident->joined += others - live;
+    incident->left = live - std::min(others, live);
   }
   if (incident->left > 0 && incident->closed != 0) {  // others have joined
     incident->closed = 0;

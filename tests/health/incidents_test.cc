@@ -378,6 +378,27 @@ TEST_CASE(
   }
 }
 
+TEST_CASE(
+    "who is lost while a backend leaves service again, before that is told, is in the incident that ends") {
+  Scene it;
+  it.open(0, 3, 0);
+  it.change(0, BackendState::down);
+  it.change(0, BackendState::up);
+  for (uint64_t key = 0; key < 3; ++key) it.answer(key, 0, 0);
+  it.table.homes().set_in_service(0, false);
+  it.move(0, 0, 1);
+  it.change(0, BackendState::down);
+  REQUIRE(it.count() == 2);
+  const Incident& first = it.incidents.recent().front();
+  CHECK(first.at_risk == 3);
+  CHECK(first.joined == 1);
+  CHECK(first[Event::recovered] == 3);
+  CHECK(first[Event::lost] == 1);
+  CHECK(first.left == 0);
+  CHECK(it.last().at_risk == 2);
+  CHECK(it.last()[Event::lost] == 0);
+}
+
 TEST_CASE("one absence is one incident: who joins later is added to it, and the last line has the whole") {
   Scene it;
   it.open(0, 1, 0);
