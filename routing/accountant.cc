@@ -191,8 +191,7 @@ std::optional<std::string> Accountant::renew_token(const Answer& answer) {
   const uint64_t id = answer.id();
   const bool is_named = choice.slot == identity.token_home && !has_just_come &&
                         (!(choice.known || choice.ghost) || choice.number == identity.token_choice) &&
-                        (id == 0 || short_hash(id) == identity.token_id) &&
-                        !(identity.token_unproven && answer.set_id != 0);
+                        (id == 0 || short_hash(id) == identity.token_id) && !has_another_proof(answer);
   if (is_named && !identifier_.cookie()->is_due(identity.token_renewed, answer.now.wall)) return std::nullopt;
   Token token = along_with_id(answer);
   if (tracked_ == Kind::cookie) {
@@ -200,10 +199,19 @@ std::optional<std::string> Accountant::renew_token(const Answer& answer) {
     // token names the one that has its data: a process that forgot all else would know what the move costs.
     const SessionTable::Binding binding = table_.binding(identity.key, answer.now.steady);
     if (!name(token, binding, answer.fleet) && binding.home != kNoSlot) return std::nullopt;
+    token.unproven = binding.unproven;
   }
   token.number = identity.token_number;
   token.issued = identity.token_issued;
   return identifier_.cookie()->seal(token);
+}
+
+// Whether its home has anything of the session is told by the answer, and no longer as by the token.
+bool Accountant::has_another_proof(const Answer& answer) const {
+  const Identity& identity = answer.identity;
+  if (!answer.is_telling() && !identity.token_unproven) return false;
+  const uint64_t key = tracked_ == Kind::cookie ? identity.key : answer.id();
+  return key != 0 && table_.binding(key, answer.now.steady).unproven != identity.token_unproven;
 }
 
 // Names the backend that answered; or the home of the id that the token goes along with, where there is one.

@@ -39,6 +39,7 @@ class Accountant {
   std::optional<std::string> renew_token(const Answer& answer);
   std::optional<std::string> token(Answer& answer);
   Token along_with_id(const Answer& answer);
+  bool has_another_proof(const Answer& answer) const;
 
   const conf::AffinityKind tracked_;
   const conf::Storage storage_;

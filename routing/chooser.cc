@@ -25,6 +25,11 @@ Choice at_home(Choice choice, const SessionTable::Found& session) {
   return choice;
 }
 
+// Nobody has answered it at its new home yet.
+bool is_moving(const SessionTable::Found& session) {
+  return session.data_home != kNoSlot && session.data_home != session.home;
+}
+
 }  // namespace
 
 struct Chooser::Request {
@@ -149,9 +154,9 @@ SessionTable::Found Chooser::heed_token(const Request& request, SessionTable::Fo
   const Identity& identity = request.identity;
   const Slot named = identity.token_home;
   if (named == kNoSlot || !identity.has_own_token()) return found;
-  const bool is_moving = found.data_home != kNoSlot && found.data_home != found.home;
-  const Slot home = is_moving ? found.data_home : found.home;
-  const auto choice = static_cast<uint16_t>(found.choice - is_moving);
+  const bool moves = is_moving(found);
+  const Slot home = moves ? found.data_home : found.home;
+  const auto choice = static_cast<uint16_t>(found.choice - moves);
   const auto follow = [&](Slot to, uint16_t its_choice, bool doubtful) {
     const auto followed = table_.follow(identity.key, to, its_choice, doubtful, request.now.steady,
                                         identity.token_renewed);
@@ -168,7 +173,7 @@ SessionTable::Found Chooser::heed_token(const Request& request, SessionTable::Fo
       named_serves == request.can_be_served_by(home) ? request.comes_before(named, home) : named_serves;
   if (named_wins) return follow(named, choice, identity.token_unproven);
   // Settled for good: the other one may see other backends serve, or other weights.
-  if (!is_moving)
+  if (!moves)
     return follow(home, static_cast<uint16_t>(choice + 1),
                   table_.binding(identity.key, request.now.steady).unproven);
   return found;
@@ -220,8 +225,7 @@ Choice Chooser::settle(const Request& request, Choice choice, SessionTable::Held
 // For a session that the table holds. Until another backend has answered it, a home that is back in service
 // has its session back, whatever `failback` says.
 Choice Chooser::go_home(const Request& request, SessionTable::Found found) {
-  const bool is_moving = found.data_home != kNoSlot && found.data_home != found.home;
-  const bool may_turn_back = is_moving && (found.open_question || found.ghost);
+  const bool may_turn_back = is_moving(found) && (found.open_question || found.ghost);
   if (may_turn_back && request.can_be_served_by(found.data_home)) {
     const SessionTable::Found back = table_.turn_back(request.identity.key, request.now.steady);
     if (back.home != kNoSlot) found = back;

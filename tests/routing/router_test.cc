@@ -714,6 +714,52 @@ TEST_CASE("a session is at risk that another balancer moved to a home which was 
   pair.other.check_books();
 }
 
+TEST_CASE(
+    "a move that another balancer has seen answered goes before one of the same number that nobody "
+    "answered") {
+  Pair pair({Kind::cookie});
+  const Result first = pair.one.send({});
+  const std::string cookies = pair.one.cookie(first);
+  pair.other.send({.cookie = cookies});
+  pair.set(first.slot(), BackendState::down);
+  const Choice unanswered = pair.other.choose({.cookie = cookies}, {});
+  pair.one.set(unanswered.slot, BackendState::down);
+  const Result moved = pair.one.send({.cookie = cookies});
+  REQUIRE(moved.token);
+  pair.other.set(unanswered.slot, BackendState::down);
+  CHECK(pair.other.send({.cookie = pair.one.cookie(moved)}).slot() == moved.slot());
+  CHECK(pair.one.count(Event::lost) == 1);
+  CHECK(pair.other.count(Event::lost) == 0);
+  CHECK(pair.other.count(Event::reassigned) == 1);
+  pair.other.check_books();
+}
+
+TEST_CASE(
+    "with evidence, a token says whether anything shows that its home has a session of the application's") {
+  for (const bool logs_in : {false, true}) {
+    conf::Pool pool = pool_of(5, {Kind::cookie});
+    pool.evidence = pool.session_id.sources;
+    Stage before(pool), after(pool);
+    const Result first = before.send({.sets = "JSESSIONID=a"});
+    before.set(first.slot(), BackendState::down);
+    Result next = before.send({.cookie = "JSESSIONID=a; " + before.cookie(first), .status = 401});
+    REQUIRE(next.token);
+    CHECK(before.count(Event::lost) == 1);
+    std::string id = "JSESSIONID=a; ";
+    CHECK_FALSE(before.send({.cookie = id + before.cookie(next), .status = 401}).token);
+    if (logs_in) {
+      next = before.send({.cookie = id + before.cookie(next), .method = "POST", .sets = "JSESSIONID=b"});
+      REQUIRE(next.token);
+      id = "JSESSIONID=b; ";
+    }
+    after.set(next.slot(), BackendState::down);
+    after.send({.cookie = id + before.cookie(next), .status = 401});
+    CHECK(after.count(Event::lost) == (logs_in ? 1 : 0));
+    CHECK(after.count(Event::uncertain) == (logs_in ? 0 : 1));
+    after.check_books();
+  }
+}
+
 TEST_CASE("with cookies behind ids, each id that an answer sets comes with a token of its own") {
   Stage stage(pool_of(5, {Kind::session_id, Kind::cookie}));
   const Result login = stage.send({.sets = "JSESSIONID=a"});
