@@ -23,7 +23,7 @@ struct Cost {
       case conf::Storage::local:
         return Event::lost;
       case conf::Storage::backup: {
-        if (from >= fleet.backends.size()) return Event::lost;
+        if (from >= fleet.backends.size()) return Event::carried;
         const Slot backup = fleet.backends[from].backup;
         return backup == to || backup == kNoSlot ? Event::carried : Event::lost;
       }
@@ -35,9 +35,10 @@ struct Cost {
   }
 
   // Where any backend may have the copy, each fetches it; while others are away as well, it may have been
-  // theirs.
+  // theirs. Who had that of a backend which has left is not known any more.
   bool may_be_lost(Slot from) const {
-    if (storage != conf::Storage::backup || from >= fleet.backends.size()) return false;
+    if (storage != conf::Storage::backup) return false;
+    if (from >= fleet.backends.size()) return true;
     if (fleet.backends[from].backup != kNoSlot) return false;
     for (size_t slot = 0; slot < fleet.backends.size(); ++slot) {
       const Backend& other = fleet.backends[slot];

@@ -30,7 +30,10 @@ void SessionTable::answered(uint64_t key, Slot slot, Slot from, uint32_t now, Wo
     const Event what = is_first || is_free || is_uncertain ? Event::reassigned : cost.of(left, slot);
     if (!is_silence) session->doubtful = false;
     const bool is_lost = what == Event::lost;
-    if (what == Event::carried && cost.may_be_lost(left)) count(shard, *session, Event::uncertain);
+    // One copy may be gone, where the backend that had it was away as well, and what it says then.
+    const bool has_no_copy = cost.storage == conf::Storage::backup && (is_renamed || is_deleted);
+    if (what == Event::carried && (has_no_copy || cost.may_be_lost(left)))
+      count(shard, *session, Event::uncertain);
     if (is_lost && (is_renamed || is_deleted)) count(shard, *session, Event::confirmed);
     if (is_lost && is_deleted) return finish(shard, session, Event::lost);
     const bool is_silent = is_lost && is_silence;

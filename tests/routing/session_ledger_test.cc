@@ -484,6 +484,20 @@ TEST_CASE("who is refused by the first answer after an outage may have been lost
   desk.check(1);
 }
 
+TEST_CASE(
+    "where the one backup says that it does not know a session, whether that was carried is uncertain") {
+  for (const Word word : {Word::none, Word::same_id, Word::new_id, Word::deletion}) {
+    Desk desk;
+    desk.storage = conf::Storage::backup;
+    desk.fleet.backends.resize(3);
+    desk.fleet.backends[0].backup = 1;
+    desk.move(0, 1);
+    desk.answer(1, 0, word);
+    CHECK(desk.count(Event::carried) == 1);
+    CHECK(desk.count(Event::uncertain) == (word == Word::new_id || word == Word::deletion));
+  }
+}
+
 TEST_CASE("the same to a request that changes something may be a login or a logout: it is uncertain") {
   for (const Word word : {Word::new_id, Word::deletion}) {
     Desk desk;

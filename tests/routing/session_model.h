@@ -154,6 +154,8 @@ class SessionModel {
     const bool is_lost = !session->unproven && !had_nothing && cost == Event::lost;
     if (session->unproven) count(*session, Event::uncertain);
     if (is_lost && says_gone) count(*session, Event::confirmed);
+    const bool is_carried = !session->unproven && !had_nothing && cost == Event::carried;
+    if (is_carried && says_gone) count(*session, Event::uncertain);  // the storage is `backup`
     if ((is_lost || session->unproven) && word == Word::deletion) {
       end(key, Event::lost, now);
       return;

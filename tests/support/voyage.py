@@ -371,7 +371,7 @@ class Voyage:
             told = lost + said["carried"]
             assert told - restarted <= seen["moved"] <= told - restarted + uncertain, story
             assert restarted >= by_restart if self.promise.restarts == "visitors" else restarted == 0, story
-            assert uncertain == 0 or self.world.pauses or self.world.storage == "backup" or self.world.posts, story
+            assert uncertain == 0 or self.world.pauses or self.world.storage.startswith("backup") or self.world.posts, story
             assert by_change <= lost - restarted + uncertain, story
             return
         # A session that a restart may have cost, or a change, is uncertain in one sum.

@@ -136,6 +136,6 @@ def promise(world):
         restarts = because("bounds", "the first answer to anything but GET and HEAD may be a login's or a logout's")
     if world.pauses:
         changes = because("bounds", "what becomes of a session that idled out before its home went away adds to `lost_at_most` alone")
-    if world.storage == "backup":
+    if world.storage.startswith("backup"):
         changes = because("bounds", "while more than the home are out, each session is carried or lost")
     return Promise(changes, restarts, tuple(why))
