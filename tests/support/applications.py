@@ -158,7 +158,7 @@ class Application:
     def answer(self, server, request):
         """(status, fields, nonce)"""
         sid, nonce = self.session_of(server, request)
-        if request.target == "/logout":
+        if request.target == "/logout" or request.method == "DELETE":
             return self.log_out(server, sid, nonce)
         if request.target == "/login":
             if nonce:

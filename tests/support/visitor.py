@@ -39,15 +39,15 @@ class Visitor(Client):
         connections = [self.send(limpet, *request) for request in requests]
         answers = [self.read(connection) for connection in connections]
         told, kept = [], None  # what was told; and along with the id that it holds now
-        for (method, target), answer in zip(requests, answers):
+        for (method, _), answer in zip(requests, answers):
             before = self.held
-            if answer and (words := self.take(target, answer)):
+            if answer and (words := self.take(method, answer)):
                 told.append(words)
                 kept = words if self.held != before else kept
         if told:
             self.compare(*next((words for words in told if words[2] == self.nonce), kept or told[-1]))
             self.server, self.boot, self.nonce = kept or told[-1]
-            if not self.has_id or any(target == "/logout" for _, target in requests):
+            if not self.has_id:
                 self.nonce = None
         return [answer.status if answer else None for answer in answers]
 
@@ -75,14 +75,14 @@ class Visitor(Client):
         finally:
             connection.close()
 
-    def take(self, target, answer):
+    def take(self, method, answer):
         """(server, boot, nonce) where the application answered."""
         self.seen[f"answered {answer.status}"] += 1
         if answer.status not in (200, 401, 404):
             return None
         self.take_cookies([(name.lower(), value) for name, value in answer.fields])
         if self.kind.header:
-            ended = answer.status == 404 or target == "/logout"
+            ended = answer.status == 404 or method == "DELETE"
             self.sid = None if ended else answer.get(MCP, self.sid)
         server, boot, nonce = answer.text.split()
         return server, boot, None if nonce == "-" else nonce

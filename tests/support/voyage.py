@@ -136,7 +136,7 @@ class Voyage:
         if not self.world.posts and visitor.has_id and visitor.ask(limpet) not in (200, 401, 404):
             return
         if self.random.randrange(3) == 0:
-            visitor.ask(limpet, "DELETE" if self.world.kind.header else "POST", "/logout")
+            visitor.ask(limpet, *(("DELETE", "/") if self.world.kind.header else ("POST", "/logout")))
         elif not self.world.kind.header:
             visitor.ask(limpet, "POST", "/login")
 
