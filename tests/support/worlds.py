@@ -100,8 +100,8 @@ def draw(seed):
 @dataclasses.dataclass(frozen=True)
 class Promise:
     """`changes`: what is said of losses to a change of backend: they are told "exact"ly, within "bounds", or those of "visitors" are told,
-    who may hold no session. `restarts`: the same of losses to a restart, or "untold": a session that its home forgot counts at most when it
-    has to move."""
+    who may hold no session; or some are "untold". `restarts`: the same of losses to a restart; where they are untold, a session that its home
+    forgot counts at most when it has to move."""
 
     changes: str
     restarts: str
@@ -138,4 +138,6 @@ def promise(world):
         changes = because("bounds", "what becomes of a session that idled out before its home went away adds to `lost_at_most` alone")
     if world.storage.startswith("backup"):
         changes = because("bounds", "while more than the home are out, each session is carried or lost")
+        if not kind.tells:
+            changes = because("untold", "a backup that came back without its copy does not say so")
     return Promise(changes, restarts, tuple(why))
