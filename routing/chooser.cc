@@ -158,8 +158,8 @@ SessionTable::Found Chooser::heed_token(const Request& request, SessionTable::Fo
   const Slot home = moves ? found.data_home : found.home;
   const auto choice = static_cast<uint16_t>(found.choice - moves);
   const auto follow = [&](Slot to, uint16_t its_choice, bool doubtful) {
-    const auto followed = table_.follow(identity.key, to, its_choice, doubtful, request.now.steady,
-                                        identity.token_renewed);
+    const auto followed =
+        table_.follow(identity.key, to, its_choice, doubtful, request.now.steady, identity.token_renewed);
     return followed.home == kNoSlot ? found : followed;
   };
   if (is_later(identity.token_choice, choice))
