@@ -50,11 +50,11 @@ struct Chooser::Request {
     };
     return score(one) > score(other);
   }
-  // The backend that knows the client by its connection, where it takes requests of no session; else kNoSlot.
-  Slot known() const {
-    const Slot slot = candidates.tried.known;
-    return slot < candidates.fleet.backends.size() && candidates.usable(slot) ? slot : kNoSlot;
+  bool may_begin_at(Slot slot) const {
+    return slot < candidates.fleet.backends.size() && candidates.usable(slot);
   }
+  // The backend that knows the client by its connection, where it takes requests of no session; else kNoSlot.
+  Slot known() const { return may_begin_at(candidates.tried.known) ? candidates.tried.known : kNoSlot; }
   bool may_wait_for(Slot home) const {
     const auto& backends = candidates.fleet.backends;
     return candidates.tried.patient && home < backends.size() && backends[home].state == BackendState::down &&
@@ -116,9 +116,9 @@ Choice Chooser::place_without_key(const Request& request) {
 
 // Where there is room for it; else nowhere. `slot` may be of an earlier fleet, or of one that is to come.
 Choice Chooser::follow(const Request& request, Slot slot) {
-  const auto& backends = request.candidates.fleet.backends;
-  if (slot >= backends.size() || !request.candidates.usable(slot)) return {};
-  if (!table_.homes().reserve(slot, backends[slot].max_sessions)) return {};
+  if (!request.may_begin_at(slot)) return {};
+  const uint32_t limit = request.candidates.fleet.backends[slot].max_sessions;
+  if (!table_.homes().reserve(slot, limit)) return {};
   return {.slot = slot, .reason = Reason::placed, .reserved = true};
 }
 
@@ -201,10 +201,15 @@ bool Chooser::is_unbound(const Request& request) const {
   return table_.is_unbound(request.identity.key, request.now.steady);
 }
 
+// It brings no id, so the session that the answer may open is a new one, and a home that drains is for want
+// of any other.
 Choice Chooser::choose_untracked(const Request& request) {
   if (request.identity.kind != Kind::cookie) return place_by_hash(request, Share::warm, Reason::hash);
   const Slot home = request.identity.token_home;
-  if (!request.can_be_served_by(home)) return place(request, Reason::placed);
+  if (!request.may_begin_at(home)) {
+    const Choice elsewhere = place(request, Reason::placed);
+    if (elsewhere || !request.can_be_served_by(home)) return elsewhere;
+  }
   return take_place(request, home, Reason::token);
 }
 
@@ -239,8 +244,7 @@ Choice Chooser::go_home(const Request& request, SessionTable::Found found) {
 // Where its first home serves again; where that has no room, or a concurrent request was faster, nowhere.
 Choice Chooser::fail_back(const Request& request, SessionTable::Found& found) {
   const Fleet& fleet = request.candidates.fleet;
-  const bool is_there = found.first_home < fleet.backends.size();  // it may have left for good
-  if (!is_there || !request.candidates.usable(found.first_home)) return {};
+  if (!request.may_begin_at(found.first_home)) return {};
   if (!table_.homes().reserve(found.first_home, fleet.backends[found.first_home].max_sessions)) return {};
   const SessionTable::Held held =
       table_.move(request.identity.key, found.home, found.first_home, request.now.steady);
@@ -285,8 +289,7 @@ Choice Chooser::refuge(const Request& request, SessionTable::Found found) {
   }
   if (storage_ == conf::Storage::backup && data_home < backends.size()) {
     const Slot backup = backends[data_home].backup;
-    const bool serves = backup < backends.size() && candidates.usable(backup);
-    if (serves && table_.homes().reserve(backup, backends[backup].max_sessions))
+    if (request.may_begin_at(backup) && table_.homes().reserve(backup, backends[backup].max_sessions))
       return {.slot = backup, .reason = Reason::failed_over, .reserved = true};
   }
   return place_by_hash(request, Share::whole, Reason::failed_over);

@@ -772,6 +772,23 @@ TEST_CASE("with cookies behind ids, each id that an answer sets comes with a tok
   CHECK(restarted.count(Event::restored) == 1);
 }
 
+TEST_CASE("with cookies behind ids, who has logged out begins no session at a backend that drains") {
+  Stage stage(pool_of(2, {Kind::session_id, Kind::cookie}));
+  const Result login = stage.send({.sets = "JSESSIONID=a"});
+  const std::string token = stage.cookie(login);
+  CHECK(stage.send({.cookie = token}).reason() == Reason::token);
+  stage.set(login.slot(), BackendState::draining);
+  CHECK(stage.send({.cookie = "JSESSIONID=a; " + token}).slot() == login.slot());
+  const Result again = stage.send({.cookie = token, .sets = "JSESSIONID=b"});
+  CHECK(again.slot() != login.slot());
+  REQUIRE(again.token);
+  CHECK(stage.send({.cookie = "JSESSIONID=b; " + stage.cookie(again)}).slot() == again.slot());
+  stage.set(again.slot(), BackendState::draining);
+  CHECK(stage.send({.cookie = token}).slot() == login.slot());  // there is no other
+  CHECK(stage.count(Event::lost) == 0);
+  stage.check_books();
+}
+
 TEST_CASE("of two balancers that share tokens the one that knows the later choice is right") {
   for (const bool by_id : {false, true}) {
     Pair pair(by_id ? std::vector{Kind::session_id, Kind::cookie} : std::vector{Kind::cookie});
