@@ -35,6 +35,9 @@ apps_needs='
   tomcat10-common      /usr/share/tomcat10/bin/bootstrap.jar
   nodejs               node
   npm                  npm
+  php-cli              php
+  python3-django       /usr/lib/python3/dist-packages/django/__init__.py
+  python3-gunicorn     /usr/lib/python3/dist-packages/gunicorn/__init__.py
 '
 status_needs='
   chromium             chromium

@@ -1,6 +1,7 @@
-"""Starts real application servers on loopback, each in a directory and a process of its own, and ends them by their process."""
+"""Starts real application servers on loopback, each in a directory and a process group of its own, and ends them by that group."""
 
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -13,10 +14,11 @@ import urllib.error
 import urllib.request
 import zipfile
 
-from support.wire import free_port
+from support.wire import eventually, free_port, listens
 
 HERE = pathlib.Path(__file__).resolve().parent
 TOMCAT = pathlib.Path("/usr/share/tomcat10")  # Debian's tomcat10-common
+PYTHON = "/usr/bin/python3"  # Debian's, which has Debian's Django
 STARTING = 60.0  # seconds that a server may take
 
 
@@ -37,9 +39,15 @@ class Server:
     def command(self):
         raise NotImplementedError
 
+    def environment(self):
+        """More of it."""
+        return {}
+
     def start(self):
+        self.is_over = False
         with open(self.directory / "output", "wb") as output:
-            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=HERE)
+            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=HERE,
+                                            env={**os.environ, **self.environment()}, start_new_session=True)
 
     @property
     def address(self):
@@ -58,9 +66,18 @@ class Server:
             assert time.monotonic() < end, f"server {self.name} does not accept at {self.address}: {output}"
             time.sleep(0.05)
 
+    def signal(self, number):
+        """To its workers as well, if there are any."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
+
     def kill(self):
-        self.process.kill()
+        if self.is_over:
+            return
+        self.signal(signal.SIGKILL)
         self.process.wait()
+        self.is_over = True
+        eventually(lambda: not listens(self.port), what=f"the end of server {self.name}")
 
     def freeze(self):
         self.process.send_signal(signal.SIGSTOP)
@@ -69,12 +86,14 @@ class Server:
         self.process.send_signal(signal.SIGCONT)
 
     def stop(self):
-        self.process.terminate()
+        if self.is_over:
+            return
+        self.signal(signal.SIGTERM)
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            pass
+        self.kill()
 
 
 class Tomcat(Server):
@@ -107,8 +126,59 @@ class Tomcat(Server):
 
 
 class Express(Server):
+    options = {}  # of express-session
+
     def command(self):
-        return ["node", "express_app.mjs", self.name, str(self.port)]
+        return ["node", "express_app.mjs", self.name, str(self.port), json.dumps(self.options)]
+
+
+class Files(Server):
+    """Keeps its sessions in files, which outlive it until they are wiped."""
+
+    def prepare(self):
+        self.folder = self.directory / "sessions"
+        self.folder.mkdir()
+
+    def wipe(self):
+        shutil.rmtree(self.folder)
+        self.folder.mkdir()
+
+
+class Php(Files):
+    """PHP's own server."""
+
+    workers = None  # processes that answer
+    strict = True   # as php.ini calls use_strict_mode
+
+    def environment(self):
+        return {"NAME": self.name, **({"PHP_CLI_SERVER_WORKERS": str(self.workers)} if self.workers else {})}
+
+    def command(self):
+        return ["php", "-d", f"session.save_path={self.folder}", "-d", f"session.use_strict_mode={int(self.strict)}", "-S", self.address, "php_app.php"]
+
+
+class DjangoWithDatabase(Server):
+    """Under gunicorn; users, and the sessions of all servers, are in one database."""
+
+    folder = None  # of files for its sessions instead
+
+    def prepare(self):
+        self.database = self.directory.parent / "database"
+        if not self.database.exists():
+            subprocess.run([PYTHON, "-c", "import django_app, django.core.management as it; it.call_command('migrate', verbosity=0)"],
+                           cwd=HERE, env={**os.environ, **self.environment()}, check=True)
+
+    def environment(self):
+        return {"NAME": self.name, "DATABASE": str(self.database), **({"FOLDER": str(self.folder)} if self.folder else {})}
+
+    def command(self):
+        return [PYTHON, "-m", "gunicorn", "--bind", self.address, "--threads", "4", "django_app:application"]
+
+
+class DjangoWithFiles(Files, DjangoWithDatabase):
+    def prepare(self):
+        Files.prepare(self)
+        DjangoWithDatabase.prepare(self)
 
 
 class Mcp(Server):

@@ -44,19 +44,23 @@ class User:
         self._connection = None
 
     def get(self, target):
+        return self.ask("GET", target)
+
+    def ask(self, method, target):
         if not self._left:
             self.close()
             self._connection = http.client.HTTPConnection(*self.address, timeout=PATIENCE, source_address=(self.source, 0))
             self._left = self._per_connection
         self._left -= 1
         cookie = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.jar.items())} if self.jar else {}
-        self._connection.request("GET", target, headers=cookie)
+        self._connection.request(method, target, headers=cookie)
         answer = Answer(self._connection.getresponse())
         self.jar.update(answer.cookies)
         self.jar = {name: value for name, value in self.jar.items() if value is not None}
         return answer
 
     def close(self):
+        self._left = 0
         if self._connection:
             self._connection.close()
 
@@ -77,6 +81,33 @@ class User:
 
     def is_logged_out(self):
         return self.get("/whoami").status == 401
+
+
+class Regular(User):
+    """Comes again and again, and knows each time whether they were logged out, and by what. Who was logs in again."""
+
+    def __init__(self, *what, page, **how):
+        super().__init__(*what, **how)
+        self.page = page  # asks who they are
+        self.seen = collections.Counter()
+
+    def log_in(self):
+        answer = self.ask("POST", f"/login?user={self.name}")
+        assert answer.status == 200, f"{self.name}: login was answered {answer.status}: {answer.text[:300]}"
+        self.home, self.visits = answer.json["server"], 0
+
+    def come(self):
+        answer = self.get(self.page)
+        assert answer.status in (200, 401), f"{self.name} of server {self.home}: {answer.status} {answer.text[:300]}"
+        server = answer.json["server"]
+        if answer.status == 401:
+            self.seen["restart" if server == self.home else "failover"] += 1
+            return self.log_in()
+        self.visits += 1
+        assert answer.json == {"user": self.name, "server": server, "visits": self.visits}, f"{self.name} of server {self.home}: {answer.text}"
+        if server != self.home:
+            self.seen["carried"] += 1
+            self.home = server
 
 
 def crowd(address, life, *, users=100, sources=None):

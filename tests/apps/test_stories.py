@@ -1,0 +1,195 @@
+"""One story, lived by the users of each application that the README names, in the form in which it is run: servers are killed, restarted and
+drained, and so is Limpet. What Limpet says that it cost is what users saw."""
+
+import dataclasses
+
+import pytest
+
+import servers
+from support.limpet import settings
+from support.status import Status, status_table
+from support.wire import eventually
+from users import Regular, own_address
+
+USERS = 24
+HEALTH = {"check": "http", "path": "/healthz", "interval": "1s", "fast_interval": "50ms", "timeout": "1s", "rise": 1, "fall": 2}
+BECAME = ("lost", "carried", "recovered", "abandoned", "expired", "logged_out", "unbound", "evicted", "moved", "reassigned")
+
+
+@dataclasses.dataclass
+class Application:
+    kind: type
+    source: str  # of its session ids, as the README has it
+    options: dict = dataclasses.field(default_factory=dict)  # of its servers
+    pool: dict = dataclasses.field(default_factory=dict)
+    page: str = "/whoami"
+    tells_logouts: bool = True  # by deleting its cookie
+
+
+APPLICATIONS = {
+    "Django, files": Application(servers.DjangoWithFiles, "cookie:sessionid"),
+    "Django, database": Application(servers.DjangoWithDatabase, "cookie:sessionid", pool={"storage": "shared"}),
+    "PHP, strict": Application(servers.Php, "cookie:PHPSESSID", {"strict": True}),
+    "Express": Application(servers.Express, "cookie:connect.sid", {"options": {"saveUninitialized": True}}),
+    "Express, rolling": Application(servers.Express, "cookie:connect.sid", {"options": {"saveUninitialized": True, "rolling": True}}),
+}
+
+
+class Story:
+    """The users of three servers behind a Limpet, and what was said by each Limpet that there was."""
+
+    def __init__(self, scene, application, three):
+        self.scene, self.application, self.servers = scene, application, three
+        pool = {"affinity": ["session-id", "cookie"], **application.pool, "health": HEALTH}
+        pool["session_id"] = {"sources": [application.source], **pool.get("session_id", {})}
+        self.config = settings([server.as_table() for server in three], pool=pool, status=status_table())
+        self.start_limpet()
+        self.users = [Regular(self.limpet.address, f"user{number}", source=own_address(number), page=application.page) for number in range(USERS)]
+        self.said = dict.fromkeys((*BECAME, "opened", "restored", "restarted", "uncertain"), 0)
+
+    def start_limpet(self):
+        self.limpet = self.scene.start(self.config)
+        self.status = Status(self.limpet)
+        for server in self.servers:
+            self.status.wait_for_state(server.name, "up")
+
+    def end_limpet(self, how):
+        self.hear()
+        for user in self.users:
+            user.close()
+        how(self.limpet)
+        self.scene.forget(self.limpet)
+
+    def hear(self):
+        """Adds what this Limpet says to what was said."""
+        totals = self.status.pool()["sessions"]["totals"]
+        for event in self.said:
+            self.said[event] += totals[event]
+        for event in ("lost", "carried"):
+            eventually(lambda event=event: sum(incident[event] for incident in self.status.incidents()) == totals[event],
+                       what=lambda: f"incidents that account for {totals}: {self.status.incidents()}")
+        for incident in self.status.incidents():
+            assert incident["at_risk"] + incident["joined"] == sum(incident[what] for what in BECAME) + incident["left"], incident
+        assert self.status.pool()["books_imbalance"] == 0
+
+    def order(self, server, what):
+        answer = self.status.post(f"/pools/app/backends/{server.name}/{what}")
+        assert answer.status == 200, answer.text
+
+    def of(self, server):
+        return [user for user in self.users if user.home == server.name]
+
+    def come(self, users=None):
+        for user in self.users if users is None else users:
+            user.come()
+
+    def seen(self, what):
+        return sum(user.seen[what] for user in self.users)
+
+    def logouts(self):
+        return self.seen("failover") + self.seen("restart")
+
+    # What happens.
+
+    def everybody_logs_in(self):
+        for user in self.users:
+            user.get("/basket")
+            user.log_in()
+            user.come()
+        assert all(self.of(server) for server in self.servers)
+
+    def fall(self, server):
+        server.kill()
+        self.status.wait_for_state(server.name, "down")
+
+    def rise(self, server):
+        server.start()
+        server.wait_until_it_accepts()
+        self.status.wait_for_state(server.name, "up")
+
+    def outage(self, server, wiped=False):
+        """One half of its users come while it is out of service, the others when it is back."""
+        there = self.of(server)
+        self.fall(server)
+        self.come(there[::2])
+        if wiped:
+            server.wipe()
+        self.rise(server)
+        self.come()
+        self.come()
+
+    def maintenance(self, server):
+        there = self.of(server)
+        self.order(server, "maintenance")
+        self.come(there[::2])
+        self.order(server, "up")
+        self.status.wait_for_state(server.name, "up")
+        logouts = self.logouts()
+        self.come()
+        assert self.logouts() == logouts
+
+    def restart_in_good_order(self, server):
+        self.order(server, "maintenance")
+        server.stop()
+        server.start()
+        server.wait_until_it_accepts()
+        self.order(server, "up")
+        self.status.wait_for_state(server.name, "up")
+        self.come()
+
+    def drain(self, server):
+        """Nobody is cut: who is there stays until they have logged out, and comes back elsewhere."""
+        there, logouts, moves = self.of(server), self.logouts(), self.seen("carried")
+        self.order(server, "drain?known_only=true")
+        self.come()
+        assert self.of(server) == there
+        assert (self.logouts(), self.seen("carried")) == (logouts, moves)
+        if self.application.tells_logouts:
+            for user in there:
+                assert user.get("/logout").status == 200
+                user.log_in()
+            assert not self.of(server)
+            self.status.wait_for_state(server.name, "maintenance")
+            drain, = self.status.incidents("drain")
+            assert (drain["at_risk"], drain["logged_out"], drain["left"]) == (len(there), len(there), 0)
+        self.order(server, "up")
+        self.status.wait_for_state(server.name, "up")
+        self.come()
+        assert (self.logouts(), self.seen("carried")) == (logouts, moves)
+
+    def restart_limpet(self, how):
+        logouts, moves = self.logouts(), self.seen("carried")
+        self.end_limpet(how)
+        self.start_limpet()
+        self.come()
+        assert (self.logouts(), self.seen("carried")) == (logouts, moves)
+
+
+@pytest.fixture(params=APPLICATIONS)
+def story(request, scene):
+    application = APPLICATIONS[request.param]
+    kind = type(application.kind.__name__, (application.kind,), application.options)
+    with servers.running(kind, "abc") as three:
+        yield Story(scene, application, three)
+
+
+def test_what_limpet_says_that_it_cost_is_what_users_saw(story):
+    a, b, c = story.servers
+    story.everybody_logs_in()
+    story.outage(a)
+    if isinstance(b, servers.Files):
+        story.outage(b, wiped=True)
+    story.maintenance(b)
+    story.drain(c)
+    story.restart_limpet(lambda limpet: limpet.stop())
+    story.restart_in_good_order(c)
+    story.restart_limpet(lambda limpet: limpet.kill())
+    story.outage(b)
+    story.hear()
+    is_local = "storage" not in story.application.pool
+    assert story.said["lost"] - story.said["restarted"] == story.seen("failover")
+    assert story.said["restarted"] == story.seen("restart")
+    assert story.said["uncertain"] == 0
+    assert story.said["carried"] == story.seen("carried")
+    assert (story.said["lost"] > 0) == is_local
+    assert (story.said["carried"] > 0) != is_local
