@@ -26,8 +26,8 @@ Word silence(const ResponseView& response) { return response.status == 401 ? Wor
 
 Cost::Silence silence_of(const conf::Pool& pool) {
   using enum Cost::Silence;
-  if (pool.session_id.adopts_ids) return is_session;
-  if (pool.affinity.front() == Kind::session_id) return leaves_unproven;
+  if (pool.affinity.front() == Kind::session_id)
+    return pool.session_id.adopts_ids ? is_adopted : leaves_unproven;
   return pool.evidence.empty() ? is_session : leaves_doubtful;
 }
 

@@ -11,11 +11,13 @@ struct Cost {
   conf::Storage storage;
   const Fleet& fleet;  // for the backups, where the storage is `backup`
   // What it means where the answer of a backend that has not got the session's data says nothing of any:
-  // there is one now, since Limpet's own key names it, or the application takes up any id; or there is none
-  // that is known; or there is Limpet's, of which nothing shows that the application has one.
-  enum class Silence : uint8_t { is_session, leaves_unproven, leaves_doubtful };
+  // there is one now, since Limpet's own key names it, or since the application takes up any id; or there is
+  // none that is known; or there is Limpet's, of which nothing shows that the application has one.
+  enum class Silence : uint8_t { is_session, is_adopted, leaves_unproven, leaves_doubtful };
   Silence silence = Silence::is_session;
   bool nothing_to_lose = false;  // the client holds no id of the application's
+
+  bool is_shared() const { return storage == conf::Storage::replicated || storage == conf::Storage::shared; }
 
   // Event::lost, or Event::carried where `to` has the data that `from` had.
   Event of(Slot from, Slot to) const {

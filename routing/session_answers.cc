@@ -19,7 +19,10 @@ void SessionTable::answered(uint64_t key, Slot slot, Slot from, uint32_t now, Wo
       const bool is_telling = from == slot && key == session->key && says_gone;
       if (is_telling && came_back_empty(shard, session, now, word, asked)) return;
       if (!is_silence) session->doubtful = false;
-      return is_deleted ? finish(shard, session, Event::logged_out) : recover(shard, *session);
+      if (is_deleted) return finish(shard, session, Event::logged_out);
+      const bool is_adopted = cost.silence == Cost::Silence::is_adopted && !is_renamed && !cost.is_shared();
+      if (is_adopted && is_back(*session)) count(shard, *session, Event::uncertain);
+      return recover(shard, *session);
     }
     if (from == slot || (data_home != from && !is_home)) return;
     const Slot left = session->booked_at();
@@ -81,13 +84,18 @@ void SessionTable::be_at(Entry& session, Slot slot) {
   session.origin.leaving = is_home ? kNoSlot : slot;
 }
 
+// Its home was away, and has not answered it since.
+bool SessionTable::is_back(const Entry& session) const {
+  const Slot home = session.booked_at();
+  return homes_.in_service(home) && homes_.is_at_risk(home, session.spell);
+}
+
 // Where the first answer after the home was out of service sets another id, or deletes the one that there
 // was, the home has come back without the session. An answer to what changes something may do either for that
 // reason; and who is refused may have been so before. False: the session goes on as it was, for all that is
 // known.
 bool SessionTable::came_back_empty(Shard& shard, Entry* session, uint32_t now, Word word, Asked asked) {
-  const Slot home = session->booked_at();
-  if (!homes_.in_service(home) || !homes_.is_at_risk(home, session->spell)) return false;
+  if (!is_back(*session)) return false;
   const bool is_certain = asked == Asked::to_read && !session->doubtful && word != Word::refusal;
   count(shard, *session, is_certain ? Event::restarted : Event::uncertain);
   if (word == Word::refusal) session->doubtful = true;
@@ -98,6 +106,7 @@ bool SessionTable::came_back_empty(Shard& shard, Entry* session, uint32_t now, W
     return true;
   }
   count(shard, *session, Event::lost);
+  const Slot home = session->booked_at();
   homes_.remove(home, session->returned, session->spell, Event::lost);
   session->spell = homes_.add(home, session->returned, false);
   session->origin.first_seen = now;

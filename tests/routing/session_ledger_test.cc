@@ -512,6 +512,57 @@ TEST_CASE("the same to a request that changes something may be a login or a logo
   }
 }
 
+TEST_CASE("a session that is restored after its home was away is lost where its first answer says so") {
+  for (const Word word : {Word::none, Word::same_id, Word::new_id, Word::deletion}) {
+    for (const bool was_away : {false, true}) {
+      CAPTURE(was_away);
+      Desk desk;
+      desk.table.homes().set_shaken(0, 100);
+      desk.table.restore(43, 0, kNow, 0, true, false, was_away ? 100 : 101);
+      const auto answer = [&](Word said) {
+        desk.table.answered(43, 0, 0, kNow, said, SessionTable::Asked::to_read, {desk.storage, desk.fleet});
+      };
+      CHECK(desk.table.find_and_touch(43, kNow).open_question == was_away);
+      answer(word);
+      const bool is_lost = was_away && (word == Word::new_id || word == Word::deletion);
+      CHECK(desk.count(Event::lost) == is_lost);
+      CHECK(desk.count(Event::restarted) == is_lost);
+      CHECK(desk.count(Event::logged_out) == (!is_lost && word == Word::deletion));
+      CHECK(desk.table.census().at_risk == 0);
+      CHECK_FALSE(desk.table.find_and_touch(43, kNow).open_question);
+      answer(Word::new_id);  // it has been heard
+      CHECK(desk.count(Event::lost) == is_lost);
+      desk.check(desk.table.census().live);
+    }
+  }
+}
+
+TEST_CASE("a home that adopts any id tells by nothing that it has come back empty: that is uncertain") {
+  using enum Cost::Silence;
+  for (const auto silence : {is_session, is_adopted, leaves_unproven}) {
+    for (const auto storage : {conf::Storage::local, conf::Storage::backup, conf::Storage::shared}) {
+      for (const Word word : {Word::none, Word::same_id}) {
+        Desk desk;
+        const auto answer = [&] {
+          desk.table.answered(kKey, 0, 0, kNow, word, SessionTable::Asked::to_read,
+                              {storage, desk.fleet, silence});
+        };
+        answer();
+        CHECK(desk.count(Event::uncertain) == 0);
+        desk.table.homes().set_in_service(0, false);
+        desk.table.homes().set_in_service(0, true);
+        answer();
+        const bool is_uncertain = silence == is_adopted && storage != conf::Storage::shared;
+        CHECK(desk.at(0, Event::uncertain) == is_uncertain);
+        CHECK(desk.at(0, Event::recovered) == 1);
+        answer();
+        CHECK(desk.count(Event::uncertain) == is_uncertain);
+        desk.check(1);
+      }
+    }
+  }
+}
+
 TEST_CASE(
     "a session that is lost and of which its new home says nothing is unproven, and in nobody's books") {
   Desk desk;

@@ -131,8 +131,8 @@ class SessionModel {
     const bool is_silence = word == Word::none || refuses;
     if (session->data_home == slot) {
       const bool is_former = &records_[key] != session;
-      const bool tells =
-          session->at_risk && !out_.contains(slot) && (says_gone || refuses) && !is_former && from == slot;
+      const bool is_back = session->at_risk && !out_.contains(slot);
+      const bool tells = is_back && (says_gone || refuses) && !is_former && from == slot;
       if (tells && says_gone && asked == SessionTable::Asked::to_read && !session->doubtful)
         return came_back_empty(key, *session, now, word);
       if (tells) count(*session, Event::uncertain);
@@ -141,6 +141,8 @@ class SessionModel {
       if (word == Word::deletion) {
         end(key, Event::logged_out, now);
       } else {
+        if (is_back && silence == Cost::Silence::is_adopted && word != Word::new_id)
+          count(*session, Event::uncertain);
         recover(*session);
       }
       return;

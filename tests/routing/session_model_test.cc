@@ -86,7 +86,7 @@ struct Pair {
   void answer(uint64_t key, Slot slot, Slot from, SessionTable::Word word, SessionTable::Asked asked) {
     const Slot left = model.find(key, now).booked_at;
     const bool carried = left < fleet.backends.size() && fleet.backends[left].backup == slot;
-    const auto silence = static_cast<Cost::Silence>(key % 3);
+    const auto silence = static_cast<Cost::Silence>(key % 4);
     const bool nothing_to_lose = key % 7 == 0;
     const Event cost = carried ? Event::carried : Event::lost;
     table.answered(key, slot, from, now, word, asked,
