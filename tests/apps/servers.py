@@ -69,11 +69,10 @@ class Server:
     def signal(self, number):
         """To its workers as well, if there are any."""
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, number)
+            if not self.is_over:
+                os.killpg(self.process.pid, number)
 
     def kill(self):
-        if self.is_over:
-            return
         self.signal(signal.SIGKILL)
         self.process.wait()
         self.is_over = True
@@ -86,8 +85,6 @@ class Server:
         self.process.send_signal(signal.SIGCONT)
 
     def stop(self):
-        if self.is_over:
-            return
         self.signal(signal.SIGTERM)
         try:
             self.process.wait(10)
@@ -198,5 +195,7 @@ def running(kind, names=("a", "b")):
                 server.wait_until_it_accepts()
             yield servers
         finally:
+            for server in servers:
+                server.signal(signal.SIGTERM)
             for server in servers:
                 server.stop()
