@@ -96,13 +96,16 @@ class Server:
 class Tomcat(Server):
     """Debian's Tomcat 10 with a base directory of its own, and our pages deployed as its root application."""
 
+    server_file = "server.xml"
+    web_file = (HERE / "tomcat" / "web.xml").read_text()
+
     def prepare(self):
         base = self.directory
         for folder in ("conf", "webapps", "temp"):
             (base / folder).mkdir()
-        shutil.copy(HERE / "tomcat" / "server.xml", base / "conf")
+        shutil.copy(HERE / "tomcat" / self.server_file, base / "conf" / "server.xml")
         with zipfile.ZipFile(base / "webapps" / "ROOT.war", "w") as war:
-            war.write(HERE / "tomcat" / "web.xml", "WEB-INF/web.xml")
+            war.writestr("WEB-INF/web.xml", self.web_file)
             for page in sorted((HERE / "tomcat").glob("*.jsp")):
                 war.write(page, page.name)
 
@@ -113,13 +116,34 @@ class Tomcat(Server):
             with contextlib.suppress(urllib.error.HTTPError):
                 urllib.request.urlopen(f"http://{self.address}/{page.name}", timeout=STARTING).close()
 
+    def properties(self):
+        return {"app.name": self.name, "app.port": self.port}
+
     def command(self):
         base = self.directory
         return ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",  # starts in a fraction of the time
                 f"-Dcatalina.home={TOMCAT}", f"-Dcatalina.base={base}", f"-Djava.io.tmpdir={base / 'temp'}",
-                f"-Dapp.name={self.name}", f"-Dapp.port={self.port}",
+                *(f"-D{key}={value}" for key, value in self.properties().items()),
                 "-cp", os.pathsep.join(str(TOMCAT / "bin" / jar) for jar in ("bootstrap.jar", "tomcat-juli.jar")),
                 "org.apache.catalina.startup.Bootstrap", "start"]
+
+
+class ClusteredTomcat(Tomcat):
+    """One of three, "a", "b" and "c", of one subclass of this."""
+
+    server_file = "clustered.xml"
+    web_file = Tomcat.web_file.replace("</web-app>", "<distributable/></web-app>")
+    manager = None
+
+    def __init_subclass__(cls):
+        cls.receivers = {name: free_port() for name in "abc"}
+
+    def properties(self):
+        one, other = (name for name in "abc" if name != self.name)
+        members = {"": self.name, "one.": one, "other.": other}
+        return {**super().properties(), "app.manager": self.manager,
+                **{f"app.{who}receiver": self.receivers[name] for who, name in members.items()},
+                **{f"app.{who}id": "{%s}" % ",".join(["0"] * 15 + [str(ord(name))]) for who, name in members.items()}}
 
 
 class Express(Server):
