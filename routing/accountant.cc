@@ -73,7 +73,9 @@ Accountant::Accountant(const conf::Pool& pool, const Identifier& identifier, Mem
 
 Outcome Accountant::account(const Identity& identity, const Choice& choice, const Fleet& fleet,
                             const RequestView& request, const ResponseView& response, Now now) {
-  const bool reads = request.method == "GET" || request.method == "HEAD";
+  // A 404 has changed nothing: what an MCP client posts to a session that is no more.
+  const bool did_nothing = response.status == 404 && request.method != "DELETE";
+  const bool reads = request.method == "GET" || request.method == "HEAD" || did_nothing;
   Answer answer{identity,
                 choice,
                 fleet,

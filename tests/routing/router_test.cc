@@ -508,6 +508,25 @@ TEST_CASE("an id that the new home deletes, or disowns as MCP does, was lost: th
   stage.check_books();
 }
 
+TEST_CASE("what is disowned in answer to a POST was lost for certain where that was 404, and had no effect") {
+  for (const char* method : {"GET", "POST", "DELETE"}) {
+    for (const int status : {200, 404}) {
+      Stage stage(pool_of(2, {Kind::session_id}));
+      const Result login = stage.send({.sets = "JSESSIONID=a"});
+      stage.set(login.slot(), BackendState::down);
+      stage.set(login.slot(), BackendState::up);
+      stage.send({.cookie = "JSESSIONID=a", .method = method, .sets = "JSESSIONID=", .status = status});
+      const bool is_certain =
+          method == std::string("GET") || (method == std::string("POST") && status == 404);
+      CHECK(stage.count(Event::restarted) == is_certain);
+      CHECK(stage.count(Event::lost) == is_certain);
+      CHECK(stage.count(Event::uncertain) == !is_certain);
+      CHECK(stage.count(Event::logged_out) == !is_certain);
+      stage.check_books();
+    }
+  }
+}
+
 TEST_CASE("of two cookies of one name the one that is known leads home") {
   Stage stage(pool_of(5, {Kind::session_id}));
   const Result login = stage.send({.sets = "JSESSIONID=LIVE"});
