@@ -34,8 +34,9 @@ app.all('/mcp', async (request, response) => {
   const id = request.get('Mcp-Session-Id');
   const transport = id ? transports.get(id) : await openSession();
   if (transport) return transport.handleRequest(request, response, request.body);
-  response.status(404).json({ jsonrpc: '2.0', error: { code: -32001, message: 'Session not found' }, id: null });
+  response.status(404).json({ jsonrpc: '2.0', error: { code: -32001, message: `Session not found by ${name}` }, id: null });
 });
 app.get('/server', (request, response) => response.json({ server: name }));
+app.get('/healthz', (request, response) => response.send('ok'));
 
 app.listen(Number(port), '127.0.0.1', 1024);

@@ -1,6 +1,7 @@
 """One story, lived by the users of each application that the README names, in the form in which it is run: servers are killed, restarted and
 drained, and so is Limpet. What Limpet says that it cost is what users saw."""
 
+import contextlib
 import dataclasses
 
 import pytest
@@ -9,7 +10,7 @@ import servers
 from support.limpet import settings
 from support.status import Status, status_table
 from support.wire import eventually
-from users import Regular, own_address
+from users import McpDriver, McpUser, Regular, own_address
 
 USERS = 24
 HEALTH = {"check": "http", "interval": "1s", "fast_interval": "50ms", "timeout": "1s", "rise": 1, "fall": 2}
@@ -22,6 +23,7 @@ class Application:
     sources: list  # of its session ids, as the README has them
     options: dict = dataclasses.field(default_factory=dict)  # of its servers
     pool: dict = dataclasses.field(default_factory=dict)
+    affinity: tuple = ("session-id", "cookie")
     page: str = "/whoami"
     health: str = "/healthz"
     unknown: str = "new"  # what it says to an id that it does not know: gives a new one, or deletes it; "adopts" it; or nothing ("silent")
@@ -42,6 +44,7 @@ APPLICATIONS = {
     "Express": Application(servers.Express, ["cookie:connect.sid"], {"options": {"saveUninitialized": True}}),
     "Express, rolling": Application(servers.Express, ["cookie:connect.sid"], {"options": {"saveUninitialized": True, "rolling": True}}),
     "Express, silent": Application(servers.Express, ["cookie:connect.sid"], {"options": {"saveUninitialized": False}}, unknown="silent"),
+    "MCP": Application(servers.Mcp, ["header:Mcp-Session-Id"], affinity=("session-id", "ip")),
 }
 
 
@@ -50,11 +53,11 @@ class Story:
 
     def __init__(self, scene, application, three):
         self.scene, self.application, self.servers = scene, application, three
-        pool = {"affinity": ["session-id", "cookie"], **application.pool, "health": {**HEALTH, "path": application.health}}
+        pool = {"affinity": list(application.affinity), **application.pool, "health": {**HEALTH, "path": application.health}}
         pool["session_id"] = {"sources": application.sources, **pool.get("session_id", {})}
-        self.config = settings([server.as_table() for server in three], pool=pool, status=status_table())
+        self.config = settings([server.as_table() for server in three], pool=pool, listener={"trusted_proxies": ["127.0.0.1"]}, status=status_table())
         self.start_limpet()
-        self.users = [Regular(self.limpet.address, f"user{number}", source=own_address(number), page=application.page) for number in range(USERS)]
+        self.users = []
         self.said = dict.fromkeys((*BECAME, "opened", "restored", "restarted", "uncertain"), 0)
 
     def start_limpet(self):
@@ -103,9 +106,7 @@ class Story:
 
     def everybody_logs_in(self):
         for user in self.users:
-            user.get("/basket")
-            user.log_in()
-            user.come()
+            user.arrive()
         assert all(self.of(server) for server in self.servers)
 
     def fall(self, server):
@@ -156,7 +157,7 @@ class Story:
         assert (self.logouts(), self.seen("carried")) == (logouts, moves)
         if self.application.tells_logouts:
             for user in there:
-                assert user.get("/logout").status == 200
+                user.log_out()
                 user.log_in()
             assert not self.of(server)
             self.status.wait_for_state(server.name, "maintenance")
@@ -168,17 +169,26 @@ class Story:
         assert (self.logouts(), self.seen("carried")) == (logouts, moves)
 
     def restart_limpet(self, how):
-        logouts, moves = self.logouts(), self.seen("carried")
+        logouts, moves, seen = self.logouts(), self.seen("carried"), [user.seen.copy() for user in self.users]
         self.end_limpet(how)
         self.start_limpet()
-        self.come(self.users[::2])
-        assert (self.logouts(), self.seen("carried")) == (logouts, moves)
+        if "cookie" in self.application.affinity:
+            self.come(self.users[::2])
+            assert (self.logouts(), self.seen("carried")) == (logouts, moves)
+        else:  # it has forgotten who is at home where, and counts none of what that costs
+            self.come()
+            assert logouts < self.logouts() <= logouts + USERS
+            for user, before in zip(self.users, seen, strict=True):
+                user.seen = before
 
 
     def hold_to_the_truth(self):
         said, seen, unknown = self.said, {what: self.seen(what) for what in ("failover", "restart", "carried")}, self.application.unknown
         print(f"Limpet says {said}; users saw {seen}")
         is_local = "storage" not in self.application.pool
+        if self.application.kind is servers.Mcp:  # a client's event stream may find out before its user does, elsewhere
+            assert (said["lost"], said["uncertain"]) == (seen["failover"] + seen["restart"], 0)
+            return
         assert said["lost"] - said["restarted"] == seen["failover"]
         assert said["carried"] == seen["carried"]
         assert (seen["failover"] > 0, seen["carried"] > 0) == (is_local, not is_local)
@@ -195,7 +205,15 @@ def story(request, scene):
     application = APPLICATIONS[request.param]
     kind = type(application.kind.__name__, (application.kind,), application.options)
     with servers.running(kind, "abc") as three:
-        yield Story(scene, application, three)
+        story = Story(scene, application, three)
+        address = story.limpet.address
+        if application.kind is servers.Mcp:
+            with contextlib.closing(McpDriver(address)) as driver:
+                story.users = [McpUser(driver, number) for number in range(USERS)]
+                yield story
+        else:
+            story.users = [Regular(address, f"user{number}", source=own_address(number), page=application.page) for number in range(USERS)]
+            yield story
 
 
 def test_what_limpet_says_that_it_cost_is_what_users_saw(story):
@@ -211,4 +229,5 @@ def test_what_limpet_says_that_it_cost_is_what_users_saw(story):
     story.restart_limpet(lambda limpet: limpet.kill())
     story.outage(b)
     story.hear()
+    story.come()
     story.hold_to_the_truth()

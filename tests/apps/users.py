@@ -7,8 +7,11 @@ of each session. A user who is served by any other server, or by the right one w
 import collections
 import http.client
 import json
+import pathlib
+import subprocess
 import threading
 
+HERE = pathlib.Path(__file__).resolve().parent
 PATIENCE = 30.0  # seconds
 
 
@@ -96,6 +99,15 @@ class Regular(User):
         assert answer.status == 200, f"{self.name}: login was answered {answer.status}: {answer.text[:300]}"
         self.home, self.visits = answer.json["server"], 0
 
+    def arrive(self):
+        """Is a visitor first, so that the login changes the session's id."""
+        self.get("/basket")
+        self.log_in()
+        self.come()
+
+    def log_out(self):
+        assert self.get("/logout").status == 200
+
     def come(self):
         answer = self.get(self.page)
         assert answer.status in (200, 401), f"{self.name} of server {self.home}: {answer.status} {answer.text[:300]}"
@@ -108,6 +120,56 @@ class Regular(User):
         if server != self.home:
             self.seen["carried"] += 1
             self.home = server
+
+
+class McpDriver:
+    """A process in which all users of MCP have their clients."""
+
+    def __init__(self, address):
+        self.process = subprocess.Popen(["node", "mcp_users.mjs", "http://%s:%d/mcp" % address], cwd=HERE, text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def ask(self, user, does):
+        self.process.stdin.write(json.dumps({"user": user, "does": does}) + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        assert "failed" not in answer, f"user {user} cannot {does}: {answer}"
+        return answer
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(10)
+        self.process.stdout.close()
+
+
+class McpUser:
+    """The same as a Regular, with the SDK's client, which has an event stream as well, and the session's calls counted."""
+
+    def __init__(self, driver, number):
+        self.driver, self.number = driver, number
+        self.home = None
+        self.seen = collections.Counter()
+
+    def log_in(self):
+        answer = self.driver.ask(self.number, "begin")
+        self.home, self.visits = answer["server"], answer["calls"]
+        assert self.visits == 1
+
+    def log_out(self):
+        self.driver.ask(self.number, "end")
+
+    arrive = log_in
+
+    def come(self):
+        answer = self.driver.ask(self.number, "call")
+        if "gone" in answer:
+            self.seen["restart" if f"not found by {self.home}" in answer["said"] else "failover"] += 1
+            return self.log_in()
+        self.visits += 1
+        assert answer == {"server": self.home, "calls": self.visits}
+
+    def close(self):
+        """Its event stream is its client's affair."""
 
 
 def crowd(address, life, *, users=100, sources=None):
