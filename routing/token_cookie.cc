@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "routing/affinity_key.h"
+#include "routing/choice_number.h"
 #include "routing/seconds.h"
 
 namespace limpet::routing {
@@ -12,6 +13,14 @@ namespace {
 // path and domain that it was set under, and anybody in a domain can put others in front of it; each that
 // does not open costs a decryption for every key.
 constexpr int kMostCookies = 16;
+
+// Or of a later choice of the same session, where a client keeps an old one beside it.
+bool is_better(const TokenCookie::Found& one, const TokenCookie::Found& before) {
+  if (one.age != before.age) return one.age < before.age;
+  const Token &token = one.token, &other = before.token;
+  const bool is_same = token.number == other.number && token.id == other.id;
+  return is_same && is_later(token.choice, other.choice);
+}
 
 }  // namespace
 
@@ -29,9 +38,9 @@ std::optional<TokenCookie::Found> TokenCookie::read(const RequestView& request, 
   for_each_cookie(request.fields, name_, [&](std::string_view value) {
     const std::optional<Token> token = sealer_.open(value);
     if (!token) unverified_.fetch_add(1, std::memory_order_relaxed);
-    if (token && (!found || age_of(*token, now) < found->age)) found = {*token, age_of(*token, now)};
-    const bool is_good = found && found->age == Age::good;
-    return is_good || (TokenSealer::may_be_token(value) && ++looked_at == kMostCookies);
+    if (token && (!found || is_better({*token, age_of(*token, now)}, *found)))
+      found = {*token, age_of(*token, now)};
+    return TokenSealer::may_be_token(value) && ++looked_at == kMostCookies;
   });
   return found;
 }

@@ -27,7 +27,8 @@ class TokenCookie {
   TokenCookie(const conf::Pool& pool, const std::vector<std::string>& keys,
               std::atomic<uint64_t>& unverified);
 
-  // The first token of this pool that opens and is the youngest of age. `now`: Unix seconds.
+  // The first token of this pool that opens and is the youngest of age; of one session's, the one of its last
+  // choice. `now`: Unix seconds.
   enum class Age : uint8_t {
     good,
     over,  // it has outlived absolute_timeout

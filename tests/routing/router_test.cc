@@ -81,6 +81,24 @@ TEST_CASE(
   CHECK(next.slot() == first.slot());
 }
 
+TEST_CASE("of two tokens of one session the one of its later choice leads home, wherever it stands") {
+  for (const std::vector<Kind>& affinity : {std::vector{Kind::cookie}, {Kind::session_id, Kind::cookie}}) {
+    Stage stage(pool_of(3, affinity));
+    const std::string id = affinity.size() == 2 ? "JSESSIONID=a; " : "";
+    const Result first = stage.send({.sets = "JSESSIONID=a"});
+    const std::string one = stage.cookie(first);
+    stage.set(first.slot(), BackendState::down);
+    const Result second = stage.send({.cookie = id + one, .sets = "JSESSIONID=a"});
+    const std::string other = stage.cookie(second);
+    REQUIRE(second.slot() != first.slot());
+    for (const std::string& both : {one + "; " + other, other + "; " + one}) {
+      Stage restarted(pool_of(3, affinity));
+      CHECK(restarted.send({.cookie = id + both}).slot() == second.slot());
+      CHECK(restarted.send({.cookie = id + one}).slot() == second.slot());
+    }
+  }
+}
+
 TEST_CASE("a token is sent again after a quarter of idle_timeout, for the same session and home") {
   Stage stage(pool_of(2, {Kind::cookie}));
   const Result first = stage.send({});
