@@ -207,6 +207,11 @@ class Mcp(Server):
         return ["node", "mcp_server.mjs", self.name, str(self.port)]
 
 
+class SocketIo(Server):
+    def command(self):
+        return ["node", "socket_server.mjs", self.name, str(self.port)]
+
+
 @contextlib.contextmanager
 def running(kind, names=("a", "b")):
     """Servers of this kind, all of them accepting."""

@@ -3,6 +3,7 @@ drained, and so is Limpet. What Limpet says that it cost is what users saw."""
 
 import contextlib
 import dataclasses
+import json
 
 import pytest
 
@@ -10,7 +11,7 @@ import servers
 from support.limpet import settings
 from support.status import Status, status_table
 from support.wire import eventually
-from users import McpDriver, McpUser, Regular, own_address
+from users import Driver, McpUser, Regular, SocketUser, own_address
 
 USERS = 24
 HEALTH = {"check": "http", "interval": "1s", "fast_interval": "50ms", "timeout": "1s", "rise": 1, "fall": 2}
@@ -24,15 +25,18 @@ class Application:
     options: dict = dataclasses.field(default_factory=dict)  # of its servers
     pool: dict = dataclasses.field(default_factory=dict)
     affinity: tuple = ("session-id", "cookie")
+    client: dict = dataclasses.field(default_factory=dict)  # options of socket.io's
     page: str = "/whoami"
     health: str = "/healthz"
     unknown: str = "new"  # what it says to an id that it does not know: gives a new one, or deletes it; "adopts" it; or nothing ("silent")
     tells_logouts: bool = True
+    outlives_limpet: bool = True
     marks: tuple = ()
 
 
 TOMCAT = {"sources": ["cookie:JSESSIONID", "path:jsessionid"], "page": "/home", "health": "/logout", "tells_logouts": False}
 SOAK = (pytest.mark.soak,)  # it takes a minute of both cores where they are busy
+PROMPT = {"reconnectionDelay": 100}  # milliseconds
 APPLICATIONS = {
     "Tomcat": Application(servers.Tomcat, **TOMCAT),
     "Tomcat, DeltaManager": Application(servers.ClusteredTomcat, **TOMCAT, options={"manager": "DeltaManager"}, pool={"storage": "replicated"}, marks=SOAK),
@@ -40,11 +44,15 @@ APPLICATIONS = {
     "Django, files": Application(servers.DjangoWithFiles, ["cookie:sessionid"]),
     "Django, database": Application(servers.DjangoWithDatabase, ["cookie:sessionid"], pool={"storage": "shared"}),
     "PHP, strict": Application(servers.Php, ["cookie:PHPSESSID"], {"strict": True}),
-    "PHP, as installed": Application(servers.Php, ["cookie:PHPSESSID"], {"strict": False, "workers": 4}, pool={"session_id": {"adopts_ids": True}}, unknown="adopts"),
+    "PHP, as installed": Application(servers.Php, ["cookie:PHPSESSID"], {"strict": False, "workers": 4}, pool={"session_id": {"adopts_ids": True}},
+                                     unknown="adopts"),
     "Express": Application(servers.Express, ["cookie:connect.sid"], {"options": {"saveUninitialized": True}}),
     "Express, rolling": Application(servers.Express, ["cookie:connect.sid"], {"options": {"saveUninitialized": True, "rolling": True}}),
     "Express, silent": Application(servers.Express, ["cookie:connect.sid"], {"options": {"saveUninitialized": False}}, unknown="silent"),
-    "MCP": Application(servers.Mcp, ["header:Mcp-Session-Id"], affinity=("session-id", "ip")),
+    "MCP": Application(servers.Mcp, ["header:Mcp-Session-Id"], affinity=("session-id", "ip"), outlives_limpet=False),
+    "socket.io, ip": Application(servers.SocketIo, [], affinity=("ip",), client=PROMPT, unknown="silent", tells_logouts=False, outlives_limpet=False),
+    "socket.io, cookie": Application(servers.SocketIo, [], affinity=("cookie",), client={**PROMPT, "withCredentials": True}, unknown="silent",
+                                     tells_logouts=False, outlives_limpet=False),
 }
 
 
@@ -54,7 +62,8 @@ class Story:
     def __init__(self, scene, application, three):
         self.scene, self.application, self.servers = scene, application, three
         pool = {"affinity": list(application.affinity), **application.pool, "health": {**HEALTH, "path": application.health}}
-        pool["session_id"] = {"sources": application.sources, **pool.get("session_id", {})}
+        if application.sources:
+            pool["session_id"] = {"sources": application.sources, **pool.get("session_id", {})}
         self.config = settings([server.as_table() for server in three], pool=pool, listener={"trusted_proxies": ["127.0.0.1"]}, status=status_table())
         self.start_limpet()
         self.users = []
@@ -172,12 +181,14 @@ class Story:
         logouts, moves, seen = self.logouts(), self.seen("carried"), [user.seen.copy() for user in self.users]
         self.end_limpet(how)
         self.start_limpet()
-        if "cookie" in self.application.affinity:
+        if self.application.outlives_limpet:
             self.come(self.users[::2])
             assert (self.logouts(), self.seen("carried")) == (logouts, moves)
-        else:  # it has forgotten who is at home where, and counts none of what that costs
+        else:  # what that costs it cannot know
             self.come()
             assert logouts < self.logouts() <= logouts + USERS
+            if "cookie" in self.application.affinity:
+                assert self.seen("failover") == sum(before["failover"] for before in seen)
             for user, before in zip(self.users, seen, strict=True):
                 user.seen = before
 
@@ -197,7 +208,19 @@ class Story:
         elif unknown == "adopts":
             assert said["restarted"] == 0 < seen["restart"] <= said["uncertain"]
         else:  # a home that is back and says nothing passes for one that knows
-            assert said["restarted"] == 0 < seen["restart"] <= said["recovered"]
+            assert said["restarted"] == 0 and seen["restart"] <= said["recovered"]
+            assert seen["restart"] > 0 or self.application.kind is servers.SocketIo  # its clients do not wait for their home
+
+
+def users_of(application, address, drivers):
+    url = "http://%s:%d" % address
+    if application.kind is servers.Mcp:
+        driver = drivers.enter_context(contextlib.closing(Driver("mcp_users.mjs", url + "/mcp")))
+        return [McpUser(driver, number) for number in range(USERS)]
+    if application.kind is servers.SocketIo:
+        driver = drivers.enter_context(contextlib.closing(Driver("socket_users.mjs", url, json.dumps(application.client))))
+        return [SocketUser(driver, number) for number in range(USERS)]
+    return [Regular(address, f"user{number}", source=own_address(number), page=application.page) for number in range(USERS)]
 
 
 @pytest.fixture(params=[pytest.param(name, marks=application.marks) for name, application in APPLICATIONS.items()])
@@ -206,13 +229,8 @@ def story(request, scene):
     kind = type(application.kind.__name__, (application.kind,), application.options)
     with servers.running(kind, "abc") as three:
         story = Story(scene, application, three)
-        address = story.limpet.address
-        if application.kind is servers.Mcp:
-            with contextlib.closing(McpDriver(address)) as driver:
-                story.users = [McpUser(driver, number) for number in range(USERS)]
-                yield story
-        else:
-            story.users = [Regular(address, f"user{number}", source=own_address(number), page=application.page) for number in range(USERS)]
+        with contextlib.ExitStack() as drivers:
+            story.users = users_of(application, story.limpet.address, drivers)
             yield story
 
 

@@ -122,12 +122,11 @@ class Regular(User):
             self.home = server
 
 
-class McpDriver:
-    """A process in which all users of MCP have their clients."""
+class Driver:
+    """A process in which all users of a protocol have their clients, as `script` does it."""
 
-    def __init__(self, address):
-        self.process = subprocess.Popen(["node", "mcp_users.mjs", "http://%s:%d/mcp" % address], cwd=HERE, text=True,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def __init__(self, script, *arguments):
+        self.process = subprocess.Popen(["node", script, *arguments], cwd=HERE, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def ask(self, user, does):
         self.process.stdin.write(json.dumps({"user": user, "does": does}) + "\n")
@@ -143,7 +142,7 @@ class McpDriver:
 
 
 class McpUser:
-    """The same as a Regular, with the SDK's client, which has an event stream as well, and the session's calls counted."""
+    """The same as a Regular, with the SDK's client, which has an event stream as well; the session's calls are counted."""
 
     def __init__(self, driver, number):
         self.driver, self.number = driver, number
@@ -170,6 +169,27 @@ class McpUser:
 
     def close(self):
         """Its event stream is its client's affair."""
+
+
+class SocketUser(McpUser):
+    """The same with socket.io's client, which connects again by itself; its calls are counted for each connection."""
+
+    def log_in(self):
+        super().log_in()
+        answer = self.come()
+        assert (answer["transport"], answer["refusals"]) == ("websocket", 0)
+
+    arrive = log_in
+
+    def come(self):
+        answer = self.driver.ask(self.number, "call")
+        if answer["calls"] == 1:
+            self.seen["restart" if answer["server"] == self.home else "failover"] += 1
+            self.home, self.visits = answer["server"], 1
+        else:
+            self.visits += 1
+            assert (answer["server"], answer["calls"]) == (self.home, self.visits)
+        return answer
 
 
 def crowd(address, life, *, users=100, sources=None):
