@@ -425,6 +425,31 @@ TEST_CASE("one absence is one incident: who joins later is added to it, and the 
   CHECK(it.last().joined == 3);
 }
 
+TEST_CASE("what a client finds lost that comes back long after the outage has an incident of its own") {
+  for (const bool is_lost : {false, true}) {
+    Scene it;
+    it.table.set_limits(1000, {.idle = 600, .unreturned = 60, .renewal_grace = 30, .dormant = 10'000});
+    it.open(0, 1, 0);
+    it.tick(700);
+    it.change(0, BackendState::down);
+    it.change(0, BackendState::up);
+    it.tick();
+    it.table.find_and_touch(0, it.now);
+    it.answer(0, 0, 0, Cost::lost, is_lost);
+    it.tick();
+    CHECK(it.lost() == is_lost);
+    REQUIRE(it.count() == is_lost);
+    if (!is_lost) continue;
+    CHECK(it.last().kind == Kind::outage);
+    CHECK(it.last().at_risk + it.last().joined == 1);
+    CHECK(it.last()[Event::restarted] == 1);
+    CHECK(it.last().left == 0);
+    it.tick();
+    CHECK(it.last().closed == it.now);
+    CHECK(it.count() == 1);
+  }
+}
+
 TEST_CASE("losses at a backend that never left service are a lapse, over after two quiet ticks") {
   Scene it;
   it.open(0, 10, 0);
