@@ -129,7 +129,8 @@ class Tomcat(Server):
 
 
 class ClusteredTomcat(Tomcat):
-    """One of three, "a", "b" and "c", of one subclass of this."""
+    """One of three, "a", "b" and "c", of one subclass of this. They start one after another: one that is not there yet sends no sessions to
+    the next, which would wait for them."""
 
     server_file = "clustered.xml"
     web_file = Tomcat.web_file.replace("</web-app>", "<distributable/></web-app>")
@@ -137,6 +138,10 @@ class ClusteredTomcat(Tomcat):
 
     def __init_subclass__(cls):
         cls.receivers = {name: free_port() for name in "abc"}
+
+    def __init__(self, *what):
+        super().__init__(*what)
+        self.wait_until_it_accepts()
 
     def properties(self):
         one, other = (name for name in "abc" if name != self.name)
