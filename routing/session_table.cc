@@ -68,8 +68,7 @@ SessionTable::Found SessionTable::found(const Entry& session) const {
           session.data_home(),
           session.origin.first_home,
           session.choice,
-          session.is_awake() &&
-              (session.doubtful || homes_.is_at_risk(session.booked_at(), session.spell)),
+          session.is_awake() && (session.doubtful || homes_.is_at_risk(session.booked_at(), session.spell)),
           session.is_ghost()};
 }
 
