@@ -61,6 +61,12 @@ void complete(Settings& settings, const std::filesystem::path& file, Findings& f
   if (!settings.status.token_file.empty()) settings.status.token_file = beside(settings.status.token_file);
   for (size_t i = 0; i < settings.pools.size(); ++i)
     fit_into_intervals(settings.pools[i], indexed("pool", i), findings);
+  for (Listener& listener : settings.listeners) {
+    for (TlsCertificate& certificate : listener.tls.certificates) {
+      certificate.file = beside(certificate.file);
+      if (!certificate.key.empty()) certificate.key = beside(certificate.key);
+    }
+  }
   if (settings.listeners.size() == 1 && !findings.given("listener[0].name")) {
     settings.listeners[0].name = settings.listeners[0].address.text();
   }

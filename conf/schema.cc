@@ -93,6 +93,26 @@ const Keys<Status>& status_keys() {
   return keys;
 }
 
+const Keys<TlsCertificate>& tls_certificate_keys() {
+  static const Keys<TlsCertificate> keys = {
+      key("file", &TlsCertificate::file, kFileName, Need::required),
+      key("key", &TlsCertificate::key, kFileName),
+  };
+  return keys;
+}
+
+const Keys<ListenerTls>& listener_tls_keys() {
+  static const Keys<ListenerTls> keys = {
+      key("certificates", &ListenerTls::certificates,
+          Tables<TlsCertificate>{tls_certificate_keys(), "listener.tls.certificates"}, Need::required),
+      key("profile", &ListenerTls::profile,
+          Word<TlsProfile>{{{"intermediate", TlsProfile::intermediate}, {"modern", TlsProfile::modern}}}),
+      key("strict_sni", &ListenerTls::strict_sni, Boolean{}),
+      key("shared_tickets", &ListenerTls::shared_tickets, Boolean{}),
+  };
+  return keys;
+}
+
 const Keys<Listener>& listener_keys() {
   static const List<Text<Cidr>> kNetworks = {
       {parse_network, "an IP address or network, \"10.0.0.0/8\" or \"2001:db8::/32\""}, "a list"};
@@ -115,6 +135,7 @@ const Keys<Listener>& listener_keys() {
       key("underscores", &Listener::underscores,
           Word<Underscores>{{{"drop", Underscores::drop}, {"pass", Underscores::pass}}}),
       key("half_close", &Listener::half_close, Boolean{}),
+      key("tls", &Listener::tls, Table<ListenerTls>{listener_tls_keys(), "listener.tls"}),
   };
   return keys;
 }

@@ -43,6 +43,26 @@ enum class ForwardedStyle : uint8_t { x_forwarded, forwarded, both, none };
 // What becomes of a field like X_Real_IP, which many applications take for X-Real-IP.
 enum class Underscores : uint8_t { drop, pass };
 
+// A certificate with its chain, and its private key, in PEM files.
+struct TlsCertificate {
+  std::string file;
+  std::string key;  // empty: it is in `file`
+  bool operator==(const TlsCertificate&) const = default;
+};
+
+// Mozilla's: `intermediate` is TLS 1.2 and 1.3, `modern` 1.3 alone.
+enum class TlsProfile : uint8_t { intermediate, modern };
+
+struct ListenerTls {
+  // By the name that a client asks for; of several for one name the first of each kind of key. Empty: no TLS.
+  std::vector<TlsCertificate> certificates;
+  TlsProfile profile = TlsProfile::intermediate;
+  bool strict_sni = false;  // a client that asks for none of their names is refused; else the first is shown
+  bool shared_tickets = false;  // whoever has the same secrets resumes the sessions of this one
+  explicit operator bool() const { return !certificates.empty(); }
+  bool operator==(const ListenerTls&) const = default;
+};
+
 struct Listener {
   std::string name;  // unique; the only listener may go without: then it is its address' text
   Address address;   // kind ip; host "*" listens on every IPv6 and IPv4 address; port 0: the system picks one
@@ -54,6 +74,7 @@ struct Listener {
   bool strict_paths = false;  // paths with "%2f", "%5c" or "%00", which servers read differently, are refused
   Underscores underscores = Underscores::drop;  // from peers that are no trusted proxies
   bool half_close = false;  // a client that has sent its last byte still waits for its answers
+  ListenerTls tls = {};
   bool operator==(const Listener&) const = default;
 };
 

@@ -14,6 +14,7 @@
 #include "conf/spelling.h"
 #include "routing/loops.h"
 #include "src/command_line.h"
+#include "src/identities.h"
 #include "src/net/calls.h"
 #include "src/net/descriptors.h"
 #include "src/net/other_listeners.h"
@@ -115,6 +116,7 @@ class Balancer final : status::Control {
         loaded_(started_),
         access_log_(access_log),
         log_(log),
+        secrets_(secrets),
         descriptors_(file_limit),
         workers_wanted_(count_of_workers(*settings)),
         calls_(loop_.uv()),
@@ -131,7 +133,9 @@ class Balancer final : status::Control {
 
   // Opens what clients and operators connect to. False: it cannot be, and the log says why.
   bool listen() {
-    const auto plan = overseer_.adopt(settings_).plan;
+    auto tls = load_identities(*settings_, secrets_);
+    if (const auto* wrong = std::get_if<std::string>(&tls)) return refuse(*wrong);
+    const auto plan = overseer_.adopt(settings_, std::move(std::get<Identities>(tls))).plan;
     Sockets sockets;
     std::string error;
     if (!bind_new(nullptr, *settings_, workers_wanted_, sockets, error))
@@ -283,6 +287,9 @@ class Balancer final : status::Control {
     }
     if (const std::string refusal = overseer_.refusal(*next); !refusal.empty())
       return {false, kConflict, "nothing is changed: " + refusal};
+    auto tls = load_identities(*next, secrets_);
+    if (const auto* wrong = std::get_if<std::string>(&tls))
+      return {false, kConflict, "nothing is changed: " + *wrong};
     Sockets sockets;
     std::string error;
     if (!bind_new(settings_.get(), *next, workers_.size(), sockets, error))
@@ -290,7 +297,7 @@ class Balancer final : status::Control {
     log_.set_level(next->log.level);
     settings_ = next;
     loaded_ = std::time(nullptr);
-    publish(overseer_.adopt(std::move(next)), sockets);
+    publish(overseer_.adopt(std::move(next), std::move(std::get<Identities>(tls))), sockets);
     return {true, 200, file_ + " is in force"};
   }
 
@@ -355,6 +362,7 @@ class Balancer final : status::Control {
   int64_t loaded_;
   AccessLog* const access_log_;
   Log& log_;
+  const Secrets& secrets_;
   net::Descriptors descriptors_;
   const size_t workers_wanted_;
   const uint64_t process_number_ = random_number();

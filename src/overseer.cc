@@ -71,7 +71,8 @@ std::string Overseer::refusal(const conf::Settings& settings) const {
   return {};
 }
 
-Update Overseer::adopt(std::shared_ptr<const conf::Settings> settings) {
+Update Overseer::adopt(std::shared_ptr<const conf::Settings> settings,
+                       std::vector<net::SharedTlsIdentity> tls) {
   const auto known = pools_by_name();
   std::vector<std::unique_ptr<Pool>> pools;
   std::vector<std::pair<Pool*, std::vector<health::SlotChange>>> changes;
@@ -91,7 +92,7 @@ Update Overseer::adopt(std::shared_ptr<const conf::Settings> settings) {
   pools_ = std::move(pools);
   routes_ = std::make_shared<const routing::Routes>(routing::Routes::from(*settings));
   settings_ = std::move(settings);
-  adopt_listeners();
+  adopt_listeners(std::move(tls));
   for (const auto& [pool, of_pool] : changes) {
     apply(*pool, of_pool);
     withdraw_overdue(*pool);
@@ -126,15 +127,17 @@ void Overseer::on_address_lost(const std::string& name) {
 }
 
 // A listener is known by its address, whatever its name.
-void Overseer::adopt_listeners() {
+void Overseer::adopt_listeners(std::vector<net::SharedTlsIdentity> tls) {
   std::vector<Listener> former = std::exchange(listeners_, {});
   std::unordered_map<std::string, std::vector<Listener*>> known;  // the first comes last, and is taken first
   for (auto listener = former.rbegin(); listener != former.rend(); ++listener) {
     if (listener->listed) known[listener->settings.address.text()].push_back(&*listener);
   }
-  for (const conf::Listener& said : settings_->listeners) {
+  for (size_t place = 0; place < settings_->listeners.size(); ++place) {
+    const conf::Listener& said = settings_->listeners[place];
     Listener& listener = listeners_.emplace_back();
     listener.settings = said;
+    listener.tls = std::move(tls[place]);
     std::vector<Listener*>& same = known[said.address.text()];
     if (same.empty()) continue;
     listener.meter = std::move(same.back()->meter);
@@ -163,7 +166,9 @@ Update Overseer::take_changes() {
   plan->settings = settings_;
   plan->routes = routes_;
   for (const Listener& listener : listeners_) {
-    if (listener.listed) plan->listeners.push_back(listener.meter);
+    if (!listener.listed) continue;
+    plan->listeners.push_back(listener.meter);
+    plan->tls.push_back(listener.tls);
   }
   for (const auto& pool : pools_) plan->pools.push_back(pool->publish());
   return {.plan = std::move(plan), .withdrawn = std::exchange(withdrawn_, {})};

@@ -33,8 +33,8 @@ class Overseer final : public proxy::Witness, ProbeEvents {
   ~Overseer();
   void close();  // before the loop ends
 
-  // Puts settings in force. What this returns is not published.
-  Update adopt(std::shared_ptr<const conf::Settings> settings);
+  // Puts settings in force, with the certificates of their listeners. What this returns is not published.
+  Update adopt(std::shared_ptr<const conf::Settings> settings, std::vector<net::SharedTlsIdentity> tls);
   // Why these cannot be put in force now; empty: they can.
   std::string refusal(const conf::Settings& settings) const;
 
@@ -70,7 +70,7 @@ class Overseer final : public proxy::Witness, ProbeEvents {
   void on_address_lost(const std::string& name);
   void publish_changes();
   Update take_changes();
-  void adopt_listeners();
+  void adopt_listeners(std::vector<net::SharedTlsIdentity> tls);
   std::unique_ptr<Pool> new_pool(const conf::Pool& settings);
   // Places in pools_; of several with one name the first, as below.
   std::unordered_map<std::string_view, size_t> pools_by_name() const;
@@ -105,6 +105,7 @@ class Overseer final : public proxy::Witness, ProbeEvents {
   struct Listener {
     conf::Listener settings;
     bool listed = true;
+    net::SharedTlsIdentity tls = {};
     std::shared_ptr<proxy::ListenerMeter> meter = std::make_shared<proxy::ListenerMeter>();
   };
   std::vector<Listener> listeners_;  // as in the settings; then those that have connections yet

@@ -77,6 +77,8 @@ void add_earlier(const Fields& fields, FieldName name, Cursor& out) {
   }
 }
 
+std::string_view proto_of(const Peer& peer) { return peer.tls ? "https" : "http"; }
+
 void write_x_forwarded(const Peer& peer, const RequestHead& request, Cursor& out) {
   const Fields& fields = request.fields;
   if (!peer.text.empty()) {
@@ -86,7 +88,7 @@ void write_x_forwarded(const Peer& peer, const RequestHead& request, Cursor& out
   }
   const std::string_view proto =
       peer.trusted ? fields.first(FieldName::x_forwarded_proto) : std::string_view{};
-  out.field("X-Forwarded-Proto", proto.empty() ? std::string_view("http") : proto);
+  out.field("X-Forwarded-Proto", proto.empty() ? proto_of(peer) : proto);
   const std::string_view host = peer.trusted ? fields.first(FieldName::x_forwarded_host) : std::string_view{};
   if (!host.empty() || !request.host.empty())
     out.field("X-Forwarded-Host", host.empty() ? request.host : host);
@@ -107,7 +109,7 @@ void write_standard_forwarded(const Peer& peer, const RequestHead& request, Curs
     out.put(quoted ? std::string_view(";host=\"") : std::string_view(";host=")).put(request.host);
     if (quoted) out.put("\"");
   }
-  out.put(";proto=http\r\n");
+  out.put(";proto=").put(proto_of(peer)).put("\r\n");
 }
 
 }  // namespace
@@ -127,7 +129,7 @@ IpAddress believed_client(const Peer& peer, const conf::Listener& listener, cons
 }
 
 bool believed_tls(const Peer& peer, const conf::Listener& listener, const Fields& fields) {
-  if (!peer.trusted) return false;
+  if (!peer.trusted) return peer.tls;
   const auto first_of = [&](FieldName name) {
     const std::string_view list = fields.first(name);
     return trimmed(list.substr(0, list.find(',')));
@@ -135,7 +137,7 @@ bool believed_tls(const Peer& peer, const conf::Listener& listener, const Fields
   const bool standard = listener.forwarded == ForwardedStyle::forwarded;
   const std::string_view proto =
       standard ? parameter(first_of(FieldName::forwarded), "proto=") : first_of(FieldName::x_forwarded_proto);
-  return equals_ignoring_case(proto, "https");
+  return proto.empty() ? peer.tls : equals_ignoring_case(proto, "https");
 }
 
 void write_forwarded(const Peer& peer, const conf::Listener& listener, const RequestHead& request,

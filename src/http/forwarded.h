@@ -14,6 +14,7 @@ struct Peer {
   conf::IpAddress address;
   std::string text;      // as in logs; empty where there is no IP address
   bool trusted = false;  // one of the listener's trusted proxies
+  bool tls = false;      // it speaks TLS with us
 };
 
 bool is_trusted(const conf::Listener& listener, const conf::IpAddress& address);

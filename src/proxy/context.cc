@@ -89,6 +89,7 @@ Context::Context(std::shared_ptr<const Plan> plan, size_t worker, net::Deadlines
       graveyard(its_graveyard),
       polls(its_polls),
       clock(its_clock),
+      tls_room(its_graveyard),
       worker_(worker),
       dialer_(dialer),
       witness_(witness),
@@ -100,7 +101,8 @@ Context::Context(std::shared_ptr<const Plan> plan, size_t worker, net::Deadlines
 
 void Context::follow(std::shared_ptr<const Plan> plan) {
   follow_pools(*plan);
-  if (plan_ == nullptr || plan_->settings != plan->settings) follow_listeners(*plan);
+  if (plan_ == nullptr || plan_->settings != plan->settings || plan_->tls != plan->tls)
+    follow_listeners(*plan);
   plan_ = std::move(plan);
 }
 
@@ -153,12 +155,25 @@ void Context::follow_listeners(const Plan& plan) {
     served->routes = plan.routes;
     served->place = place;
     served->listed = true;
+    follow_tls(*served, plan.tls[place]);
     listeners_.push_back(served);
   }
   for (ServedListener* listener : before) {
     if (listener->listed) continue;
     for (size_t place = 0; place < plan_->settings->pools.size(); ++place)
       listener->pools.push_back(plan_->pools[place]->id);
+  }
+}
+
+// What a handshake is under way with stays for as long as that.
+void Context::follow_tls(ServedListener& listener, const net::SharedTlsIdentity& identity) {
+  if (identity == nullptr) return listener.tls.reset();
+  if (listener.tls != nullptr && &listener.tls->identity() == identity.get()) return;
+  std::string error;
+  if (std::shared_ptr<net::TlsServer> made = net::TlsServer::make(identity, error)) {
+    listener.tls = std::move(made);
+  } else {
+    spdlog::error("listener {}: {}", listener.settings.name, error);
   }
 }
 

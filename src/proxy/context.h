@@ -102,8 +102,9 @@ class ServedPool final : public net::Mortal, StrayListener {
 struct ServedListener final : net::Mortal {
   conf::Listener settings;
   std::shared_ptr<ListenerMeter> meter;
-  uint32_t connections = 0;  // of this worker
-  bool listed = true;        // in the plan
+  uint32_t connections = 0;                  // of this worker
+  bool listed = true;                        // in the plan
+  std::shared_ptr<net::TlsServer> tls = {};  // nullptr: none
 
   // Which pools its requests go to: of the plan in force, or of the last that knew it.
   std::shared_ptr<const routing::Routes> routes;
@@ -140,6 +141,8 @@ class Context final : net::DeadlineOwner {
   net::Gather to_client;
   net::Gather to_backend;
 
+  net::TlsRoom tls_room;
+
   uint64_t process_number = 0;  // random, the same for all workers: see http::LoopMark
 
   bool shutting_down = false;  // answers say close, idle connections end
@@ -163,6 +166,7 @@ class Context final : net::DeadlineOwner {
   void on_deadline() override;
   void follow_pools(const Plan& plan);
   void follow_listeners(const Plan& plan);
+  static void follow_tls(ServedListener& listener, const net::SharedTlsIdentity& identity);
   void bury_if_gone(ServedPool& pool);
 
   std::shared_ptr<const Plan> plan_;

@@ -3,6 +3,8 @@
 #include <string>
 #include <utility>
 
+#include "src/net/tls_server.h"
+#include "src/net/tls_stream.h"
 #include "src/proxy/h1_client.h"
 #include "src/proxy/proxy_protocol.h"
 
@@ -16,7 +18,8 @@ bool tells_of_others(const conf::Listener& listener, const conf::IpAddress& peer
   return listener.proxy_protocol && (from.empty() || conf::contain(from, peer));
 }
 
-// A connection of which it is not known yet who its client is. Another takes its place once it is.
+// A connection of which it is not known yet who its client is, or what it speaks. Another takes its place
+// once it is.
 class Entrance final : public ClientConnection, net::StreamOwner, net::DeadlineOwner {
  public:
   Entrance(Context& context, ServedListener& listener, http::Peer peer, ClientConnections& home,
@@ -24,19 +27,24 @@ class Entrance final : public ClientConnection, net::StreamOwner, net::DeadlineO
       : ClientConnection(context, listener, home),
         stream_(std::move(stream)),
         peer_(std::move(peer)),
-        deadline_(context.deadlines, *this) {
+        deadline_(context.deadlines, *this) {}
+
+  void begin() {
     deadline_.set(context_.deadlines.now() + millis(context_.settings().timeouts.head));
+    if (!tells_of_others(listener_.settings, peer_.address)) return go_on({});
     stream_->start(this);
   }
 
   void shut_down() override {
-    if (came_.empty()) close();
+    const bool has_said_nothing = tls_ == nullptr ? came_.empty() : SSL_in_before(tls_->tls());
+    if (has_said_nothing) close();
   }
   void close_now() override { close(); }
   void withdraw(const ServedPool&, routing::Slot) override {}
   int descriptor() const override { return stream_->descriptor(); }
 
  private:
+  void on_connected() override { serve({}); }  // what comes now is told to whoever serves
   void on_bytes(std::string_view bytes) override {
     came_.append(bytes);
     const ProxyHeader header = parse_proxy_header(came_);
@@ -46,7 +54,7 @@ class Entrance final : public ClientConnection, net::StreamOwner, net::DeadlineO
       return close();  // whoever this is speaks no protocol that has errors to answer with
     }
     if (header.source) believe(*header.source);
-    pass_on(std::string_view(came_).substr(header.size));
+    go_on(std::string_view(came_).substr(header.size));
   }
   void on_end() override { close(); }
   void on_drained() override {}
@@ -60,8 +68,20 @@ class Entrance final : public ClientConnection, net::StreamOwner, net::DeadlineO
     peer_.trusted = is_named && http::is_trusted(listener_.settings, source);
   }
 
-  void pass_on(std::string_view rest) {
+  // The first bytes of what comes next have come already.
+  void go_on(std::string_view rest) {
+    if (listener_.tls == nullptr) return serve(rest);
+    server_ = listener_.tls;
+    tls_ = new net::TlsStream(context_.tls_room, server_->accept());
+    tls_->attach(std::move(stream_));
+    stream_.reset(tls_);
+    tls_->start(this);
+    tls_->accept(rest);
+  }
+
+  void serve(std::string_view rest) {
     deadline_.clear();
+    peer_.tls = tls_ != nullptr;
     auto* const client = new H1Client(context_, listener_, std::move(peer_), home_);
     client->begin(std::move(stream_), rest);
     leave();
@@ -74,6 +94,8 @@ class Entrance final : public ClientConnection, net::StreamOwner, net::DeadlineO
   }
 
   net::StreamPtr stream_;
+  net::TlsStream* tls_ = nullptr;           // stream_, once TLS is spoken
+  std::shared_ptr<net::TlsServer> server_;  // for as long as the handshake
   http::Peer peer_;
   std::string came_;  // of the header, and what follows it
   net::Deadline deadline_;
@@ -83,8 +105,8 @@ class Entrance final : public ClientConnection, net::StreamOwner, net::DeadlineO
 
 void enter(Context& context, ServedListener& listener, http::Peer peer, ClientConnections& home,
            net::StreamPtr stream) {
-  if (tells_of_others(listener.settings, peer.address)) {
-    new Entrance(context, listener, std::move(peer), home, std::move(stream));
+  if (listener.tls != nullptr || tells_of_others(listener.settings, peer.address)) {
+    (new Entrance(context, listener, std::move(peer), home, std::move(stream)))->begin();
   } else {
     (new H1Client(context, listener, std::move(peer), home))->begin(std::move(stream), {});
   }

@@ -1,5 +1,6 @@
 // How a client's connection begins. Who its client is, and what is spoken on it, is found out here, in this
-// order: the PROXY protocol's header, where the peer has to send one; then the connection serves HTTP/1.
+// order: the PROXY protocol's header, where the peer has to send one; TLS, where the listener speaks it; then
+// the connection serves HTTP/1.
 #pragma once
 
 #include "src/http/forwarded.h"

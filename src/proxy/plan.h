@@ -11,6 +11,7 @@
 #include "routing/fleet.h"
 #include "routing/router.h"
 #include "routing/routes.h"
+#include "src/net/tls_server.h"
 #include "src/proxy/meters.h"
 
 namespace limpet::proxy {
@@ -35,6 +36,7 @@ struct Plan {
   std::shared_ptr<const conf::Settings> settings;
   std::shared_ptr<const routing::Routes> routes;          // to places in `pools`
   std::vector<std::shared_ptr<ListenerMeter>> listeners;  // as in the settings
+  std::vector<net::SharedTlsIdentity> tls;                // of these; nullptr: none
   // As in the settings; then those that left them and of which anything is left.
   std::vector<SharedPoolPlan> pools;
 };

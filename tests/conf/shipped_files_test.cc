@@ -20,19 +20,19 @@ std::string read(const std::string& path) {
   return text.str();
 }
 
-// The keys that a file shows, dotted: also those in comments of the form "# key = value".
+// The keys that a file shows, dotted: also those in comments of the form "# key = value" and "# [table]".
 std::vector<std::string> shown_keys(const std::string& text) {
   std::vector<std::string> keys;
   std::string table, line;
   for (std::istringstream lines(text); std::getline(lines, line);) {
-    if (line.starts_with('[')) {
+    if (line.starts_with("# ")) line.erase(0, 2);
+    if (line.starts_with('[') && line.ends_with(']')) {
       const size_t begin = line.find_first_not_of('[');
       table = line.substr(begin, line.find(']') - begin);
       keys.push_back(table);
       table += ".";
       continue;
     }
-    if (line.starts_with("# ")) line.erase(0, 2);
     const size_t end = line.find(" = ");
     if (end != line.npos && line.find(' ') == end) keys.push_back(table + line.substr(0, end));
   }

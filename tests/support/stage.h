@@ -57,6 +57,7 @@ inline std::shared_ptr<proxy::Plan> plan_of(conf::Settings given) {
   }
   for (size_t i = 0; i < settings->listeners.size(); ++i)
     plan->listeners.push_back(std::make_shared<proxy::ListenerMeter>());
+  plan->tls.resize(settings->listeners.size());
   plan->settings = std::move(settings);
   return plan;
 }

@@ -1,0 +1,160 @@
+#include "src/net/tls_server.h"
+
+#include <openssl/err.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "conf/ascii.h"
+
+namespace limpet::net {
+
+namespace {
+
+constexpr const char* kIntermediateCiphers =
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
+    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
+    "DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:DHE-RSA-CHACHA20-POLY1305";
+
+// The first has the hybrid with ML-KEM, which OpenSSL knows from 3.5 on.
+constexpr const char* kGroups[] = {"X25519MLKEM768:X25519:prime256v1:secp384r1",
+                                   "X25519:prime256v1:secp384r1"};
+
+constexpr std::string_view kHttp1 = "http/1.1";
+
+// Of those that the client offers the first that is spoken here (RFC 7301, section 3.2).
+int on_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* offered,
+            unsigned size, void*) {
+  std::string_view rest(reinterpret_cast<const char*>(offered), size);
+  while (!rest.empty()) {
+    const std::string_view name = rest.substr(1, static_cast<unsigned char>(rest[0]));
+    rest.remove_prefix(std::min(rest.size(), name.size() + 1));
+    if (name != kHttp1) continue;
+    *out = reinterpret_cast<const unsigned char*>(name.data());
+    *out_size = static_cast<unsigned char>(name.size());
+    return SSL_TLSEXT_ERR_OK;
+  }
+  return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+bool set_groups(SSL_CTX* context) {
+  return std::any_of(std::begin(kGroups), std::end(kGroups), [context](const char* groups) {
+    return SSL_CTX_set1_groups_list(context, groups) == 1;
+  });
+}
+
+std::string openssl_reason() {
+  const char* const reason = ERR_reason_error_string(ERR_peek_error());
+  return reason != nullptr ? reason : "for no known reason";
+}
+
+}  // namespace
+
+TlsServer::TlsServer(SharedTlsIdentity identity)
+    : identity_(std::move(identity)), tickets_(identity_->ticket_secret) {}
+
+std::unique_ptr<TlsServer> TlsServer::make(SharedTlsIdentity identity, std::string& error) {
+  std::unique_ptr<TlsServer> made(new TlsServer(std::move(identity)));
+  return made->sort_by_name(error) ? std::move(made) : nullptr;
+}
+
+// Of two certificates with one name and one kind of key the first is shown.
+bool TlsServer::sort_by_name(std::string& error) {
+  const auto& certificates = identity_->certificates;
+  const auto& first = certificates.front()->names;
+  if (context_for(first.empty() ? Bundle{0} : bundle_for(first.front()), error) == nullptr) return false;
+  for (const SharedCertificate& certificate : certificates) {
+    for (const std::string& name : certificate->names) {
+      if (by_name_.contains(name)) continue;
+      SSL_CTX* const context = context_for(bundle_for(name), error);
+      if (context == nullptr) return false;
+      by_name_.emplace(name, context);
+    }
+  }
+  return true;
+}
+
+TlsServer::Bundle TlsServer::bundle_for(const std::string& name) const {
+  const auto& certificates = identity_->certificates;
+  Bundle bundle;
+  for (size_t place = 0; place < certificates.size(); ++place) {
+    const auto& names = certificates[place]->names;
+    const auto kind = EVP_PKEY_get_base_id(certificates[place]->key.get());
+    const bool has_kind = std::any_of(bundle.begin(), bundle.end(), [&](size_t other) {
+      return EVP_PKEY_get_base_id(certificates[other]->key.get()) == kind;
+    });
+    if (!has_kind && std::find(names.begin(), names.end(), name) != names.end()) bundle.push_back(place);
+  }
+  return bundle;
+}
+
+SSL_CTX* TlsServer::context_for(const Bundle& bundle, std::string& error) {
+  for (const auto& [known, context] : contexts_)
+    if (known == bundle) return context.get();
+  ContextPtr made = new_context(bundle, error);
+  if (made == nullptr) return nullptr;
+  return contexts_.emplace_back(bundle, std::move(made)).second.get();
+}
+
+TlsServer::ContextPtr TlsServer::new_context(const Bundle& bundle, std::string& error) {
+  ERR_clear_error();
+  ContextPtr made(SSL_CTX_new(TLS_server_method()));
+  SSL_CTX* const context = made.get();
+  const bool modern = identity_->settings.profile == conf::TlsProfile::modern;
+  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);  // tickets carry sessions
+  SSL_CTX_set_dh_auto(context, 1);
+  SSL_CTX_set_alpn_select_cb(context, on_alpn, nullptr);
+  SSL_CTX_set_tlsext_servername_arg(context, this);
+  SSL_CTX_set_tlsext_servername_callback(
+      context, +[](SSL* tls, int* alert, void* self) {
+        return static_cast<const TlsServer*>(self)->choose(tls, alert);
+      });
+  tickets_.serve(context);
+  bool good = SSL_CTX_set_min_proto_version(context, modern ? TLS1_3_VERSION : TLS1_2_VERSION) == 1 &&
+              SSL_CTX_set_max_proto_version(context, 0) == 1 &&
+              SSL_CTX_set_cipher_list(context, kIntermediateCiphers) == 1 && set_groups(context);
+  for (const size_t place : bundle) {
+    const Certificate& certificate = *identity_->certificates[place];
+    good = good && SSL_CTX_use_certificate(context, certificate.leaf.get()) == 1 &&
+           SSL_CTX_use_PrivateKey(context, certificate.key.get()) == 1;
+    for (const auto& link : certificate.chain)
+      good = good && SSL_CTX_add1_chain_cert(context, link.get()) == 1;
+    if (good) continue;
+    error = certificate.file + " is a certificate that OpenSSL does not take: " + openssl_reason();
+    return nullptr;
+  }
+  if (good) return made;
+  error = "OpenSSL does not take Limpet's settings: " + openssl_reason();
+  return nullptr;
+}
+
+// nullptr: no certificate covers it.
+SSL_CTX* TlsServer::find(std::string_view name) const {
+  if (const auto exact = by_name_.find(std::string(name)); exact != by_name_.end()) return exact->second;
+  const size_t dot = name.find('.');
+  if (dot == std::string_view::npos || dot == 0) return nullptr;
+  const auto wild = by_name_.find("*" + std::string(name.substr(dot)));
+  return wild == by_name_.end() ? nullptr : wild->second;
+}
+
+int TlsServer::choose(SSL* tls, int* alert) const {
+  const char* const asked = SSL_get_servername(tls, TLSEXT_NAMETYPE_host_name);
+  SSL_CTX* const found = asked != nullptr ? find(lower_case(asked)) : nullptr;
+  if (found != nullptr) {
+    SSL_set_SSL_CTX(tls, found);
+    return SSL_TLSEXT_ERR_OK;
+  }
+  if (!identity_->settings.strict_sni) return SSL_TLSEXT_ERR_NOACK;
+  *alert = SSL_AD_UNRECOGNIZED_NAME;
+  return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+SslPtr TlsServer::accept() {
+  SslPtr made(SSL_new(contexts_.front().second.get()));
+  if (made) SSL_set_accept_state(made.get());
+  return made;
+}
+
+}  // namespace limpet::net

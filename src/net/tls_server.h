@@ -1,0 +1,58 @@
+// A listener's side of TLS, as one worker has it: which certificate a client is shown, and what is agreed on.
+// Versions, ciphers and groups are Mozilla's (Server Side TLS 5.7), whatever the system's OpenSSL says.
+#pragma once
+
+#include <openssl/ssl.h>
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "conf/settings.h"
+#include "src/net/certificate.h"
+#include "src/net/tls_stream.h"
+#include "src/net/tls_tickets.h"
+
+namespace limpet::net {
+
+// What all workers make theirs of. Immutable.
+struct TlsIdentity {
+  conf::ListenerTls settings;
+  std::vector<SharedCertificate> certificates;  // as in the settings
+  std::string ticket_secret;
+};
+using SharedTlsIdentity = std::shared_ptr<const TlsIdentity>;
+
+class TlsServer {
+ public:
+  // nullptr, and what is wrong in `error`, where OpenSSL takes a certificate or a name not.
+  static std::unique_ptr<TlsServer> make(SharedTlsIdentity identity, std::string& error);
+
+  SslPtr accept();  // for one connection
+
+  const TlsIdentity& identity() const { return *identity_; }
+
+ private:
+  struct FreeContext {
+    void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
+  };
+  using ContextPtr = std::unique_ptr<SSL_CTX, FreeContext>;
+  // Certificates that are shown for the same names: one of each kind of key at most, by its place.
+  using Bundle = std::vector<size_t>;
+
+  explicit TlsServer(SharedTlsIdentity identity);
+  bool sort_by_name(std::string& error);
+  Bundle bundle_for(const std::string& name) const;
+  SSL_CTX* context_for(const Bundle& bundle, std::string& error);
+  ContextPtr new_context(const Bundle& bundle, std::string& error);
+  SSL_CTX* find(std::string_view name) const;
+  int choose(SSL* tls, int* alert) const;
+
+  const SharedTlsIdentity identity_;
+  TlsTickets tickets_;
+  std::vector<std::pair<Bundle, ContextPtr>> contexts_;  // the first is that of the first certificate
+  std::unordered_map<std::string, SSL_CTX*> by_name_;
+};
+
+}  // namespace limpet::net

@@ -1,0 +1,217 @@
+#include "src/net/tls_stream.h"
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace limpet::net {
+
+TlsRoom::TlsRoom(Graveyard& graveyard) : graveyard_(graveyard) {}
+TlsRoom::~TlsRoom() = default;
+
+// ---- between OpenSSL and the stream below
+
+int TlsStream::bio_read(BIO* bio, char* out, int size) {
+  auto& self = *static_cast<TlsStream*>(BIO_get_data(bio));
+  BIO_clear_retry_flags(bio);
+  if (self.came_.empty()) {
+    BIO_set_retry_read(bio);
+    return -1;
+  }
+  const size_t taken = std::min(self.came_.size(), static_cast<size_t>(size));
+  std::memcpy(out, self.came_.data(), taken);
+  self.came_.remove_prefix(taken);
+  return static_cast<int>(taken);
+}
+
+int TlsStream::bio_write(BIO* bio, const char* bytes, int size) {
+  static_cast<TlsStream*>(BIO_get_data(bio))->room_.wire_.append(bytes, static_cast<size_t>(size));
+  return size;
+}
+
+long TlsStream::bio_control(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1 : 0; }
+
+const BIO_METHOD* TlsStream::bio_method() {
+  static const BIO_METHOD* const method = [] {
+    BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "limpet stream");
+    BIO_meth_set_read(made, bio_read);
+    BIO_meth_set_write(made, bio_write);
+    BIO_meth_set_ctrl(made, bio_control);
+    return made;
+  }();
+  return method;
+}
+
+TlsStream::TlsStream(TlsRoom& room, SslPtr tls) : room_(room), tls_(std::move(tls)) {
+  BIO* const bio = tls_ ? BIO_new(bio_method()) : nullptr;
+  if (bio == nullptr) {
+    tls_.reset();
+    return;
+  }
+  BIO_set_data(bio, this);
+  BIO_set_init(bio, 1);
+  SSL_set_bio(tls_.get(), bio, bio);
+}
+
+// A session is not spoilt by a connection that did not end in good order.
+TlsStream::~TlsStream() {
+  if (tls_) SSL_set_shutdown(tls_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+}
+
+void TlsStream::start(StreamOwner* owner) { owner_ = owner; }
+
+void TlsStream::accept(std::string_view came) {
+  below_->start(this);
+  if (!came.empty() || !tls_) on_bytes(came);
+}
+
+// ---- what comes in
+
+void TlsStream::on_connected() {
+  if (!shake_hands() && state_ == State::failed) owner_->on_broken(kTlsFailed);
+}
+
+void TlsStream::on_bytes(std::string_view wire) {
+  if (state_ >= State::ended) return;
+  came_ = wire;
+  if (state_ == State::handshake) {
+    if (!shake_hands()) {
+      came_ = {};
+      if (state_ == State::failed) owner_->on_broken(kTlsFailed);
+      return;
+    }
+    owner_->on_connected();
+    if (owner_ == nullptr) return;
+  }
+  read();
+}
+
+// Takes the handshake as far as it goes. True: it is over.
+bool TlsStream::shake_hands() {
+  ERR_clear_error();
+  const int result = tls_ ? SSL_do_handshake(tls_.get()) : -1;
+  if (result == 1) {
+    state_ = State::open;
+  } else if (!tls_ || SSL_get_error(tls_.get(), result) != SSL_ERROR_WANT_READ) {
+    fail();
+    return false;
+  }
+  flush();
+  return state_ == State::open;
+}
+
+// All that came is told before the end that it came with.
+void TlsStream::read() {
+  if (!room_.plain_) room_.plain_ = std::make_unique_for_overwrite<char[]>(TlsRoom::kPlainSize);
+  char* const plain = room_.plain_.get();
+  size_t size = 0;
+  int error = SSL_ERROR_NONE;
+  while (error == SSL_ERROR_NONE && size < TlsRoom::kPlainSize) {
+    size_t read = 0;
+    ERR_clear_error();
+    const int result = SSL_read_ex(tls_.get(), plain + size, TlsRoom::kPlainSize - size, &read);
+    if (result != 1) error = SSL_get_error(tls_.get(), result);
+    size += read;
+  }
+  came_ = {};
+  if (error == SSL_ERROR_ZERO_RETURN) state_ = State::ended;
+  if (error != SSL_ERROR_ZERO_RETURN && error != SSL_ERROR_WANT_READ && error != SSL_ERROR_NONE) fail();
+  flush();
+  if (size != 0) owner_->on_bytes({plain, size});
+  if (owner_ == nullptr) return;
+  if (state_ == State::ended) owner_->on_end();
+  if (owner_ != nullptr && state_ == State::failed) owner_->on_broken(kTlsFailed);
+}
+
+// Its alert still goes out.
+void TlsStream::fail() {
+  const unsigned long error = ERR_peek_error();
+  const char* const reason = ERR_reason_error_string(error);
+  failure_ = reason != nullptr ? reason : "for no known reason";
+  state_ = State::failed;
+  if (flush()) below_->finish();
+}
+
+void TlsStream::on_end() {
+  if (state_ < State::ended) owner_->on_broken(-ECONNRESET);
+}
+
+void TlsStream::on_drained() {
+  if (state_ == State::open || state_ == State::ended) owner_->on_drained();
+}
+
+void TlsStream::on_broken(int error) {
+  if (state_ != State::failed) owner_->on_broken(error);
+}
+
+// ---- what goes out
+
+bool TlsStream::write(std::span<const iovec> parts) {
+  if (finished_ || (state_ != State::open && state_ != State::ended)) return false;
+  std::string& record = room_.record_;
+  bool sealed = true;
+  for (const iovec& part : parts) {
+    std::string_view rest(static_cast<const char*>(part.iov_base), part.iov_len);
+    while (!rest.empty() && sealed) {
+      const bool is_whole = record.empty() && rest.size() >= SSL3_RT_MAX_PLAIN_LENGTH;
+      const std::string_view piece = rest.substr(0, SSL3_RT_MAX_PLAIN_LENGTH - record.size());
+      rest.remove_prefix(piece.size());
+      if (is_whole) {
+        sealed = seal(piece);
+        continue;
+      }
+      record.append(piece);
+      if (record.size() != SSL3_RT_MAX_PLAIN_LENGTH) continue;
+      sealed = seal(record);
+      record.clear();
+    }
+  }
+  if (sealed && !record.empty()) sealed = seal(record);
+  record.clear();
+  return flush() && sealed;
+}
+
+bool TlsStream::seal(std::string_view plain) {
+  ERR_clear_error();
+  size_t sealed = 0;
+  return SSL_write_ex(tls_.get(), plain.data(), plain.size(), &sealed) == 1;
+}
+
+bool TlsStream::flush() {
+  std::string& wire = room_.wire_;
+  if (wire.empty()) return true;
+  const iovec part{wire.data(), wire.size()};
+  const bool taken = below_ != nullptr && below_->write({&part, 1});
+  wire.clear();
+  return taken;
+}
+
+void TlsStream::finish() {
+  if (std::exchange(finished_, true)) return;
+  ERR_clear_error();
+  if (state_ == State::open || state_ == State::ended) SSL_shutdown(tls_.get());
+  flush();
+  below_->finish();
+}
+
+void TlsStream::close() {
+  if (owner_ == nullptr && below_ == nullptr) return;
+  owner_ = nullptr;
+  below_.reset();
+  bury();
+}
+
+void TlsStream::reset() {
+  if (below_ == nullptr) return;
+  owner_ = nullptr;
+  below_.release()->reset();
+  bury();
+}
+
+void TlsStream::bury() { room_.graveyard_.bury(std::unique_ptr<Mortal>(this)); }
+
+}  // namespace limpet::net

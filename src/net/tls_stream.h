@@ -1,0 +1,108 @@
+// A stream through TLS (RFC 8446, RFC 5246), over another stream, as a server or as a client.
+//
+// Its owner hears on_connected() once the handshake is over, and only then may write. What one read brings is
+// decrypted into the room's scratch and told in one piece; what one write takes is sealed in as few records
+// as hold it. Nothing is buffered here: an idle stream holds OpenSSL's state alone.
+//
+// An end of the stream below without a close_notify may have been made by anybody: it is told as on_broken().
+#pragma once
+
+#include <openssl/ssl.h>
+
+#include <memory>
+#include <string>
+
+#include "src/net/loop.h"
+#include "src/net/stream.h"
+
+namespace limpet::net {
+
+// on_broken(): the handshake failed, or what came was no TLS. TlsStream::failure() says why.
+inline constexpr int kTlsFailed = -30'001;
+
+struct FreeSsl {
+  void operator()(SSL* tls) const { SSL_free(tls); }
+};
+using SslPtr = std::unique_ptr<SSL, FreeSsl>;
+
+// What the TLS streams of one loop share; outlives them.
+class TlsRoom {
+ public:
+  explicit TlsRoom(Graveyard& graveyard);
+  ~TlsRoom();
+  TlsRoom(const TlsRoom&) = delete;
+  TlsRoom& operator=(const TlsRoom&) = delete;
+
+ private:
+  friend class TlsStream;
+  // A read, and what OpenSSL kept of the record that it began in.
+  static constexpr size_t kPlainSize = Loop::kReadSize + SSL3_RT_MAX_PACKET_SIZE;
+
+  Graveyard& graveyard_;
+  std::unique_ptr<char[]> plain_;
+  std::string record_;  // plain bytes that are about to be sealed
+  std::string wire_;    // records that are about to be written
+};
+
+class TlsStream final : public Mortal, public Stream, StreamOwner {
+ public:
+  // `tls` is to accept, or to connect; nullptr: it cannot be had, and the stream breaks. `below` has an
+  // owner, or gets one by start(); one that is still connecting has this.
+  TlsStream(TlsRoom& room, SslPtr tls);
+  ~TlsStream() override;
+
+  StreamOwner* as_owner() { return this; }
+  void attach(StreamPtr below) { below_ = std::move(below); }  // first of all
+  void accept(std::string_view came);  // begins the handshake with bytes that have come already
+
+  const SSL* tls() const { return tls_.get(); }
+  std::string_view failure() const { return failure_; }  // OpenSSL's reason: "wrong version number"
+
+  void start(StreamOwner* owner) override;
+  bool write(std::span<const iovec> parts) override;
+  size_t queued() const override { return below_->queued(); }
+  void mark() override { below_->mark(); }
+  bool has_sent_since_mark() const override { return below_->has_sent_since_mark(); }
+  void pause() override { below_->pause(); }
+  void resume() override { below_->resume(); }
+  int descriptor() const override { return below_->descriptor(); }
+  void finish() override;
+  void close() override;
+  void reset() override;
+
+ private:
+  enum class State : uint8_t {
+    handshake,
+    open,
+    ended,   // the peer has said that it sends no more
+    failed,  // and has been told to its owner
+  };
+
+  void on_connected() override;
+  void on_bytes(std::string_view wire) override;
+  void on_end() override;
+  void on_drained() override;
+  void on_broken(int error) override;
+
+  bool shake_hands();
+  void read();
+  void fail();
+  bool seal(std::string_view plain);
+  bool flush();
+  void bury();
+  static int bio_read(BIO* bio, char* out, int size);
+  static int bio_write(BIO* bio, const char* bytes, int size);
+  static long bio_control(BIO* bio, int command, long, void*);
+  static const BIO_METHOD* bio_method();
+
+  TlsRoom& room_;
+  StreamPtr below_;
+  SslPtr tls_;
+  StreamOwner* owner_ = nullptr;  // nullptr once closed
+  std::string_view came_;         // from below, and not yet taken
+  const char* failure_ = "";
+  State state_ = State::handshake;
+  bool finished_ = false;
+};
+
+}  // namespace limpet::net
