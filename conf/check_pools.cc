@@ -155,6 +155,24 @@ void check_weights(const Subject& subject) {
   subject.fault("backend", "no backend takes new sessions, accepted: at least one with a weight above 0");
 }
 
+void check_tls(const Subject& subject) {
+  if (!subject.pool.tls) return;
+  const PoolTls& tls = *subject.pool.tls;
+  const auto says = [&](const char* key) { return subject.given(key) && subject.sound(key); };
+  if (tls.insecure && says("tls.ca"))
+    subject.fault("tls.ca", "has no effect with insecure = true, accepted: one of the two");
+  if (tls.certificate.empty() && says("tls.key"))
+    subject.fault("tls.key", "has no effect, accepted: only with `certificate`");
+  if (tls.insecure || !tls.name.empty() || !subject.sound("tls.name")) return;
+  for (size_t i = 0; i < subject.pool.backends.size(); ++i) {
+    const std::string key = indexed("backend", i) + ".address";
+    if (subject.pool.backends[i].address.kind != Address::Kind::unix_socket || !subject.sound(key)) continue;
+    subject.fault(key,
+                  "is a socket without a name that a certificate could cover, accepted: with tls.name, or "
+                  "tls.insecure = true");
+  }
+}
+
 }  // namespace
 
 void check_pools(const Settings& settings, Findings& findings) {
@@ -168,6 +186,7 @@ void check_pools(const Settings& settings, Findings& findings) {
     check_failover(subject);
     check_stateless_paths(subject);
     check_weights(subject);
+    check_tls(subject);
   }
 }
 

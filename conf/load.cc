@@ -67,6 +67,11 @@ void complete(Settings& settings, const std::filesystem::path& file, Findings& f
       if (!certificate.key.empty()) certificate.key = beside(certificate.key);
     }
   }
+  for (Pool& pool : settings.pools) {
+    if (!pool.tls) continue;
+    for (std::string* const name : {&pool.tls->ca, &pool.tls->certificate, &pool.tls->key})
+      if (!name->empty()) *name = beside(*name);
+  }
   if (settings.listeners.size() == 1 && !findings.given("listener[0].name")) {
     settings.listeners[0].name = settings.listeners[0].address.text();
   }

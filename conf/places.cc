@@ -167,6 +167,10 @@ Parsed<std::string> parse_domain(std::string_view text) {
   return lower_case(text);
 }
 
+Parsed<std::string> parse_server_name(std::string_view text) {
+  return IpAddress::parse(text) ? Parsed<std::string>(std::string(text)) : parse_domain(text);
+}
+
 Parsed<std::string> parse_check_host(std::string_view text) {
   if (text.empty()) return std::string();
   const size_t colon = text.ends_with(']') ? text.npos : text.rfind(':');

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -107,6 +108,16 @@ struct Table {
     if (at.value.kind != Value::Kind::table) return at.wrong_type(accepted());
     read_table(at, rows, out);
   }
+};
+
+// [name], of which it is known whether it is there.
+template <class Row>
+struct OptionalTable {
+  Table<Row> table;
+
+  std::string accepted() const { return table.accepted(); }
+  std::vector<std::string> keys() const { return table.keys(); }
+  void operator()(const At& at, std::optional<Row>& out) const { table(at, out.emplace()); }
 };
 
 // A list of what `item` reads. Faulty items keep their place, so that a path's index is the vector's.

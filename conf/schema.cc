@@ -293,6 +293,19 @@ Key<Pool> backends_key() {
   return made;
 }
 
+const Keys<PoolTls>& pool_tls_keys() {
+  static const Keys<PoolTls> keys = {
+      key("name", &PoolTls::name,
+          Text<std::string>{parse_server_name,
+                            "a host name or an IP address, or \"\" for each backend's own host"}),
+      key("ca", &PoolTls::ca, kFileName),
+      key("insecure", &PoolTls::insecure, Boolean{}),
+      key("certificate", &PoolTls::certificate, kFileName),
+      key("key", &PoolTls::key, kFileName),
+  };
+  return keys;
+}
+
 const Keys<Pool>& pool_keys() {
   static const Keys<Pool> keys = {
       key("name", &Pool::name, kName, Need::required),
@@ -318,6 +331,7 @@ const Keys<Pool>& pool_keys() {
       key("health", &Pool::health, Table<HealthCheck>{health_keys(), "pool.health"}),
       key("passive", &Pool::passive, Table<PassiveHealth>{passive_keys(), "pool.passive"}),
       key("retries", &Pool::retries, Table<Retries>{retries_keys(), "pool.retries"}),
+      key("tls", &Pool::tls, OptionalTable<PoolTls>{{pool_tls_keys(), "pool.tls"}}),
       backends_key(),
   };
   return keys;

@@ -202,6 +202,17 @@ struct Backend {
   bool operator==(const Backend&) const = default;
 };
 
+// TLS towards a pool's backends.
+struct PoolTls {
+  // What their certificates have to cover, and what they are told (SNI). Empty: each backend's own host.
+  std::string name;
+  std::string ca;           // a PEM file with the authorities that are trusted; empty: the system's
+  bool insecure = false;    // whoever answers is taken for the backend
+  std::string certificate;  // ours, a PEM file with its chain; empty: none is shown
+  std::string key;          // of it; empty: it is in the same file
+  bool operator==(const PoolTls&) const = default;
+};
+
 struct Pool {
   static constexpr size_t kMostBackends = 65'534;
 
@@ -230,6 +241,7 @@ struct Pool {
   HealthCheck health;
   PassiveHealth passive;
   Retries retries;
+  std::optional<PoolTls> tls;     // none: plain
   std::vector<Backend> backends;  // at least one, and at least one whose weight is not 0
 
   bool uses(AffinityKind kind) const;  // is in `affinity`

@@ -25,6 +25,7 @@
 #include "src/status/server.h"
 #include "src/status/token.h"
 #include "src/status/words.h"
+#include "src/trusts.h"
 #include "src/worker.h"
 
 namespace limpet {
@@ -135,7 +136,11 @@ class Balancer final : status::Control {
   bool listen() {
     auto tls = load_identities(*settings_, secrets_);
     if (const auto* wrong = std::get_if<std::string>(&tls)) return refuse(*wrong);
-    const auto plan = overseer_.adopt(settings_, std::move(std::get<Identities>(tls))).plan;
+    auto trusts = load_trusts(*settings_);
+    if (const auto* wrong = std::get_if<std::string>(&trusts)) return refuse(*wrong);
+    const auto plan =
+        overseer_.adopt(settings_, std::move(std::get<Identities>(tls)), std::move(std::get<Trusts>(trusts)))
+            .plan;
     Sockets sockets;
     std::string error;
     if (!bind_new(nullptr, *settings_, workers_wanted_, sockets, error))
@@ -290,6 +295,9 @@ class Balancer final : status::Control {
     auto tls = load_identities(*next, secrets_);
     if (const auto* wrong = std::get_if<std::string>(&tls))
       return {false, kConflict, "nothing is changed: " + *wrong};
+    auto trusts = load_trusts(*next);
+    if (const auto* wrong = std::get_if<std::string>(&trusts))
+      return {false, kConflict, "nothing is changed: " + *wrong};
     Sockets sockets;
     std::string error;
     if (!bind_new(settings_.get(), *next, workers_.size(), sockets, error))
@@ -297,7 +305,9 @@ class Balancer final : status::Control {
     log_.set_level(next->log.level);
     settings_ = next;
     loaded_ = std::time(nullptr);
-    publish(overseer_.adopt(std::move(next), std::move(std::get<Identities>(tls))), sockets);
+    publish(overseer_.adopt(std::move(next), std::move(std::get<Identities>(tls)),
+                            std::move(std::get<Trusts>(trusts))),
+            sockets);
     return {true, 200, file_ + " is in force"};
   }
 

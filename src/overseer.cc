@@ -72,17 +72,19 @@ std::string Overseer::refusal(const conf::Settings& settings) const {
 }
 
 Update Overseer::adopt(std::shared_ptr<const conf::Settings> settings,
-                       std::vector<net::SharedTlsIdentity> tls) {
+                       std::vector<net::SharedTlsIdentity> tls, std::vector<net::SharedTlsTrust> trusts) {
   const auto known = pools_by_name();
   std::vector<std::unique_ptr<Pool>> pools;
   std::vector<std::pair<Pool*, std::vector<health::SlotChange>>> changes;
-  for (const conf::Pool& said : settings->pools) {
+  for (size_t place = 0; place < settings->pools.size(); ++place) {
+    const conf::Pool& said = settings->pools[place];
     const auto found = known.find(said.name);
     // One that was away, and comes back with other keys, finds none of its sessions by them.
     const bool goes_on = found != known.end() && changed_keys(*pools_[found->second]->settings, said).empty();
     Pool* const pool = pools.emplace_back(goes_on ? std::move(pools_[found->second]) : new_pool(said)).get();
     pool->router = std::make_shared<routing::Router>(said, secrets_.keys, secrets_.hash_secret, pool->memory);
     changes.emplace_back(pool, pool->adopt(settings, said, now(), routing::random_seed()));
+    pool->trust(std::move(trusts[place]));
   }
   for (std::unique_ptr<Pool>& former : pools_) {
     if (former == nullptr) continue;
@@ -211,10 +213,11 @@ void Overseer::on_evidence(size_t pool, routing::Slot slot, const health::Eviden
 
 void Overseer::begin_check(Pool& pool, routing::Slot slot) {
   Pool::Backend& backend = pool.backends[slot];
-  if (!backend.probe) backend.probe = std::make_unique<Probe>(loop_, resolver_, descriptors_);
+  if (!backend.probe) backend.probe = std::make_unique<Probe>(loop_, resolver_, descriptors_, tls_room_);
   const conf::HealthCheck question = (*pool.health)[slot].question();
   backend.instances.asks(question);
-  backend.probe->start(pool.fleet.backends[slot].address, question, this, tag_of(pool.id, slot));
+  backend.probe->start({pool.fleet.backends[slot].address, question, pool.connector.get()}, this,
+                       tag_of(pool.id, slot));
 }
 
 void Overseer::on_probed(uint64_t tag, const health::CheckResult& result, uint64_t microseconds) {

@@ -33,8 +33,10 @@ class Overseer final : public proxy::Witness, ProbeEvents {
   ~Overseer();
   void close();  // before the loop ends
 
-  // Puts settings in force, with the certificates of their listeners. What this returns is not published.
-  Update adopt(std::shared_ptr<const conf::Settings> settings, std::vector<net::SharedTlsIdentity> tls);
+  // Puts settings in force, with the certificates of their listeners and the trust of
+  // their pools. What this returns is not published.
+  Update adopt(std::shared_ptr<const conf::Settings> settings, std::vector<net::SharedTlsIdentity> tls,
+               std::vector<net::SharedTlsTrust> trusts);
   // Why these cannot be put in force now; empty: they can.
   std::string refusal(const conf::Settings& settings) const;
 
@@ -93,6 +95,7 @@ class Overseer final : public proxy::Witness, ProbeEvents {
   net::Resolver& resolver_;
   net::Descriptors& descriptors_;
   net::Calls& calls_;
+  net::TlsRoom tls_room_{loop_.graveyard()};
   const Secrets& secrets_;
   const size_t workers_;
   const Publish publish_;

@@ -88,12 +88,26 @@ size_t Overseer::Pool::slots_after(const conf::Pool& said) const {
 
 // ---- plans
 
+// One that was loaded has been found to be good.
+void Overseer::Pool::trust(net::SharedTlsTrust whom) {
+  std::string error;
+  tls = std::move(whom);
+  connector = tls == nullptr ? nullptr : net::TlsConnector::make(tls, error);
+  if (!error.empty()) spdlog::error("pool {}: {}", settings->name, error);
+  is_changed = true;
+}
+
 const proxy::SharedPoolPlan& Overseer::Pool::publish() {
   if (!is_changed) return plan;
   if (plan != nullptr) former.push_back({plans, plan});
   ++plans;
-  plan = std::make_shared<const proxy::PoolPlan>(proxy::PoolPlan{
-      .id = id, .source = source, .settings = settings, .router = router, .meters = meters, .fleet = fleet});
+  plan = std::make_shared<const proxy::PoolPlan>(proxy::PoolPlan{.id = id,
+                                                                 .source = source,
+                                                                 .settings = settings,
+                                                                 .router = router,
+                                                                 .meters = meters,
+                                                                 .fleet = fleet,
+                                                                 .tls = tls});
   is_changed = false;
   return plan;
 }

@@ -47,7 +47,9 @@ struct Overseer::Pool {
   std::shared_ptr<routing::Memory> memory;
   std::shared_ptr<routing::Router> router;
   status::Meters meters;
-  routing::Fleet fleet;  // as health has it
+  routing::Fleet fleet;                          // as health has it
+  net::SharedTlsTrust tls;                       // of its connections; nullptr: none
+  std::unique_ptr<net::TlsConnector> connector;  // by it, for checks
   std::optional<health::PoolHealth> health;
   std::vector<Backend> backends;
   size_t slots_ever = 0;  // where anything is counted
@@ -85,6 +87,7 @@ struct Overseer::Pool {
   // Takes over what the file says of the pool from now on, or that it does not name it any more.
   std::vector<health::SlotChange> adopt(std::shared_ptr<const conf::Settings> from, const conf::Pool& said,
                                         uint64_t now, uint64_t seed);
+  void trust(net::SharedTlsTrust whom);
   std::vector<health::SlotChange> leave(uint64_t now);
   size_t slots_after(const conf::Pool& said) const;  // that adopt() would need
 

@@ -18,31 +18,34 @@ namespace {
 
 using Kind = health::CheckResult::Kind;
 
-// "app:80" -> "app", "[::1]:80" -> "", "10.0.0.1" -> "": TLS tells names alone (RFC 6066, section 3), and
-// those without the root's dot.
-std::string name_in(std::string host) {
+// "app:80" -> "app", "[::1]:80" -> "::1", "10.0.0.1" -> "10.0.0.1"
+std::string host_of(std::string host) {
+  if (host.starts_with('[')) return host.substr(1, host.find(']') - 1);
   if (std::count(host.begin(), host.end(), ':') == 1) host.resize(host.find(':'));
-  sockaddr_storage literal;
-  if (host.starts_with('[') || net::to_sockaddr(host, 0, literal)) return {};
-  if (host.ends_with('.')) host.pop_back();
   return host;
 }
 
 }  // namespace
 
-Probe::Probe(net::Loop& loop, const net::Resolver& resolver, net::Descriptors& descriptors)
-    : loop_(loop), resolver_(resolver), descriptors_(descriptors), deadline_(loop.deadlines(), *this) {}
+Probe::Probe(net::Loop& loop, const net::Resolver& resolver, net::Descriptors& descriptors,
+             net::TlsRoom& tls_room)
+    : loop_(loop),
+      resolver_(resolver),
+      descriptors_(descriptors),
+      tls_room_(tls_room),
+      deadline_(loop.deadlines(), *this) {}
 
 Probe::~Probe() { cancel(); }
 
-void Probe::start(const conf::Address& address, const conf::HealthCheck& check, ProbeEvents* done,
-                  uint64_t tag) {
+void Probe::start(const Question& question, ProbeEvents* done, uint64_t tag) {
   cancel();
-  conf::Address asked = address;
-  if (check.port != 0) asked.port = check.port;
+  conf::Address asked = question.address;
+  if (question.check.port != 0) asked.port = question.check.port;
   if (asked != address_) turns_ = {};
   address_ = asked;
-  check_ = check;
+  check_ = question.check;
+  check_.tls = check_.tls || (question.tls != nullptr && asked == question.address);
+  if (std::exchange(connector_, question.tls) != question.tls) session_.keep(nullptr);
   done_ = done;
   tag_ = tag;
   began_ = std::chrono::steady_clock::now();
@@ -75,10 +78,41 @@ void Probe::cancel() {
 }
 
 bool Probe::dial_next() {
-  stream_ = turns_.dial_next(dial_error_, [this](unsigned index, int& error) {
-    return net::dial(loop_, resolver_, address_, index, net::kAnyDescriptor, this, error);
-  });
+  tls_ = nullptr;
+  stream_ = turns_.dial_next(dial_error_, [this](unsigned index, int& error) { return dial(index, error); });
   return stream_ != nullptr;
+}
+
+net::StreamPtr Probe::dial(unsigned index, int& error) {
+  const auto dial_for = [&](net::StreamOwner* owner) {
+    return net::dial(loop_, resolver_, address_, index, net::kAnyDescriptor, owner, error);
+  };
+  if (!check_.tls) return dial_for(this);
+  auto tls = std::make_unique<net::TlsStream>(tls_room_, make_tls());
+  net::StreamPtr below = dial_for(tls->as_owner());
+  if (below == nullptr) return nullptr;
+  tls->attach(std::move(below));
+  tls->start(this);
+  tls_ = tls.release();
+  return net::StreamPtr(tls_);
+}
+
+// Where a check says for which host it asks, that is who has to answer, but where the pool names another.
+net::SslPtr Probe::make_tls() {
+  net::TlsConnector& connector = connector_ != nullptr ? *connector_ : unverified();
+  const bool is_named = !connector.trust()->settings.name.empty();
+  if (check_.host.empty() || is_named) return connector.connect(address_, session_);
+  return connector.connect_as(host_of(check_.host), session_);
+}
+
+net::TlsConnector& Probe::unverified() {
+  if (unverified_ == nullptr) {
+    auto trust = std::make_shared<net::TlsTrust>();
+    trust->settings.insecure = true;
+    std::string error;  // there is nothing that OpenSSL could not take
+    unverified_ = net::TlsConnector::make(std::move(trust), error);
+  }
+  return *unverified_;
 }
 
 // For what this machine lacks the backend is not to blame, nor for a name server that does not answer.
@@ -94,21 +128,8 @@ void Probe::on_connected() {
   connected_ = true;
   turns_.start_with(turns_.index());
   deadline_.set(due_);
-  if (check_.tls) {
-    if (!tls_context_) tls_context_ = std::make_unique<net::TlsContext>();
-    tls_.emplace(*tls_context_, server_name());
-    phase_ = Phase::handshake;
-    flush_tls();
-    if (tls_->state() == net::TlsClient::State::failed) fail("TLS handshake failed: " + tls_->failure());
-    return;
-  }
   if (check_.kind != conf::HealthCheck::Kind::http) return pass();
   ask();
-}
-
-std::string Probe::server_name() const {
-  if (!check_.host.empty()) return name_in(check_.host);
-  return address_.kind == conf::Address::Kind::host ? name_in(address_.host) : std::string{};
 }
 
 void Probe::ask() {
@@ -121,54 +142,34 @@ void Probe::ask() {
   head.append("\r\n");
   answer_.emplace(check_);
   phase_ = Phase::answer;
-  if (!tls_) return write(head);
-  tls_->send(head);
-  flush_tls();
-}
-
-// What a peer does not take is not told here: its end, or its reset, is.
-void Probe::write(std::string_view bytes) {
-  const iovec part{const_cast<char*>(bytes.data()), bytes.size()};
+  // What a peer does not take is not told here: its end, or its reset, is.
+  const iovec part{head.data(), head.size()};
   stream_->write({&part, 1});
 }
 
-void Probe::flush_tls() {
-  const std::string bytes = tls_->output();
-  if (!bytes.empty()) write(bytes);
-}
-
 void Probe::on_bytes(std::string_view bytes) {
-  using State = net::TlsClient::State;
-  if (tls_) {
-    bytes = tls_->receive(bytes);
-    flush_tls();
-    if (phase_ == Phase::handshake && tls_->state() == State::open) {
-      if (check_.kind != conf::HealthCheck::Kind::http) return pass();
-      ask();
-    }
-  }
-  if (phase_ == Phase::answer) answer_->take(bytes);
-  if (tls_ && tls_->state() == State::failed) {
-    if (phase_ == Phase::handshake) return fail("TLS handshake failed: " + tls_->failure());
-    if (!answer_->verdict()) return fail("TLS failed: " + tls_->failure());
-  }
-  if (tls_ && (tls_->state() == State::failed || tls_->state() == State::ended)) return on_end();
+  if (phase_ != Phase::answer) return;
+  answer_->take(bytes);
   tell_verdict();
 }
 
 void Probe::on_end() {
-  if (phase_ == Phase::handshake) return fail("TLS handshake failed: the connection ended");
+  if (phase_ != Phase::answer) return;
   answer_->end();
   tell_verdict();
 }
 
 void Probe::on_broken(int error) {
+  connected_ = connected_ || is_shaking_hands();
+  if (error == net::kTlsTruncated) return on_end();  // as many servers do
+  const std::string reason = error == net::kTlsFailed ? std::string(tls_->failure()) : uv_strerror(error);
+  if (is_shaking_hands()) return fail("TLS handshake failed: " + reason);
   if (phase_ == Phase::connecting) {
     dial_error_ = error;
     return dial_next() ? arm() : dial_failed();
   }
-  const std::string reason = uv_strerror(error);
-  fail(phase_ == Phase::handshake ? "TLS handshake failed: " + reason : reason);
+  if (error == net::kTlsFailed && answer_->verdict()) return on_end();
+  fail(error == net::kTlsFailed ? "TLS failed: " + reason : reason);
 }
 
 void Probe::on_deadline() {
@@ -180,14 +181,15 @@ void Probe::on_deadline() {
     return arm();
   }
   if (now >= due_) return end(Kind::timeout, timeout_detail());
+  if (is_shaking_hands()) return deadline_.set(due_);
   dial_error_ = UV_ETIMEDOUT;  // of an address that does not answer while there is another one
   dial_next() ? arm() : dial_failed();
 }
 
 std::string Probe::timeout_detail() const {
   const std::string within = " within " + conf::duration_text(check_.timeout);
-  if (phase_ == Phase::connecting) return "no connection" + within;
-  if (phase_ == Phase::handshake) return "no TLS handshake" + within;
+  if (phase_ == Phase::connecting)
+    return (is_shaking_hands() ? "no TLS handshake" : "no connection") + within;
   return (answer_->has_begun() ? "the answer did not end" : "no answer") + within;
 }
 
@@ -202,13 +204,9 @@ void Probe::tell_verdict() {
 }
 
 void Probe::hang_up() {
-  if (tls_ && stream_) {
-    tls_->close();
-    flush_tls();
-    stream_->finish();
-  }
+  if (tls_ != nullptr && connected_) tls_->finish();
+  tls_ = nullptr;
   stream_.reset();
-  tls_.reset();
   answer_.reset();
   deadline_.clear();
   phase_ = Phase::idle;

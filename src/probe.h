@@ -2,10 +2,10 @@
 // is for health to say.
 //
 // One check at a time. Kind tcp passes where a connection can be made, kind http where probe_answer.h accepts
-// the answer. With `tls` either goes through TLS, whose handshake is part of it; the server's certificate is
-// NOT verified, since a check asks whether a server works, not who it is. `timeout` covers all of it; where a
-// turn of the loop comes late, the check has that time once more. A host with several addresses is tried at
-// each until one connects, as requests do.
+// the answer. It goes through TLS, whose handshake is part of it, where the pool's backends speak it at this
+// port, or the check says so; what is verified is the pool's to say, and where that speaks no TLS nothing is.
+// `timeout` covers all of it; where a turn of the loop comes late, the check has that time once more. A host
+// with several addresses is tried at each until one connects, as requests do.
 //
 // Every failure has a detail for the operator, in lower case and without a full stop: "connection refused",
 // "no answer within 2s", "answered 503".
@@ -22,7 +22,8 @@
 #include "src/net/deadlines.h"
 #include "src/net/dial.h"
 #include "src/net/stream.h"
-#include "src/net/tls_client.h"
+#include "src/net/tls_connector.h"
+#include "src/net/tls_stream.h"
 #include "src/probe_answer.h"
 
 namespace limpet {
@@ -45,18 +46,28 @@ class ProbeEvents {
 // Of the loop's thread. Destroyed before the loop, which frees the sockets afterwards.
 class Probe final : net::StreamOwner, net::DeadlineOwner {
  public:
-  Probe(net::Loop& loop, const net::Resolver& resolver, net::Descriptors& descriptors);  // all outlive it
+  // What is to be asked, how and where. The connector, of the pool's backends, outlives the question;
+  // nullptr: they speak no TLS.
+  struct Question {
+    const conf::Address& address;
+    const conf::HealthCheck& check;
+    net::TlsConnector* tls = nullptr;
+  };
+
+  // All outlive it.
+  Probe(net::Loop& loop, const net::Resolver& resolver, net::Descriptors& descriptors,
+        net::TlsRoom& tls_room);
   ~Probe();
   Probe(const Probe&) = delete;
   Probe& operator=(const Probe&) = delete;
 
   // One on_probed() follows, never from within this call. What is under way is cancelled first. `check.port`
   // that is not 0 takes the place of the address', except a unix socket's.
-  void start(const conf::Address& address, const conf::HealthCheck& check, ProbeEvents* done, uint64_t tag);
+  void start(const Question& question, ProbeEvents* done, uint64_t tag);
   void cancel();  // no on_probed() follows
 
  private:
-  enum class Phase : uint8_t { idle, undialled, connecting, handshake, answer };
+  enum class Phase : uint8_t { idle, undialled, connecting, answer };
 
   void on_connected() override;
   void on_bytes(std::string_view bytes) override;
@@ -68,10 +79,13 @@ class Probe final : net::StreamOwner, net::DeadlineOwner {
   bool dial_next();
   void dial_failed();
   void arm();
-  std::string server_name() const;
+  net::StreamPtr dial(unsigned index, int& error);
+  net::TlsConnector& unverified();
+  net::SslPtr make_tls();
+  bool is_shaking_hands() const {
+    return phase_ == Phase::connecting && tls_ != nullptr && tls_->has_begun();
+  }
   void ask();
-  void write(std::string_view bytes);
-  void flush_tls();
   void tell_verdict();
   std::string timeout_detail() const;
   void hang_up();
@@ -83,6 +97,7 @@ class Probe final : net::StreamOwner, net::DeadlineOwner {
   net::Loop& loop_;
   const net::Resolver& resolver_;
   net::Descriptors& descriptors_;
+  net::TlsRoom& tls_room_;
   net::Deadline deadline_;
   conf::Address address_;
   conf::HealthCheck check_;
@@ -97,8 +112,10 @@ class Probe final : net::StreamOwner, net::DeadlineOwner {
   net::Turns turns_;    // among the address' addresses
   int dial_error_ = 0;  // of the last attempt; 0: there was none
   net::StreamPtr stream_;
-  std::unique_ptr<net::TlsContext> tls_context_;  // made when first needed, and kept
-  std::optional<net::TlsClient> tls_;
+  net::TlsStream* tls_ = nullptr;                  // stream_, where that is one
+  net::TlsConnector* connector_ = nullptr;         // the pool's
+  std::unique_ptr<net::TlsConnector> unverified_;  // made when first needed, and kept
+  net::TlsSession session_;
   std::optional<ProbeAnswer> answer_;  // in Phase::answer
 };
 

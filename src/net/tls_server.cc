@@ -16,10 +16,6 @@ constexpr const char* kIntermediateCiphers =
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
     "DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:DHE-RSA-CHACHA20-POLY1305";
 
-// The first has the hybrid with ML-KEM, which OpenSSL knows from 3.5 on.
-constexpr const char* kGroups[] = {"X25519MLKEM768:X25519:prime256v1:secp384r1",
-                                   "X25519:prime256v1:secp384r1"};
-
 constexpr std::string_view kHttp1 = "http/1.1";
 
 // Of those that the client offers the first that is spoken here (RFC 7301, section 3.2).
@@ -35,17 +31,6 @@ int on_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsi
     return SSL_TLSEXT_ERR_OK;
   }
   return SSL_TLSEXT_ERR_ALERT_FATAL;
-}
-
-bool set_groups(SSL_CTX* context) {
-  return std::any_of(std::begin(kGroups), std::end(kGroups), [context](const char* groups) {
-    return SSL_CTX_set1_groups_list(context, groups) == 1;
-  });
-}
-
-std::string openssl_reason() {
-  const char* const reason = ERR_reason_error_string(ERR_peek_error());
-  return reason != nullptr ? reason : "for no known reason";
 }
 
 }  // namespace
@@ -91,14 +76,14 @@ TlsServer::Bundle TlsServer::bundle_for(const std::string& name) const {
 SSL_CTX* TlsServer::context_for(const Bundle& bundle, std::string& error) {
   for (const auto& [known, context] : contexts_)
     if (known == bundle) return context.get();
-  ContextPtr made = new_context(bundle, error);
+  SslContextPtr made = new_context(bundle, error);
   if (made == nullptr) return nullptr;
   return contexts_.emplace_back(bundle, std::move(made)).second.get();
 }
 
-TlsServer::ContextPtr TlsServer::new_context(const Bundle& bundle, std::string& error) {
+SslContextPtr TlsServer::new_context(const Bundle& bundle, std::string& error) {
   ERR_clear_error();
-  ContextPtr made(SSL_CTX_new(TLS_server_method()));
+  SslContextPtr made(SSL_CTX_new(TLS_server_method()));
   SSL_CTX* const context = made.get();
   const bool modern = identity_->settings.profile == conf::TlsProfile::modern;
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
@@ -126,7 +111,7 @@ TlsServer::ContextPtr TlsServer::new_context(const Bundle& bundle, std::string& 
     return nullptr;
   }
   if (good) return made;
-  error = "OpenSSL does not take Limpet's settings: " + openssl_reason();
+  error = std::string("OpenSSL does not take Limpet's settings: ") + openssl_reason();
   return nullptr;
 }
 

@@ -2,8 +2,6 @@
 // Versions, ciphers and groups are Mozilla's (Server Side TLS 5.7), whatever the system's OpenSSL says.
 #pragma once
 
-#include <openssl/ssl.h>
-
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -11,7 +9,7 @@
 
 #include "conf/settings.h"
 #include "src/net/certificate.h"
-#include "src/net/tls_stream.h"
+#include "src/net/openssl.h"
 #include "src/net/tls_tickets.h"
 
 namespace limpet::net {
@@ -34,10 +32,6 @@ class TlsServer {
   const TlsIdentity& identity() const { return *identity_; }
 
  private:
-  struct FreeContext {
-    void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
-  };
-  using ContextPtr = std::unique_ptr<SSL_CTX, FreeContext>;
   // Certificates that are shown for the same names: one of each kind of key at most, by its place.
   using Bundle = std::vector<size_t>;
 
@@ -45,13 +39,13 @@ class TlsServer {
   bool sort_by_name(std::string& error);
   Bundle bundle_for(const std::string& name) const;
   SSL_CTX* context_for(const Bundle& bundle, std::string& error);
-  ContextPtr new_context(const Bundle& bundle, std::string& error);
+  SslContextPtr new_context(const Bundle& bundle, std::string& error);
   SSL_CTX* find(std::string_view name) const;
   int choose(SSL* tls, int* alert) const;
 
   const SharedTlsIdentity identity_;
   TlsTickets tickets_;
-  std::vector<std::pair<Bundle, ContextPtr>> contexts_;  // the first is that of the first certificate
+  std::vector<std::pair<Bundle, SslContextPtr>> contexts_;  // the first is that of the first certificate
   std::unordered_map<std::string, SSL_CTX*> by_name_;
 };
 

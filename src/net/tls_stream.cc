@@ -4,7 +4,6 @@
 #include <openssl/err.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -65,6 +64,7 @@ TlsStream::~TlsStream() {
 void TlsStream::start(StreamOwner* owner) { owner_ = owner; }
 
 void TlsStream::accept(std::string_view came) {
+  has_begun_ = true;
   below_->start(this);
   if (!came.empty() || !tls_) on_bytes(came);
 }
@@ -72,6 +72,7 @@ void TlsStream::accept(std::string_view came) {
 // ---- what comes in
 
 void TlsStream::on_connected() {
+  has_begun_ = true;
   if (!shake_hands() && state_ == State::failed) owner_->on_broken(kTlsFailed);
 }
 
@@ -129,15 +130,19 @@ void TlsStream::read() {
 
 // Its alert still goes out.
 void TlsStream::fail() {
-  const unsigned long error = ERR_peek_error();
-  const char* const reason = ERR_reason_error_string(error);
-  failure_ = reason != nullptr ? reason : "for no known reason";
+  const long verdict = tls_ ? SSL_get_verify_result(tls_.get()) : X509_V_OK;
+  const bool is_verified = ERR_GET_REASON(ERR_peek_error()) != SSL_R_CERTIFICATE_VERIFY_FAILED;
+  failure_ = is_verified ? openssl_reason() : X509_verify_cert_error_string(verdict);
   state_ = State::failed;
   if (flush()) below_->finish();
 }
 
 void TlsStream::on_end() {
-  if (state_ < State::ended) owner_->on_broken(-ECONNRESET);
+  if (state_ >= State::ended) return;
+  const bool was_open = state_ == State::open;
+  failure_ = "the connection ended";
+  state_ = State::failed;
+  owner_->on_broken(was_open ? kTlsTruncated : kTlsFailed);
 }
 
 void TlsStream::on_drained() {

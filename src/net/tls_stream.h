@@ -3,27 +3,21 @@
 // Its owner hears on_connected() once the handshake is over, and only then may write. What one read brings is
 // decrypted into the room's scratch and told in one piece; what one write takes is sealed in as few records
 // as hold it. Nothing is buffered here: an idle stream holds OpenSSL's state alone.
-//
-// An end of the stream below without a close_notify may have been made by anybody: it is told as on_broken().
 #pragma once
-
-#include <openssl/ssl.h>
 
 #include <memory>
 #include <string>
 
 #include "src/net/loop.h"
+#include "src/net/openssl.h"
 #include "src/net/stream.h"
 
 namespace limpet::net {
 
 // on_broken(): the handshake failed, or what came was no TLS. TlsStream::failure() says why.
 inline constexpr int kTlsFailed = -30'001;
-
-struct FreeSsl {
-  void operator()(SSL* tls) const { SSL_free(tls); }
-};
-using SslPtr = std::unique_ptr<SSL, FreeSsl>;
+// on_broken(): the stream below ended without a close_notify, as anybody could make it.
+inline constexpr int kTlsTruncated = -30'002;
 
 // What the TLS streams of one loop share; outlives them.
 class TlsRoom {
@@ -51,12 +45,14 @@ class TlsStream final : public Mortal, public Stream, StreamOwner {
   TlsStream(TlsRoom& room, SslPtr tls);
   ~TlsStream() override;
 
-  StreamOwner* as_owner() { return this; }
+  StreamOwner* as_owner() { return this; }                     // of the stream below, while that connects
   void attach(StreamPtr below) { below_ = std::move(below); }  // first of all
   void accept(std::string_view came);  // begins the handshake with bytes that have come already
 
   const SSL* tls() const { return tls_.get(); }
-  std::string_view failure() const { return failure_; }  // OpenSSL's reason: "wrong version number"
+  bool has_begun() const { return has_begun_; }  // the stream below is connected, or came so
+  // OpenSSL's reason, "wrong version number", or what is wrong with the peer's certificate.
+  std::string_view failure() const { return failure_; }
 
   void start(StreamOwner* owner) override;
   bool write(std::span<const iovec> parts) override;
@@ -102,6 +98,7 @@ class TlsStream final : public Mortal, public Stream, StreamOwner {
   std::string_view came_;         // from below, and not yet taken
   const char* failure_ = "";
   State state_ = State::handshake;
+  bool has_begun_ = false;
   bool finished_ = false;
 };
 

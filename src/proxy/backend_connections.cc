@@ -1,18 +1,21 @@
 #include "src/proxy/backend_connections.h"
 
+#include <spdlog/spdlog.h>
+
 #include <utility>
 
 namespace limpet::proxy {
 
 BackendConnections::BackendConnections(net::Deadlines& deadlines, net::Graveyard& graveyard,
                                        const net::Polls& polls, Dialer& dialer, StrayListener& strays,
-                                       net::Gather& gathered)
+                                       net::Gather& gathered, net::TlsRoom& tls_room)
     : deadlines_(deadlines),
       graveyard_(graveyard),
       polls_(polls),
       dialer_(dialer),
       strays_(strays),
-      gathered_(gathered) {}
+      gathered_(gathered),
+      tls_room_(tls_room) {}
 
 BackendConnections::~BackendConnections() { close_idle(); }
 
@@ -88,6 +91,30 @@ void BackendConnections::close(std::unique_ptr<H1Backend> used) {
   used->deadline_.clear();
   used->stream_.reset();
   graveyard_.bury(std::move(used));
+}
+
+void BackendConnections::connect_by(net::SharedTlsTrust trust) {
+  if (trust == (tls_ == nullptr ? nullptr : tls_->trust())) return;
+  std::string error;
+  tls_ = trust == nullptr ? nullptr : net::TlsConnector::make(std::move(trust), error);
+  if (!error.empty()) spdlog::error("{}", error);
+  for (size_t slot = 0; slot < slots_.size(); ++slot) {
+    retire(static_cast<routing::Slot>(slot));
+    if (slots_[slot].session) slots_[slot].session->keep(nullptr);
+  }
+}
+
+net::StreamPtr BackendConnections::connect(const conf::Address& address, routing::Slot slot, unsigned index,
+                                           net::StreamOwner* owner, int& error) {
+  if (tls_ == nullptr) return dialer_.dial(address, index, owner, error);
+  std::unique_ptr<net::TlsSession>& session = at(slot).session;
+  if (session == nullptr) session = std::make_unique<net::TlsSession>();
+  auto tls = std::make_unique<net::TlsStream>(tls_room_, tls_->connect(address, *session));
+  net::StreamPtr below = dialer_.dial(address, index, tls->as_owner(), error);
+  if (below == nullptr) return nullptr;
+  tls->attach(std::move(below));
+  tls->start(owner);
+  return net::StreamPtr(tls.release());
 }
 
 void BackendConnections::close_idle() {

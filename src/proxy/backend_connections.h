@@ -9,6 +9,8 @@
 #include "src/net/loop.h"
 #include "src/net/polls.h"
 #include "src/net/stream.h"
+#include "src/net/tls_connector.h"
+#include "src/net/tls_stream.h"
 #include "src/proxy/backend_side.h"
 #include "src/proxy/h1_backend.h"
 #include "src/proxy/own_connections.h"
@@ -41,7 +43,7 @@ class StrayListener {
 class BackendConnections {
  public:
   BackendConnections(net::Deadlines& deadlines, net::Graveyard& graveyard, const net::Polls& polls,
-                     Dialer& dialer, StrayListener& strays, net::Gather& gathered);
+                     Dialer& dialer, StrayListener& strays, net::Gather& gathered, net::TlsRoom& tls_room);
   ~BackendConnections();
   BackendConnections(const BackendConnections&) = delete;
   BackendConnections& operator=(const BackendConnections&) = delete;
@@ -59,6 +61,9 @@ class BackendConnections {
   BackendPtr dial(const routing::Backend& backend, routing::Slot slot, BackendEvents* events,
                   net::Millis patience, int& error);
 
+  // How connections are made from now on; those that are not made so are not used again. nullptr: without
+  // TLS.
+  void connect_by(net::SharedTlsTrust trust);
   void close_idle();
   // Those that hold a descriptor below this number, and belong to no client, by a reset: an orderly end would
   // hold the port for a minute.
@@ -67,7 +72,9 @@ class BackendConnections {
   void retire(routing::Slot slot);
 
   // For its connections.
-  Dialer& dialer() { return dialer_; }
+  size_t count(const conf::Address& address) const { return dialer_.count(address); }
+  net::StreamPtr connect(const conf::Address& address, routing::Slot slot, unsigned index,
+                         net::StreamOwner* owner, int& error);
   net::Gather& gathered() { return gathered_; }  // what goes out next
   net::Millis now() const { return deadlines_.now(); }
   void keep(std::unique_ptr<H1Backend> unused, net::Millis keep_alive, OwnConnections& client);
@@ -82,8 +89,9 @@ class BackendConnections {
     H1Backend* newest_own = nullptr;  // of those that belong to clients
     H1Backend* rested = nullptr;      // the newest in the first list that had, at `looked_at`
     uint64_t looked_at = 0;
-    uint32_t retired = 0;        // how often
-    unsigned first_address = 0;  // the one that connected last
+    uint32_t retired = 0;                      // how often
+    unsigned first_address = 0;                // the one that connected last
+    std::unique_ptr<net::TlsSession> session;  // with TLS
   };
   AtSlot& at(routing::Slot slot) {
     if (slot >= slots_.size()) slots_.resize(slot + size_t{1});
@@ -102,6 +110,8 @@ class BackendConnections {
   Dialer& dialer_;
   StrayListener& strays_;
   net::Gather& gathered_;
+  net::TlsRoom& tls_room_;
+  std::unique_ptr<net::TlsConnector> tls_;  // nullptr: none
   std::vector<AtSlot> slots_;
 };
 

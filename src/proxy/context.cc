@@ -27,8 +27,8 @@ class ServedPool::Era {
 
 ServedPool::ServedPool(SharedPoolPlan plan, size_t worker, net::Deadlines& deadlines,
                        net::Graveyard& graveyard, const net::Polls& polls, Dialer& dialer, Witness& witness,
-                       net::Gather& to_backend)
-    : connections(deadlines, graveyard, polls, dialer, *this, to_backend),
+                       net::Gather& to_backend, net::TlsRoom& tls_room)
+    : connections(deadlines, graveyard, polls, dialer, *this, to_backend, tls_room),
       worker_(worker),
       witness_(witness) {
   follow(std::move(plan));
@@ -39,6 +39,7 @@ ServedPool::~ServedPool() = default;
 void ServedPool::follow(SharedPoolPlan plan) {
   if (plan == plan_) return;
   meter_ = plan->meters[worker_];
+  connections.connect_by(plan->tls);
   const conf::Retries& allowed = plan->settings->retries;
   const auto workers = static_cast<uint32_t>(plan->meters.size());
   retries.allow(allowed.percent, (allowed.floor + workers - 1) / workers);
@@ -118,7 +119,7 @@ void Context::follow_pools(const Plan& plan) {
       std::unique_ptr<ServedPool>& known = all_pools_[next->id];
       if (known == nullptr)
         known = std::make_unique<ServedPool>(next, worker_, deadlines, graveyard, polls, dialer_, witness_,
-                                             to_backend);
+                                             to_backend, tls_room);
       served = known.get();
     }
     served->follow(next);

@@ -19,7 +19,7 @@ H1Backend::H1Backend(BackendConnections& home, routing::Slot slot, net::Deadline
 bool H1Backend::dial(const conf::Address& address, BackendEvents* events, net::Millis patience, int& error) {
   address_ = address;
   events_ = events;
-  turns_.begin(home_.dialer().count(address));
+  turns_.begin(home_.count(address));
   share_ = net::Turns::share_of(patience);
   error = 0;
   return dial_next(error);
@@ -29,7 +29,7 @@ bool H1Backend::dial(const conf::Address& address, BackendEvents* events, net::M
 bool H1Backend::dial_next(int& error) {
   deadline_.clear();
   stream_ = turns_.dial_next(error, [this](unsigned index, int& this_error) {
-    return home_.dialer().dial(address_, index, this, this_error);
+    return home_.connect(address_, slot_, index, this, this_error);
   });
   if (stream_ && turns_.has_more()) deadline_.set(home_.now() + share_);
   return stream_ != nullptr;

@@ -11,6 +11,7 @@
 #include "routing/fleet.h"
 #include "routing/router.h"
 #include "routing/routes.h"
+#include "src/net/tls_connector.h"
 #include "src/net/tls_server.h"
 #include "src/proxy/meters.h"
 
@@ -24,6 +25,7 @@ struct PoolPlan {
   std::shared_ptr<routing::Router> router;
   std::vector<std::shared_ptr<PoolMeter>> meters;  // by worker
   routing::Fleet fleet;
+  net::SharedTlsTrust tls;  // nullptr: none
 };
 using SharedPoolPlan = std::shared_ptr<const PoolPlan>;
 

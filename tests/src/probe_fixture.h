@@ -108,7 +108,7 @@ class Checked : WithResolver, public Loopback, public ProbeEvents {
     for_a_while();
   }
 
-  void start(uint64_t token = 7) { probe->start(address, check, this, token); }
+  void start(uint64_t token = 7) { probe->start({address, check}, this, token); }
   // One check from its start to its result: "pass", "fail: answered 503".
   std::string run() {
     const size_t before = results.size();
@@ -156,7 +156,8 @@ class Checked : WithResolver, public Loopback, public ProbeEvents {
   std::optional<uint64_t> instance;  // of the last
   uint64_t microseconds = 0;
   std::function<void()> then;
-  std::unique_ptr<Probe> probe = std::make_unique<Probe>(loop, resolver, descriptors);
+  net::TlsRoom room{loop.graveyard()};
+  std::unique_ptr<Probe> probe = std::make_unique<Probe>(loop, resolver, descriptors, room);
 
  private:
   void on_accepted(net::UvStream* stream, const conf::IpAddress&) override {

@@ -53,7 +53,8 @@ inline std::shared_ptr<proxy::Plan> plan_of(conf::Settings given) {
         .router = std::make_shared<routing::Router>(pool, std::vector{std::string(32, 'k')},
                                                     std::string(32, 's'), routing::Router::new_memory(pool)),
         .meters = {std::make_shared<proxy::PoolMeter>()},
-        .fleet = routing::Fleet::from(pool)}));
+        .fleet = routing::Fleet::from(pool),
+        .tls = nullptr}));
   }
   for (size_t i = 0; i < settings->listeners.size(); ++i)
     plan->listeners.push_back(std::make_shared<proxy::ListenerMeter>());
