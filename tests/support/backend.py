@@ -94,10 +94,12 @@ class Backend:
     """Listens from the start. `requests` and `connections` hold everything that came, in order, but Limpet's own checks: those are in
     `checks`."""
 
-    def __init__(self, name="a", handler=answer_by_name, *, host="127.0.0.1", path=None, on_connect=None, listening=True):
+    def __init__(self, name="a", handler=answer_by_name, *, host="127.0.0.1", path=None, on_connect=None, listening=True, tls=None):
         self.name = name
         self.handler = handler
         self.on_connect = on_connect  # called with the connection before anything is read
+        self.tls = tls  # an ssl.SSLContext of a server
+        self.failed_handshakes = []
         self.host = host
         self.path = path  # of a unix socket
         self.port = 0 if path else free_port()
@@ -186,7 +188,17 @@ class Backend:
             self._threads.append(thread)
             thread.start()
 
+    def _shake_hands(self, connection):
+        try:
+            connection.sock.settimeout(PATIENCE)
+            connection.sock = self.tls.wrap_socket(connection.sock, server_side=True)
+        except OSError as error:
+            self.failed_handshakes.append(error)
+            connection.open = False
+
     def _serve(self, connection):
+        if self.tls:
+            self._shake_hands(connection)
         try:
             if self.on_connect:
                 self.on_connect(connection)
