@@ -209,6 +209,7 @@ const Keys<PoolTimeouts>& pool_timeouts_keys() {
       key("connect", &PoolTimeouts::connect, kWait),
       key("head", &PoolTimeouts::head, kWait),
       key("body", &PoolTimeouts::body, kWait),
+      key("stream", &PoolTimeouts::stream, kWait),
       key("tunnel", &PoolTimeouts::tunnel, kWait),
       key("keep_alive", &PoolTimeouts::keep_alive, kWait),
   };

@@ -137,6 +137,7 @@ struct PoolTimeouts {
   Duration connect = 5s;  // to establish a connection to a backend
   Duration head = 60s;    // from the request's last byte to the head of the backend's final answer
   Duration body = 60s;    // between two pieces of the backend's answer
+  Duration stream = 1h;   // the same where that tells of things as they happen: events, lines, calls
   Duration tunnel = 1h;   // without a byte either way after an upgrade, while both ends may speak and take
   Duration keep_alive = 60s;  // an unused backend connection is kept this long
   bool operator==(const PoolTimeouts&) const = default;

@@ -70,7 +70,8 @@ void Exchange::start(ClientSide& client, const http::RequestHead& request) {
   request_state_ = RequestState::coming;
   response_state_ = ResponseState::awaited;
   attempt_ = Attempt::none;
-  fresh_only_ = fresh_again_ = keeps_body_ = is_open_ended_ = false;
+  fresh_only_ = fresh_again_ = keeps_body_ = false;
+  lasting_ = Lasting::no;
   client_address_ = client.peer().address;
   choose_request_id();
   phase_ = Phase::identify;

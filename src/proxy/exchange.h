@@ -69,6 +69,12 @@ class Exchange final : public http::BodySink, BackendEvents, net::DeadlineOwner,
     over
   };
   enum class Step : uint8_t { go, wait };
+  // An answer that tells of things as they happen.
+  enum class Lasting : uint8_t {
+    no,
+    stream,   // it ends when all is told, as that to a call; how long it is silent is its ends' own affair
+    endless,  // it ends when its ends have had enough: a tunnel, or what an EventSource listens to
+  };
   enum class RequestState : uint8_t {
     coming,
     cut,     // the client has sent its last byte, and that was not the request's
@@ -140,6 +146,7 @@ class Exchange final : public http::BodySink, BackendEvents, net::DeadlineOwner,
   void choose_request_id();
   http::LoopMark loop_mark() const;
   void begin_response(const http::ResponseHead& head);
+  Lasting lasting_of(const http::ResponseHead& head) const;
   void judge_answer();
   bool is_failure(int status) const;
   static bool is_doubtful(int status) { return status >= 502 && status <= 504; }
@@ -211,10 +218,10 @@ class Exchange final : public http::BodySink, BackendEvents, net::DeadlineOwner,
   RequestState request_state_ = RequestState::coming;
   ResponseState response_state_ = ResponseState::awaited;
   Attempt attempt_ = Attempt::none;
-  bool fresh_only_ = false;     // a used connection has failed this request already
-  bool fresh_again_ = false;    // a new one has, after the request was sent
-  bool keeps_body_ = false;     // sent_body_ holds all of the body so far
-  bool is_open_ended_ = false;  // the answer's length is its ends' choice: a tunnel, a stream of events
+  bool fresh_only_ = false;   // a used connection has failed this request already
+  bool fresh_again_ = false;  // a new one has, after the request was sent
+  bool keeps_body_ = false;   // sent_body_ holds all of the body so far
+  Lasting lasting_ = Lasting::no;
 };
 
 }  // namespace limpet::proxy

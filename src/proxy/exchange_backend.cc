@@ -1,4 +1,7 @@
 // What an exchange does when its backend does something.
+#include <algorithm>
+#include <iterator>
+
 #include "src/http/connection_auth.h"
 #include "src/proxy/context.h"
 #include "src/proxy/exchange.h"
@@ -7,12 +10,17 @@ namespace limpet::proxy {
 
 namespace {
 
-// What an EventSource listens to (HTML Living Standard, section 9.2), or an MCP client. By other methods an
-// answer may come as events too, but it ends when it is given.
-bool is_stream_of_events(const http::RequestHead& request, const http::ResponseHead& answer) {
-  if (answer.body.kind == http::BodyKind::length || request.method != "GET") return false;
-  const std::string_view type = answer.fields.first(http::FieldName::content_type);
-  return equals_ignoring_case(trimmed(type.substr(0, type.find(';'))), "text/event-stream");
+constexpr std::string_view kEvents = "text/event-stream";  // HTML Living Standard, section 9.2
+
+// Of what tells of things as they happen: events, lines and sequences of JSON (RFC 7464), pictures of a
+// camera, messages of a call.
+bool is_stream(std::string_view type) {
+  constexpr std::string_view kTypes[] = {kEvents, "application/x-ndjson", "application/json-seq",
+                                         "multipart/x-mixed-replace"};
+  constexpr std::string_view kCalls = "application/grpc";  // and application/grpc+proto, application/grpc-web
+  const auto is_type = [type](std::string_view one) { return equals_ignoring_case(type, one); };
+  return std::any_of(std::begin(kTypes), std::end(kTypes), is_type) ||
+         equals_ignoring_case(type.substr(0, kCalls.size()), kCalls);
 }
 
 // Of all interim answers to a request, so that one that never gets to a final answer ends.
@@ -70,7 +78,7 @@ void Exchange::begin_response(const http::ResponseHead& head) {
         .append(pool_->cookie_attributes(
             http::believed_tls(client_->peer(), client_->listener().settings, request_->fields)));
   }
-  is_open_ended_ = head.status == 101 || is_stream_of_events(*request_, head);
+  lasting_ = lasting_of(head);
   status_ = head.status;
   judge_answer();
   if ((head.status == 401 || head.status == 407) && http::challenges_connection(head.fields))
@@ -82,12 +90,24 @@ void Exchange::begin_response(const http::ResponseHead& head) {
   response_state_ = ResponseState::begun;
 }
 
+// What an EventSource listens to, or an MCP client, is asked for by GET. By other methods an answer may come
+// as events too, but it ends when it is given.
+Exchange::Lasting Exchange::lasting_of(const http::ResponseHead& head) const {
+  if (head.status == 101) return Lasting::endless;
+  if (head.body.kind == http::BodyKind::none || head.body.kind == http::BodyKind::length) return Lasting::no;
+  const std::string_view value = head.fields.first(http::FieldName::content_type);
+  const std::string_view type = trimmed(value.substr(0, value.find(';')));
+  if (!is_stream(type)) return Lasting::no;
+  return request_->method == "GET" && equals_ignoring_case(type, kEvents) ? Lasting::endless
+                                                                          : Lasting::stream;
+}
+
 void Exchange::judge_answer() {
   if (is_failure(status_)) {
     blame(BackendFailure::status);
   } else if (is_doubtful(status_)) {
     doubt_backend();
-  } else if (is_open_ended_) {
+  } else if (lasting_ == Lasting::endless) {
     count_answered(now_us());
   }
 }

@@ -50,7 +50,8 @@ void Exchange::on_deadline() {
     fail(client_lags ? failures::kClientSlow : failures::kBackendSlow);
   } else {
     const bool client_lags = client_->queued() != 0 || (upload_has_a_rate() && upload_left() == 0);
-    cut(client_lags ? failures::kClientSlow : failures::kBackendSlow);
+    const bool may_be_silent = lasting_ != Lasting::no;
+    cut(client_lags ? failures::kClientSlow : may_be_silent ? failures::kStreamIdle : failures::kBackendSlow);
   }
   advance();
 }

@@ -34,7 +34,7 @@ void Exchange::measure() {
   meter.ended.add();
   meter.bytes_in.add(bytes_in_);
   meter.bytes_out.add(bytes_out_);
-  if (response_state_ != ResponseState::whole || head_us_ == 0 || is_open_ended_) return;
+  if (response_state_ != ResponseState::whole || head_us_ == 0 || lasting_ == Lasting::endless) return;
   const uint64_t now = now_us();
   meter.latency.add(now - connect_us_);
   if (!is_failure(status_) && !is_doubtful(status_)) count_answered(now);

@@ -21,6 +21,8 @@ void Exchange::await_progress() {
     wait = context_.settings().timeouts.body;
   } else if (!has_begun_response()) {
     wait = timeouts.head;
+  } else if (lasting_ != Lasting::no) {
+    wait = timeouts.stream;
   }
   net::Millis most = millis(wait);
   if (is_awaiting_head()) {

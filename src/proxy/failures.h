@@ -68,6 +68,7 @@ inline constexpr Failure kWithdrawn{503, "the server was taken out of service", 
 
 // Ours.
 inline constexpr Failure kTunnelIdle{504, "nothing passed for too long", "tunnel_timeout", Blame::nobody};
+inline constexpr Failure kStreamIdle{504, "nothing passed for too long", "stream_timeout", Blame::nobody};
 inline constexpr Failure kShutdown{503, "the balancer is shutting down", "shutdown", Blame::balancer};
 
 }  // namespace failures

@@ -141,7 +141,7 @@ TEST_CASE("a wait is never endless and never zero") {
     CHECK(top("[timeouts]\n" + key + "=\"0s\"") == "f:2:6: timeouts." + key + accepted);
     CHECK(top("[timeouts]\n" + key + "=\"86400001ms\"") == "f:2:6: timeouts." + key + accepted);
   }
-  for (const std::string key : {"connect", "head", "body", "tunnel", "keep_alive"}) {
+  for (const std::string key : {"connect", "head", "body", "stream", "tunnel", "keep_alive"}) {
     CHECK(faults(pool("timeouts." + key + "  \n=\"0s\"")) != "");
     CHECK(faults(pool("timeouts = {" + key + "=\"0s\"}")) ==
           "f:2:" + std::to_string(14 + key.size()) + ": pool[0].timeouts." + key + accepted);

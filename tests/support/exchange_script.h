@@ -76,6 +76,7 @@ class ExchangeScript {
                                             std::string_view("Transfer-Encoding: chunked\r\n"),
                                             std::string_view("Connection: upgrade\r\nUpgrade: websocket\r\n"),
                                             std::string_view("Connection: close\r\n"),
+                                            std::string_view("Content-Type: text/event-stream\r\n"),
                                             std::string_view("Set-Cookie: JSESSIONID=made\r\n"),
                                             std::string_view("\r\n"),
                                             std::string_view("\n"),
@@ -110,6 +111,7 @@ class ExchangeScript {
     pool.timeouts = {.connect = Duration(2400),
                      .head = Duration(2700),
                      .body = Duration(2800),
+                     .stream = Duration(3200),
                      .tunnel = Duration(3500),
                      .keep_alive = Duration(2900)};
     pool.max_sessions = 50;

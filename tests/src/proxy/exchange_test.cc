@@ -895,6 +895,40 @@ TEST_CASE("a backend that does not answer in time is a 504") {
   CHECK_FALSE(backend.open());
 }
 
+TEST_CASE("an answer that tells of things as they happen may be silent, and its silence is no failure") {
+  struct Answered {
+    const char* type;
+    const char* method;
+    bool may_be_silent;
+  };
+  for (const auto& [type, method, may_be_silent] :
+       {Answered{"text/event-stream", "GET", true}, Answered{"text/event-stream;charset=utf-8", "POST", true},
+        Answered{"application/x-ndjson", "GET", true}, Answered{"application/json-seq", "GET", true},
+        Answered{"multipart/x-mixed-replace; boundary=x", "GET", true},
+        Answered{"application/grpc+proto", "POST", true}, Answered{"text/html", "GET", false}}) {
+    CAPTURE(type);
+    conf::Settings settings = settings_of(1, {Kind::ip});
+    settings.pools[0].timeouts.body = conf::Duration(10'000);
+    settings.pools[0].timeouts.stream = conf::Duration(100'000);
+    Proxy proxy(settings);
+    FakeStream& client = proxy.client();
+    client.sends(std::string(method) + " /x HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+    FakeStream& backend = proxy.backend();
+    backend.sends("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: " + std::string(type) +
+                  "\r\n\r\n1\r\n.\r\n");
+    proxy.net.pass(90'000);
+    CHECK(backend.open() == may_be_silent);
+    if (!may_be_silent) continue;
+    backend.sends("1\r\n.\r\n");
+    proxy.net.pass(90'000);
+    CHECK(client.received.ends_with("1\r\n.\r\n1\r\n.\r\n"));
+    proxy.net.pass(20'000);
+    CHECK_FALSE(backend.open());
+    CHECK(proxy.failures.empty());
+    CHECK(proxy.context().pool(0).meter().backends[0].failed.value() == 0);
+  }
+}
+
 TEST_CASE("a client that pipelines gives its backend no longer for that") {
   Proxy proxy;
   FakeStream& client = proxy.client();
