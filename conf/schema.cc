@@ -206,12 +206,9 @@ const Keys<SessionIdAffinity>& session_id_keys() {
 
 const Keys<PoolTimeouts>& pool_timeouts_keys() {
   static const Keys<PoolTimeouts> keys = {
-      key("connect", &PoolTimeouts::connect, kWait),
-      key("head", &PoolTimeouts::head, kWait),
-      key("body", &PoolTimeouts::body, kWait),
-      key("stream", &PoolTimeouts::stream, kWait),
-      key("tunnel", &PoolTimeouts::tunnel, kWait),
-      key("keep_alive", &PoolTimeouts::keep_alive, kWait),
+      key("connect", &PoolTimeouts::connect, kWait), key("head", &PoolTimeouts::head, kWait),
+      key("body", &PoolTimeouts::body, kWait),       key("stream", &PoolTimeouts::stream, kWait),
+      key("tunnel", &PoolTimeouts::tunnel, kWait),   key("keep_alive", &PoolTimeouts::keep_alive, kWait),
   };
   return keys;
 }
