@@ -80,6 +80,15 @@ void check_proxy_peers(const Settings& settings, Findings& findings) {
   }
 }
 
+void check_redirects(const Settings& settings, Findings& findings) {
+  for (size_t i = 0; i < settings.listeners.size(); ++i) {
+    const Listener& listener = settings.listeners[i];
+    const std::string key = indexed("listener", i) + ".redirect_to_https";
+    if (!listener.redirect_to_https || !listener.tls || findings.broken(key)) continue;
+    findings.fault(key, "has no effect, accepted: only on a listener without TLS");
+  }
+}
+
 }  // namespace
 
 void check_effects(const Settings& settings, Findings& findings) {
@@ -88,6 +97,7 @@ void check_effects(const Settings& settings, Findings& findings) {
   check_status_token(settings.status, findings);
   check_status_address(settings, findings);
   check_proxy_peers(settings, findings);
+  check_redirects(settings, findings);
   const Limits& limits = settings.limits;
   if (given("limits.target") && limits.target > limits.head && !findings.broken("limits.head")) {
     findings.fault("limits.target",

@@ -138,6 +138,25 @@ Parsed<std::string> parse_status_token(std::string_view text) {
   return std::string(text);
 }
 
+Parsed<std::string> parse_hsts(std::string_view text) {
+  std::string_view rest = text;
+  bool has_age = false;
+  while (!rest.empty()) {
+    const std::string_view directive = trimmed(take_until(rest, ';'));
+    constexpr std::string_view kAge = "max-age=";
+    const bool is_age = equals_ignoring_case(directive.substr(0, kAge.size()), kAge);
+    const std::string_view age = is_age ? directive.substr(kAge.size()) : std::string_view{};
+    if (is_age && (age.empty() || age.size() > 10 || !std::all_of(age.begin(), age.end(), is_digit)))
+      return Wrong{"has an age that is no number of seconds"};
+    if (!is_age && !equals_ignoring_case(directive, "includeSubDomains") &&
+        !equals_ignoring_case(directive, "preload"))
+      return Wrong{"holds a directive that there is not"};
+    has_age = has_age || is_age;
+  }
+  if (!text.empty() && !has_age) return Wrong{"has no max-age"};
+  return std::string(text);
+}
+
 Parsed<std::string> parse_file_name(std::string_view text) {
   if (text.empty()) return Wrong{"is empty"};
   if (text.find('\0') != text.npos) return Wrong{"holds a zero byte"};

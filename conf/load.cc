@@ -66,6 +66,7 @@ void complete(Settings& settings, const std::filesystem::path& file, Findings& f
       certificate.file = beside(certificate.file);
       if (!certificate.key.empty()) certificate.key = beside(certificate.key);
     }
+    if (!listener.acme_challenges.empty()) listener.acme_challenges = beside(listener.acme_challenges);
   }
   for (Pool& pool : settings.pools) {
     if (!pool.tls) continue;

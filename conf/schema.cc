@@ -109,6 +109,10 @@ const Keys<ListenerTls>& listener_tls_keys() {
           Word<TlsProfile>{{{"intermediate", TlsProfile::intermediate}, {"modern", TlsProfile::modern}}}),
       key("strict_sni", &ListenerTls::strict_sni, Boolean{}),
       key("shared_tickets", &ListenerTls::shared_tickets, Boolean{}),
+      key("hsts", &ListenerTls::hsts,
+          Text<std::string>{parse_hsts,
+                            "\"max-age=31536000\", with or without \"; includeSubDomains\" and \"; "
+                            "preload\", or \"\" for none"}),
   };
   return keys;
 }
@@ -135,6 +139,9 @@ const Keys<Listener>& listener_keys() {
       key("underscores", &Listener::underscores,
           Word<Underscores>{{{"drop", Underscores::drop}, {"pass", Underscores::pass}}}),
       key("half_close", &Listener::half_close, Boolean{}),
+      key("redirect_to_https", &Listener::redirect_to_https, Boolean{}),
+      key("acme_challenges", &Listener::acme_challenges,
+          Text<std::string>{parse_file_name, "a folder's path, relative to this file's folder or absolute"}),
       key("tls", &Listener::tls, Table<ListenerTls>{listener_tls_keys(), "listener.tls"}),
   };
   return keys;

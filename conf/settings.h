@@ -59,6 +59,8 @@ struct ListenerTls {
   TlsProfile profile = TlsProfile::intermediate;
   bool strict_sni = false;  // a client that asks for none of their names is refused; else the first is shown
   bool shared_tickets = false;  // whoever has the same secrets resumes the sessions of this one
+  // What Strict-Transport-Security says, "max-age=31536000; includeSubDomains" (RFC 6797); empty: nothing.
+  std::string hsts;
   explicit operator bool() const { return !certificates.empty(); }
   bool operator==(const ListenerTls&) const = default;
 };
@@ -75,6 +77,9 @@ struct Listener {
   Underscores underscores = Underscores::drop;  // from peers that are no trusted proxies
   bool half_close = false;  // a client that has sent its last byte still waits for its answers
   ListenerTls tls = {};
+  bool redirect_to_https = false;  // whoever comes without TLS is sent to the same place with it
+  // A folder with the answers to challenges of ACME (RFC 8555, section 8.3), by token; empty: none.
+  std::string acme_challenges = {};
   bool operator==(const Listener&) const = default;
 };
 

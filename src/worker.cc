@@ -90,8 +90,9 @@ Worker::Worker(size_t index, const Shared& shared, std::shared_ptr<const proxy::
     : shared_(shared), on_done_(std::move(on_done)) {
   if (shared_.access_log != nullptr) log_ = std::make_unique<AccessLogBuffer>(*shared_.access_log);
   proxy::Dialer& dialer = *this;
-  context_ = std::make_unique<proxy::Context>(std::move(plan), index, loop_.deadlines(), loop_.graveyard(),
-                                              loop_.polls(), dialer, clock_, shared_.witness, log_.get());
+  context_ =
+      std::make_unique<proxy::Context>(std::move(plan), index, loop_.deadlines(), loop_.graveyard(),
+                                       loop_.polls(), files_, dialer, clock_, shared_.witness, log_.get());
   context_->process_number = shared_.process_number;
   uv_async_init(loop_.uv(), &wake_, [](uv_async_t* wake) { static_cast<Worker*>(wake->data)->on_wake(); });
   wake_.data = this;

@@ -13,6 +13,7 @@
 #include "src/net/listener.h"
 #include "src/net/loop.h"
 #include "src/net/resolver.h"
+#include "src/net/small_files.h"
 #include "src/proxy/client_connection.h"
 #include "src/proxy/context.h"
 
@@ -88,6 +89,7 @@ class Worker final : proxy::ClientConnections, proxy::Dialer, net::Keeper {
   net::Loop loop_;
   std::unique_ptr<AccessLogBuffer> log_;
   proxy::Clock clock_;
+  net::UvSmallFiles files_{loop_.uv()};
   std::unique_ptr<proxy::Context> context_;
   std::vector<std::unique_ptr<Door>> doors_;
   std::mutex mutex_;

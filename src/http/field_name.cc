@@ -82,6 +82,9 @@ FieldName known_name(std::string_view name) {
     case 19:
       if (first == 'p') return is("proxy-authorization", FieldName::credentials);
       break;
+    case 25:
+      if (first == 's') return is("strict-transport-security", FieldName::strict_transport_security);
+      break;
     default:
       break;
   }

@@ -29,6 +29,7 @@ enum class FieldName : uint8_t {
   max_forwards,
   proxy_connection,
   referer,
+  strict_transport_security,
   te,
   transfer_encoding,
   underscored,  // no name: of those that Limpet writes, believes or frames by, one with `_` for a `-`

@@ -193,6 +193,8 @@ void put_response(const ResponseHead& response, const ResponseEdits& edits, Curs
     put_private_caching(fields, out);
     out.field("Set-Cookie", edits.set_cookie);
   }
+  if (!edits.hsts.empty() && !fields.has(FieldName::strict_transport_security))
+    out.field("Strict-Transport-Security", edits.hsts);
   if (edits.chunked) out.put("Transfer-Encoding: chunked\r\n");
   if (response.status == 101) {
     out.put("Connection: upgrade\r\n").field("Upgrade", fields.first(FieldName::upgrade));

@@ -27,6 +27,7 @@ struct ResponseEdits {
   std::string_view via;
   std::string_view date = {};        // added where there is none (RFC 9110, section 6.6.1)
   std::string_view set_cookie = {};  // a Set-Cookie value; empty: none
+  std::string_view hsts = {};        // added where the answer says nothing of it (RFC 6797); empty: nothing
   bool chunked = false;
   bool close = false;       // this connection ends after the response
   bool keep_alive = false;  // says so, for HTTP/1.0 clients that asked

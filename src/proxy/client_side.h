@@ -5,9 +5,9 @@
 #include <cstddef>
 #include <string_view>
 
-#include "src/http/error_reply.h"
 #include "src/http/forwarded.h"
 #include "src/http/head.h"
+#include "src/http/own_reply.h"
 #include "src/http/rewrite.h"
 #include "src/proxy/own_connections.h"
 
@@ -26,7 +26,7 @@ class ClientSide {
   virtual void send_head(const http::ResponseHead& head, http::ResponseEdits edits) = 0;
   virtual void send_body(std::string_view piece) = 0;
   virtual void send_end(const http::Fields& trailers) = 0;
-  virtual size_t send_error(http::ErrorReply reply) = 0;  // the body's bytes
+  virtual size_t send_own(http::OwnReply reply) = 0;  // the body's bytes
   virtual void send_tunnel(std::string_view bytes) = 0;
   virtual bool flush() = 0;
   virtual size_t queued() const = 0;

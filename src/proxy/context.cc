@@ -84,11 +84,12 @@ void ServedPool::leave(Era* era) {
 }
 
 Context::Context(std::shared_ptr<const Plan> plan, size_t worker, net::Deadlines& its_deadlines,
-                 net::Graveyard& its_graveyard, net::Polls& its_polls, Dialer& dialer, Clock& its_clock,
-                 Witness& witness, AccessLogBuffer* its_access_log)
+                 net::Graveyard& its_graveyard, net::Polls& its_polls, net::SmallFiles& its_files,
+                 Dialer& dialer, Clock& its_clock, Witness& witness, AccessLogBuffer* its_access_log)
     : deadlines(its_deadlines),
       graveyard(its_graveyard),
       polls(its_polls),
+      files(its_files),
       clock(its_clock),
       tls_room(its_graveyard),
       worker_(worker),

@@ -16,6 +16,7 @@
 #include "src/net/loop.h"
 #include "src/net/now_and_then.h"
 #include "src/net/polls.h"
+#include "src/net/small_files.h"
 #include "src/proxy/backend_connections.h"
 #include "src/proxy/clock.h"
 #include "src/proxy/plan.h"
@@ -116,8 +117,8 @@ struct ServedListener final : net::Mortal {
 class Context final : net::DeadlineOwner {
  public:
   Context(std::shared_ptr<const Plan> plan, size_t worker, net::Deadlines& deadlines,
-          net::Graveyard& graveyard, net::Polls& polls, Dialer& dialer, Clock& clock, Witness& witness,
-          AccessLogBuffer* access_log);
+          net::Graveyard& graveyard, net::Polls& polls, net::SmallFiles& files, Dialer& dialer, Clock& clock,
+          Witness& witness, AccessLogBuffer* access_log);
   ~Context();  // no connection is left
 
   // Serves by this plan from now on.
@@ -136,6 +137,7 @@ class Context final : net::DeadlineOwner {
   net::Deadlines& deadlines;
   net::Graveyard& graveyard;
   net::Polls& polls;
+  net::SmallFiles& files;
   Clock& clock;
 
   // Filled and emptied within one event, each for one stream at a time.

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "conf/ascii.h"
 #include "conf/normal_path.h"
 #include "src/http/connection_auth.h"
 #include "src/proxy/context.h"
@@ -70,7 +71,7 @@ void Exchange::start(ClientSide& client, const http::RequestHead& request) {
   request_state_ = RequestState::coming;
   response_state_ = ResponseState::awaited;
   attempt_ = Attempt::none;
-  fresh_only_ = fresh_again_ = keeps_body_ = false;
+  fresh_only_ = fresh_again_ = keeps_body_ = no_challenge_ = false;
   lasting_ = Lasting::no;
   client_address_ = client.peer().address;
   choose_request_id();
@@ -126,6 +127,7 @@ Exchange::Step Exchange::step() {
       return relay();
     case Phase::account:
       return account();
+    case Phase::await_file:
     case Phase::await_home:
     case Phase::none:
     case Phase::over:
@@ -143,6 +145,11 @@ Exchange::Step Exchange::identify() {
   const ServedListener& listener = client_->listener();
   if (listener.settings.strict_paths && conf::is_ambiguous(request_->target)) {
     fail(failures::kAmbiguousPath);
+    return Step::go;
+  }
+  if (look_for_challenge()) return Step::wait;
+  if (has_to_be_redirected()) {
+    fail(failures::kToHttps);
     return Step::go;
   }
   pool_ = context_.route(listener, request_->host, request_->target);
@@ -167,6 +174,53 @@ Exchange::Step Exchange::identify() {
   tried_.patient = pool_->settings().patience != conf::Duration::zero();
   phase_ = Phase::choose;
   return Step::go;
+}
+
+// What a certificate's authority asks for to see that this host is ours (RFC 8555, section 8.3). Where there
+// is no file with that name, the request goes on like any other.
+bool Exchange::look_for_challenge() {
+  constexpr std::string_view kFolder = "/.well-known/acme-challenge/";
+  constexpr size_t kMostToken = 128;
+  const std::string& folder = client_->listener().settings.acme_challenges;
+  if (folder.empty() || no_challenge_ || !request_->target.starts_with(kFolder)) return false;
+  if (request_->method != "GET" && request_->method != "HEAD") return false;
+  const std::string_view token = request_->target.substr(kFolder.size());
+  const bool is_token =
+      !token.empty() && token.size() <= kMostToken && std::all_of(token.begin(), token.end(), [](char octet) {
+        return is_letter(octet) || is_digit(octet) || octet == '-' || octet == '_';
+      });
+  if (!is_token) return false;
+  phase_ = Phase::await_file;
+  deadline_.set(now_ms() + millis(context_.settings().timeouts.head));
+  context_.files.read(folder + "/" + std::string(token), *this);
+  return true;
+}
+
+void Exchange::on_file(std::optional<std::string> content) {
+  deadline_.clear();
+  if (content) {
+    answer(*content);
+  } else {
+    no_challenge_ = true;
+    phase_ = Phase::identify;
+  }
+  advance();
+}
+
+bool Exchange::has_to_be_redirected() const {
+  const conf::Listener& listener = client_->listener().settings;
+  return listener.redirect_to_https && !request_->host.empty() &&
+         !http::believed_tls(client_->peer(), listener, request_->fields);
+}
+
+std::string Exchange::https_location() const {
+  std::string_view host = request_->host;
+  if (const size_t colon = host.rfind(':'); colon != host.npos && !host.ends_with(']'))
+    host = host.substr(0, colon);
+  std::string location = "https://" + std::string(host);
+  if (request_->target.starts_with('?')) location += '/';
+  if (request_->target != "*") location += request_->target;
+  return location;
 }
 
 // A request may pass through a process twice, as where a pool's backends are caches in front of another pool
@@ -291,6 +345,7 @@ Exchange::Step Exchange::relay() {
 
 Exchange::Step Exchange::account() {
   deadline_.clear();
+  context_.files.forget(*this);
   if (choice_.reserved) pool_->router().release(choice_);
   choice_.reserved = false;
   if (attempt_ == Attempt::open && response_state_ == ResponseState::whole && has_request())
@@ -328,6 +383,7 @@ bool Exchange::is_consistent() const {
     case Phase::none:
     case Phase::over:
       return attempt_ == Attempt::none;
+    case Phase::await_file:
     case Phase::await_home:
       return attempt_ == Attempt::none && response_state_ == ResponseState::awaited;
     case Phase::connect:

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "health/patience.h"
@@ -18,6 +19,7 @@
 #include "src/http/loop_mark.h"
 #include "src/http/web_socket.h"
 #include "src/net/loop.h"
+#include "src/net/small_files.h"
 #include "src/proxy/backend_side.h"
 #include "src/proxy/client_side.h"
 #include "src/proxy/context.h"
@@ -26,7 +28,11 @@
 
 namespace limpet::proxy {
 
-class Exchange final : public http::BodySink, BackendEvents, net::DeadlineOwner, net::Polls::Waiter {
+class Exchange final : public http::BodySink,
+                       BackendEvents,
+                       net::DeadlineOwner,
+                       net::Polls::Waiter,
+                       net::FileReader {
  public:
   explicit Exchange(Context& context);
   ~Exchange();
@@ -59,6 +65,7 @@ class Exchange final : public http::BodySink, BackendEvents, net::DeadlineOwner,
   enum class Phase : uint8_t {
     none,
     identify,
+    await_file,
     choose,
     await_home,
     connect,
@@ -111,11 +118,17 @@ class Exchange final : public http::BodySink, BackendEvents, net::DeadlineOwner,
   void on_backend_fault(BackendFault fault, int error) override;
   void on_deadline() override;
   void on_polled() override;
+  void on_file(std::optional<std::string> content) override;
 
   // Steps, in the order of a request's life.
   void advance();
   Step step();
   Step identify();
+  bool look_for_challenge();
+  void answer(std::string_view content);
+  bool has_to_be_redirected() const;
+  std::string https_location() const;
+  http::OwnReply own_reply(int status) const;
   Step choose();
   Step connect();
   void take_idle();
@@ -218,9 +231,10 @@ class Exchange final : public http::BodySink, BackendEvents, net::DeadlineOwner,
   RequestState request_state_ = RequestState::coming;
   ResponseState response_state_ = ResponseState::awaited;
   Attempt attempt_ = Attempt::none;
-  bool fresh_only_ = false;   // a used connection has failed this request already
-  bool fresh_again_ = false;  // a new one has, after the request was sent
-  bool keeps_body_ = false;   // sent_body_ holds all of the body so far
+  bool fresh_only_ = false;    // a used connection has failed this request already
+  bool fresh_again_ = false;   // a new one has, after the request was sent
+  bool keeps_body_ = false;    // sent_body_ holds all of the body so far
+  bool no_challenge_ = false;  // there is no file with an answer to it
   Lasting lasting_ = Lasting::no;
 };
 

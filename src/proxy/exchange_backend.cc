@@ -86,6 +86,7 @@ void Exchange::begin_response(const http::ResponseHead& head) {
   client_->send_head(head, {.via = context_.settings().via,
                             .date = context_.clock.http_date(unix_us),
                             .set_cookie = set_cookie,
+                            .hsts = client_->listener().settings.tls.hsts,
                             .close = !has_request()});
   response_state_ = ResponseState::begun;
 }

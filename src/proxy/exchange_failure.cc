@@ -34,6 +34,10 @@ void Exchange::on_deadline() {
     touch_session();
     return set_deadline();
   }
+  if (phase_ == Phase::await_file) {
+    context_.files.forget(*this);
+    return on_file(std::nullopt);
+  }
   if (phase_ == Phase::await_home) {
     phase_ = Phase::choose;
   } else if (phase_ == Phase::connect) {
@@ -188,16 +192,35 @@ void Exchange::fail(const Failure& failure) {
   end_ = failure;
   status_ = failure.status;
   response_state_ = ResponseState::whole;
-  bytes_out_ = client_->send_error({.status = failure.status,
-                                    .what = failure.what,
-                                    .request_id = request_id_,
-                                    .accept = request_->fields.first(http::FieldName::accept),
-                                    .date = context_.clock.http_date(context_.clock.unix_us()),
-                                    .retry_after = failure.status == 503 ? kRetryAfter : 0,
-                                    .close = !has_request(),
-                                    .head_only = request_->is_head()});
+  http::OwnReply reply = own_reply(failure.status);
+  const std::string location = failure.status == failures::kToHttps.status ? https_location() : std::string();
+  reply.what = failure.what;
+  reply.location = location;
+  reply.retry_after = failure.status == 503 ? kRetryAfter : 0;
+  bytes_out_ = client_->send_own(reply);
   phase_ = Phase::account;
   flush_client();
+}
+
+// With a content of our own, and nothing has failed.
+void Exchange::answer(std::string_view content) {
+  status_ = 200;
+  response_state_ = ResponseState::whole;
+  http::OwnReply reply = own_reply(status_);
+  reply.content = content;
+  bytes_out_ = client_->send_own(reply);
+  phase_ = Phase::account;
+  flush_client();
+}
+
+http::OwnReply Exchange::own_reply(int status) const {
+  return {.status = status,
+          .hsts = client_->listener().settings.tls.hsts,
+          .request_id = request_id_,
+          .accept = request_->fields.first(http::FieldName::accept),
+          .date = context_.clock.http_date(context_.clock.unix_us()),
+          .close = !has_request(),
+          .head_only = request_->is_head()};
 }
 
 void Exchange::cut(const Failure& failure) {

@@ -23,6 +23,7 @@ inline constexpr Failure kNone{200, "", "ok", Blame::nobody};
 // Before a backend was asked.
 inline constexpr Failure kNoHops{200, "Max-Forwards ends here", "ok", Blame::nobody};
 inline constexpr Failure kNoHopsForTrace{405, "Max-Forwards ends here", "ok", Blame::nobody};
+inline constexpr Failure kToHttps{308, "this is served with https", "ok", Blame::nobody};
 inline constexpr Failure kNoRoute{404, "no pool serves this host and path", "no_route", Blame::client};
 inline constexpr Failure kAmbiguousPath{400, "the path holds what servers read differently", "bad_request",
                                         Blame::client};

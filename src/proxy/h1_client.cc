@@ -240,14 +240,14 @@ void H1Client::send_end(const http::Fields& trailers) {
   http::write_trailers(trailers, {}, context_.to_client);
 }
 
-size_t H1Client::send_error(http::ErrorReply reply) {
+size_t H1Client::send_own(http::OwnReply reply) {
   const http::RequestHead& request = request_->head;
   reply.close = reply.close || !request.keep_alive || is_ending();
   reply.keep_alive = !reply.close && request.minor_version == 0;
   keep_alive_ = !reply.close;
   context_.to_client.clear();
   std::string text;
-  const size_t body = http::write_error_reply(reply, text);
+  const size_t body = http::write_own_reply(reply, text);
   context_.to_client.text(text);
   return body;
 }

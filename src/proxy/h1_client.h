@@ -60,7 +60,7 @@ class H1Client final : public ClientConnection, net::StreamOwner, net::DeadlineO
   void send_head(const http::ResponseHead& head, http::ResponseEdits edits) override;
   void send_body(std::string_view piece) override;
   void send_end(const http::Fields& trailers) override;
-  size_t send_error(http::ErrorReply reply) override;
+  size_t send_own(http::OwnReply reply) override;
   void send_tunnel(std::string_view bytes) override;
   bool flush() override;
   size_t queued() const override { return stream_->queued(); }

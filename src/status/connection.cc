@@ -1,6 +1,6 @@
 #include "src/status/connection.h"
 
-#include "src/http/error_reply.h"
+#include "src/http/own_reply.h"
 
 namespace limpet::status {
 

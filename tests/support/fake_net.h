@@ -20,6 +20,7 @@
 #include "src/net/deadlines.h"
 #include "src/net/loop.h"
 #include "src/net/polls.h"
+#include "src/net/small_files.h"
 #include "src/net/stream.h"
 #include "src/proxy/backend_connections.h"
 #include "src/proxy/clock.h"
@@ -122,7 +123,10 @@ class FakeStream final : public net::Stream {
 };
 
 // The loop, the clock and whoever answers a dial.
-class FakeNet final : public net::Deadlines::Alarm, public proxy::Dialer, public proxy::Clock {
+class FakeNet final : public net::Deadlines::Alarm,
+                      public proxy::Dialer,
+                      public proxy::Clock,
+                      public net::SmallFiles {
  public:
   static constexpr uint64_t kEpochUs = uint64_t{1'700'000'000} * 1'000'000;
 
@@ -130,6 +134,7 @@ class FakeNet final : public net::Deadlines::Alarm, public proxy::Dialer, public
   net::Graveyard graveyard;
   net::Polls polls;
   std::vector<std::unique_ptr<FakeStream>> streams;
+  std::vector<std::pair<std::string, net::FileReader*>> files_asked;  // that nobody has been told of
   std::function<void()> after_event;  // called after each, with nothing under way
   std::string fault;                  // the first thing that the code under test should not have done
   unsigned addresses = 1;             // of every backend
@@ -203,7 +208,21 @@ class FakeNet final : public net::Deadlines::Alarm, public proxy::Dialer, public
   }
   size_t count(const conf::Address&) const override { return addresses; }
 
+  // The disk answers for the file that was asked for first.
+  void read_file(std::optional<std::string> content) {
+    net::FileReader* const reader = files_asked.front().second;
+    files_asked.erase(files_asked.begin());
+    reader->on_file(std::move(content));
+    event_over();
+  }
+
  private:
+  void read(const std::string& path, net::FileReader& reader) override {
+    files_asked.emplace_back(path, &reader);
+  }
+  void forget(net::FileReader& reader) override {
+    std::erase_if(files_asked, [&](const auto& asked) { return asked.second == &reader; });
+  }
   unsigned events_ = 0;
   bool polls_again_ = false;
   net::Millis now_ = 1'000'000;

@@ -70,8 +70,8 @@ class Stage : proxy::ClientConnections, proxy::Witness {
         settings_(plan_->settings),
         router_(plan_->pools.front()->router),
         settings(*settings_),
-        context_(
-            new proxy::Context(plan_, 0, net.deadlines, net.graveyard, net.polls, net, net, *this, log)) {}
+        context_(new proxy::Context(plan_, 0, net.deadlines, net.graveyard, net.polls, net, net, net, *this,
+                                    log)) {}
 
   virtual ~Stage() {
     net.after_event = {};

@@ -1,4 +1,4 @@
-#include "src/http/error_reply.h"
+#include "src/http/own_reply.h"
 
 #include <cstdlib>
 
@@ -52,7 +52,7 @@ Form preferred_form(std::string_view accept) {
   return best;
 }
 
-std::string make_body(Form form, const ErrorReply& reply) {
+std::string make_body(Form form, const OwnReply& reply) {
   const std::string status = std::to_string(reply.status);
   const std::string_view reason = reason_phrase(reply.status);
   std::string body;
@@ -95,6 +95,8 @@ std::string_view reason_phrase(int status) {
   switch (status) {
     case 200:
       return "OK";
+    case 308:
+      return "Permanent Redirect";
     case 400:
       return "Bad Request";
     case 401:
@@ -134,18 +136,21 @@ std::string_view reason_phrase(int status) {
   }
 }
 
-size_t write_error_reply(const ErrorReply& reply, std::string& out) {
+size_t write_own_reply(const OwnReply& reply, std::string& out) {
   const Form form = preferred_form(reply.accept);
-  const std::string body = make_body(form, reply);
+  const bool has_content = reply.content.data() != nullptr;
+  const std::string body = has_content ? std::string(reply.content) : make_body(form, reply);
   out.append("HTTP/1.1 ")
       .append(std::to_string(reply.status))
       .append(" ")
       .append(reason_phrase(reply.status))
       .append("\r\n");
-  add_field(out, "Content-Type", media_type(form));
+  add_field(out, "Content-Type", has_content ? "application/octet-stream" : media_type(form));
   add_field(out, "Content-Length", std::to_string(body.size()));
   add_field(out, "Cache-Control", "no-store");
   if (!reply.request_id.empty()) add_field(out, "X-Request-Id", reply.request_id);
+  if (!reply.location.empty()) add_field(out, "Location", reply.location);
+  if (!reply.hsts.empty()) add_field(out, "Strict-Transport-Security", reply.hsts);
   if (reply.retry_after != 0) add_field(out, "Retry-After", std::to_string(reply.retry_after));
   if (reply.status == 405) add_field(out, "Allow", "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS");
   if (reply.close) {

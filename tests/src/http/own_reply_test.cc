@@ -1,17 +1,17 @@
 // What Limpet answers by itself.
-#include "src/http/error_reply.h"
+#include "src/http/own_reply.h"
 
 #include <nlohmann/json.hpp>
 
 #include "tests/src/http/messages.h"
 
-namespace limpet::http::error_reply_test {
+namespace limpet::http::own_reply_test {
 
 using namespace limpet::test;
 
-std::string reply(http::ErrorReply of) {
+std::string reply(http::OwnReply of) {
   std::string out;
-  const size_t body = http::write_error_reply(of, out);
+  const size_t body = http::write_own_reply(of, out);
   CHECK(body == out.size() - out.find("\r\n\r\n") - 4);
   return out;
 }
@@ -102,8 +102,8 @@ TEST_CASE("a reply is one message that a client's parser reads to its end") {
 }
 
 TEST_CASE("an answer to HEAD is the same head, and no body") {
-  const http::ErrorReply to_get{.status = 404, .what = "no pool", .accept = "text/html", .date = "today"};
-  http::ErrorReply to_head = to_get;
+  const http::OwnReply to_get{.status = 404, .what = "no pool", .accept = "text/html", .date = "today"};
+  http::OwnReply to_head = to_get;
   to_head.head_only = true;
   const std::string whole = reply(to_get);
   CHECK(reply(to_head) == whole.substr(0, whole.find("\r\n\r\n") + 4));
@@ -126,4 +126,4 @@ TEST_CASE("every status that a fault has comes with its phrase") {
   CHECK(http::reason_phrase(299) == "");
 }
 
-}  // namespace limpet::http::error_reply_test
+}  // namespace limpet::http::own_reply_test

@@ -1,0 +1,59 @@
+"""From plain HTTP to TLS: redirections, HSTS, and the exchange by which an authority sees whose host it is (RFC 8555, section 8.3)."""
+
+import ssl
+
+import pytest
+
+from support.authority import Authority
+from support.limpet import settings
+from support.wire import free_port
+
+
+@pytest.fixture
+def front(scene, tmp_path):
+    """A plain listener that redirects and answers challenges, and one with TLS."""
+    authority = Authority(tmp_path / "authority")
+    certificate, key = authority.issue("shop.test")
+    challenges = tmp_path / "webroot" / ".well-known" / "acme-challenge"
+    challenges.mkdir(parents=True)
+    config = settings([scene.backend()])
+    config["listener"] = [
+        {"name": "plain", "address": f"127.0.0.1:{free_port()}", "redirect_to_https": True, "acme_challenges": str(challenges)},
+        {"name": "sealed", "address": f"127.0.0.1:{free_port()}",
+         "tls": {"certificates": [{"file": certificate, "key": key}], "hsts": "max-age=31536000; includeSubDomains"}},
+    ]
+    limpet = scene.start(config)
+    limpet.challenges, limpet.authority = challenges, authority
+    return limpet
+
+
+def over_tls(limpet, target="/"):
+    context = ssl.create_default_context(cafile=limpet.authority.ca)
+    client = limpet.client("sealed")
+    client.sock = context.wrap_socket(client.sock, server_hostname="shop.test")
+    return client.get(target)
+
+
+def test_a_request_without_tls_is_sent_to_where_it_is_spoken(front):
+    answer = front.request(listener="plain", target="/cart?item=1", host="shop.test")
+    assert (answer.status, answer.get("Location")) == (308, "https://shop.test/cart?item=1")
+    assert answer.get("Strict-Transport-Security") is None
+    assert front.log()[-1]["status"] == 308
+
+
+def test_browsers_are_told_to_come_with_tls(front):
+    answer = over_tls(front)
+    assert (answer.status, answer.get("Strict-Transport-Security")) == (200, "max-age=31536000; includeSubDomains")
+
+
+def test_an_authority_finds_the_answer_to_its_challenge_while_nothing_else_is_served_without_tls(front):
+    """A client of ACME writes the file, the authority asks for it, and then the file is gone."""
+    token = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
+    file = front.challenges / token
+    file.write_text(token + ".9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI")
+    asked = {"listener": "plain", "target": f"/.well-known/acme-challenge/{token}", "host": "shop.test"}
+    answer = front.request(**asked)
+    assert (answer.status, answer.body.decode()) == (200, file.read_text())
+    file.unlink()
+    assert front.request(**asked).status == 308
+    assert front.request(listener="plain", target="/.well-known/acme-challenge/..%2f..%2fetc", host="shop.test").status == 308
