@@ -24,7 +24,7 @@ std::string ask(std::string_view target, std::string_view more = "", std::string
 TEST_CASE("whoever comes without TLS is sent to the same place with it") {
   for (const auto& [target, location] :
        {std::pair{"/x?y=1", "https://shop.test/x?y=1"}, std::pair{"?y", "https://shop.test/?y"},
-        std::pair{"http://other.test:81/z", "https://other.test/z"}}) {
+        std::pair{"http://shop.test:8080/z", "https://shop.test/z"}}) {
     Proxy proxy(redirecting());
     FakeStream& client = proxy.client();
     client.sends(ask(target));
@@ -44,7 +44,7 @@ TEST_CASE("a host that is an address keeps its brackets, and loses its port") {
 
 TEST_CASE("what a trusted proxy calls https is served, and what anybody else calls so is not") {
   conf::Settings settings = redirecting();
-  settings.listeners[0].trusted_proxies = {{*conf::IpAddress::parse("192.0.2.1"), 32}};
+  settings.listeners[0].trusted_proxies = {conf::Cidr::parse("192.0.2.1").value()};
   Proxy proxy(settings);
   proxy.client("192.0.2.1").sends(ask("/", "X-Forwarded-Proto: https\r\n"));
   CHECK(proxy.net.dials() == 1);
