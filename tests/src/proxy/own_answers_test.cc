@@ -22,9 +22,9 @@ std::string ask(std::string_view target, std::string_view more = "", std::string
 }
 
 TEST_CASE("whoever comes without TLS is sent to the same place with it") {
-  for (const auto& [target, location] :
-       {std::pair{"/x?y=1", "https://shop.test/x?y=1"}, std::pair{"?y", "https://shop.test/?y"},
-        std::pair{"http://shop.test:8080/z", "https://shop.test/z"}}) {
+  for (const auto& [target, location] : {std::pair{"/x?y=1", "https://shop.test/x?y=1"},
+                                         std::pair{"http://shop.test:8080?y", "https://shop.test/?y"},
+                                         std::pair{"/%7e/", "https://shop.test/%7e/"}}) {
     Proxy proxy(redirecting());
     FakeStream& client = proxy.client();
     client.sends(ask(target));
