@@ -336,6 +336,7 @@ const Keys<Pool>& pool_keys() {
       key("health", &Pool::health, Table<HealthCheck>{health_keys(), "pool.health"}),
       key("passive", &Pool::passive, Table<PassiveHealth>{passive_keys(), "pool.passive"}),
       key("retries", &Pool::retries, Table<Retries>{retries_keys(), "pool.retries"}),
+      key("send_proxy", &Pool::send_proxy, Integer{0, 2}),
       key("tls", &Pool::tls, OptionalTable<PoolTls>{{pool_tls_keys(), "pool.tls"}}),
       backends_key(),
   };

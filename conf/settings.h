@@ -247,7 +247,9 @@ struct Pool {
   HealthCheck health;
   PassiveHealth passive;
   Retries retries;
-  std::optional<PoolTls> tls;     // none: plain
+  std::optional<PoolTls> tls;  // none: plain
+  uint8_t send_proxy =
+      0;  // the version of the PROXY protocol that connections to backends begin with; 0: none
   std::vector<Backend> backends;  // at least one, and at least one whose weight is not 0
 
   bool uses(AffinityKind kind) const;  // is in `affinity`

@@ -8,6 +8,7 @@
 #include "conf/spelling.h"
 #include "routing/random.h"
 #include "src/overseer_pool.h"
+#include "src/proxy/proxy_protocol.h"
 #include "src/reload.h"
 
 namespace limpet {
@@ -216,8 +217,10 @@ void Overseer::begin_check(Pool& pool, routing::Slot slot) {
   if (!backend.probe) backend.probe = std::make_unique<Probe>(loop_, resolver_, descriptors_, tls_room_);
   const conf::HealthCheck question = (*pool.health)[slot].question();
   backend.instances.asks(question);
-  backend.probe->start({pool.fleet.backends[slot].address, question, pool.connector.get()}, this,
-                       tag_of(pool.id, slot));
+  const unsigned version = pool.settings->send_proxy;
+  backend.probe->start({pool.fleet.backends[slot].address, question, pool.connector.get(),
+                        version == 0 ? std::string() : proxy::own_proxy_header(version)},
+                       this, tag_of(pool.id, slot));
 }
 
 void Overseer::on_probed(uint64_t tag, const health::CheckResult& result, uint64_t microseconds) {

@@ -44,6 +44,7 @@ void Probe::start(const Question& question, ProbeEvents* done, uint64_t tag) {
   if (asked != address_) turns_ = {};
   address_ = asked;
   check_ = question.check;
+  preface_ = asked == question.address ? question.preface : std::string();
   check_.tls = check_.tls || (question.tls != nullptr && asked == question.address);
   if (std::exchange(connector_, question.tls) != question.tls) session_.keep(nullptr);
   done_ = done;
@@ -92,6 +93,7 @@ net::StreamPtr Probe::dial(unsigned index, int& error) {
   net::StreamPtr below = dial_for(tls->as_owner());
   if (below == nullptr) return nullptr;
   tls->attach(std::move(below));
+  tls->precede(preface_);
   tls->start(this);
   tls_ = tls.release();
   return net::StreamPtr(tls_);
@@ -128,6 +130,7 @@ void Probe::on_connected() {
   connected_ = true;
   turns_.start_with(turns_.index());
   deadline_.set(due_);
+  if (tls_ == nullptr) write(preface_);
   if (check_.kind != conf::HealthCheck::Kind::http) return pass();
   ask();
 }
@@ -142,9 +145,13 @@ void Probe::ask() {
   head.append("\r\n");
   answer_.emplace(check_);
   phase_ = Phase::answer;
-  // What a peer does not take is not told here: its end, or its reset, is.
-  const iovec part{head.data(), head.size()};
-  stream_->write({&part, 1});
+  write(head);
+}
+
+// What a peer does not take is not told here: its end, or its reset, is.
+void Probe::write(std::string_view bytes) {
+  const iovec part{const_cast<char*>(bytes.data()), bytes.size()};
+  if (!bytes.empty()) stream_->write({&part, 1});
 }
 
 void Probe::on_bytes(std::string_view bytes) {

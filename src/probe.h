@@ -52,6 +52,7 @@ class Probe final : net::StreamOwner, net::DeadlineOwner {
     const conf::Address& address;
     const conf::HealthCheck& check;
     net::TlsConnector* tls = nullptr;
+    std::string preface = {};  // what a connection begins with
   };
 
   // All outlive it.
@@ -86,6 +87,7 @@ class Probe final : net::StreamOwner, net::DeadlineOwner {
     return phase_ == Phase::connecting && tls_ != nullptr && tls_->has_begun();
   }
   void ask();
+  void write(std::string_view bytes);
   void tell_verdict();
   std::string timeout_detail() const;
   void hang_up();
@@ -101,6 +103,7 @@ class Probe final : net::StreamOwner, net::DeadlineOwner {
   net::Deadline deadline_;
   conf::Address address_;
   conf::HealthCheck check_;
+  std::string preface_;
   ProbeEvents* done_ = nullptr;  // nullptr: told already, or nobody asks
   uint64_t tag_ = 0;
   std::chrono::steady_clock::time_point began_;

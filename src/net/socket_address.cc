@@ -21,6 +21,11 @@ bool to_sockaddr(const std::string& host, uint16_t port, sockaddr_storage& out) 
   return true;
 }
 
+uint16_t port_in(const sockaddr_storage& address) {
+  if (address.ss_family == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in&>(address).sin_port);
+  return address.ss_family == AF_INET6 ? ntohs(reinterpret_cast<const sockaddr_in6&>(address).sin6_port) : 0;
+}
+
 conf::IpAddress from_sockaddr(const sockaddr_storage& address) {
   conf::IpAddress out{};
   if (address.ss_family == AF_INET) {

@@ -12,6 +12,8 @@ namespace limpet::net {
 // `host` is an IP literal; false when it is not.
 bool to_sockaddr(const std::string& host, uint16_t port, sockaddr_storage& out);
 
+uint16_t port_in(const sockaddr_storage& address);  // 0 of what is not IP
+
 conf::IpAddress from_sockaddr(const sockaddr_storage& address);  // all zero for what is not IP
 
 }  // namespace limpet::net

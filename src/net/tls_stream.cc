@@ -71,8 +71,13 @@ void TlsStream::accept(std::string_view came) {
 
 // ---- what comes in
 
+void TlsStream::precede(std::string bytes) {
+  if (!bytes.empty()) before_ = std::make_unique<std::string>(std::move(bytes));
+}
+
 void TlsStream::on_connected() {
   has_begun_ = true;
+  if (before_) room_.wire_.append(*std::exchange(before_, nullptr));
   if (!shake_hands() && state_ == State::failed) owner_->on_broken(kTlsFailed);
 }
 

@@ -47,6 +47,7 @@ class TlsStream final : public Mortal, public Stream, StreamOwner {
 
   StreamOwner* as_owner() { return this; }                     // of the stream below, while that connects
   void attach(StreamPtr below) { below_ = std::move(below); }  // first of all
+  void precede(std::string bytes);     // sent in plain, before the handshake; nothing if it has begun
   void accept(std::string_view came);  // begins the handshake with bytes that have come already
 
   const SSL* tls() const { return tls_.get(); }
@@ -93,6 +94,7 @@ class TlsStream final : public Mortal, public Stream, StreamOwner {
 
   TlsRoom& room_;
   StreamPtr below_;
+  std::unique_ptr<std::string> before_;  // the handshake
   SslPtr tls_;
   StreamOwner* owner_ = nullptr;  // nullptr once closed
   std::string_view came_;         // from below, and not yet taken

@@ -56,11 +56,13 @@ bool BackendConnections::is_fresh(const H1Backend* idle, net::Millis most_idle) 
 }
 
 BackendPtr BackendConnections::dial(const routing::Backend& backend, routing::Slot slot,
-                                    BackendEvents* events, net::Millis patience, int& error) {
+                                    BackendEvents* events, net::Millis patience, std::string preface,
+                                    int& error) {
   auto made = std::make_unique<H1Backend>(*this, slot, deadlines_);
   made->retired_ = at(slot).retired;
   made->turns_.start_with(at(slot).first_address);
-  return BackendPtr(made->dial(backend.address, events, patience, error) ? made.release() : nullptr);
+  return BackendPtr(made->dial(backend.address, events, patience, std::move(preface), error) ? made.release()
+                                                                                             : nullptr);
 }
 
 void BackendConnections::keep(std::unique_ptr<H1Backend> unused, net::Millis keep_alive,
@@ -105,7 +107,7 @@ void BackendConnections::connect_by(net::SharedTlsTrust trust) {
 }
 
 net::StreamPtr BackendConnections::connect(const conf::Address& address, routing::Slot slot, unsigned index,
-                                           net::StreamOwner* owner, int& error) {
+                                           const std::string& preface, net::StreamOwner* owner, int& error) {
   if (tls_ == nullptr) return dialer_.dial(address, index, owner, error);
   std::unique_ptr<net::TlsSession>& session = at(slot).session;
   if (session == nullptr) session = std::make_unique<net::TlsSession>();
@@ -113,6 +115,7 @@ net::StreamPtr BackendConnections::connect(const conf::Address& address, routing
   net::StreamPtr below = dialer_.dial(address, index, tls->as_owner(), error);
   if (below == nullptr) return nullptr;
   tls->attach(std::move(below));
+  tls->precede(preface);
   tls->start(owner);
   return net::StreamPtr(tls.release());
 }

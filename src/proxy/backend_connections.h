@@ -57,9 +57,10 @@ class BackendConnections {
   BackendPtr take(routing::Slot slot, net::Millis most_idle, const OwnConnections& client,
                   BackendEvents* events);
   // A new one, connecting, or nullptr, for the reason in `error`: a negative errno, or 0 where it has no
-  // address. Of several addresses one that does not answer costs a part of `patience`.
+  // address. Of several addresses one that does not answer costs a part of `patience`. `preface`, if there is
+  // one, is what the connection begins with: it is one client's then.
   BackendPtr dial(const routing::Backend& backend, routing::Slot slot, BackendEvents* events,
-                  net::Millis patience, int& error);
+                  net::Millis patience, std::string preface, int& error);
 
   // How connections are made from now on; those that are not made so are not used again. nullptr: without
   // TLS.
@@ -74,7 +75,9 @@ class BackendConnections {
   // For its connections.
   size_t count(const conf::Address& address) const { return dialer_.count(address); }
   net::StreamPtr connect(const conf::Address& address, routing::Slot slot, unsigned index,
-                         net::StreamOwner* owner, int& error);
+                         const std::string& preface, net::StreamOwner* owner,
+                         int& error);  // the preface is sent before TLS; without that it is still to be sent
+  bool seals() const { return tls_ != nullptr; }
   net::Gather& gathered() { return gathered_; }  // what goes out next
   net::Millis now() const { return deadlines_.now(); }
   void keep(std::unique_ptr<H1Backend> unused, net::Millis keep_alive, OwnConnections& client);

@@ -20,6 +20,7 @@ class ClientSide {
   virtual const http::Peer& peer() const = 0;
   virtual const ServedListener& listener() const = 0;
   virtual OwnConnections& own_connections() = 0;
+  virtual int descriptor() const = 0;  // of its connection
 
   // Sending gathers; flush() sends what was gathered, once for each event. False: the client takes no more.
   virtual void send_interim(const http::ResponseHead& head) = 0;

@@ -1,5 +1,7 @@
 #include "src/proxy/exchange.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
@@ -8,7 +10,9 @@
 #include "conf/ascii.h"
 #include "conf/normal_path.h"
 #include "src/http/connection_auth.h"
+#include "src/net/socket_address.h"
 #include "src/proxy/context.h"
+#include "src/proxy/proxy_protocol.h"
 
 namespace limpet::proxy {
 
@@ -272,8 +276,8 @@ Exchange::Step Exchange::connect() {
     if (!backend_) {
       int error = 0;
       const net::Millis patience = millis(pool_->settings().timeouts.connect);
-      backend_ =
-          pool_->connections.dial(pool_->fleet().backends[choice_.slot], choice_.slot, this, patience, error);
+      backend_ = pool_->connections.dial(pool_->fleet().backends[choice_.slot], choice_.slot, this, patience,
+                                         preface(), error);
       if (!backend_) {
         connect_failed(error);
         return Step::go;
@@ -286,6 +290,24 @@ Exchange::Step Exchange::connect() {
   connected_us_ = backend_->is_reused() ? connect_us_ : now_us();
   phase_ = Phase::send;
   return Step::go;
+}
+
+// What the PROXY protocol says of the client to its backend.
+std::string Exchange::preface() const {
+  const unsigned version = pool_->settings().send_proxy;
+  if (version == 0) return {};
+  sockaddr_storage peer{}, own{};
+  socklen_t size = sizeof peer;
+  const int descriptor = client_->descriptor();
+  if (::getpeername(descriptor, reinterpret_cast<sockaddr*>(&peer), &size) != 0) peer = {};
+  size = sizeof own;
+  if (::getsockname(descriptor, reinterpret_cast<sockaddr*>(&own), &size) != 0) own = {};
+  const bool is_peer = net::from_sockaddr(peer) == client_address_;
+  if (client_address_ == conf::IpAddress{}) return own_proxy_header(version);
+  return proxy_header(version, {.source = client_address_,
+                                .destination = net::from_sockaddr(own),
+                                .source_port = is_peer ? net::port_in(peer) : uint16_t{0},
+                                .destination_port = net::port_in(own)});
 }
 
 // A used connection is taken when a poll has brought nothing since its last answer. Where all rest, the next

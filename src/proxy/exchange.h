@@ -132,6 +132,7 @@ class Exchange final : public http::BodySink,
   Step choose();
   Step connect();
   void take_idle();
+  std::string preface() const;
   Step send();
   Step relay();
   Step account();

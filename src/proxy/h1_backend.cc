@@ -16,8 +16,11 @@ constexpr http::HeadLimits kResponseLimits{.head = 128 * 1024, .target = 128 * 1
 H1Backend::H1Backend(BackendConnections& home, routing::Slot slot, net::Deadlines& deadlines)
     : home_(home), deadline_(deadlines, *this), slot_(slot) {}
 
-bool H1Backend::dial(const conf::Address& address, BackendEvents* events, net::Millis patience, int& error) {
+bool H1Backend::dial(const conf::Address& address, BackendEvents* events, net::Millis patience,
+                     std::string preface, int& error) {
   address_ = address;
+  preface_ = std::move(preface);
+  belongs_to_client_ = !preface_.empty();
   events_ = events;
   turns_.begin(home_.count(address));
   share_ = net::Turns::share_of(patience);
@@ -29,7 +32,7 @@ bool H1Backend::dial(const conf::Address& address, BackendEvents* events, net::M
 bool H1Backend::dial_next(int& error) {
   deadline_.clear();
   stream_ = turns_.dial_next(error, [this](unsigned index, int& this_error) {
-    return home_.connect(address_, slot_, index, this, this_error);
+    return home_.connect(address_, slot_, index, preface_, this, this_error);
   });
   if (stream_ && turns_.has_more()) deadline_.set(home_.now() + share_);
   return stream_ != nullptr;
@@ -89,6 +92,10 @@ bool H1Backend::reusable() const { return state_ == State::ended && keeps_ && pa
 
 void H1Backend::on_connected() {
   deadline_.clear();
+  if (!preface_.empty() && !home_.seals()) {
+    const iovec part{preface_.data(), preface_.size()};
+    stream_->write({&part, 1});
+  }
   home_.prefer(slot_, turns_.index());
   events_->on_backend_connected();
 }

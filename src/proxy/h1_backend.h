@@ -30,7 +30,8 @@ class H1Backend final : public net::Mortal,
 
   // Begins to connect: on_backend_connected() or on_backend_fault() follows. False: that cannot even be tried
   // now, for the reason in `error`.
-  bool dial(const conf::Address& address, BackendEvents* events, net::Millis patience, int& error);
+  bool dial(const conf::Address& address, BackendEvents* events, net::Millis patience, std::string preface,
+            int& error);
 
   routing::Slot slot() const { return slot_; }
 
@@ -77,6 +78,7 @@ class H1Backend final : public net::Mortal,
   BackendConnections& home_;
   BackendEvents* events_ = nullptr;  // nullptr while idle and once closed
   conf::Address address_;
+  std::string preface_;    // what the connection begins with
   net::Turns turns_;       // while connecting, as the next
   net::Millis share_ = 0;  // of the time to connect, for one of several addresses
   net::StreamPtr stream_;

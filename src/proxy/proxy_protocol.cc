@@ -85,7 +85,46 @@ ProxyHeader parse_version_2(std::string_view bytes) {
   return header;
 }
 
+void put_number(size_t number, std::string& out) {  // of 16 bits, in the network's order
+  out += static_cast<char>(number >> 8);
+  out += static_cast<char>(number & 0xff);
+}
+
+void put_address(const conf::IpAddress& address, size_t size, std::string& out) {
+  const auto* const last = reinterpret_cast<const char*>(address.bytes.data()) + address.bytes.size();
+  out.append(last - size, size);  // an IPv4 address stands at the end of its IPv6 form
+}
+
+std::string in_full(const conf::IpAddress& address, bool as_v4) {
+  const std::string text = address.text();
+  return as_v4 || !address.is_v4() ? text : "::ffff:" + text;
+}
+
 }  // namespace
+
+std::string proxy_header(unsigned version, const ProxiedEnds& ends) {
+  const bool as_v4 = ends.source.is_v4() && ends.destination.is_v4();
+  if (version == 1) {
+    return (as_v4 ? "PROXY TCP4 " : "PROXY TCP6 ") + in_full(ends.source, as_v4) + " " +
+           in_full(ends.destination, as_v4) + " " + std::to_string(ends.source_port) + " " +
+           std::to_string(ends.destination_port) + "\r\n";
+  }
+  const size_t size = as_v4 ? 4 : 16;
+  std::string out(kSignature2);
+  out += '\x21';
+  out += as_v4 ? '\x11' : '\x21';
+  put_number(2 * size + 4, out);
+  put_address(ends.source, size, out);
+  put_address(ends.destination, size, out);
+  put_number(ends.source_port, out);
+  put_number(ends.destination_port, out);
+  return out;
+}
+
+std::string own_proxy_header(unsigned version) {
+  if (version == 1) return "PROXY UNKNOWN\r\n";
+  return std::string(kSignature2) + std::string("\x20\0\0\0", 4);
+}
 
 ProxyHeader parse_proxy_header(std::string_view bytes) {
   const auto begins = [&](std::string_view signature) {

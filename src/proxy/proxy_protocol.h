@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "conf/ip_address.h"
@@ -18,6 +19,15 @@ struct ProxyHeader {
   // None: the connection is the proxy's own (LOCAL, UNKNOWN), or not over IP.
   std::optional<conf::IpAddress> source;
 };
+
+// Who a header tells of, and where they came to. Ports that nobody knows are 0.
+struct ProxiedEnds {
+  conf::IpAddress source, destination;
+  uint16_t source_port = 0, destination_port = 0;
+};
+// `version` is 1 or 2. Ends that are not both IPv4 are both told as IPv6.
+std::string proxy_header(unsigned version, const ProxiedEnds& ends);
+std::string own_proxy_header(unsigned version);  // of a connection that is made for nobody: UNKNOWN, LOCAL
 
 ProxyHeader parse_proxy_header(std::string_view bytes);
 // Whether these are the first bytes of a header, and could be nothing else.

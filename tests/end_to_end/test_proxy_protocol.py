@@ -3,6 +3,7 @@
 import pytest
 
 from support.client import PROXY_V2_SIGNATURE, proxy_v1, proxy_v2, request_bytes
+from support.status import Status, status_table
 from support.wire import Closed, eventually
 
 
@@ -166,3 +167,60 @@ def test_who_is_not_named_is_a_client_itself(scene):
     assert answer.status == 400 and "a PROXY protocol header from a peer that may send none" in answer.text
     eventually(lambda: "with a PROXY protocol header that proxy_protocol_from does not allow" in limpet.stderr)
     assert [request.target for request in a.requests] == ["/plain"]
+
+
+# Towards backends.
+
+class Told:
+    """A backend that takes a header from each connection."""
+
+    def __init__(self, scene, tls=None):
+        self.headers = []
+        self.backend = scene.backend("told", on_connect=self.take)
+
+    def take(self, connection):
+        header = connection.read_exactly(12)
+        if header == b"\r\n\r\n\0\r\nQUIT\n":
+            fixed = connection.read_exactly(4)
+            self.headers.append((fixed[0], fixed[1], connection.read_exactly(int.from_bytes(fixed[2:], "big"))))
+        else:
+            self.headers.append(header + connection.read_until(b"\r\n"))
+
+    def of_requests(self):
+        return [header for header in self.headers if header not in (b"PROXY UNKNOWN\r\n", (0x20, 0, b""))]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_backends_are_told_whose_a_connection_is_and_each_serves_one_client(scene, version):
+    told = Told(scene)
+    limpet = scene.limpet([told.backend], pool={"send_proxy": version})
+    clients = [limpet.client() for _ in range(2)]
+    for _ in range(3):
+        for client in clients:
+            assert client.get().status == 200
+    host, port = limpet.address
+    ends = [client.sock.getsockname() for client in clients]
+    if version == 1:
+        assert told.headers == [f"PROXY TCP4 127.0.0.1 {host} {own} {port}\r\n".encode() for _, own in ends]
+    else:
+        loopback = bytes([127, 0, 0, 1])
+        assert told.headers == [(0x21, 0x11, loopback + loopback + own.to_bytes(2, "big") + port.to_bytes(2, "big")) for _, own in ends]
+
+
+@pytest.mark.parametrize("version, nobody", [(1, b"PROXY UNKNOWN\r\n"), (2, (0x20, 0, b""))])
+def test_checks_say_that_they_are_nobodys(scene, version, nobody):
+    told = Told(scene)
+    limpet = scene.limpet([told.backend], pool={"send_proxy": version, "health": {"check": "http", "interval": "100ms", "timeout": "100ms", "fast_interval": "50ms"}},
+                          status=status_table())
+    eventually(lambda: len(told.backend.checks) >= 2)
+    assert set(told.headers) == {nobody}
+    assert Status(limpet).backend("told")["last_check"]["passed"]
+
+
+def test_a_client_that_another_balancer_tells_of_is_told_further(scene):
+    told = Told(scene)
+    limpet = scene.limpet([told.backend], pool={"send_proxy": 1}, listener={"proxy_protocol": True})
+    client = limpet.client(preface=b"PROXY TCP6 2001:db8::7 2001:db8::1 4000 443\r\n")
+    assert client.get().status == 200
+    host, port = limpet.address
+    assert told.headers == [f"PROXY TCP6 2001:db8::7 ::ffff:{host} 0 {port}\r\n".encode()]

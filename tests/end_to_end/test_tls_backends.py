@@ -150,6 +150,15 @@ def test_a_backend_that_comes_to_speak_tls_is_spoken_to_so_after_a_reload(scene,
     assert not plain.open_connections
 
 
+def test_whose_a_connection_is_comes_before_the_handshake(scene, authority):
+    told = []
+    backend = scene.backend("a", tls=server_context(authority, "localhost"), before_tls=lambda connection: told.append(connection.sock.recv(28)))
+    limpet = scene.start(settings([{**backend.as_table(), "address": f"localhost:{backend.port}"}],
+                                  pool={"tls": {"ca": authority.ca}, "send_proxy": 2}))
+    assert limpet.client().get().status == 200
+    assert told[0].startswith(b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c")
+
+
 def test_files_that_are_no_certificates_are_refused_by_name(scene, authority, tmp_path):
     backend, limpet = tls_pool(scene, server_context(authority, "localhost"), tls={"ca": authority.ca})
     nothing = tmp_path / "nothing.pem"

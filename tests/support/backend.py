@@ -94,11 +94,12 @@ class Backend:
     """Listens from the start. `requests` and `connections` hold everything that came, in order, but Limpet's own checks: those are in
     `checks`."""
 
-    def __init__(self, name="a", handler=answer_by_name, *, host="127.0.0.1", path=None, on_connect=None, listening=True, tls=None):
+    def __init__(self, name="a", handler=answer_by_name, *, host="127.0.0.1", path=None, on_connect=None, listening=True, tls=None, before_tls=None):
         self.name = name
         self.handler = handler
         self.on_connect = on_connect  # called with the connection before anything is read
         self.tls = tls  # an ssl.SSLContext of a server
+        self.before_tls = before_tls  # called with the connection before the handshake
         self.failed_handshakes = []
         self.host = host
         self.path = path  # of a unix socket
@@ -191,6 +192,8 @@ class Backend:
     def _shake_hands(self, connection):
         try:
             connection.sock.settimeout(PATIENCE)
+            if self.before_tls:
+                self.before_tls(connection)
             connection.sock = self.tls.wrap_socket(connection.sock, server_side=True)
         except OSError as error:
             self.failed_handshakes.append(error)
