@@ -4,13 +4,13 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
-#include <cstring>
+#include <algorithm>
 #include <ctime>
-#include <fstream>
-#include <sstream>
 #include <utility>
 
 #include "conf/ascii.h"
+#include "conf/ip_address.h"
+#include "conf/read_file.h"
 
 namespace limpet::net {
 
@@ -33,19 +33,15 @@ std::string openssl_reason() {
   return reason != nullptr ? reason : "unknown";
 }
 
-// False: it cannot be read, and why is in `error`.
-bool read_file(const std::string& file, std::string& text, std::string& error) {
-  std::ifstream stream(file, std::ios::binary);
-  std::ostringstream all;
-  if (stream) all << stream.rdbuf();
-  if (!stream) {
-    error = file + " cannot be read: " + std::strerror(errno);
-    return false;
+// Empty, and why in `error`: it cannot be read.
+std::string text_of(const std::string& file, std::string& error) {
+  conf::FileText read = conf::read_file(file, kMostBytes + 1);
+  if (!read.wrong.empty()) {
+    error = file + " " + read.wrong;
+  } else if (read.text.size() > kMostBytes) {
+    error = file + " is larger than 1 MiB, so it is no certificate";
   }
-  text = std::move(all).str();
-  if (text.size() <= kMostBytes) return true;
-  error = file + " is larger than 1 MiB, so it is no certificate";
-  return false;
+  return std::move(read.text);
 }
 
 std::unique_ptr<BIO, FreeBio> reader(const std::string& text) {
@@ -89,18 +85,15 @@ int64_t unix_seconds(const ASN1_TIME* time) {
   return ASN1_TIME_to_tm(time, &parts) == 1 ? timegm(&parts) : 0;
 }
 
-std::string address_text(const ASN1_OCTET_STRING* bytes) {
-  ASN1_OCTET_STRING* copy = ASN1_OCTET_STRING_dup(bytes);
-  GENERAL_NAME name{};
-  name.type = GEN_IPADD;
-  name.d.iPAddress = copy;
-  std::unique_ptr<BIO, FreeBio> out(BIO_new(BIO_s_mem()));
-  GENERAL_NAME_print(out.get(), &name);
-  ASN1_OCTET_STRING_free(copy);
-  char* text = nullptr;
-  const long size = BIO_get_mem_data(out.get(), &text);
-  const std::string_view printed(text, static_cast<size_t>(size));  // "IP Address:192.0.2.1"
-  return std::string(printed.substr(std::min(printed.size(), printed.find(':') + 1)));
+// As conf writes addresses; empty: it is neither of the two kinds.
+std::string address_text(const ASN1_OCTET_STRING* octets) {
+  const uint8_t* const bytes = ASN1_STRING_get0_data(octets);
+  const int size = ASN1_STRING_length(octets);
+  conf::IpAddress address;
+  if (size == 4) return conf::IpAddress::from_v4({bytes[0], bytes[1], bytes[2], bytes[3]}).text();
+  if (size != static_cast<int>(address.bytes.size())) return {};
+  std::copy_n(bytes, address.bytes.size(), address.bytes.begin());
+  return address.text();
 }
 
 void read_names(Certificate& made) {
@@ -113,7 +106,8 @@ void read_names(Certificate& made) {
                                   static_cast<size_t>(ASN1_STRING_length(name->d.dNSName)));
       made.names.push_back(lower_case(text));
     } else if (name->type == GEN_IPADD) {
-      made.names.push_back(address_text(name->d.iPAddress));
+      if (std::string text = address_text(name->d.iPAddress); !text.empty())
+        made.names.push_back(std::move(text));
     }
   }
   if (names) return;
@@ -133,11 +127,11 @@ std::variant<SharedCertificate, std::string> load_certificate(const std::string&
                                                               const std::string& key_file) {
   auto made = std::make_shared<Certificate>();
   made->file = file;
-  std::string text, error;
-  if (!read_file(file, text, error)) return error;
-  if (error = read_chain(text, *made); !error.empty()) return error;
-  if (!key_file.empty() && !read_file(key_file, text, error)) return error;
-  error = read_key(key_file.empty() ? file : key_file, text, *made);
+  std::string error;
+  std::string text = text_of(file, error);
+  if (error.empty()) error = read_chain(text, *made);
+  if (error.empty() && !key_file.empty()) text = text_of(key_file, error);
+  if (error.empty()) error = read_key(key_file.empty() ? file : key_file, text, *made);
   OPENSSL_cleanse(text.data(), text.size());
   if (!error.empty()) return error;
   made->not_before = unix_seconds(X509_get0_notBefore(made->leaf.get()));

@@ -33,13 +33,22 @@ int on_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsi
   return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+bool show(SSL_CTX* context, const Certificate& certificate) {
+  return SSL_CTX_use_certificate(context, certificate.leaf.get()) == 1 &&
+         SSL_CTX_use_PrivateKey(context, certificate.key.get()) == 1 &&
+         std::all_of(certificate.chain.begin(), certificate.chain.end(), [context](const auto& link) {
+           return SSL_CTX_add1_chain_cert(context, link.get()) == 1;
+         });
+}
+
 }  // namespace
 
-TlsServer::TlsServer(SharedTlsIdentity identity)
-    : identity_(std::move(identity)), tickets_(identity_->ticket_secret) {}
+TlsServer::TlsServer(SharedTlsIdentity identity, TlsTickets::Clock clock)
+    : identity_(std::move(identity)), tickets_(identity_->ticket_secret, clock) {}
 
-std::unique_ptr<TlsServer> TlsServer::make(SharedTlsIdentity identity, std::string& error) {
-  std::unique_ptr<TlsServer> made(new TlsServer(std::move(identity)));
+std::unique_ptr<TlsServer> TlsServer::make(SharedTlsIdentity identity, std::string& error,
+                                           TlsTickets::Clock clock) {
+  std::unique_ptr<TlsServer> made(new TlsServer(std::move(identity), clock));
   return made->sort_by_name(error) ? std::move(made) : nullptr;
 }
 
@@ -97,22 +106,21 @@ SslContextPtr TlsServer::new_context(const Bundle& bundle, std::string& error) {
         return static_cast<const TlsServer*>(self)->choose(tls, alert);
       });
   tickets_.serve(context);
-  bool good = SSL_CTX_set_min_proto_version(context, modern ? TLS1_3_VERSION : TLS1_2_VERSION) == 1 &&
-              SSL_CTX_set_max_proto_version(context, 0) == 1 &&
-              SSL_CTX_set_cipher_list(context, kIntermediateCiphers) == 1 && set_groups(context);
+  const bool is_set = SSL_CTX_set_min_proto_version(context, modern ? TLS1_3_VERSION : TLS1_2_VERSION) == 1 &&
+                      SSL_CTX_set_max_proto_version(context, 0) == 1 &&
+                      SSL_CTX_set_cipher_list(context, kIntermediateCiphers) == 1 && set_groups(context);
+  if (!is_set) {
+    error = "OpenSSL does not take Limpet's settings: " + openssl_reason();
+    return nullptr;
+  }
+  ERR_clear_error();  // of groups that are unknown here
   for (const size_t place : bundle) {
     const Certificate& certificate = *identity_->certificates[place];
-    good = good && SSL_CTX_use_certificate(context, certificate.leaf.get()) == 1 &&
-           SSL_CTX_use_PrivateKey(context, certificate.key.get()) == 1;
-    for (const auto& link : certificate.chain)
-      good = good && SSL_CTX_add1_chain_cert(context, link.get()) == 1;
-    if (good) continue;
+    if (show(context, certificate)) continue;
     error = certificate.file + " is a certificate that OpenSSL does not take: " + openssl_reason();
     return nullptr;
   }
-  if (good) return made;
-  error = std::string("OpenSSL does not take Limpet's settings: ") + openssl_reason();
-  return nullptr;
+  return made;
 }
 
 // nullptr: no certificate covers it.

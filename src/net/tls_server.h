@@ -2,6 +2,7 @@
 // Versions, ciphers and groups are Mozilla's (Server Side TLS 5.7), whatever the system's OpenSSL says.
 #pragma once
 
+#include <ctime>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -25,7 +26,8 @@ using SharedTlsIdentity = std::shared_ptr<const TlsIdentity>;
 class TlsServer {
  public:
   // nullptr, and what is wrong in `error`, where OpenSSL takes a certificate or a name not.
-  static std::unique_ptr<TlsServer> make(SharedTlsIdentity identity, std::string& error);
+  static std::unique_ptr<TlsServer> make(SharedTlsIdentity identity, std::string& error,
+                                         TlsTickets::Clock clock = unix_seconds);
 
   SslPtr accept();  // for one connection
 
@@ -35,7 +37,8 @@ class TlsServer {
   // Certificates that are shown for the same names: one of each kind of key at most, by its place.
   using Bundle = std::vector<size_t>;
 
-  explicit TlsServer(SharedTlsIdentity identity);
+  static int64_t unix_seconds() { return std::time(nullptr); }
+  TlsServer(SharedTlsIdentity identity, TlsTickets::Clock clock);
   bool sort_by_name(std::string& error);
   Bundle bundle_for(const std::string& name) const;
   SSL_CTX* context_for(const Bundle& bundle, std::string& error);

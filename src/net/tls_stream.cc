@@ -126,11 +126,22 @@ void TlsStream::read() {
   came_ = {};
   if (error == SSL_ERROR_ZERO_RETURN) state_ = State::ended;
   if (error != SSL_ERROR_ZERO_RETURN && error != SSL_ERROR_WANT_READ && error != SSL_ERROR_NONE) fail();
-  flush();
+  if (!answer()) {
+    failure_ = "the peer asks for answers and does not read them";
+    state_ = State::failed;
+  }
   if (size != 0) owner_->on_bytes({plain, size});
   if (owner_ == nullptr) return;
   if (state_ == State::ended) owner_->on_end();
   if (owner_ != nullptr && state_ == State::failed) owner_->on_broken(kTlsFailed);
+}
+
+// Sends what OpenSSL says to what it has read. False: too much of that waits already.
+bool TlsStream::answer() {
+  const size_t size = room_.wire_.size();
+  flush();
+  unread_answers_ = below_->queued() == 0 ? 0 : unread_answers_ + size;
+  return unread_answers_ <= kMostUnreadAnswers;
 }
 
 // Its alert still goes out.

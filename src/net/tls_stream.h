@@ -3,6 +3,8 @@
 // Its owner hears on_connected() once the handshake is over, and only then may write. What one read brings is
 // decrypted into the room's scratch and told in one piece; what one write takes is sealed in as few records
 // as hold it. Nothing is buffered here: an idle stream holds OpenSSL's state alone.
+//
+// A peer may ask for answers of TLS' own (KeyUpdate, renegotiation). One that asks on and reads none is cut.
 #pragma once
 
 #include <memory>
@@ -18,6 +20,9 @@ namespace limpet::net {
 inline constexpr int kTlsFailed = -30'001;
 // on_broken(): the stream below ended without a close_notify, as anybody could make it.
 inline constexpr int kTlsTruncated = -30'002;
+
+// What is queued at most for a peer that asks TLS for answers and does not read them.
+inline constexpr size_t kMostUnreadAnswers = 16 * 1024;
 
 // What the TLS streams of one loop share; outlives them.
 class TlsRoom {
@@ -83,6 +88,7 @@ class TlsStream final : public Mortal, public Stream, StreamOwner {
 
   bool shake_hands();
   void read();
+  bool answer();
   void fail();
   bool seal(std::string_view plain);
   bool flush();
@@ -99,6 +105,7 @@ class TlsStream final : public Mortal, public Stream, StreamOwner {
   StreamOwner* owner_ = nullptr;  // nullptr once closed
   std::string_view came_;         // from below, and not yet taken
   const char* failure_ = "";
+  size_t unread_answers_ = 0;  // bytes
   State state_ = State::handshake;
   bool has_begun_ = false;
   bool finished_ = false;

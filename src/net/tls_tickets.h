@@ -15,7 +15,9 @@ class TlsTickets {
  public:
   static constexpr int64_t kPeriod = 12 * 60 * 60;  // seconds
 
-  explicit TlsTickets(std::string secret) : secret_(std::move(secret)) {}
+  using Clock = int64_t (*)();  // Unix seconds
+
+  TlsTickets(std::string secret, Clock clock) : secret_(std::move(secret)), clock_(clock) {}
 
   // Tickets of this context's connections are sealed by these keys, which outlive it. One thread at a time.
   void serve(SSL_CTX* context);
@@ -36,6 +38,7 @@ class TlsTickets {
                        EVP_MAC_CTX* mac, int seals);
 
   const std::string secret_;
+  const Clock clock_;
   std::array<Key, 2> keys_;  // by period
 };
 

@@ -1,0 +1,184 @@
+// How a connection begins where TLS is spoken.
+#include "src/proxy/entrance.h"
+#include "tests/src/proxy/proxy_fixture.h"
+#include "tests/support/tls_identity.h"
+#include "tests/support/tls_peer.h"
+
+namespace limpet::proxy::entrance_tls_test {
+
+using namespace limpet::test;
+
+constexpr std::string_view kHeader = "PROXY TCP4 198.51.100.7 192.0.2.1 1 2\r\n";
+
+struct SafeProxy : Proxy {
+  explicit SafeProxy(bool behind_a_proxy = false) : Proxy(fronted(behind_a_proxy)) { show(identity()); }
+
+  static conf::Settings fronted(bool behind_a_proxy) {
+    conf::Settings made = settings_of(1, {Kind::ip});
+    made.listeners[0].proxy_protocol = behind_a_proxy;
+    return made;
+  }
+  static const net::SharedTlsIdentity& identity() {
+    static const net::SharedTlsIdentity made = identity_of({issue({.names = "DNS:shop.example"})});
+    return made;
+  }
+  void show(net::SharedTlsIdentity shown) {
+    auto next = std::make_shared<Plan>(plan());
+    next->tls[0] = std::move(shown);
+    follow(std::move(next));
+  }
+};
+
+// A client that speaks TLS over a connection of the stage.
+struct SafeClient {
+  explicit SafeClient(FakeStream& connection, int version = TLS1_3_VERSION)
+      : below(connection), tls(context(version), TlsPeer::Role::client) {
+    tls.start();
+  }
+  static SharedContext context(int version) {
+    SharedContext made = client_context();
+    speak_only(made.get(), version);
+    return made;
+  }
+
+  // Says what it has to say, in reads of so many bytes, and hears what there is to hear.
+  void carry(size_t piece = kAll) {
+    for (std::string wire; !(wire = tls.output()).empty();) {
+      below.say(wire);
+      while (below.can_read()) below.read(piece);
+      hear();
+    }
+  }
+  void hear() { tls.receive(std::exchange(below.received, {})); }
+  void ask(std::string_view request) {
+    tls.send(request);
+    carry();
+  }
+
+  FakeStream& below;
+  TlsPeer tls;
+};
+
+TEST_CASE("a request through TLS is served, and its backend is told of that") {
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    for (const size_t piece : {size_t{1}, kAll}) {
+      SafeProxy proxy;
+      SafeClient client(proxy.client(), version);
+      client.carry(piece);
+      REQUIRE(client.tls.is_open());
+      client.ask(kGet);
+      FakeStream& backend = proxy.backend();
+      CHECK(contains(backend.received, "\r\nX-Forwarded-Proto: https\r\n"));
+      backend.sends(kOk);
+      client.hear();
+      CHECK(client.tls.plain.ends_with("\r\n\r\nok"));
+    }
+  }
+}
+
+TEST_CASE("a PROXY header comes before TLS, in the same read or in pieces") {
+  for (const size_t piece : {size_t{1}, size_t{50}, kAll}) {
+    SafeProxy proxy(true);
+    SafeClient client(proxy.client("192.0.2.99"));
+    client.below.say(kHeader);
+    client.carry(piece);
+    REQUIRE(client.tls.is_open());
+    client.ask(kGet);
+    CHECK(contains(proxy.backend().received, "\r\nX-Forwarded-For: 198.51.100.7\r\n"));
+  }
+}
+
+TEST_CASE("a PROXY header within TLS is none") {
+  SafeProxy proxy(true);
+  FakeStream& client = proxy.client();
+  SafeClient peer(client);
+  peer.carry();
+  CHECK_FALSE(client.open());
+  CHECK(client.received == "");
+}
+
+TEST_CASE("whoever has said nothing through TLS is not waited for at a shutdown, and a handshake is") {
+  SafeProxy proxy;
+  FakeStream& silent = proxy.client();
+  SafeClient begun(proxy.client());
+  begun.below.sends(begun.tls.output());
+  proxy.shut_down();
+  CHECK_FALSE(silent.open());
+  CHECK(begun.below.open());
+  begun.hear();
+  begun.carry();
+  CHECK(begun.tls.is_open());
+  CHECK(begun.tls.was_ended());
+}
+
+TEST_CASE("whoever has sent a PROXY header, and nothing behind it, is not waited for at a shutdown") {
+  SafeProxy proxy(true);
+  FakeStream& client = proxy.client();
+  client.sends(kHeader);
+  CHECK(client.open());
+  proxy.shut_down();
+  CHECK_FALSE(client.open());
+}
+
+TEST_CASE("a handshake that does not come in time ends its connection") {
+  SafeProxy proxy;
+  FakeStream& silent = proxy.client();
+  SafeClient slow(proxy.client());
+  slow.below.sends(slow.tls.output().substr(0, 20));
+  proxy.net.pass(static_cast<unsigned>(proxy.settings.timeouts.head.count()) + 1000);
+  CHECK_FALSE(silent.open());
+  CHECK_FALSE(slow.below.open());
+  CHECK_FALSE(proxy.has_clients());
+}
+
+TEST_CASE("what is no TLS ends its connection, and nothing of it is served") {
+  SafeProxy proxy;
+  FakeStream& client = proxy.client();
+  client.sends(kGet);
+  CHECK_FALSE(client.open());
+  CHECK_FALSE(contains(client.received, "HTTP"));
+  CHECK(proxy.net.dials() == 0);
+  CHECK_FALSE(proxy.has_clients());
+}
+
+TEST_CASE("a client that leaves within the handshake leaves nothing behind") {
+  for (const bool resets : {false, true}) {
+    SafeProxy proxy;
+    SafeClient client(proxy.client());
+    client.below.sends(client.tls.output());
+    resets ? client.below.sends_abort() : client.below.sends_end();
+    CHECK_FALSE(client.below.open());
+    CHECK_FALSE(proxy.has_clients());
+  }
+}
+
+TEST_CASE("a client that closes TLS in good order has left") {
+  SafeProxy proxy;
+  SafeClient client(proxy.client());
+  client.carry();
+  client.tls.end();
+  client.carry();
+  CHECK_FALSE(client.below.open());
+  CHECK_FALSE(proxy.has_clients());
+}
+
+TEST_CASE("a handshake goes on with the certificate that it began with, and the next has the new one") {
+  SafeProxy proxy;
+  SafeClient begun(proxy.client());
+  begun.below.sends(begun.tls.output());
+  const Issued other = issue({.names = "DNS:other.example"});
+  proxy.show(identity_of({other}));
+  begun.hear();
+  begun.carry();
+  REQUIRE(begun.tls.is_open());
+  begun.ask(kGet);
+  proxy.backend().sends(kOk);
+  begun.hear();
+  CHECK(contains(begun.tls.plain, "200 OK"));
+  SafeClient next(proxy.client());
+  next.carry();
+  const std::unique_ptr<X509, net::FreeX509> shown(SSL_get1_peer_certificate(next.tls.tls()));
+  CHECK(X509_cmp(shown.get(), other.certificate.get()) == 0);
+}
+
+}  // namespace limpet::proxy::entrance_tls_test
