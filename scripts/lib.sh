@@ -29,6 +29,7 @@ test_needs='
   python3              /usr/bin/python3
   python3-pytest       /usr/lib/python3/dist-packages/pytest/__init__.py
   curl                 curl
+  openssl              openssl
 '
 apps_needs='
   default-jre-headless java
