@@ -11,6 +11,7 @@ namespace {
 
 constexpr int64_t kMostWorkers = 1024;
 constexpr int64_t kMostHeaders = 10'000;
+constexpr int64_t kMostHandshakes = 1'000'000;
 constexpr int64_t kMostSessions = 1'000'000'000;  // at some 50 bytes each this fills most machines
 
 // Nobody waits longer for a byte; sessions, which people come back to, may live for a year.
@@ -64,6 +65,7 @@ const Keys<Limits>& limits_keys() {
       key("target", &Limits::target, Size{64, 1 * MiB}),
       key("headers", &Limits::headers, Integer{1, kMostHeaders}),
       key("body", &Limits::body, Size{1, 1024 * GiB, "no limit"}),
+      key("handshakes", &Limits::handshakes, Integer{1, kMostHandshakes}),
   };
   return keys;
 }
@@ -72,6 +74,7 @@ const Keys<ClientTimeouts>& client_timeouts_keys() {
   static const Keys<ClientTimeouts> keys = {
       key("idle", &ClientTimeouts::idle, kWait),
       key("head", &ClientTimeouts::head, kWait),
+      key("handshake", &ClientTimeouts::handshake, kWait),
       key("body", &ClientTimeouts::body, kWait),
       key("body_rate", &ClientTimeouts::body_rate, Size{1, 1 * GiB, "no least rate"}),
   };

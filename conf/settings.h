@@ -259,17 +259,19 @@ struct Pool {
 
 // What a client may send.
 struct Limits {
-  uint64_t head = 32 * KiB;   // request line and header section; beyond it 431
-  uint64_t target = 8 * KiB;  // request target; beyond it 414
-  uint32_t headers = 100;     // field lines; beyond it 431
-  uint64_t body = 1 * GiB;    // beyond it 413; 0: no limit
+  uint64_t head = 32 * KiB;    // request line and header section; beyond it 431
+  uint64_t target = 8 * KiB;   // request target; beyond it 414
+  uint32_t headers = 100;      // field lines; beyond it 431
+  uint64_t body = 1 * GiB;     // beyond it 413; 0: no limit
+  uint32_t handshakes = 1000;  // of TLS under way at one worker; beyond it the oldest is given up
   bool operator==(const Limits&) const = default;
 };
 
 struct ClientTimeouts {
-  Duration idle = 60s;  // between requests; then the connection is closed
-  Duration head = 15s;  // from a request's first byte to the end of its head; then 408
-  Duration body = 60s;  // between two pieces of a body that the client sends (408) or takes
+  Duration idle = 60s;       // between requests; then the connection is closed
+  Duration head = 15s;       // from a request's first byte to the end of its head; then 408
+  Duration handshake = 10s;  // from when TLS may begin until it is spoken; then the connection is closed
+  Duration body = 60s;       // between two pieces of a body that the client sends (408) or takes
   // Bytes a second, on average, that a body with Content-Length has to come at beyond `body`; then 408.
   // Time in which the backend takes no more does not count. 0: no least rate.
   uint64_t body_rate = 100;

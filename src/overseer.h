@@ -57,6 +57,12 @@ class Overseer final : public proxy::Witness, ProbeEvents {
 
  private:
   struct Pool;
+  struct Listener {
+    conf::Listener settings;
+    bool listed = true;
+    net::SharedTlsIdentity tls = {};
+    std::shared_ptr<proxy::ListenerMeter> meter = std::make_shared<proxy::ListenerMeter>();
+  };
 
   void on_probed(uint64_t tag, const health::CheckResult& result, uint64_t microseconds) override;
   void on_tick();
@@ -83,6 +89,7 @@ class Overseer final : public proxy::Witness, ProbeEvents {
   void forecast_drains(Pool& pool);
   status::Control::Done no_pool(const std::string& name) const;
   status::Control::Done no_backend(const Pool& pool, const std::string& name) const;
+  static status::TlsReport report_tls(const Listener& listener);
   status::PoolReport report_pool(Pool& pool);
   status::BackendReport report_backend(const Pool& pool, routing::Slot slot) const;
   std::string doubt(const Pool& pool, routing::Slot slot) const;
@@ -105,12 +112,6 @@ class Overseer final : public proxy::Witness, ProbeEvents {
   std::vector<std::unique_ptr<Pool>> pools_;
   std::unordered_map<size_t, Pool*> by_id_;
   size_t last_id_ = 0;
-  struct Listener {
-    conf::Listener settings;
-    bool listed = true;
-    net::SharedTlsIdentity tls = {};
-    std::shared_ptr<proxy::ListenerMeter> meter = std::make_shared<proxy::ListenerMeter>();
-  };
   std::vector<Listener> listeners_;  // as in the settings; then those that have connections yet
   health::Incidents incidents_;
   std::vector<Update::Withdrawal> withdrawn_;  // since the last plan

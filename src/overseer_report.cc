@@ -36,6 +36,7 @@ void Overseer::report_pools(status::Report& report, size_t most_incidents) {
   for (const Listener& listener : listeners_) {
     report.listeners.push_back({listener.settings.name, listener.settings.address.text(), listener.listed,
                                 listener.meter->connections.load(std::memory_order_relaxed)});
+    if (listener.tls != nullptr) report.listeners.back().tls = report_tls(listener);
   }
   std::unordered_set<std::string_view> names;
   for (const auto& pool : pools_) {
@@ -49,6 +50,13 @@ void Overseer::report_pools(status::Report& report, size_t most_incidents) {
       std::count_if(recent.begin(), recent.end(), [](const auto& incident) { return incident.closed == 0; }));
   report.losses = incidents_.losses();
   std::erase_if(report.losses, [&](const health::Losses& of) { return !names.contains(of.pool); });
+}
+
+status::TlsReport Overseer::report_tls(const Listener& listener) {
+  status::TlsReport out;
+  for (size_t i = 0; i < out.handshakes.size(); ++i)
+    out.handshakes[i] = listener.meter->handshakes[i].load(std::memory_order_relaxed);
+  return out;
 }
 
 status::PoolReport Overseer::report_pool(Pool& pool) {

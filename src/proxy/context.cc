@@ -215,6 +215,13 @@ void Context::refused_header(const std::string& listener, const std::string& pee
                conf::counted(std::exchange(refused_headers_, 0), "connection"), peer, why);
 }
 
+void Context::crowded_out(const std::string& listener) {
+  ++crowded_out_;
+  if (!crowd_log_.is_time()) return;
+  spdlog::warn("listener {}: {} given up for newer ones, for {} are under way (limits.handshakes)", listener,
+               conf::counted(std::exchange(crowded_out_, 0), "TLS handshake"), settings().limits.handshakes);
+}
+
 void Context::log(const AccessRecord& record) {
   access_log_->write(record);
   if (access_log_->full()) {

@@ -19,6 +19,7 @@
 #include "src/net/small_files.h"
 #include "src/proxy/backend_connections.h"
 #include "src/proxy/clock.h"
+#include "src/proxy/handshakes.h"
 #include "src/proxy/plan.h"
 #include "src/proxy/retry_budget.h"
 #include "src/proxy/spares.h"
@@ -145,6 +146,7 @@ class Context final : net::DeadlineOwner {
   net::Gather to_backend;
 
   net::TlsRoom tls_room;
+  Handshakes handshakes;
 
   uint64_t process_number = 0;  // random, the same for all workers: see http::LoopMark
 
@@ -160,6 +162,8 @@ class Context final : net::DeadlineOwner {
   std::string_view new_request_id(std::string& out);
   // Every 16th: reading the clock costs as much as the decision.
   bool times_this_decision() { return (++decisions_ & 15) == 0; }
+  // The oldest handshake was given up for a new one.
+  void crowded_out(const std::string& listener);
   // A client's connection did not begin with the PROXY protocol's header.
   void refused_header(const std::string& listener, const std::string& peer, const char* why);
   bool logs() const { return access_log_ != nullptr; }
@@ -184,6 +188,8 @@ class Context final : net::DeadlineOwner {
   net::Deadline log_flush_;
   net::NowAndThen header_log_{std::chrono::seconds(10)};
   uint64_t refused_headers_ = 0;  // since the last line in the log
+  net::NowAndThen crowd_log_{std::chrono::seconds(10)};
+  uint64_t crowded_out_ = 0;  // since the last line in the log
   uint64_t id_state_[2];
   uint32_t decisions_ = 0;
 };

@@ -1,5 +1,7 @@
 #include "src/proxy/entrance.h"
 
+#include <spdlog/spdlog.h>
+
 #include <string>
 #include <utility>
 
@@ -20,7 +22,7 @@ bool tells_of_others(const conf::Listener& listener, const conf::IpAddress& peer
 
 // A connection of which it is not known yet who its client is, or what it speaks. Another takes its place
 // once it is.
-class Entrance final : public ClientConnection, net::StreamOwner, net::DeadlineOwner {
+class Entrance final : public ClientConnection, Handshake, net::StreamOwner, net::DeadlineOwner {
  public:
   Entrance(Context& context, ServedListener& listener, http::Peer peer, ClientConnections& home,
            net::StreamPtr stream)
@@ -36,15 +38,19 @@ class Entrance final : public ClientConnection, net::StreamOwner, net::DeadlineO
   }
 
   void shut_down() override {
-    const bool has_said_nothing = tls_ == nullptr ? came_.empty() : SSL_in_before(tls_->tls());
-    if (has_said_nothing) close();
+    const bool has_begun = tls_ == nullptr ? !came_.empty() : has_begun_tls();
+    if (!has_begun) close();
   }
   void close_now() override { close(); }
   void withdraw(const ServedPool&, routing::Slot) override {}
   int descriptor() const override { return stream_->descriptor(); }
 
  private:
-  void on_connected() override { serve({}); }  // what comes now is told to whoever serves
+  // What comes now is told to whoever serves.
+  void on_connected() override {
+    count(SSL_session_reused(tls_->tls()) == 1 ? HandshakeEnd::resumed : HandshakeEnd::full);
+    serve({});
+  }
   void on_bytes(std::string_view bytes) override {
     came_.append(bytes);
     const ProxyHeader header = parse_proxy_header(came_);
@@ -58,8 +64,27 @@ class Entrance final : public ClientConnection, net::StreamOwner, net::DeadlineO
   }
   void on_end() override { close(); }
   void on_drained() override {}
-  void on_broken(int) override { close(); }
-  void on_deadline() override { close(); }
+  void on_broken(int error) override {
+    fail(error == net::kTlsFailed ? tls_->failure() : "the client closed the connection");
+  }
+  void on_deadline() override { fail("it took longer than timeouts.handshake"); }
+  void give_up() override {
+    context_.crowded_out(listener_.settings.name);
+    fail("there were too many others (limits.handshakes)");
+  }
+
+  bool has_begun_tls() const { return tls_->tls() != nullptr && SSL_in_before(tls_->tls()) == 0; }
+  void count(HandshakeEnd end) {
+    listener_.meter->handshakes[static_cast<size_t>(end)].fetch_add(1, std::memory_order_relaxed);
+  }
+  void fail(std::string_view why) {
+    if (tls_ != nullptr && has_begun_tls()) {
+      count(HandshakeEnd::failed);
+      spdlog::debug("listener {}: the TLS handshake with {} failed: {}", listener_.settings.name, peer_.text,
+                    why);
+    }
+    close();
+  }
 
   void believe(const conf::IpAddress& source) {
     const bool is_named = !listener_.settings.proxy_protocol_from.empty();
@@ -71,6 +96,8 @@ class Entrance final : public ClientConnection, net::StreamOwner, net::DeadlineO
   // The first bytes of what comes next have come already.
   void go_on(std::string_view rest) {
     if (listener_.tls == nullptr) return serve(rest);
+    context_.handshakes.begin(*this, context_.settings().limits.handshakes);
+    deadline_.set(context_.deadlines.now() + millis(context_.settings().timeouts.handshake));
     server_ = listener_.tls;
     tls_ = new net::TlsStream(context_.tls_room, server_->accept());
     tls_->attach(std::move(stream_));
@@ -80,6 +107,7 @@ class Entrance final : public ClientConnection, net::StreamOwner, net::DeadlineO
   }
 
   void serve(std::string_view rest) {
+    context_.handshakes.end(*this);
     deadline_.clear();
     peer_.tls = tls_ != nullptr;
     auto* const client = new H1Client(context_, listener_, std::move(peer_), home_);
@@ -88,6 +116,7 @@ class Entrance final : public ClientConnection, net::StreamOwner, net::DeadlineO
   }
 
   void close() {
+    context_.handshakes.end(*this);
     deadline_.clear();
     stream_.reset();
     leave();

@@ -50,6 +50,10 @@ struct Histogram {
   }
 };
 
+// How a TLS handshake ended. One that its client has not begun with a byte has not been one.
+enum class HandshakeEnd : uint8_t { full, resumed, failed };
+inline constexpr size_t kHandshakeEnds = 3;
+
 // How an attempt at a backend failed.
 enum class BackendFailure : uint8_t { connect, closed, timeout, nonsense, status };
 inline constexpr size_t kBackendFailures = 5;

@@ -3,6 +3,7 @@
 // shares with the one before what did not change, so that following it costs in proportion to what did.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <vector>
@@ -32,6 +33,7 @@ using SharedPoolPlan = std::shared_ptr<const PoolPlan>;
 // Of a listener, over all workers.
 struct ListenerMeter {
   std::atomic<uint32_t> connections{0};
+  std::array<std::atomic<uint64_t>, kHandshakeEnds> handshakes{};
 };
 
 struct Plan {

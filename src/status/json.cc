@@ -215,11 +215,19 @@ Json to_json(const PoolReport& pool) {
           {"history", history(pool.history)}};
 }
 
+Json to_json(const TlsReport& tls) {
+  Json handshakes = Json::object();
+  for (size_t i = 0; i < tls.handshakes.size(); ++i)
+    handshakes[text(static_cast<proxy::HandshakeEnd>(i))] = tls.handshakes[i];
+  return {{"handshakes", std::move(handshakes)}};
+}
+
 Json to_json(const ListenerReport& listener) {
   return {{"name", listener.name},
           {"address", listener.address},
           {"listed", listener.listed},
-          {"connections", listener.connections}};
+          {"connections", listener.connections},
+          {"tls", listener.tls ? to_json(*listener.tls) : Json()}};
 }
 
 Json to_json(const health::Incident& incident) {

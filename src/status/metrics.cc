@@ -1,6 +1,8 @@
 #include "src/status/metrics.h"
 
 #include <algorithm>
+#include <string_view>
+#include <unordered_set>
 
 #include "src/status/exposition.h"
 
@@ -78,6 +80,24 @@ void process(Exposition& out, const Report& report) {
   out.counter("limpet_stderr_dropped_lines_total",
               "Lines of the operational log that the reader of standard error did not take.");
   out.sample({}, report.dropped_stderr_lines);
+}
+
+// Of two listeners with one name the second has left the file.
+template <class Visit>
+void each_tls(const Report& report, Visit&& visit) {
+  std::unordered_set<std::string_view> names;
+  for (const ListenerReport& listener : report.listeners) {
+    if (listener.tls && names.insert(listener.name).second)
+      visit(*listener.tls, Labels{{"listener", listener.name}});
+  }
+}
+
+void tls(Exposition& out, const Report& report) {
+  out.counter("limpet_tls_handshakes_total", "TLS handshakes with clients, by how they ended.");
+  each_tls(report, [&](const TlsReport& of, const Labels& labels) {
+    for (size_t i = 0; i < of.handshakes.size(); ++i)
+      out.sample(labels + Labels{{"result", text(static_cast<proxy::HandshakeEnd>(i))}}, of.handshakes[i]);
+  });
 }
 
 void pool_sessions(Exposition& out, const Report& report) {
@@ -297,6 +317,7 @@ void losses(Exposition& out, const Report& report) {
 std::string metrics(const Report& report) {
   Exposition out;
   process(out, report);
+  tls(out, report);
   pool_sessions(out, report);
   routing_decisions(out, report);
   backend_states(out, report);

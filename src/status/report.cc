@@ -10,6 +10,11 @@ const char* text(proxy::BackendFailure failure) {
   return kNames[static_cast<size_t>(failure)];
 }
 
+const char* text(proxy::HandshakeEnd end) {
+  constexpr std::array<const char*, proxy::kHandshakeEnds> kNames = {"full", "resumed", "failed"};
+  return kNames[static_cast<size_t>(end)];
+}
+
 RequestReport& RequestReport::operator+=(const RequestReport& other) {
   for (size_t i = 0; i < answers.size(); ++i) answers[i] += other.answers[i];
   for (size_t i = 0; i < failures.size(); ++i) failures[i] += other.failures[i];

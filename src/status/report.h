@@ -18,6 +18,7 @@
 namespace limpet::status {
 
 const char* text(proxy::BackendFailure failure);  // the name in the enum, as reports have it
+const char* text(proxy::HandshakeEnd end);
 
 struct HistogramReport {
   std::array<uint64_t, proxy::Histogram::kBuckets> counts{};  // bounds: proxy::Histogram::bound_us()
@@ -108,10 +109,16 @@ struct PoolReport {
   double imbalance() const;
 };
 
+// TLS at a listener.
+struct TlsReport {
+  std::array<uint64_t, proxy::kHandshakeEnds> handshakes{};  // by proxy::HandshakeEnd
+};
+
 struct ListenerReport {
   std::string name, address;
   bool listed = true;  // in the file; otherwise it takes no more connections, and those it has end
   uint64_t connections = 0;
+  std::optional<TlsReport> tls{};  // where it is spoken
 };
 
 struct Report {

@@ -11,16 +11,23 @@ using namespace limpet::test;
 constexpr std::string_view kHeader = "PROXY TCP4 198.51.100.7 192.0.2.1 1 2\r\n";
 
 struct SafeProxy : Proxy {
-  explicit SafeProxy(bool behind_a_proxy = false) : Proxy(fronted(behind_a_proxy)) { show(identity()); }
+  explicit SafeProxy(bool behind_a_proxy = false, uint32_t most_handshakes = 1000)
+      : Proxy(fronted(behind_a_proxy, most_handshakes)) {
+    show(identity());
+  }
 
-  static conf::Settings fronted(bool behind_a_proxy) {
+  static conf::Settings fronted(bool behind_a_proxy, uint32_t most_handshakes) {
     conf::Settings made = settings_of(1, {Kind::ip});
+    made.limits.handshakes = most_handshakes;
     made.listeners[0].proxy_protocol = behind_a_proxy;
     return made;
   }
   static const net::SharedTlsIdentity& identity() {
     static const net::SharedTlsIdentity made = identity_of({issue({.names = "DNS:shop.example"})});
     return made;
+  }
+  uint64_t handshakes(HandshakeEnd end) const {
+    return plan().listeners[0]->handshakes[static_cast<size_t>(end)].load();
   }
   void show(net::SharedTlsIdentity shown) {
     auto next = std::make_shared<Plan>(plan());
@@ -31,8 +38,9 @@ struct SafeProxy : Proxy {
 
 // A client that speaks TLS over a connection of the stage.
 struct SafeClient {
-  explicit SafeClient(FakeStream& connection, int version = TLS1_3_VERSION)
+  explicit SafeClient(FakeStream& connection, int version = TLS1_3_VERSION, SSL_SESSION* session = nullptr)
       : below(connection), tls(context(version), TlsPeer::Role::client) {
+    if (session != nullptr) SSL_set_session(tls.tls(), session);
     tls.start();
   }
   static SharedContext context(int version) {
@@ -125,7 +133,7 @@ TEST_CASE("a handshake that does not come in time ends its connection") {
   FakeStream& silent = proxy.client();
   SafeClient slow(proxy.client());
   slow.below.sends(slow.tls.output().substr(0, 20));
-  proxy.net.pass(static_cast<unsigned>(proxy.settings.timeouts.head.count()) + 1000);
+  proxy.net.pass(static_cast<unsigned>(proxy.settings.timeouts.handshake.count()) + 1000);
   CHECK_FALSE(silent.open());
   CHECK_FALSE(slow.below.open());
   CHECK_FALSE(proxy.has_clients());
@@ -179,6 +187,68 @@ TEST_CASE("a handshake goes on with the certificate that it began with, and the 
   next.carry();
   const std::unique_ptr<X509, net::FreeX509> shown(SSL_get1_peer_certificate(next.tls.tls()));
   CHECK(X509_cmp(shown.get(), other.certificate.get()) == 0);
+}
+
+TEST_CASE("a PROXY header that took its time takes none of the handshake's") {
+  SafeProxy proxy(true);
+  SafeClient client(proxy.client());
+  const auto nearly = [](conf::Duration time) { return static_cast<unsigned>(time.count()) - 1000; };
+  proxy.net.pass(nearly(proxy.settings.timeouts.head));
+  client.below.sends(kHeader);
+  proxy.net.pass(nearly(proxy.settings.timeouts.handshake));
+  client.carry();
+  CHECK(client.tls.is_open());
+}
+
+TEST_CASE("handshakes are counted by how they ended, and one that was never begun is none") {
+  SafeProxy proxy;
+  SafeClient good(proxy.client());
+  good.carry();
+  const std::shared_ptr<SSL_SESSION> session(SSL_get1_session(good.tls.tls()), SSL_SESSION_free);
+  SafeClient again(proxy.client(), TLS1_3_VERSION, session.get());
+  again.carry();
+  CHECK(proxy.handshakes(HandshakeEnd::full) == 1);
+  CHECK(proxy.handshakes(HandshakeEnd::resumed) == 1);
+
+  proxy.client().sends_end();
+  proxy.client();
+  proxy.net.pass(60'000);
+  CHECK(proxy.handshakes(HandshakeEnd::failed) == 0);
+
+  proxy.client().sends(kGet);
+  CHECK(proxy.handshakes(HandshakeEnd::failed) == 1);
+  FakeStream& cut = proxy.client();
+  cut.sends(SafeClient(cut).tls.output());
+  cut.sends_end();
+  CHECK(proxy.handshakes(HandshakeEnd::failed) == 2);
+  FakeStream& slow = proxy.client();
+  slow.sends(SafeClient(slow).tls.output());
+  proxy.net.pass(60'000);
+  CHECK(proxy.handshakes(HandshakeEnd::failed) == 3);
+  CHECK(proxy.handshakes(HandshakeEnd::full) == 1);
+}
+
+TEST_CASE("beyond the bound of handshakes the one that began first is given up for the one that comes") {
+  SafeProxy proxy(false, 3);
+  SafeClient first(proxy.client()), second(proxy.client()), third(proxy.client());
+  for (SafeClient* client : {&first, &second, &third}) client->below.sends(client->tls.output());
+  second.hear();
+  second.carry();
+  CHECK(second.tls.is_open());  // and makes room
+  SafeClient fourth(proxy.client());
+  CHECK(first.below.open());
+  SafeClient fifth(proxy.client());
+  CHECK_FALSE(first.below.open());
+  CHECK(third.below.open());
+  CHECK(proxy.handshakes(HandshakeEnd::failed) == 1);
+  CHECK(proxy.context().handshakes.count() == 3);
+  for (SafeClient* client : {&fourth, &fifth}) {
+    client->carry();
+    CHECK(client->tls.is_open());
+  }
+  CHECK(proxy.context().handshakes.count() == 1);
+  third.below.sends_end();
+  CHECK(proxy.context().handshakes.count() == 0);
 }
 
 }  // namespace limpet::proxy::entrance_tls_test
