@@ -13,6 +13,7 @@
 #include "conf/load.h"
 #include "conf/spelling.h"
 #include "routing/loops.h"
+#include "src/certificate_watch.h"
 #include "src/command_line.h"
 #include "src/identities.h"
 #include "src/net/calls.h"
@@ -123,7 +124,9 @@ class Balancer final : status::Control {
         calls_(loop_.uv()),
         overseer_(loop_, resolver_, descriptors_, calls_, secrets, workers_wanted_,
                   [this](const Update& update) { publish(update, {}); }),
-        settings_(std::move(settings)) {
+        settings_(std::move(settings)),
+        certificates_(loop_.uv(), secrets,
+                      [this](auto identities) { overseer_.show(std::move(identities)); }) {
     resolver_.start(loop_.uv(), host_names(*settings_));
     uv_async_init(loop_.uv(), &worker_done_, [](uv_async_t* handle) { of(handle).on_worker_done(); });
     uv_timer_init(loop_.uv(), &shutdown_);
@@ -138,9 +141,10 @@ class Balancer final : status::Control {
     if (const auto* wrong = std::get_if<std::string>(&tls)) return refuse(*wrong);
     auto trusts = load_trusts(*settings_);
     if (const auto* wrong = std::get_if<std::string>(&trusts)) return refuse(*wrong);
+    auto& identities = std::get<Identities>(tls);
     const auto plan =
-        overseer_.adopt(settings_, std::move(std::get<Identities>(tls)), std::move(std::get<Trusts>(trusts)))
-            .plan;
+        overseer_.adopt(settings_, identities.listeners, std::move(std::get<Trusts>(trusts))).plan;
+    certificates_.watch(settings_, std::move(identities));
     Sockets sockets;
     std::string error;
     if (!bind_new(nullptr, *settings_, workers_wanted_, sockets, error))
@@ -166,6 +170,7 @@ class Balancer final : status::Control {
           &log_report_, [](uv_timer_t* handle) { of(handle).access_log_->report(); }, kLogReport, kLogReport);
     }
     overseer_.start();
+    certificates_.start();
     for (auto& worker : workers_) worker->start();
     for (const conf::Listener& listener : settings_->listeners)
       spdlog::info("listening on {}", listener.address.text());
@@ -216,6 +221,7 @@ class Balancer final : status::Control {
     server_.reset();
     workers_.clear();
     overseer_.close();
+    certificates_.close();
     resolver_.close();
     for_each_handle([](uv_handle_t* handle) { uv_close(handle, nullptr); });
   }
@@ -305,9 +311,9 @@ class Balancer final : status::Control {
     log_.set_level(next->log.level);
     settings_ = next;
     loaded_ = std::time(nullptr);
-    publish(overseer_.adopt(std::move(next), std::move(std::get<Identities>(tls)),
-                            std::move(std::get<Trusts>(trusts))),
-            sockets);
+    auto& identities = std::get<Identities>(tls);
+    publish(overseer_.adopt(std::move(next), identities.listeners, std::move(std::get<Trusts>(trusts))), sockets);
+    certificates_.watch(settings_, std::move(identities));
     return {true, 200, file_ + " is in force"};
   }
 
@@ -362,6 +368,7 @@ class Balancer final : status::Control {
     report.dropped_stderr_lines = log_.dropped_lines();
     report.shutting_down = shutting_down_;
     overseer_.report_pools(report, most_incidents);
+    certificates_.report(report.listeners);
     for (const status::ListenerReport& listener : report.listeners)
       report.connections += listener.connections;
     return report;
@@ -381,6 +388,7 @@ class Balancer final : status::Control {
   net::Calls calls_;
   Overseer overseer_;
   std::shared_ptr<const conf::Settings> settings_;
+  CertificateWatch certificates_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<status::Server> server_;
   uv_async_t worker_done_;

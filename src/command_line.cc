@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdlib>
+#include <ctime>
 #include <ostream>
 #include <string_view>
 #include <variant>
@@ -10,6 +11,7 @@
 #include "conf/spelling.h"
 #include "conf/warnings.h"
 #include "routing/loops.h"
+#include "src/certificate_checks.h"
 #include "src/name_warnings.h"
 #include "src/secrets.h"
 #include "src/status/token.h"
@@ -180,7 +182,11 @@ int check_file(const std::string& file, std::ostream& out, std::ostream& err) {
   const auto say = [&err](const conf::Faults& faults) {
     for (const conf::Fault& fault : faults) err << fault.text() << '\n';
   };
-  const std::variant<conf::Settings, conf::Faults> loaded = conf::load_file(file, routing::check_loops);
+  const auto further = [](const conf::Settings& settings, conf::Findings& findings) {
+    routing::check_loops(settings, findings);
+    check_certificates(settings, findings);
+  };
+  const std::variant<conf::Settings, conf::Faults> loaded = conf::load_file(file, further);
   if (const auto* faults = std::get_if<conf::Faults>(&loaded)) return say(*faults), kExitFault;
 
   // What the file names, as `run` would find it.
@@ -195,6 +201,8 @@ int check_file(const std::string& file, std::ostream& out, std::ostream& err) {
   for (const std::string& warning : secrets->warnings) err << file << ": warning: " << warning << '\n';
   if (!token.warning.empty()) err << file << ": warning: " << token.warning << '\n';
   for (const std::string& warning : conf::warnings(settings)) err << file << ": warning: " << warning << '\n';
+  for (const std::string& warning : certificate_warnings(settings, std::time(nullptr)))
+    err << file << ": warning: " << warning << '\n';
   for (const std::string& warning : name_warnings(settings)) err << file << ": warning: " << warning << '\n';
   out << file << ": ok, " << summary(settings) << '\n';
   return kExitOk;

@@ -5,7 +5,6 @@
 #include <openssl/rand.h>
 
 #include <array>
-#include <map>
 #include <stdexcept>
 #include <utility>
 
@@ -32,32 +31,38 @@ const std::string& own_ticket_secret() {
   return secret;
 }
 
+net::SharedTlsIdentity identity_of(const conf::ListenerTls& settings, const CertificateFiles& files,
+                                   const Secrets& secrets) {
+  auto made = std::make_shared<net::TlsIdentity>();
+  made->settings = settings;
+  for (const conf::TlsCertificate& named : settings.certificates)
+    made->certificates.push_back(files.shown(named));
+  made->ticket_secret = settings.shared_tickets ? derived(secrets.keys.front()) : own_ticket_secret();
+  return made;
+}
+
 }  // namespace
 
 std::variant<Identities, std::string> load_identities(const conf::Settings& settings,
                                                       const Secrets& secrets) {
   Identities made;
-  std::map<std::pair<std::string, std::string>, net::SharedCertificate> loaded;  // listeners may share some
   for (const conf::Listener& listener : settings.listeners) {
-    made.emplace_back();
-    if (!listener.tls) continue;
-    auto identity = std::make_shared<net::TlsIdentity>();
-    identity->settings = listener.tls;
-    for (const conf::TlsCertificate& said : listener.tls.certificates) {
-      net::SharedCertificate& certificate = loaded[{said.file, said.key}];
-      if (certificate == nullptr) {
-        auto found = net::load_certificate(said.file, said.key);
-        if (auto* wrong = std::get_if<std::string>(&found))
-          return "listener " + listener.name + ": " + *wrong;
-        certificate = std::move(std::get<net::SharedCertificate>(found));
-      }
-      identity->certificates.push_back(certificate);
-    }
-    identity->ticket_secret =
-        listener.tls.shared_tickets ? derived(secrets.keys.front()) : own_ticket_secret();
-    std::string error;
-    if (net::TlsServer::make(identity, error) == nullptr) return "listener " + listener.name + ": " + error;
-    made.back() = std::move(identity);
+    for (const conf::TlsCertificate& named : listener.tls.certificates)
+      if (const std::string wrong = made.files.add(named); !wrong.empty())
+        return "listener " + listener.name + ": " + wrong;
+    made.listeners.push_back(listener.tls ? identity_of(listener.tls, made.files, secrets) : nullptr);
+  }
+  return made;
+}
+
+Identities renewed(const Identities& before, const conf::Settings& settings, const Secrets& secrets) {
+  Identities made = before;
+  made.files.renew();
+  for (size_t place = 0; place < settings.listeners.size(); ++place) {
+    const conf::ListenerTls& tls = settings.listeners[place].tls;
+    if (!tls) continue;
+    net::SharedTlsIdentity next = identity_of(tls, made.files, secrets);
+    if (next->certificates != before.listeners[place]->certificates) made.listeners[place] = std::move(next);
   }
   return made;
 }

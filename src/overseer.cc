@@ -153,6 +153,11 @@ void Overseer::adopt_listeners(std::vector<net::SharedTlsIdentity> tls) {
   }
 }
 
+void Overseer::show(std::vector<net::SharedTlsIdentity> tls) {
+  for (size_t place = 0; place < tls.size(); ++place) listeners_[place].tls = std::move(tls[place]);
+  changed_ = true;
+}
+
 std::unique_ptr<Overseer::Pool> Overseer::new_pool(const conf::Pool& settings) {
   auto pool = std::make_unique<Pool>();
   pool->id = ++last_id_;

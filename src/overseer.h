@@ -37,6 +37,8 @@ class Overseer final : public proxy::Witness, ProbeEvents {
   // their pools. What this returns is not published.
   Update adopt(std::shared_ptr<const conf::Settings> settings, std::vector<net::SharedTlsIdentity> tls,
                std::vector<net::SharedTlsTrust> trusts);
+  // What the listeners of the settings show by TLS from now on.
+  void show(std::vector<net::SharedTlsIdentity> tls);
   // Why these cannot be put in force now; empty: they can.
   std::string refusal(const conf::Settings& settings) const;
 

@@ -56,6 +56,8 @@ status::TlsReport Overseer::report_tls(const Listener& listener) {
   status::TlsReport out;
   for (size_t i = 0; i < out.handshakes.size(); ++i)
     out.handshakes[i] = listener.meter->handshakes[i].load(std::memory_order_relaxed);
+  for (const net::SharedCertificate& shown : listener.tls->certificates)
+    out.certificates.push_back({shown->file, shown->names, shown->not_before, shown->not_after});
   return out;
 }
 

@@ -123,6 +123,12 @@ bool Certificate::is_self_signed() const {
   return X509_NAME_cmp(X509_get_subject_name(leaf.get()), X509_get_issuer_name(leaf.get())) == 0;
 }
 
+bool are_same(const Certificate& a, const Certificate& b) {
+  const auto equal = [](const auto& one, const auto& other) { return X509_cmp(one.get(), other.get()) == 0; };
+  return equal(a.leaf, b.leaf) && EVP_PKEY_eq(a.key.get(), b.key.get()) == 1 &&
+         std::equal(a.chain.begin(), a.chain.end(), b.chain.begin(), b.chain.end(), equal);
+}
+
 std::variant<SharedCertificate, std::string> load_certificate(const std::string& file,
                                                               const std::string& key_file) {
   auto made = std::make_shared<Certificate>();

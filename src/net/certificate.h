@@ -33,6 +33,7 @@ struct Certificate {
 
   bool is_self_signed() const;
 };
+bool are_same(const Certificate& a, const Certificate& b);  // but for their files' names
 using SharedCertificate = std::shared_ptr<const Certificate>;
 
 // `key_file` may be empty: then `file` holds the key as well. What is wrong is said in a sentence that names

@@ -110,7 +110,7 @@ SslContextPtr TlsServer::new_context(const Bundle& bundle, std::string& error) {
                       SSL_CTX_set_max_proto_version(context, 0) == 1 &&
                       SSL_CTX_set_cipher_list(context, kIntermediateCiphers) == 1 && set_groups(context);
   if (!is_set) {
-    error = "OpenSSL does not take Limpet's settings: " + openssl_reason();
+    error = std::string("OpenSSL does not take Limpet's settings: ") + openssl_reason();
     return nullptr;
   }
   ERR_clear_error();  // of groups that are unknown here

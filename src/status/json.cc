@@ -215,11 +215,19 @@ Json to_json(const PoolReport& pool) {
           {"history", history(pool.history)}};
 }
 
+Json to_json(const CertificateReport& certificate) {
+  return {{"file", certificate.file},
+          {"names", certificate.names},
+          {"not_before", certificate.not_before},
+          {"not_after", certificate.not_after},
+          {"wrong", certificate.wrong}};
+}
+
 Json to_json(const TlsReport& tls) {
   Json handshakes = Json::object();
   for (size_t i = 0; i < tls.handshakes.size(); ++i)
     handshakes[text(static_cast<proxy::HandshakeEnd>(i))] = tls.handshakes[i];
-  return {{"handshakes", std::move(handshakes)}};
+  return {{"handshakes", std::move(handshakes)}, {"certificates", list(tls.certificates)}};
 }
 
 Json to_json(const ListenerReport& listener) {

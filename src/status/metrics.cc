@@ -92,11 +92,33 @@ void each_tls(const Report& report, Visit&& visit) {
   }
 }
 
+template <class Visit>
+void each_certificate(const Report& report, Visit&& visit) {
+  each_tls(report, [&](const TlsReport& tls, const Labels& labels) {
+    std::unordered_set<std::string_view> files;
+    for (const CertificateReport& certificate : tls.certificates) {
+      if (files.insert(certificate.file).second)
+        visit(certificate, labels + Labels{{"file", certificate.file}});
+    }
+  });
+}
+
 void tls(Exposition& out, const Report& report) {
   out.counter("limpet_tls_handshakes_total", "TLS handshakes with clients, by how they ended.");
   each_tls(report, [&](const TlsReport& of, const Labels& labels) {
     for (size_t i = 0; i < of.handshakes.size(); ++i)
       out.sample(labels + Labels{{"result", text(static_cast<proxy::HandshakeEnd>(i))}}, of.handshakes[i]);
+  });
+  out.gauge("limpet_tls_certificate_not_after_timestamp_seconds",
+            "When a certificate that is shown expires, in Unix time; by the first of its names.");
+  each_certificate(report, [&](const CertificateReport& certificate, const Labels& labels) {
+    const std::string_view name = certificate.names.empty() ? std::string_view() : certificate.names.front();
+    out.sample(labels + Labels{{"name", name}}, certificate.not_after);
+  });
+  out.gauge("limpet_tls_certificate_stale",
+            "1 while the file holds one that cannot be shown, and an older one is.");
+  each_certificate(report, [&](const CertificateReport& certificate, const Labels& labels) {
+    out.sample(labels, !certificate.wrong.empty());
   });
 }
 

@@ -109,9 +109,20 @@ struct PoolReport {
   double imbalance() const;
 };
 
+// One that a listener shows.
+struct CertificateReport {
+  static constexpr int64_t kSoon = 21 * 24 * 60 * 60;  // seconds: to renew it is due, and was by most tools
+
+  std::string file;
+  std::vector<std::string> names;
+  int64_t not_before = 0, not_after = 0;  // Unix seconds
+  std::string wrong{};                    // why what the file holds now is not shown; empty: it is
+};
+
 // TLS at a listener.
 struct TlsReport {
   std::array<uint64_t, proxy::kHandshakeEnds> handshakes{};  // by proxy::HandshakeEnd
+  std::vector<CertificateReport> certificates;               // as in the file
 };
 
 struct ListenerReport {

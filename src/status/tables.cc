@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "conf/spelling.h"
+#include "src/status/report.h"
 #include "src/status/words.h"
 
 namespace limpet::status {
@@ -102,6 +103,36 @@ std::string refused(const Json& status) {
   return count == 0 ? "" : " (" + std::to_string(count) + " REFUSED, out of descriptors)";
 }
 
+// What somebody has to do something about.
+std::string certificate_words(const Json& certificate, int64_t now) {
+  const int64_t left = certificate.at("not_after").get<int64_t>() - now;
+  const std::string wrong = text(certificate, "wrong");
+  std::string words;
+  if (left <= 0) {
+    words = "EXPIRED " + conf::duration_words(-left) + " ago";
+  } else if (left < CertificateReport::kSoon) {
+    words = "expires in " + conf::duration_words(left);
+  }
+  if (!wrong.empty())
+    words += (words.empty() ? "" : "; ") + ("its file has changed, and is not shown: " + wrong);
+  return words;
+}
+
+std::string certificates(const Json& status, int64_t now) {
+  std::string lines;
+  for (const Json& listener : status.value("listeners", Json::array())) {
+    const Json tls = listener.value("tls", Json());  // an older Limpet tells nothing of it
+    if (tls.is_null()) continue;
+    for (const Json& certificate : tls.at("certificates")) {
+      if (const std::string words = certificate_words(certificate, now); !words.empty())
+        lines += conf::escaped("listener " + text(listener, "name") + ": certificate " +
+                               text(certificate, "file") + ": " + words) +
+                 "\n";
+    }
+  }
+  return lines;
+}
+
 }  // namespace
 
 std::string status_table(const Json& status) {
@@ -129,7 +160,7 @@ std::string status_table(const Json& status) {
       table.add(row("  " + text(backend, "name"), text(backend, "state"), backend, why(backend, now)));
   }
   out += table.text();
-  std::string open;
+  std::string open = certificates(status, now);
   for (const Json& incident : status.at("incidents")) {
     if (is_open(incident)) open += going_on(incident, now);
   }

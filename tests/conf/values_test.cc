@@ -44,7 +44,7 @@ TEST_CASE("an unknown key is told the nearest one, wherever it stands") {
 
 TEST_CASE("an unknown key that is near none is told all of its table") {
   CHECK(top("[timeouts]\ntunnel = \"1h\"") ==
-        "f:2:1: timeouts.tunnel: unknown key, accepted: `idle`, `head`, `body`, `body_rate`");
+        "f:2:1: timeouts.tunnel: unknown key, accepted: `idle`, `head`, `handshake`, `body`, `body_rate`");
 }
 
 TEST_CASE("an unknown key cannot write on the terminal") {

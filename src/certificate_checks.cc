@@ -1,0 +1,138 @@
+#include "src/certificate_checks.h"
+
+#include <openssl/x509v3.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "conf/checks.h"
+#include "conf/spelling.h"
+#include "src/certificate_files.h"
+#include "src/status/report.h"
+#include "src/status/words.h"
+
+namespace limpet {
+
+namespace {
+
+using net::Certificate;
+using net::SharedCertificate;
+
+bool is_of_key(const std::string& wrong, const std::string& key_file) {
+  return !key_file.empty() && (wrong.starts_with(key_file) || wrong.starts_with("the private key in "));
+}
+
+std::string time_warning(const Certificate& certificate, int64_t now) {
+  if (certificate.not_before > now)
+    return "is not valid before " + status::time_words(certificate.not_before);
+  const int64_t left = certificate.not_after - now;
+  if (left <= 0) return "expired " + conf::duration_words(-left) + " ago";
+  return left < status::CertificateReport::kSoon ? "expires in " + conf::duration_words(left) : "";
+}
+
+bool is_issued_by(X509* subject, X509* issuer) {
+  return X509_check_issued(issuer, subject) == X509_V_OK &&
+         X509_verify(subject, X509_get0_pubkey(issuer)) == 1;
+}
+
+// RFC 5246, section 7.4.2: each certifies the one before it. Many clients find their way without that; some
+// do not.
+std::string chain_warning(const Certificate& certificate) {
+  X509* subject = certificate.leaf.get();
+  size_t place = 1;
+  for (const auto& link : certificate.chain) {
+    ++place;
+    if (!is_issued_by(std::exchange(subject, link.get()), link.get()))
+      return "has a chain out of order: certificate " + std::to_string(place) +
+             " in the file did not issue the one before it";
+  }
+  if (!certificate.chain.empty() || certificate.is_self_signed()) return {};
+  return "comes without the certificate of its issuer, which most clients do not know";
+}
+
+class Listener {
+ public:
+  Listener(const conf::Listener& settings, std::vector<std::string>& lines)
+      : settings_(settings), lines_(lines) {
+    CertificateFiles files;
+    for (const conf::TlsCertificate& named : settings.tls.certificates) {
+      if (files.add(named).empty()) shown_.push_back(files.shown(named));
+    }
+  }
+
+  void warn_of_each(int64_t now) {
+    for (const SharedCertificate& certificate : shown_) {
+      for (const std::string& what : {time_warning(*certificate, now), chain_warning(*certificate)})
+        if (!what.empty()) say("the certificate " + certificate->file + " " + what);
+    }
+  }
+
+  // Of one kind of key; of two kinds each client has the one that it can read.
+  void warn_of_names_twice() {
+    std::map<std::pair<int, std::string>, const Certificate*> first;
+    for (const SharedCertificate& certificate : shown_) {
+      for (const std::string& name : certificate->names) {
+        const int kind = EVP_PKEY_get_base_id(certificate->key.get());
+        const auto [known, is_new] = first.emplace(std::pair(kind, name), certificate.get());
+        if (!is_new && known->second != certificate.get())
+          say(name + " is a name of " + known->second->file + ", which is shown, and of " +
+              certificate->file);
+      }
+    }
+  }
+
+  void warn_of_hosts(const std::vector<conf::Route>& routes) {
+    std::vector<std::string> told;
+    for (const conf::Route& route : routes) {
+      if (route.host.empty() || (!route.listener.empty() && route.listener != settings_.name)) continue;
+      if (is_covered(route.host) || std::find(told.begin(), told.end(), route.host) != told.end()) continue;
+      told.push_back(route.host);
+      say("no certificate covers " + route.host + ", which a route serves");
+    }
+  }
+
+ private:
+  bool is_covered(std::string host) const {
+    if (host.starts_with('[')) host = host.substr(1, host.size() - 2);
+    return std::any_of(shown_.begin(), shown_.end(), [&](const SharedCertificate& certificate) {
+      return std::any_of(certificate->names.begin(), certificate->names.end(),
+                         [&](const std::string& name) { return name == host || net::covers(name, host); });
+    });
+  }
+  void say(const std::string& what) { lines_.push_back("listener " + settings_.name + ": " + what); }
+
+  const conf::Listener& settings_;
+  std::vector<std::string>& lines_;
+  std::vector<SharedCertificate> shown_;
+};
+
+}  // namespace
+
+void check_certificates(const conf::Settings& settings, conf::Findings& findings) {
+  CertificateFiles files;
+  for (size_t place = 0; place < settings.listeners.size(); ++place) {
+    const auto& certificates = settings.listeners[place].tls.certificates;
+    const std::string path = conf::indexed("listener", place) + ".tls.certificates";
+    for (size_t i = 0; i < certificates.size(); ++i) {
+      const std::string wrong = files.add(certificates[i]);
+      if (wrong.empty()) continue;
+      const bool of_key = is_of_key(wrong, certificates[i].key);
+      findings.fault(conf::indexed(path, i) + (of_key ? ".key" : ".file"), wrong);
+    }
+  }
+}
+
+std::vector<std::string> certificate_warnings(const conf::Settings& settings, int64_t now) {
+  std::vector<std::string> lines;
+  for (const conf::Listener& said : settings.listeners) {
+    if (!said.tls) continue;
+    Listener listener(said, lines);
+    listener.warn_of_each(now);
+    listener.warn_of_names_twice();
+    listener.warn_of_hosts(settings.routes);
+  }
+  return lines;
+}
+
+}  // namespace limpet

@@ -1,0 +1,188 @@
+"""The life of a certificate: read again by a reload and when its files change, told of before it expires, and held by `limpet check`."""
+
+import os
+import pathlib
+import re
+import shutil
+import ssl
+import threading
+
+import pytest
+
+from support.limpet import run, settings, to_toml
+from support.status import Status, status_table
+from support.tls import SafeClient, context, make, tls_table
+from support.wire import eventually
+
+PATIENCE = 15  # for what Limpet sees when it looks at files
+
+
+@pytest.fixture
+def current(tmp_path):
+    """What Limpet shows: `take` renames other files into their place."""
+    certificate = make(tmp_path, "current")
+
+    def take(other, *what):
+        for kind in what or ("file", "key"):
+            copy = pathlib.Path(getattr(certificate, kind) + ".next")
+            shutil.copy(getattr(other, kind), copy)
+            os.rename(copy, getattr(certificate, kind))
+
+    certificate.take = take
+    return certificate
+
+
+def shown(limpet):
+    client = SafeClient(limpet.address)
+    try:
+        assert client.get().status == 200
+        return client.tls.getpeercert(binary_form=True)
+    finally:
+        client.close()
+
+
+@pytest.fixture
+def limpet(scene, current):
+    limpet = scene.limpet([scene.backend()], workers=2, listener={"tls": tls_table(current)}, status=status_table())
+    assert shown(limpet) == current.der()
+    return limpet
+
+
+def reports(limpet):
+    return Status(limpet).report()["listeners"][0]["tls"]["certificates"]
+
+
+def test_new_files_are_shown_by_themselves(limpet, current, tmp_path):
+    kept = SafeClient(limpet.address)
+    other = make(tmp_path, "other")
+    current.take(other)
+    eventually(lambda: shown(limpet) == other.der(), PATIENCE)
+    assert kept.get().status == 200
+    assert f"{current.file} is read again, and its certificate shown: it expires 20" in limpet.stderr
+    assert all(shown(limpet) == other.der() for _ in range(20))  # at every worker
+
+
+def test_links_are_followed_as_certbot_turns_them(scene, tmp_path):
+    first, second = make(tmp_path, "fullchain1"), make(tmp_path, "fullchain2")
+    live = tmp_path / "live"
+    live.mkdir()
+
+    def turn(certificate):
+        for kind, name in (("file", "fullchain.pem"), ("key", "privkey.pem")):
+            (live / name).unlink(missing_ok=True)
+            (live / name).symlink_to(getattr(certificate, kind))
+
+    turn(first)
+    table = {"certificates": [{"file": str(live / "fullchain.pem"), "key": str(live / "privkey.pem")}]}
+    limpet = scene.limpet([scene.backend()], listener={"tls": table})
+    assert shown(limpet) == first.der()
+    turn(second)
+    eventually(lambda: shown(limpet) == second.der(), PATIENCE)
+
+
+def test_a_key_may_come_long_after_its_certificate(limpet, current, tmp_path):
+    before, other = current.der(), make(tmp_path, "other")
+    current.take(other, "file")
+    eventually(lambda: reports(limpet)[0]["wrong"], PATIENCE)
+    assert shown(limpet) == before
+    assert f"{current.file} has changed, and is not shown: the private key in" in limpet.stderr
+    assert limpet.stderr.count("has changed, and is not shown") == 1
+    current.take(other, "key")
+    eventually(lambda: shown(limpet) == other.der(), PATIENCE)
+    assert reports(limpet)[0]["wrong"] == ""
+
+
+def test_a_bad_file_keeps_the_old_certificate_and_is_told_once(limpet, current):
+    before = current.der()
+    pathlib.Path(current.file).write_text("half a certifi")
+    eventually(lambda: reports(limpet)[0]["wrong"] == f"{current.file} holds no certificate (PEM: -----BEGIN CERTIFICATE-----)", PATIENCE)
+    threading.Event().wait(7)  # more looks
+    assert limpet.stderr.count("has changed, and is not shown") == 1
+    assert shown(limpet) == before
+    status = Status(limpet)
+    assert f'limpet_tls_certificate_stale{{listener="main",file="{current.file}"}} 1\n' in status.get("/metrics").text
+    assert f"listener main: certificate {current.file}: its file has changed, and is not shown: " in status.command("status")[1]
+
+
+def test_reloads_with_new_certificates_fail_no_request(scene, current, tmp_path):
+    limpet = scene.limpet([scene.backend()], workers=2, listener={"tls": tls_table(current)})
+    others = [make(tmp_path, f"other-{number}", kind=kind) for number, kind in enumerate(("ecdsa", "rsa", "ecdsa"))]
+    seen, faults, over = set(), [], threading.Event()
+
+    def visit(keeps):
+        client = None
+        while not over.is_set():
+            try:
+                if client is None or not keeps:
+                    client = SafeClient(limpet.address)
+                    seen.add(client.tls.getpeercert(binary_form=True))
+                assert client.get().status == 200
+                if not keeps:
+                    client.close()
+            except Exception as error:  # noqa: BLE001: whatever it is, it is one too many
+                faults.append(error)
+                return
+
+    visitors = [threading.Thread(target=visit, args=(number % 2 == 0,)) for number in range(8)]
+    for visitor in visitors:
+        visitor.start()
+    for round_number in range(30):
+        current.take(others[round_number % len(others)])
+        limpet.signal(1)
+        eventually(lambda: limpet.stderr.count("is in force") == round_number + 1)
+        assert shown(limpet) == others[round_number % len(others)].der()
+    over.set()
+    for visitor in visitors:
+        visitor.join()
+    assert not faults
+    assert {other.der() for other in others} <= seen
+
+
+def test_a_reload_with_a_bad_certificate_changes_nothing(limpet, current):
+    before = current.der()
+    pathlib.Path(current.key).write_text("no key")
+    limpet.signal(1)
+    eventually(lambda: "nothing is changed: listener main: " in limpet.stderr)
+    assert shown(limpet) == before
+
+
+def test_expiry_is_told(scene, tmp_path):
+    soon, later = make(tmp_path, "soon", days=9), make(tmp_path, "later", names=("later.test",), days=60)
+    limpet = scene.limpet([scene.backend()], listener={"tls": tls_table(soon, later)}, status=status_table())
+    status = Status(limpet)
+    first, second = reports(limpet)
+    assert (first["file"], first["names"], second["names"]) == (soon.file, ["shop.test"], ["later.test"])
+    assert 50 * 86400 < second["not_after"] - first["not_after"] < 52 * 86400
+    text = status.get("/metrics").text
+    assert (f'limpet_tls_certificate_not_after_timestamp_seconds{{listener="main",file="{soon.file}",name="shop.test"}} '
+            f'{first["not_after"]}\n') in text
+    told = status.command("status")[1]
+    assert re.search(rf"listener main: certificate {soon.file}: expires in (8 d 23 h|9 d)\n", told)
+    assert later.file not in told
+
+
+def test_a_certificate_that_has_expired_is_shown_and_told_of(scene, tmp_path):
+    gone = make(tmp_path, "gone", days=-1)
+    limpet = scene.limpet([scene.backend()], listener={"tls": tls_table(gone)}, status=status_table())
+    with pytest.raises(ssl.SSLError, match="certificate has expired"):
+        SafeClient(limpet.address, context(gone))
+    assert f"listener main: certificate {gone.file}: EXPIRED 1 d" in Status(limpet).command("status")[1]
+
+
+def test_check_tells_of_certificates(scene, tmp_path):
+    authority = make(tmp_path, "authority", names=(), is_authority=True)
+    alone = make(tmp_path, "alone", authority=authority, days=5)
+    config = settings([{"name": "a", "address": "127.0.0.1:9"}], listener={"tls": tls_table(alone)},
+                      routes=[{"pool": "app"}, {"pool": "app", "host": "other.test"}])
+    file = tmp_path / "limpet.toml"
+    file.write_text(to_toml(config))
+    status, out, err = run("check", str(file))
+    assert (status, out.startswith(f"{file}: ok")) == (0, True)
+    assert re.search(rf"{file}: warning: listener main: the certificate {alone.file} expires in (4 d 23 h|5 d)\n", err)
+    assert f"{file}: warning: listener main: the certificate {alone.file} comes without the certificate of its issuer" in err
+    assert f"{file}: warning: listener main: no certificate covers other.test, which a route serves" in err
+    pathlib.Path(alone.key).write_text(pathlib.Path(authority.key).read_text())
+    status, _, err = run("check", str(file))
+    assert status != 0
+    line = next(number for number, text in enumerate(file.read_text().split("\n"), 1) if text.startswith("key ="))
+    assert err.startswith(f"{file}:{line}:7: listener[0].tls.certificates[0].key: the private key in {alone.key} is not that of")
