@@ -19,6 +19,7 @@ void check_cookies(const Settings& settings, Findings& findings);  // pools do n
 void check_pools(const Settings& settings, Findings& findings);    // affinity, cookies, backups, weights
 void check_health(const Settings& settings, Findings& findings);   // checks, and what requests tell
 void check_effects(const Settings& settings, Findings& findings);  // secrets, status, limits, log
+void check_tls(const Settings& settings, Findings& findings);      // clients' certificates
 
 inline std::string indexed(std::string_view list, size_t index) {
   return std::string(list) + "[" + std::to_string(index) + "]";

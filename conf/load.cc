@@ -66,6 +66,7 @@ void complete(Settings& settings, const std::filesystem::path& file, Findings& f
       certificate.file = beside(certificate.file);
       if (!certificate.key.empty()) certificate.key = beside(certificate.key);
     }
+    if (!listener.tls.clients.ca.empty()) listener.tls.clients.ca = beside(listener.tls.clients.ca);
     if (!listener.acme_challenges.empty()) listener.acme_challenges = beside(listener.acme_challenges);
   }
   for (Pool& pool : settings.pools) {
@@ -114,6 +115,7 @@ std::variant<Settings, Faults> load_text(std::string_view text, const std::strin
   check_pools(settings, findings);
   check_health(settings, findings);
   check_effects(settings, findings);
+  check_tls(settings, findings);
   if (further != nullptr && findings.none()) further(settings, findings);
   if (!findings.none()) return findings.take();
   return settings;

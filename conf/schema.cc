@@ -104,6 +104,22 @@ const Keys<TlsCertificate>& tls_certificate_keys() {
   return keys;
 }
 
+const Keys<TlsClients>& tls_clients_keys() {
+  using Mode = TlsClients::Mode;
+  static const Text<std::string> kField = {parse_field_name,
+                                           "a field's name, such as \"X-Client-Subject\", or \"\" for none"};
+  static const Keys<TlsClients> keys = {
+      key("mode", &TlsClients::mode,
+          Word<Mode>{{{"none", Mode::none}, {"optional", Mode::optional}, {"required", Mode::required}}}),
+      key("ca", &TlsClients::ca, kFileName),
+      key("verified", &TlsClients::verified, kField),
+      key("subject", &TlsClients::subject, kField),
+      key("san", &TlsClients::san, kField),
+      key("fingerprint", &TlsClients::fingerprint, kField),
+  };
+  return keys;
+}
+
 const Keys<ListenerTls>& listener_tls_keys() {
   static const Keys<ListenerTls> keys = {
       key("certificates", &ListenerTls::certificates,
@@ -116,6 +132,7 @@ const Keys<ListenerTls>& listener_tls_keys() {
           Text<std::string>{parse_hsts,
                             "\"max-age=31536000\", with or without \"; includeSubDomains\" and \"; "
                             "preload\", or \"\" for none"}),
+      key("clients", &ListenerTls::clients, Table<TlsClients>{tls_clients_keys(), "listener.tls.clients"}),
   };
   return keys;
 }

@@ -4,6 +4,7 @@
 // consistent: names are unique, references resolve, ranges hold. It never changes afterwards.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -53,6 +54,22 @@ struct TlsCertificate {
 // Mozilla's: `intermediate` is TLS 1.2 and 1.3, `modern` 1.3 alone.
 enum class TlsProfile : uint8_t { intermediate, modern };
 
+// Certificates that clients show.
+struct TlsClients {
+  enum class Mode : uint8_t {
+    none,
+    optional,  // whoever shows none, or one that is not believed, is served as well
+    required,  // and is refused in the handshake
+  };
+  Mode mode = Mode::none;
+  std::string ca;  // a PEM file with those that issue the ones that are believed; not empty but with `none`
+  // Names of fields that tell the backend; empty: it is not told. No two are alike.
+  std::string verified, subject, san, fingerprint;
+  std::array<const std::string*, 4> fields() const { return {&verified, &subject, &san, &fingerprint}; }
+  explicit operator bool() const { return mode != Mode::none; }
+  bool operator==(const TlsClients&) const = default;
+};
+
 struct ListenerTls {
   // By the name that a client asks for; of several for one name the first of each kind of key. Empty: no TLS.
   std::vector<TlsCertificate> certificates;
@@ -61,6 +78,7 @@ struct ListenerTls {
   bool shared_tickets = false;  // whoever has the same secrets resumes the sessions of this one
   // What Strict-Transport-Security says, "max-age=31536000; includeSubDomains" (RFC 6797); empty: nothing.
   std::string hsts;
+  TlsClients clients = {};
   explicit operator bool() const { return !certificates.empty(); }
   bool operator==(const ListenerTls&) const = default;
 };

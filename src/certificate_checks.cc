@@ -9,6 +9,7 @@
 #include "conf/checks.h"
 #include "conf/spelling.h"
 #include "src/certificate_files.h"
+#include "src/net/tls_clients.h"
 #include "src/status/report.h"
 #include "src/status/words.h"
 
@@ -120,6 +121,11 @@ void check_certificates(const conf::Settings& settings, conf::Findings& findings
       const bool of_key = is_of_key(wrong, certificates[i].key);
       findings.fault(conf::indexed(path, i) + (of_key ? ".key" : ".file"), wrong);
     }
+    const conf::TlsClients& clients = settings.listeners[place].tls.clients;
+    if (!clients) continue;
+    const auto believed = net::load_authorities(clients.ca);
+    if (const auto* wrong = std::get_if<std::string>(&believed))
+      findings.fault(conf::indexed("listener", place) + ".tls.clients.ca", *wrong);
   }
 }
 

@@ -32,11 +32,12 @@ const std::string& own_ticket_secret() {
 }
 
 net::SharedTlsIdentity identity_of(const conf::ListenerTls& settings, const CertificateFiles& files,
-                                   const Secrets& secrets) {
+                                   net::SharedAuthorities authorities, const Secrets& secrets) {
   auto made = std::make_shared<net::TlsIdentity>();
   made->settings = settings;
   for (const conf::TlsCertificate& named : settings.certificates)
     made->certificates.push_back(files.shown(named));
+  made->client_authorities = std::move(authorities);
   made->ticket_secret = settings.shared_tickets ? derived(secrets.keys.front()) : own_ticket_secret();
   return made;
 }
@@ -50,7 +51,15 @@ std::variant<Identities, std::string> load_identities(const conf::Settings& sett
     for (const conf::TlsCertificate& named : listener.tls.certificates)
       if (const std::string wrong = made.files.add(named); !wrong.empty())
         return "listener " + listener.name + ": " + wrong;
-    made.listeners.push_back(listener.tls ? identity_of(listener.tls, made.files, secrets) : nullptr);
+    net::SharedAuthorities authorities;
+    if (listener.tls.clients) {
+      auto loaded = net::load_authorities(listener.tls.clients.ca);
+      if (const auto* wrong = std::get_if<std::string>(&loaded))
+        return "listener " + listener.name + ": " + *wrong;
+      authorities = std::get<net::SharedAuthorities>(loaded);
+    }
+    made.listeners.push_back(
+        listener.tls ? identity_of(listener.tls, made.files, std::move(authorities), secrets) : nullptr);
   }
   return made;
 }
@@ -61,8 +70,9 @@ Identities renewed(const Identities& before, const conf::Settings& settings, con
   for (size_t place = 0; place < settings.listeners.size(); ++place) {
     const conf::ListenerTls& tls = settings.listeners[place].tls;
     if (!tls) continue;
-    net::SharedTlsIdentity next = identity_of(tls, made.files, secrets);
-    if (next->certificates != before.listeners[place]->certificates) made.listeners[place] = std::move(next);
+    const net::SharedTlsIdentity& former = before.listeners[place];
+    net::SharedTlsIdentity next = identity_of(tls, made.files, former->client_authorities, secrets);
+    if (next->certificates != former->certificates) made.listeners[place] = std::move(next);
   }
   return made;
 }

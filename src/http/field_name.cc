@@ -115,6 +115,16 @@ FieldName field_name(std::string_view name) {
   return passes_for_ours(name) ? FieldName::underscored : FieldName::other;
 }
 
+bool read_alike(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char one, char other) {
+    const auto plain = [](char octet) {
+      if (octet == '_') return '-';
+      return octet >= 'A' && octet <= 'Z' ? static_cast<char>(octet - 'A' + 'a') : octet;
+    };
+    return plain(one) == plain(other);
+  });
+}
+
 bool is_token_octet(char octet) { return kTokenOctets[static_cast<unsigned char>(octet)]; }
 
 bool is_token(std::string_view text) {

@@ -45,6 +45,9 @@ enum class FieldName : uint8_t {
 
 FieldName field_name(std::string_view name);
 
+// Whether applications may read both as one: but for case, and `_` for `-`.
+bool read_alike(std::string_view a, std::string_view b);
+
 // A set of names, to drop from a head.
 class FieldSet {
  public:

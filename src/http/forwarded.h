@@ -2,12 +2,20 @@
 // 7239 and the X-Forwarded-* fields before it).
 #pragma once
 
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "conf/settings.h"
 #include "src/http/head.h"
 
 namespace limpet::http {
+
+// What backends are told of a client's certificate.
+struct CertificateFields {
+  std::vector<std::string> names;  // by which a client may say nothing itself
+  std::string lines;               // whole ones
+};
 
 // The other end of a client's connection: its TCP peer, or what the PROXY protocol says.
 struct Peer {
@@ -15,6 +23,7 @@ struct Peer {
   std::string text;      // as in logs; empty where there is no IP address
   bool trusted = false;  // one of the listener's trusted proxies
   bool tls = false;      // it speaks TLS with us
+  std::shared_ptr<const CertificateFields> certificate = {};  // nullptr: there is nothing to tell
 };
 
 bool is_trusted(const conf::Listener& listener, const conf::IpAddress& address);

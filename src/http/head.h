@@ -51,6 +51,10 @@ struct Fields {
   }
   // It goes no further, as if Connection named it.
   void hold_back(FieldName name) { std::replace(names.begin(), names.end(), name, FieldName::hop_by_hop); }
+  void hold_back_alike(std::string_view name) {  // the same of all that read_alike()
+    for (size_t i = 0; i < list.size(); ++i)
+      if (read_alike(list[i].name, name)) names[i] = FieldName::hop_by_hop;
+  }
   size_t size() const { return list.size(); }
   bool has(FieldName name) const { return seen.contains(name); }
   std::string_view first(FieldName name) const {  // empty when there is none

@@ -172,6 +172,7 @@ void put_request(const RequestHead& request, const RequestEdits& edits, Cursor& 
     out.put("Connection: TE\r\nTE: trailers\r\n");
   }
   write_forwarded(edits.peer, edits.listener, request, out);
+  if (edits.peer.certificate) out.put(edits.peer.certificate->lines);
   if (!edits.request_id.empty()) out.field("X-Request-Id", edits.request_id);
   put_via(request.minor_version, edits.via, edits.mark, out);
 }
@@ -212,8 +213,9 @@ void put_response(const ResponseHead& response, const ResponseEdits& edits, Curs
 // What a head gains from its own bytes: its authority three times (Host, X-Forwarded-Host, Forwarded), and a
 // space for each cookie.
 void write_request(const RequestHead& request, const RequestEdits& edits, net::Gather& out) {
-  const size_t own = edits.via.size() + edits.mark.size() + edits.request_id.size() + edits.backend.size() +
-                     2 * edits.peer.text.size();
+  const size_t certificate = edits.peer.certificate ? edits.peer.certificate->lines.size() : 0;
+  const size_t own = certificate + edits.via.size() + edits.mark.size() + edits.request_id.size() +
+                     edits.backend.size() + 2 * edits.peer.text.size();
   Cursor cursor(out.room(5 * request.bytes.size() + own + kMostAdded));
   put_request(request, edits, cursor);
   out.wrote(cursor.at());

@@ -48,22 +48,28 @@ std::unique_ptr<BIO, FreeBio> reader(const std::string& text) {
   return std::unique_ptr<BIO, FreeBio>(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
 }
 
-std::string read_chain(const std::string& text, Certificate& made) {
+using Chain = std::vector<std::unique_ptr<X509, FreeX509>>;
+
+std::string read_chain(const std::string& file, const std::string& text, Chain& out) {
   const auto bio = reader(text);
   ERR_clear_error();
   for (;;) {
     std::unique_ptr<X509, FreeX509> next(PEM_read_bio_X509(bio.get(), nullptr, no_pass_phrase, nullptr));
     if (!next) break;
-    if (!made.leaf) {
-      made.leaf = std::move(next);
-    } else {
-      made.chain.push_back(std::move(next));
-    }
+    out.push_back(std::move(next));
   }
   const unsigned long error = ERR_peek_last_error();
   const bool is_end = ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
-  if (!is_end) return made.file + " holds a certificate that cannot be read: " + openssl_reason();
-  return made.leaf ? "" : made.file + " holds no certificate (PEM: -----BEGIN CERTIFICATE-----)";
+  if (!is_end) return file + " holds a certificate that cannot be read: " + openssl_reason();
+  return out.empty() ? file + " holds no certificate (PEM: -----BEGIN CERTIFICATE-----)" : "";
+}
+
+std::string read_own_chain(const std::string& text, Certificate& made) {
+  const std::string wrong = read_chain(made.file, text, made.chain);
+  if (!wrong.empty()) return wrong;
+  made.leaf = std::move(made.chain.front());
+  made.chain.erase(made.chain.begin());
+  return {};
 }
 
 std::string read_key(const std::string& file, const std::string& text, Certificate& made) {
@@ -83,17 +89,6 @@ std::string read_key(const std::string& file, const std::string& text, Certifica
 int64_t unix_seconds(const ASN1_TIME* time) {
   std::tm parts{};
   return ASN1_TIME_to_tm(time, &parts) == 1 ? timegm(&parts) : 0;
-}
-
-// As conf writes addresses; empty: it is neither of the two kinds.
-std::string address_text(const ASN1_OCTET_STRING* octets) {
-  const uint8_t* const bytes = ASN1_STRING_get0_data(octets);
-  const int size = ASN1_STRING_length(octets);
-  conf::IpAddress address;
-  if (size == 4) return conf::IpAddress::from_v4({bytes[0], bytes[1], bytes[2], bytes[3]}).text();
-  if (size != static_cast<int>(address.bytes.size())) return {};
-  std::copy_n(bytes, address.bytes.size(), address.bytes.begin());
-  return address.text();
 }
 
 void read_names(Certificate& made) {
@@ -129,13 +124,29 @@ bool are_same(const Certificate& a, const Certificate& b) {
          std::equal(a.chain.begin(), a.chain.end(), b.chain.begin(), b.chain.end(), equal);
 }
 
+std::string address_text(const ASN1_OCTET_STRING* octets) {
+  const uint8_t* const bytes = ASN1_STRING_get0_data(octets);
+  const int size = ASN1_STRING_length(octets);
+  conf::IpAddress address;
+  if (size == 4) return conf::IpAddress::from_v4({bytes[0], bytes[1], bytes[2], bytes[3]}).text();
+  if (size != static_cast<int>(address.bytes.size())) return {};
+  std::copy_n(bytes, address.bytes.size(), address.bytes.begin());
+  return address.text();
+}
+
+std::string read_certificates(const std::string& file, Chain& out) {
+  std::string error;
+  const std::string text = text_of(file, error);
+  return error.empty() ? read_chain(file, text, out) : error;
+}
+
 std::variant<SharedCertificate, std::string> load_certificate(const std::string& file,
                                                               const std::string& key_file) {
   auto made = std::make_shared<Certificate>();
   made->file = file;
   std::string error;
   std::string text = text_of(file, error);
-  if (error.empty()) error = read_chain(text, *made);
+  if (error.empty()) error = read_own_chain(text, *made);
   if (error.empty() && !key_file.empty()) text = text_of(key_file, error);
   if (error.empty()) error = read_key(key_file.empty() ? file : key_file, text, *made);
   OPENSSL_cleanse(text.data(), text.size());

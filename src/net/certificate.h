@@ -36,6 +36,12 @@ struct Certificate {
 bool are_same(const Certificate& a, const Certificate& b);  // but for their files' names
 using SharedCertificate = std::shared_ptr<const Certificate>;
 
+// Adds what the file holds, in its order. Empty, or what is wrong, in a sentence that names the file.
+std::string read_certificates(const std::string& file, std::vector<std::unique_ptr<X509, FreeX509>>& out);
+
+// As conf writes addresses; empty: it is of neither kind.
+std::string address_text(const ASN1_OCTET_STRING* octets);
+
 // `key_file` may be empty: then `file` holds the key as well. What is wrong is said in a sentence that names
 // the file; it never tells anything of a key.
 std::variant<SharedCertificate, std::string> load_certificate(const std::string& file,

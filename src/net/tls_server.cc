@@ -109,7 +109,10 @@ SslContextPtr TlsServer::new_context(const Bundle& bundle, std::string& error) {
   const bool is_set = SSL_CTX_set_min_proto_version(context, modern ? TLS1_3_VERSION : TLS1_2_VERSION) == 1 &&
                       SSL_CTX_set_max_proto_version(context, 0) == 1 &&
                       SSL_CTX_set_cipher_list(context, kIntermediateCiphers) == 1 && set_groups(context);
-  if (!is_set) {
+  const auto& clients = identity_->client_authorities;
+  const bool asks =
+      clients == nullptr || ask_for_certificates(context, identity_->settings.clients.mode, *clients);
+  if (!is_set || !asks) {
     error = std::string("OpenSSL does not take Limpet's settings: ") + openssl_reason();
     return nullptr;
   }

@@ -11,6 +11,7 @@
 #include "conf/settings.h"
 #include "src/net/certificate.h"
 #include "src/net/openssl.h"
+#include "src/net/tls_clients.h"
 #include "src/net/tls_tickets.h"
 
 namespace limpet::net {
@@ -20,6 +21,7 @@ struct TlsIdentity {
   conf::ListenerTls settings;
   std::vector<SharedCertificate> certificates;  // as in the settings
   std::string ticket_secret;
+  SharedAuthorities client_authorities = nullptr;  // nullptr: clients are asked for no certificate
 };
 using SharedTlsIdentity = std::shared_ptr<const TlsIdentity>;
 

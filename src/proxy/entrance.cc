@@ -7,6 +7,7 @@
 
 #include "src/net/tls_server.h"
 #include "src/net/tls_stream.h"
+#include "src/proxy/certificate_fields.h"
 #include "src/proxy/h1_client.h"
 #include "src/proxy/proxy_protocol.h"
 
@@ -110,6 +111,9 @@ class Entrance final : public ClientConnection, Handshake, net::StreamOwner, net
     context_.handshakes.end(*this);
     deadline_.clear();
     peer_.tls = tls_ != nullptr;
+    const conf::TlsClients& clients = listener_.settings.tls.clients;
+    if (tls_ != nullptr && clients)
+      peer_.certificate = certificate_fields(clients, net::client_certificate(tls_->tls()));
     auto* const client = new H1Client(context_, listener_, std::move(peer_), home_);
     client->begin(std::move(stream_), rest);
     leave();

@@ -1,4 +1,5 @@
 // What an exchange does when its client does something.
+#include "src/proxy/certificate_fields.h"
 #include "src/proxy/context.h"
 #include "src/proxy/exchange.h"
 
@@ -44,7 +45,9 @@ void Exchange::on_body_end(const http::Fields& trailers) {
   if (phase_ != Phase::relay) return;
   request_state_ = RequestState::whole;
   keeps_body_ = keeps_body_ && trailers.size() == 0;
-  backend_->send_end(trailers, http::forwarded_to_drop(client_->peer(), client_->listener().settings));
+  http::Fields passing = trailers;
+  hold_back_certificate_fields(client_->peer(), client_->listener().settings, passing);
+  backend_->send_end(passing, http::forwarded_to_drop(client_->peer(), client_->listener().settings));
 }
 
 void Exchange::on_client_batch_end() {

@@ -1,6 +1,7 @@
 #include "src/proxy/h1_client.h"
 
 #include "src/http/chunk.h"
+#include "src/proxy/certificate_fields.h"
 #include "src/proxy/proxy_protocol.h"
 
 namespace limpet::proxy {
@@ -117,6 +118,7 @@ size_t H1Client::take_head(std::string_view bytes) {
     if (fault) {
       request.exchange.refuse(*this, request.head, fault);
     } else {
+      hold_back_certificate_fields(peer_, listener_.settings, request.head.fields);
       request.exchange.begin(*this, request.head);
     }
   }
