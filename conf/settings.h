@@ -77,7 +77,7 @@ struct ListenerTls {
   bool strict_sni = false;  // a client that asks for none of their names is refused; else the first is shown
   bool shared_tickets = false;  // whoever has the same secrets resumes the sessions of this one
   // What Strict-Transport-Security says, "max-age=31536000; includeSubDomains" (RFC 6797); empty: nothing.
-  std::string hsts;
+  std::string hsts = {};
   TlsClients clients = {};
   explicit operator bool() const { return !certificates.empty(); }
   bool operator==(const ListenerTls&) const = default;

@@ -312,7 +312,8 @@ class Balancer final : status::Control {
     settings_ = next;
     loaded_ = std::time(nullptr);
     auto& identities = std::get<Identities>(tls);
-    publish(overseer_.adopt(std::move(next), identities.listeners, std::move(std::get<Trusts>(trusts))), sockets);
+    publish(overseer_.adopt(std::move(next), identities.listeners, std::move(std::get<Trusts>(trusts))),
+            sockets);
     certificates_.watch(settings_, std::move(identities));
     return {true, 200, file_ + " is in force"};
   }

@@ -215,7 +215,7 @@ def test_event_streams_that_fall_silent_take_nothing_down(scene):
         connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n: hello\n\n")
         hang(connection)
 
-    limpet, status, (a, b) = started(scene, [silent, silent], timeouts={"body": "300ms"}, passive={"failures": 1})
+    limpet, status, (a, b) = started(scene, [silent, silent], timeouts={"body": "300ms", "stream": "300ms"}, passive={"failures": 1})
     before = len(a.checks + b.checks)
     streams = [limpet.client() for _ in range(12)]
     for number, stream in enumerate(streams):
