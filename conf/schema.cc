@@ -132,6 +132,7 @@ const Keys<ListenerTls>& listener_tls_keys() {
           Text<std::string>{parse_hsts,
                             "\"max-age=31536000\", with or without \"; includeSubDomains\" and \"; "
                             "preload\", or \"\" for none"}),
+      key("early_data", &ListenerTls::early_data, Boolean{}),
       key("clients", &ListenerTls::clients, Table<TlsClients>{tls_clients_keys(), "listener.tls.clients"}),
   };
   return keys;

@@ -117,6 +117,8 @@ std::string_view reason_phrase(int status) {
       return "URI Too Long";
     case 417:
       return "Expectation Failed";
+    case 425:
+      return "Too Early";
     case 431:
       return "Request Header Fields Too Large";
     case 501:

@@ -13,6 +13,8 @@ constexpr FieldSet kForOneConnection{
     FieldName::connection,        FieldName::keep_alive, FieldName::proxy_connection, FieldName::te,
     FieldName::transfer_encoding, FieldName::upgrade,    FieldName::hop_by_hop};
 
+constexpr std::string_view kEarlyData = "Early-Data";
+
 // What a head may gain beside what it had: field names, the status line, a date, framing.
 constexpr size_t kMostAdded = 1024;
 
@@ -153,6 +155,7 @@ void put_request(const RequestHead& request, const RequestEdits& edits, Cursor& 
       request.bytes, fields, out,
       [&](size_t i) {
         if (drop.contains(fields.names[i])) return false;
+        if (edits.early && read_alike(fields.list[i].name, kEarlyData)) return false;
         if (fields.names[i] == FieldName::max_forwards) return !counts_hops;
         if (fields.names[i] != FieldName::cookie || edits.hidden_cookie.empty()) return true;
         return fields.list[i].value.find(edits.hidden_cookie) == std::string_view::npos;
@@ -161,7 +164,7 @@ void put_request(const RequestHead& request, const RequestEdits& edits, Cursor& 
         if (drop.contains(fields.names[i])) return;
         if (fields.names[i] == FieldName::cookie) {
           put_cookies_without(fields.list[i].value, edits.hidden_cookie, out);
-        } else {
+        } else if (fields.names[i] == FieldName::max_forwards) {
           put_max_forwards(fields.list[i].value, out);
         }
       });
@@ -172,6 +175,7 @@ void put_request(const RequestHead& request, const RequestEdits& edits, Cursor& 
     out.put("Connection: TE\r\nTE: trailers\r\n");
   }
   write_forwarded(edits.peer, edits.listener, request, out);
+  if (edits.early) out.put(kEarlyData).put(": 1\r\n");
   if (edits.peer.certificate) out.put(edits.peer.certificate->lines);
   if (!edits.request_id.empty()) out.field("X-Request-Id", edits.request_id);
   put_via(request.minor_version, edits.via, edits.mark, out);

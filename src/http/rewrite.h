@@ -17,6 +17,7 @@ struct RequestEdits {
   std::string_view request_id;     // added when the request brought none that passes; empty: it did
   std::string_view hidden_cookie;  // the pool's own cookie, which the application never sees; empty: none
   std::string_view backend = {};   // its authority, for a request that names none
+  bool early = false;              // it may be a copy of what somebody else has sent (RFC 8470, section 5.1)
   const Peer& peer;
   const conf::Listener& listener;
 };

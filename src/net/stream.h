@@ -43,6 +43,9 @@ class Stream {
   virtual void pause() = 0;
   virtual void resume() = 0;
 
+  // Whether what comes now may be a copy of what somebody else has sent before (RFC 8446, section 8).
+  virtual bool is_early() const { return false; }
+
   virtual int descriptor() const = 0;  // its number; -1: it has none
 
   virtual void finish() = 0;  // after what was written: no more bytes from this side

@@ -16,6 +16,8 @@ constexpr const char* kIntermediateCiphers =
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
     "DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:DHE-RSA-CHACHA20-POLY1305";
 
+constexpr uint32_t kMostEarlyData = 16 * 1024;  // a request or a few, without bodies
+
 constexpr std::string_view kHttp1 = "http/1.1";
 
 // Of those that the client offers the first that is spoken here (RFC 7301, section 3.2).
@@ -106,6 +108,13 @@ SslContextPtr TlsServer::new_context(const Bundle& bundle, std::string& error) {
         return static_cast<const TlsServer*>(self)->choose(tls, alert);
       });
   tickets_.serve(context);
+  // No memory of what was sent before is shared by workers and processes: what comes early may be a copy, and
+  // whoever reads it has to know.
+  if (identity_->settings.early_data) {
+    SSL_CTX_set_options(context, SSL_OP_NO_ANTI_REPLAY);
+    SSL_CTX_set_max_early_data(context, kMostEarlyData);
+    SSL_CTX_set_recv_max_early_data(context, kMostEarlyData);
+  }
   const bool is_set = SSL_CTX_set_min_proto_version(context, modern ? TLS1_3_VERSION : TLS1_2_VERSION) == 1 &&
                       SSL_CTX_set_max_proto_version(context, 0) == 1 &&
                       SSL_CTX_set_cipher_list(context, kIntermediateCiphers) == 1 && set_groups(context);

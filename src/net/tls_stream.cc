@@ -54,6 +54,7 @@ TlsStream::TlsStream(TlsRoom& room, SslPtr tls) : room_(room), tls_(std::move(tl
   BIO_set_data(bio, this);
   BIO_set_init(bio, 1);
   SSL_set_bio(tls_.get(), bio, bio);
+  reads_early_ = SSL_is_server(tls_.get()) == 1 && SSL_get_max_early_data(tls_.get()) != 0;
 }
 
 // A session is not spoilt by a connection that did not end in good order.
@@ -84,16 +85,44 @@ void TlsStream::on_connected() {
 void TlsStream::on_bytes(std::string_view wire) {
   if (state_ >= State::ended) return;
   came_ = wire;
-  if (state_ == State::handshake) {
-    if (!shake_hands()) {
-      came_ = {};
-      if (state_ == State::failed) owner_->on_broken(kTlsFailed);
-      return;
+  const bool was_connected = state_ != State::handshake;
+  const size_t early = reads_early_ ? read_early() : 0;
+  if (!reads_early_ && state_ < State::open) shake_hands();
+  if (state_ < State::open || state_ == State::failed) came_ = {};
+  if (state_ == State::failed) return owner_->on_broken(kTlsFailed);
+  if (state_ == State::handshake) return;
+  if (!was_connected) owner_->on_connected();
+  if (owner_ == nullptr) return;
+  if (state_ != State::early) return read(early);
+  if (early != 0) owner_->on_bytes({plain(), early});
+}
+
+char* TlsStream::plain() {
+  if (!room_.plain_) room_.plain_ = std::make_unique_for_overwrite<char[]>(TlsRoom::kPlainSize);
+  return room_.plain_.get();
+}
+
+// Into the scratch; says how much. With what it is an answer to, the server's part of the handshake goes out.
+size_t TlsStream::read_early() {
+  size_t size = 0;
+  for (;;) {
+    size_t read = 0;
+    ERR_clear_error();
+    const int result = SSL_read_early_data(tls_.get(), plain() + size, TlsRoom::kPlainSize - size, &read);
+    size += read;
+    if (result == SSL_READ_EARLY_DATA_SUCCESS) {
+      state_ = State::early;
+      continue;
     }
-    owner_->on_connected();
-    if (owner_ == nullptr) return;
+    if (result == SSL_READ_EARLY_DATA_FINISH) {
+      reads_early_ = false;
+    } else if (SSL_get_error(tls_.get(), 0) != SSL_ERROR_WANT_READ) {
+      fail();
+      return 0;
+    }
+    flush();
+    return size;
   }
-  read();
 }
 
 // Takes the handshake as far as it goes. True: it is over.
@@ -102,19 +131,20 @@ bool TlsStream::shake_hands() {
   const int result = tls_ ? SSL_do_handshake(tls_.get()) : -1;
   if (result == 1) {
     state_ = State::open;
+    needed_.reset();
   } else if (!tls_ || SSL_get_error(tls_.get(), result) != SSL_ERROR_WANT_READ) {
     fail();
     return false;
   }
   flush();
+  if (state_ == State::open && finished_) say_end();
   return state_ == State::open;
 }
 
-// All that came is told before the end that it came with.
-void TlsStream::read() {
-  if (!room_.plain_) room_.plain_ = std::make_unique_for_overwrite<char[]>(TlsRoom::kPlainSize);
-  char* const plain = room_.plain_.get();
-  size_t size = 0;
+// All that came is told before the end that it came with: so many bytes that are in the scratch already, and
+// what follows.
+void TlsStream::read(size_t size) {
+  char* const plain = this->plain();
   int error = SSL_ERROR_NONE;
   while (error == SSL_ERROR_NONE && size < TlsRoom::kPlainSize) {
     size_t read = 0;
@@ -162,7 +192,7 @@ void TlsStream::on_end() {
 }
 
 void TlsStream::on_drained() {
-  if (state_ == State::open || state_ == State::ended) owner_->on_drained();
+  if (state_ != State::handshake && state_ != State::failed) owner_->on_drained();
 }
 
 void TlsStream::on_broken(int error) {
@@ -172,7 +202,7 @@ void TlsStream::on_broken(int error) {
 // ---- what goes out
 
 bool TlsStream::write(std::span<const iovec> parts) {
-  if (finished_ || (state_ != State::open && state_ != State::ended)) return false;
+  if (finished_ || state_ == State::handshake || state_ == State::failed) return false;
   std::string& record = room_.record_;
   bool sealed = true;
   for (const iovec& part : parts) {
@@ -199,7 +229,8 @@ bool TlsStream::write(std::span<const iovec> parts) {
 bool TlsStream::seal(std::string_view plain) {
   ERR_clear_error();
   size_t sealed = 0;
-  return SSL_write_ex(tls_.get(), plain.data(), plain.size(), &sealed) == 1;
+  const auto write = state_ == State::early ? SSL_write_early_data : SSL_write_ex;
+  return write(tls_.get(), plain.data(), plain.size(), &sealed) == 1;
 }
 
 bool TlsStream::flush() {
@@ -211,8 +242,12 @@ bool TlsStream::flush() {
   return taken;
 }
 
+// Within a handshake TLS has no end in good order: it is said once that is over.
 void TlsStream::finish() {
-  if (std::exchange(finished_, true)) return;
+  if (!std::exchange(finished_, true) && state_ != State::early) say_end();
+}
+
+void TlsStream::say_end() {
   ERR_clear_error();
   if (state_ == State::open || state_ == State::ended) SSL_shutdown(tls_.get());
   flush();

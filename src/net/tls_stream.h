@@ -1,6 +1,7 @@
 // A stream through TLS (RFC 8446, RFC 5246), over another stream, as a server or as a client.
 //
-// Its owner hears on_connected() once the handshake is over, and only then may write. What one read brings is
+// Its owner hears on_connected() once the handshake is over, or once early data comes (RFC 8446,
+// section 2.3), and only then may write. While is_early() the handshake goes on. What one read brings is
 // decrypted into the room's scratch and told in one piece; what one write takes is sealed in as few records
 // as hold it. Nothing is buffered here: an idle stream holds OpenSSL's state alone.
 //
@@ -9,6 +10,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "src/net/loop.h"
 #include "src/net/openssl.h"
@@ -53,6 +55,8 @@ class TlsStream final : public Mortal, public Stream, StreamOwner {
   StreamOwner* as_owner() { return this; }                     // of the stream below, while that connects
   void attach(StreamPtr below) { below_ = std::move(below); }  // first of all
   void precede(std::string bytes);     // sent in plain, before the handshake; nothing if it has begun
+  // For as long as the handshake takes.
+  void keep(std::shared_ptr<const void> needed) { needed_ = std::move(needed); }
   void accept(std::string_view came);  // begins the handshake with bytes that have come already
 
   const SSL* tls() const { return tls_.get(); }
@@ -67,6 +71,7 @@ class TlsStream final : public Mortal, public Stream, StreamOwner {
   bool has_sent_since_mark() const override { return below_->has_sent_since_mark(); }
   void pause() override { below_->pause(); }
   void resume() override { below_->resume(); }
+  bool is_early() const override { return state_ == State::early; }
   int descriptor() const override { return below_->descriptor(); }
   void finish() override;
   void close() override;
@@ -75,6 +80,7 @@ class TlsStream final : public Mortal, public Stream, StreamOwner {
  private:
   enum class State : uint8_t {
     handshake,
+    early,  // the same, and early data has come: the owner has been told that it is connected
     open,
     ended,   // the peer has said that it sends no more
     failed,  // and has been told to its owner
@@ -87,7 +93,10 @@ class TlsStream final : public Mortal, public Stream, StreamOwner {
   void on_broken(int error) override;
 
   bool shake_hands();
-  void read();
+  size_t read_early();
+  void read(size_t size);
+  char* plain();
+  void say_end();
   bool answer();
   void fail();
   bool seal(std::string_view plain);
@@ -106,8 +115,10 @@ class TlsStream final : public Mortal, public Stream, StreamOwner {
   std::string_view came_;         // from below, and not yet taken
   const char* failure_ = "";
   size_t unread_answers_ = 0;  // bytes
+  std::shared_ptr<const void> needed_;
   State state_ = State::handshake;
   bool has_begun_ = false;
+  bool reads_early_ = false;  // early data may still come
   bool finished_ = false;
 };
 

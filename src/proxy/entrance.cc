@@ -99,8 +99,8 @@ class Entrance final : public ClientConnection, Handshake, net::StreamOwner, net
     if (listener_.tls == nullptr) return serve(rest);
     context_.handshakes.begin(*this, context_.settings().limits.handshakes);
     deadline_.set(context_.deadlines.now() + millis(context_.settings().timeouts.handshake));
-    server_ = listener_.tls;
-    tls_ = new net::TlsStream(context_.tls_room, server_->accept());
+    tls_ = new net::TlsStream(context_.tls_room, listener_.tls->accept());
+    tls_->keep(listener_.tls);
     tls_->attach(std::move(stream_));
     stream_.reset(tls_);
     tls_->start(this);
@@ -127,8 +127,7 @@ class Entrance final : public ClientConnection, Handshake, net::StreamOwner, net
   }
 
   net::StreamPtr stream_;
-  net::TlsStream* tls_ = nullptr;           // stream_, once TLS is spoken
-  std::shared_ptr<net::TlsServer> server_;  // for as long as the handshake
+  net::TlsStream* tls_ = nullptr;  // stream_, once TLS is spoken
   http::Peer peer_;
   std::string came_;  // of the header, and what follows it
   net::Deadline deadline_;

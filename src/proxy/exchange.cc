@@ -40,6 +40,12 @@ bool passes_as_id(std::string_view id) {
   return true;
 }
 
+// Of methods that change nothing (RFC 9110, section 9.2.1). A body has to be waited for in any case.
+bool may_be_early(const http::RequestHead& request) {
+  const bool is_safe = request.method == "GET" || request.method == "HEAD" || request.method == "OPTIONS";
+  return is_safe && request.body.kind == http::BodyKind::none && !request.upgrades;
+}
+
 }  // namespace
 
 Exchange::Exchange(Context& context) : context_(context), deadline_(context.deadlines, *this) {}
@@ -144,6 +150,10 @@ Exchange::Step Exchange::identify() {
   const bool counts_hops = request_->method == "OPTIONS" || request_->method == "TRACE";
   if (counts_hops && is_zero(request_->fields.first(http::FieldName::max_forwards))) {
     fail(request_->method == "OPTIONS" ? failures::kNoHops : failures::kNoHopsForTrace);
+    return Step::go;
+  }
+  if (client_->is_early() && !may_be_early(*request_)) {
+    fail(failures::kTooEarly);
     return Step::go;
   }
   const ServedListener& listener = client_->listener();
@@ -342,6 +352,7 @@ Exchange::Step Exchange::send() {
                                   .request_id = own_request_id_,
                                   .hidden_cookie = pool_->cookie_name(),
                                   .backend = backend,
+                                  .early = client_->is_early(),
                                   .peer = client_->peer(),
                                   .listener = client_->listener().settings});
   phase_ = Phase::relay;

@@ -56,6 +56,7 @@ class H1Client final : public ClientConnection, net::StreamOwner, net::DeadlineO
   const http::Peer& peer() const override { return peer_; }
   const ServedListener& listener() const override { return listener_; }
   OwnConnections& own_connections() override { return own_connections_; }
+  bool is_early() const override { return stream_->is_early(); }
   void send_interim(const http::ResponseHead& head) override;
   void send_head(const http::ResponseHead& head, http::ResponseEdits edits) override;
   void send_body(std::string_view piece) override;

@@ -71,6 +71,10 @@ class TlsPeer {
   void send(std::string_view text) {
     REQUIRE(SSL_write(tls_.get(), text.data(), static_cast<int>(text.size())) > 0);
   }
+  void send_early(std::string_view text) {
+    size_t sent = 0;
+    REQUIRE(SSL_write_early_data(tls_.get(), text.data(), text.size(), &sent) == 1);
+  }
   void end() { SSL_shutdown(tls_.get()); }
   std::string output() {
     std::string bytes(BIO_ctrl_pending(out_), '\0');
