@@ -78,7 +78,7 @@ struct ListenerTls {
   bool shared_tickets = false;  // whoever has the same secrets resumes the sessions of this one
   // What Strict-Transport-Security says, "max-age=31536000; includeSubDomains" (RFC 6797); empty: nothing.
   std::string hsts = {};
-  bool early_data = false;      // requests that may be sent twice are served before the handshake is over
+  bool early_data = false;  // requests that may be sent twice are served before the handshake is over
   TlsClients clients = {};
   explicit operator bool() const { return !certificates.empty(); }
   bool operator==(const ListenerTls&) const = default;

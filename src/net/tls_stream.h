@@ -54,7 +54,7 @@ class TlsStream final : public Mortal, public Stream, StreamOwner {
 
   StreamOwner* as_owner() { return this; }                     // of the stream below, while that connects
   void attach(StreamPtr below) { below_ = std::move(below); }  // first of all
-  void precede(std::string bytes);     // sent in plain, before the handshake; nothing if it has begun
+  void precede(std::string bytes);  // sent in plain, before the handshake; nothing if it has begun
   // For as long as the handshake takes.
   void keep(std::shared_ptr<const void> needed) { needed_ = std::move(needed); }
   void accept(std::string_view came);  // begins the handshake with bytes that have come already

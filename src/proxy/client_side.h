@@ -21,7 +21,7 @@ class ClientSide {
   virtual const ServedListener& listener() const = 0;
   virtual OwnConnections& own_connections() = 0;
   virtual int descriptor() const = 0;  // of its connection
-  virtual bool is_early() const = 0;  // as net::Stream says it
+  virtual bool is_early() const = 0;   // as net::Stream says it
 
   // Sending gathers; flush() sends what was gathered, once for each event. False: the client takes no more.
   virtual void send_interim(const http::ResponseHead& head) = 0;
