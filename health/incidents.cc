@@ -65,7 +65,12 @@ struct Incidents::Scene {
   void explain(Incident& incident) const {
     const bool is_lapse = incident.kind == Kind::lapse, is_restart = incident.kind == Kind::restart;
     incident.cause = is_lapse ? Cause::requests : is_restart ? Cause::checks : home->cause;
-    incident.detail = is_lapse ? standing.doubt : is_restart ? home->restart : home->detail;
+    incident.detail = is_lapse ? detail_of_lapse() : is_restart ? home->restart : home->detail;
+  }
+  std::string detail_of_lapse() const {
+    const bool went_home = standing.census.lost_by_failback != home->quiet.census.lost_by_failback;
+    return standing.doubt.empty() && went_home ? "sessions went home without their data (failback)"
+                                               : standing.doubt;
   }
 };
 

@@ -7,6 +7,7 @@ HomeCensus HomeCensus::operator-(const HomeCensus& earlier) const {
   since.books = books - earlier.books;
   since.arrived -= earlier.arrived;
   since.failed_back -= earlier.failed_back;
+  since.lost_by_failback -= earlier.lost_by_failback;
   since.at_risk.put -= earlier.at_risk.put;
   since.at_risk.joined -= earlier.at_risk.joined;
   since.at_risk.books = at_risk.books - earlier.at_risk.books;
@@ -139,6 +140,7 @@ HomeCensus Homes::census(Slot home) const {
   }
   census.arrived = it.arrived.load(kRelaxed);
   census.failed_back = it.failed_back.load(kRelaxed);
+  census.lost_by_failback = it.lost_by_failback.load(kRelaxed);
   census.live = it.live.load(kRelaxed);
   census.live_returned = it.returned.load(kRelaxed);
   census.in_service = in_service(home);

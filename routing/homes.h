@@ -28,9 +28,10 @@ struct AtRisk {
 };
 
 struct HomeCensus {
-  Books books;               // what happened to sessions while this was their home
-  uint64_t arrived = 0;      // sessions that came here from another home: carried, moved or reassigned
-  uint64_t failed_back = 0;  // of the lost and carried: called back by their first home
+  Books books;           // what happened to sessions while this was their home
+  uint64_t arrived = 0;  // sessions that came here from another home: carried, moved or reassigned
+  uint64_t failed_back = 0,
+           lost_by_failback = 0;  // of the carried and of the lost: called home by their first home
   uint64_t live = 0;
   uint64_t live_returned = 0;
   AtRisk at_risk{};
@@ -66,7 +67,10 @@ class Homes {
   // The client of one of its sessions has come back.
   void came_back(Slot home, uint16_t spell);
   void count(Slot home, Event event, bool returned);
-  void count_failed_back(Slot home) { at(home).failed_back.fetch_add(1, kRelaxed); }
+  // Carried or lost, for its first home called it back.
+  void count_failed_back(Slot home, Event how) {
+    (how == Event::lost ? at(home).lost_by_failback : at(home).failed_back).fetch_add(1, kRelaxed);
+  }
 
   bool in_service(Slot home) const { return is_served(spell(home)); }
   void set_in_service(Slot home, bool in_service);
@@ -94,7 +98,7 @@ class Homes {
     alignas(64) std::atomic<uint16_t> spell{0};  // looked at with each request
     alignas(64) std::atomic<uint32_t> load{0};
     std::atomic<uint32_t> live{0}, returned{0};
-    std::atomic<uint64_t> arrived{0}, failed_back{0};
+    std::atomic<uint64_t> arrived{0}, failed_back{0}, lost_by_failback{0};
     std::atomic<uint32_t> shaken_until{0};
     Counts all{}, of_returned{};
 

@@ -249,7 +249,7 @@ void SessionTable::arrive(Shard& shard, Entry& session, Slot left, Slot at, Even
   if (fails_back_.load(kRelaxed)) {
     const bool is_back = at == session.origin.first_home;
     const bool for_cause = how == Event::lost || how == Event::carried;
-    if (is_back && for_cause && !was_at_risk) homes_.count_failed_back(left);
+    if (is_back && for_cause && !was_at_risk) homes_.count_failed_back(left, how);
   } else {
     session.origin.first_home = at;
   }

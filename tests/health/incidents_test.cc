@@ -533,9 +533,23 @@ TEST_CASE("sessions that an operator moves, or their first home calls back, are 
   it.tick();
   it.move(0, 0, 1, Cost::moved);
   it.move(1, 0, 1, Cost::carried);
-  it.table.homes().count_failed_back(0);
+  it.table.homes().count_failed_back(0, Event::carried);
   it.tick();
   CHECK(it.count() == 0);
+}
+
+TEST_CASE("what their first home calls back, and finds nothing of, is lost in a lapse that says so") {
+  Scene it;
+  it.open(0, 10, 0);
+  it.tick();
+  it.move(0, 0, 1, Cost::lost);
+  it.table.homes().count_failed_back(0, Event::lost);
+  it.tick();
+  REQUIRE(it.count() == 1);
+  CHECK(it.last().kind == Kind::lapse);
+  CHECK(it.last().detail == "sessions went home without their data (failback)");
+  CHECK(it.last()[Event::lost] == 1);
+  CHECK(it.last().at_risk + it.last().joined == 1 + it.last().left);
 }
 
 TEST_CASE("a drain says how many it began with, how many ended by themselves, and closes at zero") {

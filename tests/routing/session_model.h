@@ -378,7 +378,10 @@ class SessionModel {
   void leave(Record& session, Slot to, Event how) {
     count(session, how);
     const bool is_back = to == session.first_home && (how == Event::lost || how == Event::carried);
-    if (fails_back_ && is_back && !session.at_risk) ++homes_[session.booked_at()].failed_back;
+    if (fails_back_ && is_back && !session.at_risk) {
+      HomeCensus& left = homes_[session.booked_at()];
+      ++(how == Event::lost ? left.lost_by_failback : left.failed_back);
+    }
     session.at_risk = out_.contains(to);
     if (!fails_back_) session.first_home = to;
   }

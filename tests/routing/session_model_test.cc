@@ -148,6 +148,7 @@ struct Pair {
       REQUIRE(is.books == should.books);
       REQUIRE(is.arrived == should.arrived);
       REQUIRE(is.failed_back == should.failed_back);
+      REQUIRE(is.lost_by_failback == should.lost_by_failback);
       REQUIRE(is.live == should.live);
       REQUIRE(is.live_returned == should.live_returned);
       REQUIRE(is.in_service == should.in_service);
