@@ -71,7 +71,8 @@ class Entrance final : public ClientConnection, Handshake, net::StreamOwner, net
   void on_deadline() override { fail("it took longer than timeouts.handshake"); }
   void give_up() override {
     context_.crowded_out(listener_.settings.name);
-    fail("there were too many others (limits.handshakes)");
+    tell_failed("there were too many others (limits.handshakes)");
+    close();
   }
 
   bool has_begun_tls() const { return tls_->tls() != nullptr && SSL_in_before(tls_->tls()) == 0; }
@@ -79,12 +80,13 @@ class Entrance final : public ClientConnection, Handshake, net::StreamOwner, net
     listener_.meter->handshakes[static_cast<size_t>(end)].fetch_add(1, std::memory_order_relaxed);
   }
   void fail(std::string_view why) {
-    if (tls_ != nullptr && has_begun_tls()) {
-      count(HandshakeEnd::failed);
-      spdlog::debug("listener {}: the TLS handshake with {} failed: {}", listener_.settings.name, peer_.text,
-                    why);
-    }
+    if (tls_ != nullptr && has_begun_tls()) tell_failed(why);
     close();
+  }
+  void tell_failed(std::string_view why) {
+    count(HandshakeEnd::failed);
+    spdlog::debug("listener {}: the TLS handshake with {} failed: {}", listener_.settings.name, peer_.text,
+                  why);
   }
 
   void believe(const conf::IpAddress& source) {

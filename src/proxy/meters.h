@@ -50,7 +50,7 @@ struct Histogram {
   }
 };
 
-// How a TLS handshake ended. One that its client has not begun with a byte has not been one.
+// How a TLS handshake ended. One that its client has not begun with a byte is none, unless it was given up.
 enum class HandshakeEnd : uint8_t { full, resumed, failed };
 inline constexpr size_t kHandshakeEnds = 3;
 
