@@ -12,6 +12,7 @@ import pytest
 from browser import Browser
 from support.session_app import session_servers
 from support.status import Status, status_table
+from support.tls import make, tls_table
 from support.wire import eventually
 
 SESSION_POOL = {"affinity": ["session-id"], "session_id": {"sources": ["cookie:JSESSIONID"]}}
@@ -134,6 +135,17 @@ def test_what_may_have_been_lost_is_told_as_bounds(scene, faultless):
     assert 0 < lost < at_most
     faultless.wait("#lost", f"^{lost} to {at_most}$")
     faultless.wait("#incidents li", "[0-9] to [0-9]+ lost")
+
+
+def test_certificates_that_expire_are_alarms(scene, faultless, tmp_path):
+    soon, later = make(tmp_path, "soon", days=9), make(tmp_path, "later", days=60)
+    gone = make(tmp_path, "gone", days=-1)
+    limpet = scene.limpet([scene.backend()], listener={"tls": tls_table(later, soon, gone)}, status=status_table())
+    faultless.open(Status(limpet).url)
+    faultless.wait("#link", "^live$")
+    first, second = faultless.text("#alarms li")
+    assert re.fullmatch(rf"main: certificate {soon.file} expires in (8|9) .*", first)
+    assert re.fullmatch(rf"main: certificate {gone.file} expired .* ago\.", second)
 
 
 def test_the_token_is_asked_for_once(scene, faultless):

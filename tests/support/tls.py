@@ -32,7 +32,7 @@ def _openssl(*arguments):
 
 
 def make(folder, name="shop", names=("shop.test",), kind="ecdsa", days=30, authority=None, is_authority=False):
-    """Self-signed, or issued by `authority`, another of these. Valid for so many days from now; negative: it has expired."""
+    """Self-signed, or issued by `authority`, another of these. Valid for so many days from now; -1: until yesterday."""
     file, key = folder / f"{name}.pem", folder / f"{name}.key"
     extensions = [f"subjectAltName={','.join(('IP:' if n[0].isdigit() else 'DNS:') + n for n in names)}"] if names else []
     if is_authority:
