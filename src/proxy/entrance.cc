@@ -49,6 +49,14 @@ class Entrance final : public ClientConnection, Handshake, net::StreamOwner, net
  private:
   // What comes now is told to whoever serves.
   void on_connected() override {
+    const conf::TlsClients& clients = listener_.settings.tls.clients;
+    if (clients) {
+      const net::ClientCertificate shown = net::client_certificate(tls_->tls());
+      const bool is_required = clients.mode == conf::TlsClients::Mode::required;
+      if (is_required && shown.verified != net::ClientCertificate::Verified::yes)
+        return fail("the certificate that the client had shown is not valid any more");
+      peer_.certificate = certificate_fields(clients, shown);
+    }
     count(SSL_session_reused(tls_->tls()) == 1 ? HandshakeEnd::resumed : HandshakeEnd::full);
     serve({});
   }
@@ -113,9 +121,6 @@ class Entrance final : public ClientConnection, Handshake, net::StreamOwner, net
     context_.handshakes.end(*this);
     deadline_.clear();
     peer_.tls = tls_ != nullptr;
-    const conf::TlsClients& clients = listener_.settings.tls.clients;
-    if (tls_ != nullptr && clients)
-      peer_.certificate = certificate_fields(clients, net::client_certificate(tls_->tls()));
     auto* const client = new H1Client(context_, listener_, std::move(peer_), home_);
     client->begin(std::move(stream_), rest);
     leave();

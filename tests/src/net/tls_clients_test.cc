@@ -1,6 +1,8 @@
 // Certificates that clients show: who is served, and what is known of them then.
 #include "src/net/tls_clients.h"
 
+#include <unistd.h>
+
 #include "tests/support/tls_identity.h"
 #include "tests/support/tls_peer.h"
 
@@ -139,6 +141,18 @@ TEST_CASE(
     CHECK(without.knock(optional));
     CHECK_FALSE(without.is_resumed);
   }
+}
+
+TEST_CASE("a certificate that has expired since its session began is believed no more") {
+  const Issued brief = issue({.common_name = "bob", .issuer = &authority(), .ends = 2});
+  Door door(Mode::optional);
+  Guest guest(TLS1_3_VERSION, &brief);
+  REQUIRE(guest.knock(door));
+  REQUIRE(guest.known.verified == Verified::yes);
+  while (X509_cmp_current_time(X509_get0_notAfter(brief.certificate.get())) > 0) usleep(10'000);
+  CHECK(guest.knock(door));
+  CHECK(guest.is_resumed);
+  CHECK(guest.known.verified == Verified::no);
 }
 
 TEST_CASE("several may issue certificates, and one that is itself in the file is believed") {
