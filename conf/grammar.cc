@@ -99,15 +99,15 @@ Parsed<std::string> parse_cookie_attribute(std::string_view text) {
 }
 
 Parsed<SessionIdSource> parse_source(std::string_view text) {
-  using Place = SessionIdSource::Place;
+  using enum SessionIdSource::Place;
   constexpr struct {
     std::string_view word;
-    Place place;
+    SessionIdSource::Place place;
     bool (*is_name)(std::string_view);
-  } kPlaces[] = {{"cookie", Place::cookie, is_token},
-                 {"header", Place::header, is_token},
-                 {"query", Place::query, is_parameter_name},
-                 {"path", Place::path, is_parameter_name}};
+  } kPlaces[] = {{"cookie", cookie, is_token},
+                 {"header", header, is_token},
+                 {"query", query, is_parameter_name},
+                 {"path", path, is_parameter_name}};
   const size_t colon = text.find(':');
   if (colon == text.npos) return Wrong{"does not say where the id is"};
   const std::string_view word = text.substr(0, colon), name = text.substr(colon + 1);
