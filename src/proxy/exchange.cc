@@ -84,6 +84,7 @@ void Exchange::start(ClientSide& client, const http::RequestHead& request) {
   fresh_only_ = fresh_again_ = keeps_body_ = no_challenge_ = false;
   lasting_ = Lasting::no;
   client_address_ = client.peer().address;
+  came_early_ = client.is_early();
   choose_request_id();
   phase_ = Phase::identify;
 }
@@ -152,7 +153,7 @@ Exchange::Step Exchange::identify() {
     fail(request_->method == "OPTIONS" ? failures::kNoHops : failures::kNoHopsForTrace);
     return Step::go;
   }
-  if (client_->is_early() && !may_be_early(*request_)) {
+  if (came_early_ && !may_be_early(*request_)) {
     fail(failures::kTooEarly);
     return Step::go;
   }
@@ -352,7 +353,7 @@ Exchange::Step Exchange::send() {
                                   .request_id = own_request_id_,
                                   .hidden_cookie = pool_->cookie_name(),
                                   .backend = backend,
-                                  .early = client_->is_early(),
+                                  .early = came_early_,
                                   .peer = client_->peer(),
                                   .listener = client_->listener().settings});
   phase_ = Phase::relay;

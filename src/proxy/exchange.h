@@ -236,6 +236,7 @@ class Exchange final : public http::BodySink,
   bool fresh_again_ = false;   // a new one has, after the request was sent
   bool keeps_body_ = false;    // sent_body_ holds all of the body so far
   bool no_challenge_ = false;  // there is no file with an answer to it
+  bool came_early_ = false;    // before the TLS handshake was over
   Lasting lasting_ = Lasting::no;
 };
 
