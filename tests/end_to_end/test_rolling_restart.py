@@ -93,7 +93,9 @@ def test_a_rolling_restart_costs_nobody_anything(scene, affinity):
         assert drain["at_risk"] + drain["joined"] == sum(ended.values())
         assert drain["at_risk"] > 0 and drain["end"] == "settled"
         assert ended["logged_out"] + ended["expired"] + ended["reassigned"] == sum(ended.values()), "a session ended otherwise than by itself"
-        assert (drain["requests_failed"], drain["returned"]["at_risk"] > 0) == (0, True)
+        assert drain["requests_failed"] == 0
+    # Visitors begin in bursts, for one address' first requests go to one backend: of one drain's all may be new.
+    assert any(drain["returned"]["at_risk"] for drain in drains)
     assert [drain["backend"] for drain in drains] == ["a", "b", "c"]
     assert [int(re.search(r"it began with (\d+) sessions?, none was cut$", text.strip())[1]) for text in told] == [drain["at_risk"] for drain in drains]
     assert [line for line in limpet.log(seen.total()) if line["status"] != 200] == []
