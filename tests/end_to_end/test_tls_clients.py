@@ -138,4 +138,4 @@ def test_curl_and_openssl_are_let_in(serve, bob):
     assert subprocess.run(["curl", "-ksS", f"https://{host}:{port}/"], capture_output=True, timeout=20).returncode != 0
     done = subprocess.run(["openssl", "s_client", "-connect", f"{host}:{port}", "-cert", bob.file, "-key", bob.key], input="", capture_output=True,
                           text=True, timeout=20)
-    assert "Acceptable client certificate CA names\nO = Limpet tests, CN = staff" in done.stdout
+    assert "Acceptable client certificate CA names\nO=Limpet tests, CN=staff" in done.stdout.replace(" = ", "=")  # as OpenSSL 3.5 writes it

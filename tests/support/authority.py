@@ -16,7 +16,7 @@ class Authority:
         os.makedirs(self.folder, exist_ok=True)
         self.ca, self.key = self.path("ca.pem"), self.path("ca.key")
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30", "-subj", f"/CN={name}",
-                "-keyout", self.key, "-out", self.ca)
+                "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", self.key, "-out", self.ca)
 
     def path(self, name):
         return os.path.join(self.folder, name)
