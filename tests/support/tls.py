@@ -1,5 +1,6 @@
 """Certificates for tests, by the openssl command, and clients that speak TLS to Limpet."""
 
+import datetime
 import socket
 import ssl
 import subprocess
@@ -43,7 +44,11 @@ def make(folder, name="shop", names=("shop.test",), kind="ecdsa", days=30, autho
     request = folder / f"{name}.csr"
     _openssl("req", "-new", *KINDS[kind], "-nodes", "-keyout", key, "-out", request, "-subj", f"/O=Limpet tests/CN={name}", *how)
     signing = ["-CA", authority.file, "-CAkey", authority.key, "-CAcreateserial"] if authority else ["-signkey", key]
-    _openssl("x509", "-req", "-in", request, "-out", file, "-days", days, "-copy_extensions", "copy", *signing)
+    until = ["-days", days]
+    if days < 0 and ssl.OPENSSL_VERSION_INFO >= (3, 4):  # which asks for a beginning before that end
+        end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days)
+        until = ["-not_before", "20200101000000Z", "-not_after", end.strftime("%Y%m%d%H%M%SZ")]
+    _openssl("x509", "-req", "-in", request, "-out", file, *until, "-copy_extensions", "copy", *signing)
     return Certificate(file, key, authority.authority if authority else file)
 
 
