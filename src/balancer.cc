@@ -26,7 +26,6 @@
 #include "src/status/server.h"
 #include "src/status/token.h"
 #include "src/status/words.h"
-#include "src/trusts.h"
 #include "src/worker.h"
 
 namespace limpet {
@@ -139,11 +138,8 @@ class Balancer final : status::Control {
   bool listen() {
     auto tls = load_identities(*settings_, secrets_);
     if (const auto* wrong = std::get_if<std::string>(&tls)) return refuse(*wrong);
-    auto trusts = load_trusts(*settings_);
-    if (const auto* wrong = std::get_if<std::string>(&trusts)) return refuse(*wrong);
     auto& identities = std::get<Identities>(tls);
-    const auto plan =
-        overseer_.adopt(settings_, identities.listeners, std::move(std::get<Trusts>(trusts))).plan;
+    const auto plan = overseer_.adopt(settings_, identities.listeners, identities.pools).plan;
     certificates_.watch(settings_, std::move(identities));
     Sockets sockets;
     std::string error;
@@ -301,9 +297,6 @@ class Balancer final : status::Control {
     auto tls = load_identities(*next, secrets_);
     if (const auto* wrong = std::get_if<std::string>(&tls))
       return {false, kConflict, "nothing is changed: " + *wrong};
-    auto trusts = load_trusts(*next);
-    if (const auto* wrong = std::get_if<std::string>(&trusts))
-      return {false, kConflict, "nothing is changed: " + *wrong};
     Sockets sockets;
     std::string error;
     if (!bind_new(settings_.get(), *next, workers_.size(), sockets, error))
@@ -312,8 +305,7 @@ class Balancer final : status::Control {
     settings_ = next;
     loaded_ = std::time(nullptr);
     auto& identities = std::get<Identities>(tls);
-    publish(overseer_.adopt(std::move(next), identities.listeners, std::move(std::get<Trusts>(trusts))),
-            sockets);
+    publish(overseer_.adopt(std::move(next), identities.listeners, identities.pools), sockets);
     certificates_.watch(settings_, std::move(identities));
     return {true, 200, file_ + " is in force"};
   }

@@ -1,23 +1,19 @@
 #include "src/identities.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/rand.h>
 
-#include <array>
 #include <stdexcept>
 #include <utility>
+
+#include "src/net/openssl.h"
 
 namespace limpet {
 
 namespace {
 
 std::string derived(const std::string& key) {
-  constexpr std::string_view kWhat = "limpet session tickets";
-  std::array<unsigned char, 32> hash;
-  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
-       reinterpret_cast<const unsigned char*>(kWhat.data()), kWhat.size(), hash.data(), nullptr);
-  return {reinterpret_cast<const char*>(hash.data()), hash.size()};
+  const auto secret = net::hmac_sha256(key, "limpet session tickets");
+  return {reinterpret_cast<const char*>(secret.data()), secret.size()};
 }
 
 // Of this process, for as long as it lives.
@@ -60,6 +56,15 @@ std::variant<Identities, std::string> load_identities(const conf::Settings& sett
     }
     made.listeners.push_back(
         listener.tls ? identity_of(listener.tls, made.files, std::move(authorities), secrets) : nullptr);
+  }
+  for (const conf::Pool& pool : settings.pools) {
+    made.pools.emplace_back();
+    if (!pool.tls) continue;
+    std::string error;
+    made.pools.back() = net::load_trust(*pool.tls, error);
+    const bool is_taken =
+        made.pools.back() != nullptr && net::TlsConnector::make(made.pools.back(), error) != nullptr;
+    if (!is_taken) return "pool " + pool.name + ": " + error;
   }
   return made;
 }

@@ -1,4 +1,4 @@
-// What listeners are to show of themselves by TLS.
+// What listeners are to show of themselves by TLS, and whom connections to backends trust.
 #pragma once
 
 #include <string>
@@ -7,6 +7,7 @@
 
 #include "conf/settings.h"
 #include "src/certificate_files.h"
+#include "src/net/tls_connector.h"
 #include "src/net/tls_server.h"
 #include "src/secrets.h"
 
@@ -14,7 +15,8 @@ namespace limpet {
 
 struct Identities {
   std::vector<net::SharedTlsIdentity> listeners;  // by listener; nullptr: it speaks no TLS
-  CertificateFiles files;
+  std::vector<net::SharedTlsTrust> pools;         // by pool; nullptr: its backends speak no TLS
+  CertificateFiles files;                         // of the listeners
 };
 
 // What is wrong is said in a sentence: of a file that cannot be read, a key that is not its certificate's, or

@@ -89,13 +89,7 @@ net::StreamPtr Probe::dial(unsigned index, int& error) {
     return net::dial(loop_, resolver_, address_, index, net::kAnyDescriptor, owner, error);
   };
   if (!check_.tls) return dial_for(this);
-  auto tls = std::make_unique<net::TlsStream>(tls_room_, make_tls());
-  net::StreamPtr below = dial_for(tls->as_owner());
-  if (below == nullptr) return nullptr;
-  tls->attach(std::move(below));
-  tls->precede(preface_);
-  tls->start(this);
-  tls_ = tls.release();
+  tls_ = net::dial_tls(tls_room_, make_tls(), preface_, this, dial_for);
   return net::StreamPtr(tls_);
 }
 

@@ -2,7 +2,6 @@
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/x509v3.h>
 
 #include <algorithm>
 #include <ctime>
@@ -11,6 +10,7 @@
 #include "conf/ascii.h"
 #include "conf/ip_address.h"
 #include "conf/read_file.h"
+#include "src/net/openssl.h"
 
 namespace limpet::net {
 
@@ -18,23 +18,16 @@ namespace {
 
 constexpr size_t kMostBytes = 1024 * 1024;  // of a file; chains have some ten thousand
 
-struct FreeBio {
-  void operator()(BIO* bio) const { BIO_free(bio); }
-};
-struct FreeNames {
-  void operator()(GENERAL_NAMES* names) const { GENERAL_NAMES_free(names); }
-};
-
 // Nobody is at hand to type a pass phrase.
 int no_pass_phrase(char*, int, int, void*) { return 0; }
 
-std::string openssl_reason() {
+std::string last_reason() {
   const char* const reason = ERR_reason_error_string(ERR_peek_last_error());
   return reason != nullptr ? reason : "unknown";
 }
 
 // Empty, and why in `error`: it cannot be read.
-std::string text_of(const std::string& file, std::string& error) {
+std::string content_of(const std::string& file, std::string& error) {
   conf::FileText read = conf::read_file(file, kMostBytes + 1);
   if (!read.wrong.empty()) {
     error = file + " " + read.wrong;
@@ -60,7 +53,7 @@ std::string read_chain(const std::string& file, const std::string& text, Chain& 
   }
   const unsigned long error = ERR_peek_last_error();
   const bool is_end = ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
-  if (!is_end) return file + " holds a certificate that cannot be read: " + openssl_reason();
+  if (!is_end) return file + " holds a certificate that cannot be read: " + last_reason();
   return out.empty() ? file + " holds no certificate (PEM: -----BEGIN CERTIFICATE-----)" : "";
 }
 
@@ -97,9 +90,7 @@ void read_names(Certificate& made) {
   for (int i = 0; names && i < sk_GENERAL_NAME_num(names.get()); ++i) {
     const GENERAL_NAME* const name = sk_GENERAL_NAME_value(names.get(), i);
     if (name->type == GEN_DNS) {
-      const std::string_view text(reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.dNSName)),
-                                  static_cast<size_t>(ASN1_STRING_length(name->d.dNSName)));
-      made.names.push_back(lower_case(text));
+      made.names.push_back(lower_case(text_of(name->d.dNSName)));
     } else if (name->type == GEN_IPADD) {
       if (std::string text = address_text(name->d.iPAddress); !text.empty())
         made.names.push_back(std::move(text));
@@ -113,6 +104,14 @@ void read_names(Certificate& made) {
 }
 
 }  // namespace
+
+bool show(SSL_CTX* context, const Certificate& certificate) {
+  return SSL_CTX_use_certificate(context, certificate.leaf.get()) == 1 &&
+         SSL_CTX_use_PrivateKey(context, certificate.key.get()) == 1 &&
+         std::all_of(certificate.chain.begin(), certificate.chain.end(), [context](const auto& link) {
+           return SSL_CTX_add1_chain_cert(context, link.get()) == 1;
+         });
+}
 
 bool Certificate::is_self_signed() const {
   return X509_NAME_cmp(X509_get_subject_name(leaf.get()), X509_get_issuer_name(leaf.get())) == 0;
@@ -136,7 +135,7 @@ std::string address_text(const ASN1_OCTET_STRING* octets) {
 
 std::string read_certificates(const std::string& file, Chain& out) {
   std::string error;
-  const std::string text = text_of(file, error);
+  const std::string text = content_of(file, error);
   return error.empty() ? read_chain(file, text, out) : error;
 }
 
@@ -145,9 +144,9 @@ std::variant<SharedCertificate, std::string> load_certificate(const std::string&
   auto made = std::make_shared<Certificate>();
   made->file = file;
   std::string error;
-  std::string text = text_of(file, error);
+  std::string text = content_of(file, error);
   if (error.empty()) error = read_own_chain(text, *made);
-  if (error.empty() && !key_file.empty()) text = text_of(key_file, error);
+  if (error.empty() && !key_file.empty()) text = content_of(key_file, error);
   if (error.empty()) error = read_key(key_file.empty() ? file : key_file, text, *made);
   OPENSSL_cleanse(text.data(), text.size());
   if (!error.empty()) return error;

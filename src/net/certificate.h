@@ -2,6 +2,7 @@
 #pragma once
 
 #include <openssl/evp.h>
+#include <openssl/ssl.h>
 #include <openssl/x509.h>
 
 #include <cstdint>
@@ -41,6 +42,9 @@ std::string read_certificates(const std::string& file, std::vector<std::unique_p
 
 // As conf writes addresses; empty: it is of neither kind.
 std::string address_text(const ASN1_OCTET_STRING* octets);
+
+// Connections of this context show it. False: OpenSSL does not take it.
+bool show(SSL_CTX* context, const Certificate& certificate);
 
 // `key_file` may be empty: then `file` holds the key as well. What is wrong is said in a sentence that names
 // the file; it never tells anything of a key.

@@ -1,11 +1,24 @@
 #include "src/net/openssl.h"
 
 #include <openssl/err.h>
+#include <openssl/hmac.h>
 
 #include <algorithm>
 #include <iterator>
 
 namespace limpet::net {
+
+std::string_view text_of(const ASN1_STRING* text) {
+  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
+          static_cast<size_t>(ASN1_STRING_length(text))};
+}
+
+std::array<unsigned char, 32> hmac_sha256(std::string_view key, std::string_view text) {
+  std::array<unsigned char, 32> hash;
+  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+       reinterpret_cast<const unsigned char*>(text.data()), text.size(), hash.data(), nullptr);
+  return hash;
+}
 
 const char* openssl_reason() {
   const char* const reason = ERR_reason_error_string(ERR_peek_error());

@@ -1,24 +1,16 @@
 #include "src/net/tls_clients.h"
 
 #include <openssl/err.h>
-#include <openssl/x509v3.h>
 
 #include <array>
 #include <string_view>
 #include <utility>
 
-#include "conf/ip_address.h"
+#include "src/net/openssl.h"
 
 namespace limpet::net {
 
 namespace {
-
-struct FreeBio {
-  void operator()(BIO* bio) const { BIO_free(bio); }
-};
-struct FreeNames {
-  void operator()(GENERAL_NAMES* names) const { GENERAL_NAMES_free(names); }
-};
 
 using Digest = std::array<unsigned char, EVP_MAX_MD_SIZE>;
 
@@ -66,11 +58,6 @@ void add_encoded(std::string_view value, std::string& out) {
     out += kDigits[code >> 4];
     out += kDigits[code & 15];
   }
-}
-
-std::string_view text_of(const ASN1_STRING* text) {
-  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
-          static_cast<size_t>(ASN1_STRING_length(text))};
 }
 
 std::string names_of(const X509* certificate) {

@@ -70,11 +70,7 @@ std::unique_ptr<TlsConnector> TlsConnector::make(SharedTlsTrust trust, std::stri
     SSL_CTX_set1_cert_store(context, authorities);
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
   }
-  if (const Certificate* const shown = made->trust_->certificate.get()) {
-    good = good && SSL_CTX_use_certificate(context, shown->leaf.get()) == 1 &&
-           SSL_CTX_use_PrivateKey(context, shown->key.get()) == 1;
-    for (const auto& link : shown->chain) good = good && SSL_CTX_add1_chain_cert(context, link.get()) == 1;
-  }
+  if (const Certificate* const shown = made->trust_->certificate.get()) good = good && show(context, *shown);
   if (good) return made;
   error = std::string("OpenSSL does not take what is said of TLS: ") + openssl_reason();
   return nullptr;

@@ -35,14 +35,6 @@ int on_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsi
   return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-bool show(SSL_CTX* context, const Certificate& certificate) {
-  return SSL_CTX_use_certificate(context, certificate.leaf.get()) == 1 &&
-         SSL_CTX_use_PrivateKey(context, certificate.key.get()) == 1 &&
-         std::all_of(certificate.chain.begin(), certificate.chain.end(), [context](const auto& link) {
-           return SSL_CTX_add1_chain_cert(context, link.get()) == 1;
-         });
-}
-
 }  // namespace
 
 TlsServer::TlsServer(SharedTlsIdentity identity, TlsTickets::Clock clock)

@@ -64,6 +64,10 @@ TlsStream::~TlsStream() {
 
 void TlsStream::start(StreamOwner* owner) { owner_ = owner; }
 
+void TlsStream::precede(std::string bytes) {
+  if (!bytes.empty()) before_ = std::make_unique<std::string>(std::move(bytes));
+}
+
 void TlsStream::accept(std::string_view came) {
   has_begun_ = true;
   below_->start(this);
@@ -72,14 +76,11 @@ void TlsStream::accept(std::string_view came) {
 
 // ---- what comes in
 
-void TlsStream::precede(std::string bytes) {
-  if (!bytes.empty()) before_ = std::make_unique<std::string>(std::move(bytes));
-}
-
 void TlsStream::on_connected() {
   has_begun_ = true;
   if (before_) room_.wire_.append(*std::exchange(before_, nullptr));
-  if (!shake_hands() && state_ == State::failed) owner_->on_broken(kTlsFailed);
+  shake_hands();
+  if (state_ == State::failed) owner_->on_broken(kTlsFailed);
 }
 
 void TlsStream::on_bytes(std::string_view wire) {
@@ -125,20 +126,18 @@ size_t TlsStream::read_early() {
   }
 }
 
-// Takes the handshake as far as it goes. True: it is over.
-bool TlsStream::shake_hands() {
+// Takes the handshake as far as it goes.
+void TlsStream::shake_hands() {
   ERR_clear_error();
   const int result = tls_ ? SSL_do_handshake(tls_.get()) : -1;
   if (result == 1) {
     state_ = State::open;
     needed_.reset();
   } else if (!tls_ || SSL_get_error(tls_.get(), result) != SSL_ERROR_WANT_READ) {
-    fail();
-    return false;
+    return fail();
   }
   flush();
   if (state_ == State::open && finished_) say_end();
-  return state_ == State::open;
 }
 
 // All that came is told before the end that it came with: so many bytes that are in the scratch already, and

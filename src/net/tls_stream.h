@@ -92,7 +92,7 @@ class TlsStream final : public Mortal, public Stream, StreamOwner {
   void on_drained() override;
   void on_broken(int error) override;
 
-  bool shake_hands();
+  void shake_hands();
   size_t read_early();
   void read(size_t size);
   char* plain();
@@ -121,5 +121,18 @@ class TlsStream final : public Mortal, public Stream, StreamOwner {
   bool reads_early_ = false;  // early data may still come
   bool finished_ = false;
 };
+
+// By TLS, over the stream that `dial(owner)` makes, connecting; `preface` comes before the handshake.
+// nullptr: it makes none.
+template <class Dial>
+TlsStream* dial_tls(TlsRoom& room, SslPtr tls, std::string preface, StreamOwner* owner, Dial&& dial) {
+  auto made = std::make_unique<TlsStream>(room, std::move(tls));
+  StreamPtr below = dial(made->as_owner());
+  if (below == nullptr) return nullptr;
+  made->attach(std::move(below));
+  made->precede(std::move(preface));
+  made->start(owner);
+  return made.release();
+}
 
 }  // namespace limpet::net

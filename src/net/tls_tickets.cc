@@ -2,12 +2,13 @@
 
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/rand.h>
 
 #include <algorithm>
 #include <cstring>
 #include <string_view>
+
+#include "src/net/openssl.h"
 
 namespace limpet::net {
 
@@ -24,10 +25,7 @@ template <size_t N>
 void derive(const std::string& secret, int64_t period, std::string_view what,
             std::array<unsigned char, N>& out) {
   const std::string info = "limpet session ticket " + std::string(what) + " " + std::to_string(period);
-  std::array<unsigned char, 32> hash;
-  HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
-       reinterpret_cast<const unsigned char*>(info.data()), info.size(), hash.data(), nullptr);
-  std::copy_n(hash.begin(), N, out.begin());
+  std::copy_n(hmac_sha256(secret, info).begin(), N, out.begin());
 }
 
 }  // namespace

@@ -111,13 +111,9 @@ net::StreamPtr BackendConnections::connect(const conf::Address& address, routing
   if (tls_ == nullptr) return dialer_.dial(address, index, owner, error);
   std::unique_ptr<net::TlsSession>& session = at(slot).session;
   if (session == nullptr) session = std::make_unique<net::TlsSession>();
-  auto tls = std::make_unique<net::TlsStream>(tls_room_, tls_->connect(address, *session));
-  net::StreamPtr below = dialer_.dial(address, index, tls->as_owner(), error);
-  if (below == nullptr) return nullptr;
-  tls->attach(std::move(below));
-  tls->precede(preface);
-  tls->start(owner);
-  return net::StreamPtr(tls.release());
+  return net::StreamPtr(net::dial_tls(
+      tls_room_, tls_->connect(address, *session), preface, owner,
+      [&](net::StreamOwner* connecting) { return dialer_.dial(address, index, connecting, error); }));
 }
 
 void BackendConnections::close_idle() {

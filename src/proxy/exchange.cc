@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <utility>
 
-#include "conf/ascii.h"
 #include "conf/normal_path.h"
 #include "src/http/connection_auth.h"
 #include "src/net/socket_address.h"
@@ -191,53 +190,6 @@ Exchange::Step Exchange::identify() {
   return Step::go;
 }
 
-// What a certificate's authority asks for to see that this host is ours (RFC 8555, section 8.3). Where there
-// is no file with that name, the request goes on like any other.
-bool Exchange::look_for_challenge() {
-  constexpr std::string_view kFolder = "/.well-known/acme-challenge/";
-  constexpr size_t kMostToken = 128;
-  const std::string& folder = client_->listener().settings.acme_challenges;
-  if (folder.empty() || no_challenge_ || !request_->target.starts_with(kFolder)) return false;
-  if (request_->method != "GET" && request_->method != "HEAD") return false;
-  const std::string_view token = request_->target.substr(kFolder.size());
-  const bool is_token =
-      !token.empty() && token.size() <= kMostToken && std::all_of(token.begin(), token.end(), [](char octet) {
-        return is_letter(octet) || is_digit(octet) || octet == '-' || octet == '_';
-      });
-  if (!is_token) return false;
-  phase_ = Phase::await_file;
-  deadline_.set(now_ms() + millis(context_.settings().timeouts.head));
-  context_.files.read(folder + "/" + std::string(token), *this);
-  return true;
-}
-
-void Exchange::on_file(std::optional<std::string> content) {
-  deadline_.clear();
-  if (content) {
-    answer(*content);
-  } else {
-    no_challenge_ = true;
-    phase_ = Phase::identify;
-  }
-  advance();
-}
-
-bool Exchange::has_to_be_redirected() const {
-  const conf::Listener& listener = client_->listener().settings;
-  return listener.redirect_to_https && !request_->host.empty() &&
-         !http::believed_tls(client_->peer(), listener, request_->fields);
-}
-
-std::string Exchange::https_location() const {
-  std::string_view host = request_->host;
-  if (const size_t colon = host.rfind(':'); colon != host.npos && !host.ends_with(']'))
-    host = host.substr(0, colon);
-  std::string location = "https://" + std::string(host);
-  if (request_->target.starts_with('?')) location += '/';
-  if (request_->target != "*") location += request_->target;
-  return location;
-}
-
 // A request may pass through a process twice, as where a pool's backends are caches in front of another pool
 // here. It has no reason to come to the same pool again.
 http::LoopMark Exchange::loop_mark() const { return http::LoopMark(context_.process_number + pool_->id()); }
@@ -379,7 +331,6 @@ Exchange::Step Exchange::relay() {
 
 Exchange::Step Exchange::account() {
   deadline_.clear();
-  context_.files.forget(*this);
   if (choice_.reserved) pool_->router().release(choice_);
   choice_.reserved = false;
   if (attempt_ == Attempt::open && response_state_ == ResponseState::whole && has_request())

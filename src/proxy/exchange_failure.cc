@@ -202,27 +202,6 @@ void Exchange::fail(const Failure& failure) {
   flush_client();
 }
 
-// With a content of our own, and nothing has failed.
-void Exchange::answer(std::string_view content) {
-  status_ = 200;
-  response_state_ = ResponseState::whole;
-  http::OwnReply reply = own_reply(status_);
-  reply.content = content;
-  bytes_out_ = client_->send_own(reply);
-  phase_ = Phase::account;
-  flush_client();
-}
-
-http::OwnReply Exchange::own_reply(int status) const {
-  return {.status = status,
-          .hsts = client_->listener().settings.tls.hsts,
-          .request_id = request_id_,
-          .accept = request_->fields.first(http::FieldName::accept),
-          .date = context_.clock.http_date(context_.clock.unix_us()),
-          .close = !has_request(),
-          .head_only = request_->is_head()};
-}
-
 void Exchange::cut(const Failure& failure) {
   drop_backend();
   context_.to_client.clear();
@@ -234,6 +213,7 @@ void Exchange::cut(const Failure& failure) {
 }
 
 void Exchange::drop_backend() {
+  if (phase_ == Phase::await_file) context_.files.forget(*this);
   if (std::exchange(attempt_, Attempt::none) == Attempt::resting) context_.polls.forget(*this);
   backend_.reset();
 }
