@@ -1,37 +1,27 @@
 """From plain HTTP to TLS: redirections, HSTS, and the exchange by which an authority sees whose host it is (RFC 8555, section 8.3)."""
 
-import ssl
-
 import pytest
 
-from support.authority import Authority
 from support.limpet import settings
+from support.tls import SafeClient, context, make, tls_table
 from support.wire import free_port
 
 
 @pytest.fixture
 def front(scene, tmp_path):
     """A plain listener that redirects and answers challenges, and one with TLS."""
-    authority = Authority(tmp_path / "authority")
-    certificate, key = authority.issue("shop.test")
+    shop = make(tmp_path)
     challenges = tmp_path / "webroot" / ".well-known" / "acme-challenge"
     challenges.mkdir(parents=True)
     config = settings([scene.backend()])
     config["listener"] = [
         {"name": "plain", "address": f"127.0.0.1:{free_port()}", "redirect_to_https": True, "acme_challenges": str(challenges)},
         {"name": "sealed", "address": f"127.0.0.1:{free_port()}",
-         "tls": {"certificates": [{"file": certificate, "key": key}], "hsts": "max-age=31536000; includeSubDomains"}},
+         "tls": tls_table(shop, hsts="max-age=31536000; includeSubDomains")},
     ]
     limpet = scene.start(config)
-    limpet.challenges, limpet.authority = challenges, authority
+    limpet.challenges, limpet.shop = challenges, shop
     return limpet
-
-
-def over_tls(limpet, target="/"):
-    context = ssl.create_default_context(cafile=limpet.authority.ca)
-    client = limpet.client("sealed")
-    client.sock = context.wrap_socket(client.sock, server_hostname="shop.test")
-    return client.get(target)
 
 
 def test_a_request_without_tls_is_sent_to_where_it_is_spoken(front):
@@ -42,7 +32,7 @@ def test_a_request_without_tls_is_sent_to_where_it_is_spoken(front):
 
 
 def test_browsers_are_told_to_come_with_tls(front):
-    answer = over_tls(front)
+    answer = SafeClient(front.addresses["sealed"], context(front.shop)).get()
     assert (answer.status, answer.get("Strict-Transport-Security")) == (200, "max-age=31536000; includeSubDomains")
 
 

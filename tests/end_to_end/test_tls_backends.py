@@ -4,20 +4,25 @@ import ssl
 
 import pytest
 
-from support.authority import Authority
 from support.limpet import settings, to_toml
 from support.status import Status, status_table
+from support.tls import make
 from support.wire import eventually
 
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
+    return make(tmp_path_factory.mktemp("authority"), "ca", names=(), is_authority=True)
 
 
-def server_context(authority, *names, **how):
+@pytest.fixture
+def server_context(authority, tmp_path):
+    return lambda *names, **how: context_of(make(tmp_path, "server", names, authority=authority, **how))
+
+
+def context_of(certificate):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*authority.issue(*names, **how))
+    context.load_cert_chain(certificate.file, certificate.key)
     context.told = []
     context.sni_callback = lambda sock, name, _: context.told.append(name)
     return context
@@ -30,9 +35,9 @@ def tls_pool(scene, context, address="localhost", *, status=True, **pool):
     return backend, limpet
 
 
-def test_a_backend_that_proves_its_name_is_served_from_and_told_it(scene, authority):
-    context = server_context(authority, "localhost")
-    backend, limpet = tls_pool(scene, context, tls={"ca": authority.ca})
+def test_a_backend_that_proves_its_name_is_served_from_and_told_it(scene, server_context, authority):
+    context = server_context("localhost")
+    backend, limpet = tls_pool(scene, context, tls={"ca": authority.file})
     client = limpet.client()
     for _ in range(3):
         assert client.get().status == 200
@@ -41,26 +46,26 @@ def test_a_backend_that_proves_its_name_is_served_from_and_told_it(scene, author
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_both_versions_are_spoken_and_large_bodies_pass_both_ways(scene, authority, version):
-    context = server_context(authority, "localhost", rsa=True)
+def test_both_versions_are_spoken_and_large_bodies_pass_both_ways(scene, server_context, authority, version):
+    context = server_context("localhost", kind="rsa")
     context.minimum_version = context.maximum_version = version
-    backend, limpet = tls_pool(scene, context, tls={"ca": authority.ca})
+    backend, limpet = tls_pool(scene, context, tls={"ca": authority.file})
     backend.handler = lambda connection, request: connection.reply(body=connection.read_body())
     body = bytes(range(256)) * 8192
     assert limpet.client().request("POST", body=body).body == body
     assert limpet.client().request("POST", chunks=[body[:70_000], body[70_000:]]).body == body
 
 
-def test_an_address_is_covered_by_a_certificate_for_it_and_told_nobody(scene, authority):
-    context = server_context(authority, "IP:127.0.0.1")
-    _, limpet = tls_pool(scene, context, "127.0.0.1", tls={"ca": authority.ca})
+def test_an_address_is_covered_by_a_certificate_for_it_and_told_nobody(scene, server_context, authority):
+    context = server_context("127.0.0.1")
+    _, limpet = tls_pool(scene, context, "127.0.0.1", tls={"ca": authority.file})
     assert limpet.client().get().status == 200
     assert context.told == [None]
 
 
-def test_the_name_that_the_file_says_takes_the_place_of_the_address(scene, authority):
-    context = server_context(authority, "shop.test")
-    _, limpet = tls_pool(scene, context, "127.0.0.1", tls={"ca": authority.ca, "name": "shop.test"})
+def test_the_name_that_the_file_says_takes_the_place_of_the_address(scene, server_context, authority):
+    context = server_context("shop.test")
+    _, limpet = tls_pool(scene, context, "127.0.0.1", tls={"ca": authority.file, "name": "shop.test"})
     assert limpet.client().get().status == 200
     assert context.told == ["shop.test"]
 
@@ -69,10 +74,10 @@ def test_the_name_that_the_file_says_takes_the_place_of_the_address(scene, autho
     (["other.test"], True, "hostname mismatch"),
     (["localhost"], False, "unable to get local issuer certificate"),
 ], ids=["another name", "another authority"])
-def test_whoever_cannot_prove_to_be_the_backend_gets_no_request_and_reports_say_why(scene, authority, tmp_path, names, trusts, why):
-    ca = authority.ca if trusts else Authority(tmp_path / "other").ca
+def test_whoever_cannot_prove_to_be_the_backend_gets_no_request_and_reports_say_why(scene, server_context, authority, tmp_path, names, trusts, why):
+    ca = authority.file if trusts else make(tmp_path, "other", names=(), is_authority=True).file
     health = {"check": "http", "interval": "100ms", "fast_interval": "50ms", "timeout": "100ms", "fall": 1, "rise": 1}
-    backend, limpet = tls_pool(scene, server_context(authority, *names), tls={"ca": ca}, health=health)
+    backend, limpet = tls_pool(scene, server_context(*names), tls={"ca": ca}, health=health)
     assert limpet.client().get().status == 503
     status = Status(limpet)
     status.wait_for_state("a", "down")
@@ -81,45 +86,45 @@ def test_whoever_cannot_prove_to_be_the_backend_gets_no_request_and_reports_say_
     assert backend.failed_handshakes
 
 
-def test_nobody_is_verified_where_the_file_says_so(scene, authority):
-    _, limpet = tls_pool(scene, server_context(authority, "other.test"), tls={"insecure": True})
+def test_nobody_is_verified_where_the_file_says_so(scene, server_context, authority):
+    _, limpet = tls_pool(scene, server_context("other.test"), tls={"insecure": True})
     assert limpet.client().get().status == 200
 
 
-def test_a_backend_that_asks_for_a_certificate_is_shown_ours(scene, authority):
-    context = server_context(authority, "localhost")
+def test_a_backend_that_asks_for_a_certificate_is_shown_ours(scene, server_context, authority, tmp_path):
+    context = server_context("localhost")
     context.verify_mode = ssl.CERT_REQUIRED
-    context.load_verify_locations(authority.ca)
-    certificate, key = authority.issue("limpet.test")
-    backend, limpet = tls_pool(scene, context, tls={"ca": authority.ca, "certificate": certificate, "key": key})
+    context.load_verify_locations(authority.file)
+    ours = make(tmp_path, "limpet.test", authority=authority)
+    backend, limpet = tls_pool(scene, context, tls={"ca": authority.file, "certificate": ours.file, "key": ours.key})
     backend.handler = lambda connection, request: connection.reply(body=str(connection.sock.getpeercert()["subject"]).encode())
     assert "limpet.test" in limpet.client().get().text
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_a_new_connection_takes_up_the_session_of_one_before(scene, authority, version):
-    context = server_context(authority, "localhost")
+def test_a_new_connection_takes_up_the_session_of_one_before(scene, server_context, authority, version):
+    context = server_context("localhost")
     context.maximum_version = version
-    backend, limpet = tls_pool(scene, context, tls={"ca": authority.ca}, health={"check": "none"})
+    backend, limpet = tls_pool(scene, context, tls={"ca": authority.file}, health={"check": "none"})
     backend.handler = lambda connection, request: connection.reply(fields=["Connection: close"], body=str(connection.sock.session_reused).encode())
     client = limpet.client()
     assert [client.get().text for _ in range(3)] == ["False", "True", "True"]
 
 
-def test_checks_speak_as_requests_do_but_at_a_port_of_their_own(scene, authority):
+def test_checks_speak_as_requests_do_but_at_a_port_of_their_own(scene, server_context, authority):
     health = {"check": "http", "path": "/healthz", "interval": "100ms", "fast_interval": "50ms", "timeout": "100ms"}
-    backend, limpet = tls_pool(scene, server_context(authority, "localhost"), tls={"ca": authority.ca}, health=health)
+    backend, limpet = tls_pool(scene, server_context("localhost"), tls={"ca": authority.file}, health=health)
     eventually(lambda: len(backend.checks) >= 2)
     assert Status(limpet).backend("a")["last_check"]["passed"]
     plain = scene.backend("plain")
     spoken = scene.start(settings([{**backend.as_table(), "address": f"localhost:{backend.port}"}],
-                                  pool={"tls": {"ca": authority.ca}, "health": {**health, "port": plain.port}}, status=status_table()))
+                                  pool={"tls": {"ca": authority.file}, "health": {**health, "port": plain.port}}, status=status_table()))
     eventually(lambda: len(plain.checks) >= 2)
     assert Status(spoken).backend("a")["state"] == "up"
 
 
-def test_an_answer_that_ends_without_a_word_of_it_is_cut_for_the_client_too(scene, authority):
-    backend, limpet = tls_pool(scene, server_context(authority, "localhost"), tls={"ca": authority.ca})
+def test_an_answer_that_ends_without_a_word_of_it_is_cut_for_the_client_too(scene, server_context, authority):
+    backend, limpet = tls_pool(scene, server_context("localhost"), tls={"ca": authority.file})
 
     def cut(connection, request):
         connection.reply(body=b"the beginning", length=False)
@@ -133,14 +138,14 @@ def test_an_answer_that_ends_without_a_word_of_it_is_cut_for_the_client_too(scen
     assert limpet.log()[-1]["end"] == "backend_cut"
 
 
-def test_a_backend_that_comes_to_speak_tls_is_spoken_to_so_after_a_reload(scene, authority):
-    context = server_context(authority, "localhost")
+def test_a_backend_that_comes_to_speak_tls_is_spoken_to_so_after_a_reload(scene, server_context, authority):
+    context = server_context("localhost")
     plain, sealed = scene.backend("plain"), scene.backend("sealed", tls=context)
     table = {"name": "a", "address": f"localhost:{plain.port}"}
     limpet = scene.start(settings([table], status=status_table()))
     client = limpet.client()
     assert client.get().get("X-Backend") == "plain"
-    config = settings([{**table, "address": f"localhost:{sealed.port}"}], pool={"tls": {"ca": authority.ca}}, status=limpet.config["status"])
+    config = settings([{**table, "address": f"localhost:{sealed.port}"}], pool={"tls": {"ca": authority.file}}, status=limpet.config["status"])
     config["listener"] = limpet.config["listener"]
     with open(limpet.file, "w", encoding="utf-8") as file:
         file.write(to_toml(config))
@@ -150,20 +155,20 @@ def test_a_backend_that_comes_to_speak_tls_is_spoken_to_so_after_a_reload(scene,
     assert not plain.open_connections
 
 
-def test_whose_a_connection_is_comes_before_the_handshake(scene, authority):
+def test_whose_a_connection_is_comes_before_the_handshake(scene, server_context, authority):
     told = []
-    backend = scene.backend("a", tls=server_context(authority, "localhost"), before_tls=lambda connection: told.append(connection.sock.recv(28)))
+    backend = scene.backend("a", tls=server_context("localhost"), before_tls=lambda connection: told.append(connection.sock.recv(28)))
     limpet = scene.start(settings([{**backend.as_table(), "address": f"localhost:{backend.port}"}],
-                                  pool={"tls": {"ca": authority.ca}, "send_proxy": 2}))
+                                  pool={"tls": {"ca": authority.file}, "send_proxy": 2}))
     assert limpet.client().get().status == 200
     assert told[0].startswith(b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c")
 
 
-def test_files_that_are_no_certificates_are_refused_by_name(scene, authority, tmp_path):
-    backend, limpet = tls_pool(scene, server_context(authority, "localhost"), tls={"ca": authority.ca})
+def test_files_that_are_no_certificates_are_refused_by_name(scene, server_context, authority, tmp_path):
+    backend, limpet = tls_pool(scene, server_context("localhost"), tls={"ca": authority.file})
     nothing = tmp_path / "nothing.pem"
     nothing.write_text("no certificate")
-    for tls in ({"ca": str(nothing)}, {"ca": authority.ca, "certificate": str(nothing)}):
+    for tls in ({"ca": str(nothing)}, {"ca": authority.file, "certificate": str(nothing)}):
         config = {**limpet.config, "pool": [{**limpet.config["pool"][0], "tls": tls}]}
         with open(limpet.file, "w", encoding="utf-8") as file:
             file.write(to_toml(config))
