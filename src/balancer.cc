@@ -19,7 +19,7 @@
 #include "src/net/calls.h"
 #include "src/net/descriptors.h"
 #include "src/net/other_listeners.h"
-#include "src/overseer.h"
+#include "src/oversight/overseer.h"
 #include "src/reload.h"
 #include "src/signals.h"
 #include "src/status/control.h"
@@ -148,7 +148,7 @@ class Balancer final : status::Control {
     bool good = true;
     for (size_t i = 0; i < workers_wanted_; ++i) {
       workers_.push_back(std::make_unique<Worker>(
-          i, Shared{resolver_, overseer_, access_log_, descriptors_, process_number_}, plan,
+          i, Shared{resolver_, overseer_.witness(), access_log_, descriptors_, process_number_}, plan,
           [this] { uv_async_send(&worker_done_); }));
       good = good && workers_.back()->listen(sockets[i], error);
     }
@@ -326,24 +326,24 @@ class Balancer final : status::Control {
   }
   Done order(const std::string& pool, const std::string& backend, health::Order order,
              const std::string& who) override {
-    return ask([&] { return overseer_.order(pool, backend, order, who); });
+    return ask([&] { return overseer_.orders().order(pool, backend, order, who); });
   }
   Done unbind(const std::string& pool, const std::string& session, const std::string& who) override {
-    return ask([&] { return overseer_.unbind(pool, session, who); });
+    return ask([&] { return overseer_.orders().unbind(pool, session, who); });
   }
   Done pin(const std::string& pool, const std::string& session, const std::string& backend,
            const std::string& who) override {
-    return ask([&] { return overseer_.pin(pool, session, backend, who); });
+    return ask([&] { return overseer_.orders().pin(pool, session, backend, who); });
   }
   Done reload(const std::string& who) override {
     return ask([&] { return reload_now(who); });
   }
   std::vector<status::SessionReport> find(const std::string& session) override {
-    return calls_.call([&] { return overseer_.find(session); })
+    return calls_.call([&] { return overseer_.reporter().find(session); })
         .value_or(std::vector<status::SessionReport>());
   }
   bool ready() override {
-    return calls_.call([this] { return !shutting_down_ && overseer_.ready(); }).value_or(false);
+    return calls_.call([this] { return !shutting_down_ && overseer_.reporter().ready(); }).value_or(false);
   }
 
   status::Report make_report(size_t most_incidents) {
@@ -360,7 +360,7 @@ class Balancer final : status::Control {
     report.dropped_log_lines = access_log_ != nullptr ? access_log_->dropped_lines() : 0;
     report.dropped_stderr_lines = log_.dropped_lines();
     report.shutting_down = shutting_down_;
-    overseer_.report_pools(report, most_incidents);
+    overseer_.reporter().report(report, most_incidents);
     certificates_.report(report.listeners);
     for (const status::ListenerReport& listener : report.listeners)
       report.connections += listener.connections;

@@ -1,5 +1,4 @@
-// What the overseer keeps of one pool, and how its backends' slots come to an end. Only the overseer's own
-// files include this.
+// One pool as the main thread oversees it, and how its backends' slots come to an end.
 //
 // A backend that left the file drains. Once it is out of service and nothing of it is left, its slot is
 // freed: no name leads there any more. A freed slot is reusable when nobody can remember it: no plan is kept
@@ -12,10 +11,18 @@
 #include <string>
 #include <vector>
 
+#include "conf/settings.h"
+#include "health/forecast.h"
+#include "health/incidents.h"
 #include "health/instances.h"
+#include "health/pool_health.h"
+#include "routing/fleet.h"
 #include "routing/memory.h"
-#include "src/overseer.h"
+#include "routing/router.h"
+#include "src/net/tls_connector.h"
+#include "src/probe.h"
 #include "src/proxy/clock.h"
+#include "src/proxy/plan.h"
 #include "src/status/collect.h"
 
 namespace limpet {
@@ -26,7 +33,7 @@ inline uint32_t steady_seconds() {
 }
 inline routing::Now both_clocks() { return {unix_seconds(), steady_seconds()}; }
 
-struct Overseer::Pool {
+struct OverseenPool {
   // By slot.
   struct Backend {
     std::unique_ptr<Probe> probe;

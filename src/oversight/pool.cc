@@ -1,4 +1,4 @@
-#include "src/overseer_pool.h"
+#include "src/oversight/pool.h"
 
 #include <algorithm>
 
@@ -8,7 +8,7 @@ using routing::Slot;
 
 // What is under way at a backend out of service may finish within drain_timeout. Tunnels outlive the sessions
 // that they belonged to, until the deadline that their drain had.
-uint64_t Overseer::Pool::cut_at(Slot slot) const {
+uint64_t OverseenPool::cut_at(Slot slot) const {
   const uint64_t at =
       backends[slot].out_since.value_or(0) + static_cast<uint64_t>(settings->drain_timeout.count());
   return std::min(at, (*health)[slot].drain_deadline().value_or(at));
@@ -16,15 +16,15 @@ uint64_t Overseer::Pool::cut_at(Slot slot) const {
 
 // ---- counts
 
-routing::HomeCensus Overseer::Pool::census(Slot slot) const {
+routing::HomeCensus OverseenPool::census(Slot slot) const {
   return table().homes().census(slot) - backends[slot].census_before;
 }
 
-status::RequestReport Overseer::Pool::requests(Slot slot) const {
+status::RequestReport OverseenPool::requests(Slot slot) const {
   return status::requests_at(meters, slot) - backends[slot].requests_before;
 }
 
-health::Standing Overseer::Pool::standing(Slot slot, uint64_t now) const {
+health::Standing OverseenPool::standing(Slot slot, uint64_t now) const {
   const status::RequestReport& before = backends[slot].requests_before;
   const status::Outcomes outcomes = status::outcomes_at(meters, slot);
   return {.census = census(slot),
@@ -37,8 +37,8 @@ health::Standing Overseer::Pool::standing(Slot slot, uint64_t now) const {
 
 // ---- the file
 
-std::vector<health::SlotChange> Overseer::Pool::adopt(std::shared_ptr<const conf::Settings> from,
-                                                      const conf::Pool& said, uint64_t now, uint64_t seed) {
+std::vector<health::SlotChange> OverseenPool::adopt(std::shared_ptr<const conf::Settings> from,
+                                                    const conf::Pool& said, uint64_t now, uint64_t seed) {
   const routing::Fleet before = std::move(fleet);
   source = std::move(from);
   settings = &said;
@@ -70,7 +70,7 @@ std::vector<health::SlotChange> Overseer::Pool::adopt(std::shared_ptr<const conf
   return changes;
 }
 
-std::vector<health::SlotChange> Overseer::Pool::leave(uint64_t now) {
+std::vector<health::SlotChange> OverseenPool::leave(uint64_t now) {
   listed = false;
   is_changed = true;
   for (routing::Backend& backend : fleet.backends) backend.listed = false;
@@ -79,7 +79,7 @@ std::vector<health::SlotChange> Overseer::Pool::leave(uint64_t now) {
   return changes;
 }
 
-size_t Overseer::Pool::slots_after(const conf::Pool& said) const {
+size_t OverseenPool::slots_after(const conf::Pool& said) const {
   const auto added = std::count_if(said.backends.begin(), said.backends.end(), [this](const auto& backend) {
     return fleet.find(backend.name) == routing::kNoSlot;
   });
@@ -89,7 +89,7 @@ size_t Overseer::Pool::slots_after(const conf::Pool& said) const {
 // ---- plans
 
 // One that was loaded has been found to be good.
-void Overseer::Pool::trust(net::SharedTlsTrust whom) {
+void OverseenPool::trust(net::SharedTlsTrust whom) {
   std::string error;
   tls = std::move(whom);
   connector = tls == nullptr ? nullptr : net::TlsConnector::make(tls, error);
@@ -97,7 +97,7 @@ void Overseer::Pool::trust(net::SharedTlsTrust whom) {
   is_changed = true;
 }
 
-const proxy::SharedPoolPlan& Overseer::Pool::publish() {
+const proxy::SharedPoolPlan& OverseenPool::publish() {
   if (!is_changed) return plan;
   if (plan != nullptr) former.push_back({plans, plan});
   ++plans;
@@ -114,7 +114,7 @@ const proxy::SharedPoolPlan& Overseer::Pool::publish() {
 
 // ---- the end of a slot
 
-bool Overseer::Pool::is_gone(Slot slot) const {
+bool OverseenPool::is_gone(Slot slot) const {
   const routing::Backend& backend = fleet.backends[slot];
   if (backend.listed) return false;
   return backend.is_free() ||
@@ -122,7 +122,7 @@ bool Overseer::Pool::is_gone(Slot slot) const {
           status::outcomes_at(meters, slot).in_flight == 0);
 }
 
-std::vector<Slot> Overseer::Pool::gone() const {
+std::vector<Slot> OverseenPool::gone() const {
   std::vector<Slot> slots;
   for (size_t i = 0; i < fleet.backends.size(); ++i) {
     const auto slot = static_cast<Slot>(i);
@@ -131,7 +131,7 @@ std::vector<Slot> Overseer::Pool::gone() const {
   return slots;
 }
 
-void Overseer::Pool::free(const std::vector<Slot>& slots) {
+void OverseenPool::free(const std::vector<Slot>& slots) {
   table().forget(slots);
   fleet.free(slots);
   health->free(slots);
@@ -142,7 +142,7 @@ void Overseer::Pool::free(const std::vector<Slot>& slots) {
   is_changed = true;
 }
 
-std::vector<Slot> Overseer::Pool::reusable() const {
+std::vector<Slot> OverseenPool::reusable() const {
   const auto kept =
       std::find_if(former.begin(), former.end(), [](const Former& one) { return !one.plan.expired(); });
   std::vector<Slot> slots;
@@ -156,7 +156,7 @@ std::vector<Slot> Overseer::Pool::reusable() const {
   return slots;
 }
 
-void Overseer::Pool::drop_unused() {
+void OverseenPool::drop_unused() {
   std::erase_if(former, [](const Former& one) { return one.plan.expired(); });
   if (backends.empty() || backends.back().freed_by == 0) return;
   std::vector<Slot> slots = reusable();
@@ -169,14 +169,14 @@ void Overseer::Pool::drop_unused() {
   }
 }
 
-bool Overseer::Pool::is_over() const {
+bool OverseenPool::is_over() const {
   return !listed && std::all_of(fleet.backends.begin(), fleet.backends.end(),
                                 [](const routing::Backend& backend) { return backend.is_free(); });
 }
 
 // ---- samples
 
-void Overseer::Pool::take_sample(int64_t at) {
+void OverseenPool::take_sample(int64_t at) {
   const status::RequestReport requests = status::requests_of_all(meters, slots_ever);
   const routing::Census census = table().census();
   const routing::Tally since = census.books.all - sampled.books.all;

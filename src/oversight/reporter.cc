@@ -1,46 +1,35 @@
-// What the overseer tells and is told by way of the status endpoint.
-#include <spdlog/spdlog.h>
+#include "src/oversight/reporter.h"
 
 #include <algorithm>
 #include <ctime>
 #include <unordered_set>
 
-#include "conf/spelling.h"
 #include "conf/words.h"
 #include "health/forecast.h"
 #include "routing/seconds.h"
-#include "src/overseer_pool.h"
 
 namespace limpet {
 
 namespace {
 
-using Done = status::Control::Done;
-
-constexpr int kUnknown = 404, kConflict = 409;
 constexpr uint64_t kForecastEvery = 5000;  // milliseconds
-
-Done no_session(const std::string& pool) {
-  return {false, kUnknown, "pool " + pool + " knows no such session"};
-}
 
 }  // namespace
 
-int64_t Overseer::unix_at(uint64_t then) const {
+int64_t Reporter::unix_at(uint64_t then) const {
   return std::time(nullptr) + (static_cast<int64_t>(then) - static_cast<int64_t>(now())) / 1000;
 }
 
-// ---- what is told
-
-void Overseer::report_pools(status::Report& report, size_t most_incidents) {
-  for (const Listener& listener : listeners_) {
+void Reporter::report(status::Report& report, size_t most_incidents) {
+  for (const Publisher::Listener& listener : publisher_.listeners()) {
     report.listeners.push_back({listener.settings.name, listener.settings.address.text(), listener.listed,
                                 listener.meter->connections.load(std::memory_order_relaxed)});
     if (listener.tls != nullptr) report.listeners.back().tls = report_tls(listener);
   }
   std::unordered_set<std::string_view> names;
-  for (const auto& pool : pools_) {
-    if (names.insert(pool->settings->name).second) report.pools.push_back(report_pool(*pool));
+  for (OverseenPool* const pool : pools_.latest()) {
+    names.insert(pool->settings->name);
+    report.pools.push_back(report_pool(*pool));
   }
   const auto& recent = incidents_.recent();
   const size_t told = std::min(most_incidents, recent.size());
@@ -52,7 +41,7 @@ void Overseer::report_pools(status::Report& report, size_t most_incidents) {
   std::erase_if(report.losses, [&](const health::Losses& of) { return !names.contains(of.pool); });
 }
 
-status::TlsReport Overseer::report_tls(const Listener& listener) {
+status::TlsReport Reporter::report_tls(const Publisher::Listener& listener) {
   status::TlsReport out;
   for (size_t i = 0; i < out.handshakes.size(); ++i)
     out.handshakes[i] = listener.meter->handshakes[i].load(std::memory_order_relaxed);
@@ -61,7 +50,7 @@ status::TlsReport Overseer::report_tls(const Listener& listener) {
   return out;
 }
 
-status::PoolReport Overseer::report_pool(Pool& pool) {
+status::PoolReport Reporter::report_pool(OverseenPool& pool) {
   status::PoolReport out;
   const conf::Pool& settings = *pool.settings;
   out.name = settings.name;
@@ -89,7 +78,7 @@ status::PoolReport Overseer::report_pool(Pool& pool) {
   return out;
 }
 
-status::BackendReport Overseer::report_backend(const Pool& pool, routing::Slot slot) const {
+status::BackendReport Reporter::report_backend(const OverseenPool& pool, routing::Slot slot) const {
   const routing::Backend& backend = pool.fleet.backends[slot];
   const health::Judge& judge = (*pool.health)[slot];
   status::BackendReport out;
@@ -112,7 +101,7 @@ status::BackendReport Overseer::report_backend(const Pool& pool, routing::Slot s
   return out;
 }
 
-std::string Overseer::doubt(const Pool& pool, routing::Slot slot) const {
+std::string Reporter::doubt(const OverseenPool& pool, routing::Slot slot) const {
   const routing::Backend& backend = pool.fleet.backends[slot];
   const std::string wrong =
       backend.address.kind == conf::Address::Kind::host ? resolver_.wrong(backend.address.host) : "";
@@ -125,7 +114,7 @@ std::string Overseer::doubt(const Pool& pool, routing::Slot slot) const {
   return doubt;
 }
 
-status::DrainReport Overseer::report_drain(const Pool& pool, routing::Slot slot) const {
+status::DrainReport Reporter::report_drain(const OverseenPool& pool, routing::Slot slot) const {
   status::DrainReport out{.began_with = pool.backends[slot].drain_began_with,
                           .deadline = drain_deadline(pool, slot),
                           .unknown = (*pool.health)[slot].unknown(now()),
@@ -134,13 +123,13 @@ status::DrainReport Overseer::report_drain(const Pool& pool, routing::Slot slot)
   return out;
 }
 
-int64_t Overseer::drain_deadline(const Pool& pool, routing::Slot slot) const {
+int64_t Reporter::drain_deadline(const OverseenPool& pool, routing::Slot slot) const {
   return unix_at((*pool.health)[slot].drain_deadline().value_or(now()));
 }
 
 // A forecast looks at every session of the pool: once for all of its drains, and again when it is
 // kForecastEvery old, or when another drain has begun.
-void Overseer::forecast_drains(Pool& pool) {
+void Reporter::forecast_drains(OverseenPool& pool) {
   std::vector<routing::Slot> draining;
   bool is_due = now() - pool.forecast_at >= kForecastEvery;
   for (size_t i = 0; i < pool.fleet.backends.size(); ++i) {
@@ -167,19 +156,18 @@ void Overseer::forecast_drains(Pool& pool) {
   }
 }
 
-bool Overseer::ready() const {
-  return std::all_of(pools_.begin(), pools_.end(), [&](const auto& pool) {
+bool Reporter::ready() const {
+  return std::all_of(pools_.all().begin(), pools_.all().end(), [](const auto& pool) {
+    const auto& backends = pool->fleet.backends;
     return !pool->listed ||
-           std::any_of(pool->fleet.backends.begin(), pool->fleet.backends.end(),
+           std::any_of(backends.begin(), backends.end(),
                        [](const routing::Backend& backend) { return backend.takes_new_sessions(); });
   });
 }
 
-std::vector<status::SessionReport> Overseer::find(const std::string& session) const {
+std::vector<status::SessionReport> Reporter::find(const std::string& session) const {
   std::vector<status::SessionReport> found;
-  std::unordered_set<std::string_view> names;
-  for (const auto& pool : pools_) {
-    if (!names.insert(pool->settings->name).second) continue;
+  for (const OverseenPool* const pool : pools_.latest()) {
     const routing::Now now = both_clocks();
     const auto view = pool->router->find(session, now);
     if (!view || view->home == routing::kNoSlot) continue;
@@ -197,63 +185,6 @@ std::vector<status::SessionReport> Overseer::find(const std::string& session) co
     out.polls = view->polls;
   }
   return found;
-}
-
-// ---- what is ordered
-
-Done Overseer::no_pool(const std::string& name) const {
-  std::vector<std::string> names;
-  for (const auto& pool : pools_) names.push_back(pool->settings->name);
-  return status::unknown("pool", name, names);
-}
-
-Done Overseer::no_backend(const Pool& pool, const std::string& name) const {
-  std::vector<std::string> names;
-  for (size_t i = 0; i < pool.fleet.backends.size(); ++i)
-    if (!pool.is_gone(static_cast<routing::Slot>(i))) names.push_back(pool.fleet.backends[i].name);
-  return status::unknown("backend", name, names);
-}
-
-Done Overseer::order(const std::string& pool_name, const std::string& backend, health::Order what,
-                     const std::string& who) {
-  Pool* const pool = find_pool(pool_name);
-  if (pool == nullptr) return no_pool(pool_name);
-  const routing::Slot slot = pool->fleet.find(std::string_view(backend));
-  if (slot == routing::kNoSlot || pool->is_gone(slot)) return no_backend(*pool, backend);
-  const health::Judge::Answer answer = pool->health->order(slot, what, who, now());
-  if (!answer.refusal.empty()) return {false, kConflict, answer.refusal};
-  spdlog::info("pool {}: backend {}: {} ordered by {}", pool_name, backend, health::text(what), who);
-  apply(*pool, slot, answer.change);
-  publish_changes();
-  const routing::BackendState state = (*pool->health)[slot].state();
-  const bool waits = what == health::Order::up && state == routing::BackendState::down;
-  const auto unknown = (*pool->health)[slot].unknown(now());
-  return {true, 200,
-          backend + " of " + pool_name + " is " + routing::predicate(state) +
-              (waits ? " until its checks pass: " : ": ") +
-              conf::counted(pool->table().homes().live(slot), "session") +
-              (unknown ? "; " + health::text(*unknown) : "")};
-}
-
-Done Overseer::unbind(const std::string& pool_name, const std::string& session, const std::string& who) {
-  Pool* const pool = find_pool(pool_name);
-  if (pool == nullptr) return no_pool(pool_name);
-  if (!pool->router->unbind(session, both_clocks())) return no_session(pool_name);
-  spdlog::info("pool {}: a session unbound by {}", pool_name, who);
-  return {true, 200, "the session is bound to no backend any more"};
-}
-
-Done Overseer::pin(const std::string& pool_name, const std::string& session, const std::string& backend,
-                   const std::string& who) {
-  Pool* const pool = find_pool(pool_name);
-  if (pool == nullptr) return no_pool(pool_name);
-  const routing::Slot slot = pool->fleet.find(std::string_view(backend));
-  if (slot == routing::kNoSlot || pool->is_gone(slot)) return no_backend(*pool, backend);
-  if (!health::in_service((*pool->health)[slot].state()))
-    return {false, kConflict, backend + " is " + routing::predicate((*pool->health)[slot].state())};
-  if (!pool->router->pin(session, slot, both_clocks())) return no_session(pool_name);
-  spdlog::info("pool {}: a session pinned to {} by {}", pool_name, backend, who);
-  return {true, 200, "the session lives at " + backend};
 }
 
 }  // namespace limpet
