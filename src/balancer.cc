@@ -13,7 +13,6 @@
 #include "conf/load.h"
 #include "conf/spelling.h"
 #include "routing/loops.h"
-#include "src/certificate_watch.h"
 #include "src/command_line.h"
 #include "src/identities.h"
 #include "src/net/calls.h"
@@ -26,6 +25,7 @@
 #include "src/status/server.h"
 #include "src/status/token.h"
 #include "src/status/words.h"
+#include "src/tls_watch.h"
 #include "src/worker.h"
 
 namespace limpet {
@@ -124,8 +124,8 @@ class Balancer final : status::Control {
         overseer_(loop_, resolver_, descriptors_, calls_, secrets, workers_wanted_,
                   [this](const Update& update) { publish(update, {}); }),
         settings_(std::move(settings)),
-        certificates_(loop_.uv(), secrets,
-                      [this](auto identities) { overseer_.show(std::move(identities)); }) {
+        tls_(loop_.uv(), secrets,
+             [this](const Identities& used) { overseer_.use(used.listeners, used.pools); }) {
     resolver_.start(loop_.uv(), host_names(*settings_));
     uv_async_init(loop_.uv(), &worker_done_, [](uv_async_t* handle) { of(handle).on_worker_done(); });
     uv_timer_init(loop_.uv(), &shutdown_);
@@ -140,7 +140,7 @@ class Balancer final : status::Control {
     if (const auto* wrong = std::get_if<std::string>(&tls)) return refuse(*wrong);
     auto& identities = std::get<Identities>(tls);
     const auto plan = overseer_.adopt(settings_, identities.listeners, identities.pools).plan;
-    certificates_.watch(settings_, std::move(identities));
+    tls_.watch(settings_, std::move(identities));
     Sockets sockets;
     std::string error;
     if (!bind_new(nullptr, *settings_, workers_wanted_, sockets, error))
@@ -166,7 +166,7 @@ class Balancer final : status::Control {
           &log_report_, [](uv_timer_t* handle) { of(handle).access_log_->report(); }, kLogReport, kLogReport);
     }
     overseer_.start();
-    certificates_.start();
+    tls_.start();
     for (auto& worker : workers_) worker->start();
     for (const conf::Listener& listener : settings_->listeners)
       spdlog::info("listening on {}", listener.address.text());
@@ -217,7 +217,7 @@ class Balancer final : status::Control {
     server_.reset();
     workers_.clear();
     overseer_.close();
-    certificates_.close();
+    tls_.close();
     resolver_.close();
     for_each_handle([](uv_handle_t* handle) { uv_close(handle, nullptr); });
   }
@@ -294,7 +294,7 @@ class Balancer final : status::Control {
     }
     if (const std::string refusal = overseer_.refusal(*next); !refusal.empty())
       return {false, kConflict, "nothing is changed: " + refusal};
-    auto tls = load_identities(*next, secrets_);
+    auto tls = load_identities(*next, secrets_, tls_.used());
     if (const auto* wrong = std::get_if<std::string>(&tls))
       return {false, kConflict, "nothing is changed: " + *wrong};
     Sockets sockets;
@@ -306,7 +306,7 @@ class Balancer final : status::Control {
     loaded_ = std::time(nullptr);
     auto& identities = std::get<Identities>(tls);
     publish(overseer_.adopt(std::move(next), identities.listeners, identities.pools), sockets);
-    certificates_.watch(settings_, std::move(identities));
+    tls_.watch(settings_, std::move(identities));
     return {true, 200, file_ + " is in force"};
   }
 
@@ -361,7 +361,7 @@ class Balancer final : status::Control {
     report.dropped_stderr_lines = log_.dropped_lines();
     report.shutting_down = shutting_down_;
     overseer_.reporter().report(report, most_incidents);
-    certificates_.report(report.listeners);
+    tls_.report(report);
     for (const status::ListenerReport& listener : report.listeners)
       report.connections += listener.connections;
     return report;
@@ -381,7 +381,7 @@ class Balancer final : status::Control {
   net::Calls calls_;
   Overseer overseer_;
   std::shared_ptr<const conf::Settings> settings_;
-  CertificateWatch certificates_;
+  TlsWatch tls_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<status::Server> server_;
   uv_async_t worker_done_;

@@ -8,10 +8,9 @@
 
 #include "conf/checks.h"
 #include "conf/spelling.h"
-#include "src/certificate_files.h"
-#include "src/net/tls_clients.h"
 #include "src/status/report.h"
 #include "src/status/words.h"
+#include "src/tls_files.h"
 
 namespace limpet {
 
@@ -56,9 +55,9 @@ class Listener {
  public:
   Listener(const conf::Listener& settings, std::vector<std::string>& lines)
       : settings_(settings), lines_(lines) {
-    CertificateFiles files;
+    TlsFiles files;
     for (const conf::TlsCertificate& named : settings.tls.certificates) {
-      if (files.add(named).empty()) shown_.push_back(files.shown(named));
+      if (files.add(named).empty()) shown_.push_back(files.certificate(named));
     }
   }
 
@@ -111,21 +110,30 @@ class Listener {
 }  // namespace
 
 void check_certificates(const conf::Settings& settings, conf::Findings& findings) {
-  CertificateFiles files;
+  TlsFiles files;
+  const auto check = [&](const conf::TlsCertificate& named, const std::string& of_file,
+                         const std::string& of_key) {
+    const std::string wrong = files.add(named);
+    if (!wrong.empty()) findings.fault(is_of_key(wrong, named.key) ? of_key : of_file, wrong);
+  };
+  const auto check_authorities = [&](const std::string& file, const std::string& key) {
+    if (const std::string wrong = files.add_authorities(file); !wrong.empty()) findings.fault(key, wrong);
+  };
   for (size_t place = 0; place < settings.listeners.size(); ++place) {
-    const auto& certificates = settings.listeners[place].tls.certificates;
-    const std::string path = conf::indexed("listener", place) + ".tls.certificates";
-    for (size_t i = 0; i < certificates.size(); ++i) {
-      const std::string wrong = files.add(certificates[i]);
-      if (wrong.empty()) continue;
-      const bool of_key = is_of_key(wrong, certificates[i].key);
-      findings.fault(conf::indexed(path, i) + (of_key ? ".key" : ".file"), wrong);
+    const conf::ListenerTls& tls = settings.listeners[place].tls;
+    const std::string path = conf::indexed("listener", place) + ".tls";
+    for (size_t i = 0; i < tls.certificates.size(); ++i) {
+      const std::string of_one = conf::indexed(path + ".certificates", i);
+      check(tls.certificates[i], of_one + ".file", of_one + ".key");
     }
-    const conf::TlsClients& clients = settings.listeners[place].tls.clients;
-    if (!clients) continue;
-    const auto believed = net::load_authorities(clients.ca);
-    if (const auto* wrong = std::get_if<std::string>(&believed))
-      findings.fault(conf::indexed("listener", place) + ".tls.clients.ca", *wrong);
+    if (tls.clients) check_authorities(tls.clients.ca, path + ".clients.ca");
+  }
+  for (size_t place = 0; place < settings.pools.size(); ++place) {
+    const auto& tls = settings.pools[place].tls;
+    const std::string path = conf::indexed("pool", place) + ".tls";
+    if (!tls) continue;
+    if (!tls->insecure) check_authorities(tls->ca, path + ".ca");
+    if (!tls->certificate.empty()) check({tls->certificate, tls->key}, path + ".certificate", path + ".key");
   }
 }
 
@@ -137,6 +145,14 @@ std::vector<std::string> certificate_warnings(const conf::Settings& settings, in
     listener.warn_of_each(now);
     listener.warn_of_names_twice();
     listener.warn_of_hosts(settings.routes);
+  }
+  for (const conf::Pool& pool : settings.pools) {
+    if (!pool.tls || pool.tls->certificate.empty()) continue;
+    TlsFiles files;
+    const conf::TlsCertificate named{pool.tls->certificate, pool.tls->key};
+    if (!files.add(named).empty()) continue;
+    if (const std::string what = time_warning(*files.certificate(named), now); !what.empty())
+      lines.push_back("pool " + pool.name + ": the certificate " + named.file + " " + what);
   }
   return lines;
 }

@@ -2,6 +2,8 @@
 
 #include <openssl/rand.h>
 
+#include <algorithm>
+#include <memory>
 #include <stdexcept>
 #include <utility>
 
@@ -27,59 +29,79 @@ const std::string& own_ticket_secret() {
   return secret;
 }
 
-net::SharedTlsIdentity identity_of(const conf::ListenerTls& settings, const CertificateFiles& files,
-                                   net::SharedAuthorities authorities, const Secrets& secrets) {
+// `made`, or what was made of the same things before.
+template <class Object>
+std::shared_ptr<const Object> known_or(std::shared_ptr<Object> made,
+                                       const std::vector<std::shared_ptr<const Object>>& former) {
+  const auto known = std::find_if(former.begin(), former.end(),
+                                  [&](const auto& one) { return one != nullptr && *one == *made; });
+  return known != former.end() ? *known : std::move(made);
+}
+
+net::SharedTlsIdentity identity_of(const conf::ListenerTls& settings, const TlsFiles& files,
+                                   const Secrets& secrets, const Identities& former) {
+  if (!settings) return nullptr;
   auto made = std::make_shared<net::TlsIdentity>();
   made->settings = settings;
   for (const conf::TlsCertificate& named : settings.certificates)
-    made->certificates.push_back(files.shown(named));
-  made->client_authorities = std::move(authorities);
+    made->certificates.push_back(files.certificate(named));
+  if (settings.clients) made->client_authorities = files.authorities(settings.clients.ca);
   made->ticket_secret = settings.shared_tickets ? derived(secrets.keys.front()) : own_ticket_secret();
+  return known_or(std::move(made), former.listeners);
+}
+
+net::SharedTlsTrust trust_of(const conf::Pool& pool, const TlsFiles& files, const Identities& former) {
+  if (!pool.tls) return nullptr;
+  auto made = std::make_shared<net::TlsTrust>();
+  made->settings = *pool.tls;
+  if (!pool.tls->insecure) made->authorities = files.authorities(pool.tls->ca);
+  if (!pool.tls->certificate.empty())
+    made->certificate = files.certificate({pool.tls->certificate, pool.tls->key});
+  return known_or(std::move(made), former.pools);
+}
+
+Identities made_of(TlsFiles files, const conf::Settings& settings, const Secrets& secrets,
+                   const Identities& former) {
+  Identities made;
+  made.files = std::move(files);
+  for (const conf::Listener& listener : settings.listeners)
+    made.listeners.push_back(identity_of(listener.tls, made.files, secrets, former));
+  for (const conf::Pool& pool : settings.pools) made.pools.push_back(trust_of(pool, made.files, former));
   return made;
+}
+
+std::string add_files(const conf::ListenerTls& tls, TlsFiles& files) {
+  for (const conf::TlsCertificate& named : tls.certificates)
+    if (std::string wrong = files.add(named); !wrong.empty()) return wrong;
+  return tls.clients ? files.add_authorities(tls.clients.ca) : "";
+}
+
+std::string add_files(const conf::PoolTls& tls, TlsFiles& files) {
+  std::string wrong;
+  if (!tls.insecure) wrong = files.add_authorities(tls.ca);
+  if (wrong.empty() && !tls.certificate.empty()) wrong = files.add({tls.certificate, tls.key});
+  return wrong;
 }
 
 }  // namespace
 
-std::variant<Identities, std::string> load_identities(const conf::Settings& settings,
-                                                      const Secrets& secrets) {
-  Identities made;
-  for (const conf::Listener& listener : settings.listeners) {
-    for (const conf::TlsCertificate& named : listener.tls.certificates)
-      if (const std::string wrong = made.files.add(named); !wrong.empty())
-        return "listener " + listener.name + ": " + wrong;
-    net::SharedAuthorities authorities;
-    if (listener.tls.clients) {
-      auto loaded = net::load_authorities(listener.tls.clients.ca);
-      if (const auto* wrong = std::get_if<std::string>(&loaded))
-        return "listener " + listener.name + ": " + *wrong;
-      authorities = std::get<net::SharedAuthorities>(loaded);
-    }
-    made.listeners.push_back(
-        listener.tls ? identity_of(listener.tls, made.files, std::move(authorities), secrets) : nullptr);
-  }
-  for (const conf::Pool& pool : settings.pools) {
-    made.pools.emplace_back();
-    if (!pool.tls) continue;
-    std::string error;
-    made.pools.back() = net::load_trust(*pool.tls, error);
-    const bool is_taken =
-        made.pools.back() != nullptr && net::TlsConnector::make(made.pools.back(), error) != nullptr;
-    if (!is_taken) return "pool " + pool.name + ": " + error;
-  }
-  return made;
+std::variant<Identities, std::string> load_identities(const conf::Settings& settings, const Secrets& secrets,
+                                                      const Identities& former) {
+  TlsFiles files;
+  for (const conf::Listener& listener : settings.listeners)
+    if (const std::string wrong = add_files(listener.tls, files); !wrong.empty())
+      return "listener " + listener.name + ": " + wrong;
+  for (const conf::Pool& pool : settings.pools)
+    if (const std::string wrong = pool.tls ? add_files(*pool.tls, files) : ""; !wrong.empty())
+      return "pool " + pool.name + ": " + wrong;
+  files.keep_same(former.files);
+  return made_of(std::move(files), settings, secrets, former);
 }
 
-Identities renewed(const Identities& before, const conf::Settings& settings, const Secrets& secrets) {
-  Identities made = before;
-  made.files.renew();
-  for (size_t place = 0; place < settings.listeners.size(); ++place) {
-    const conf::ListenerTls& tls = settings.listeners[place].tls;
-    if (!tls) continue;
-    const net::SharedTlsIdentity& former = before.listeners[place];
-    net::SharedTlsIdentity next = identity_of(tls, made.files, former->client_authorities, secrets);
-    if (next->certificates != former->certificates) made.listeners[place] = std::move(next);
-  }
-  return made;
+Identities renewed(const Identities& former, const conf::Settings& settings, const Secrets& secrets) {
+  TlsFiles files = former.files;
+  files.renew();
+  return made_of(std::move(files), settings, secrets, former);
 }
 
 }  // namespace limpet

@@ -46,12 +46,12 @@ class ProbeEvents {
 // Of the loop's thread. Destroyed before the loop, which frees the sockets afterwards.
 class Probe final : net::StreamOwner, net::DeadlineOwner {
  public:
-  // What is to be asked, how and where. The connector, of the pool's backends, outlives the question;
-  // nullptr: they speak no TLS.
+  // What is to be asked, how and where. The connector is that of the pool's backends; nullptr: they speak no
+  // TLS.
   struct Question {
     const conf::Address& address;
     const conf::HealthCheck& check;
-    net::TlsConnector* tls = nullptr;
+    std::shared_ptr<net::TlsConnector> tls = nullptr;
     std::string preface = {};  // what a connection begins with
   };
 
@@ -116,7 +116,7 @@ class Probe final : net::StreamOwner, net::DeadlineOwner {
   int dial_error_ = 0;  // of the last attempt; 0: there was none
   net::StreamPtr stream_;
   net::TlsStream* tls_ = nullptr;                  // stream_, where that is one
-  net::TlsConnector* connector_ = nullptr;         // the pool's
+  std::shared_ptr<net::TlsConnector> connector_;   // the pool's
   std::unique_ptr<net::TlsConnector> unverified_;  // made when first needed, and kept
   net::TlsSession session_;
   std::optional<ProbeAnswer> answer_;  // in Phase::answer

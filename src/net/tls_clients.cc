@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 
 #include <array>
+#include <memory>
 #include <string_view>
 #include <utility>
 
@@ -93,25 +94,13 @@ std::string fingerprint_of(const X509* certificate) {
 
 }  // namespace
 
-std::variant<SharedAuthorities, std::string> load_authorities(const std::string& file) {
-  auto made = std::make_shared<Authorities>();
-  if (std::string wrong = read_certificates(file, made->certificates); !wrong.empty()) return wrong;
-  return made;
-}
-
 bool ask_for_certificates(SSL_CTX* context, conf::TlsClients::Mode mode, const Authorities& believed) {
   const bool is_required = mode == conf::TlsClients::Mode::required;
-  const std::unique_ptr<X509_STORE, decltype(&X509_STORE_free)> store(X509_STORE_new(), X509_STORE_free);
-  for (const auto& certificate : believed.certificates) {
-    if (X509_STORE_add_cert(store.get(), certificate.get()) != 1 ||
-        SSL_CTX_add_client_CA(context, certificate.get()) != 1)
-      return false;
-  }
-  // One that stands in the file is believed, whether or not the one that issued it does.
-  X509_STORE_set_flags(store.get(), X509_V_FLAG_PARTIAL_CHAIN);
+  for (const auto& certificate : believed.certificates)
+    if (SSL_CTX_add_client_CA(context, certificate.get()) != 1) return false;
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER | (is_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
                      is_required ? nullptr : take_any);
-  return SSL_CTX_set1_verify_cert_store(context, store.get()) == 1 &&
+  return SSL_CTX_set1_verify_cert_store(context, believed.store.get()) == 1 &&
          set_session_context(context, mode, believed);
 }
 

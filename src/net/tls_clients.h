@@ -4,24 +4,12 @@
 #include <openssl/ssl.h>
 
 #include <cstdint>
-#include <memory>
 #include <string>
-#include <variant>
-#include <vector>
 
 #include "conf/settings.h"
-#include "src/net/certificate.h"
+#include "src/net/authorities.h"
 
 namespace limpet::net {
-
-// Who issues the certificates that are believed. Immutable.
-struct Authorities {
-  std::vector<std::unique_ptr<X509, FreeX509>> certificates;  // not empty
-};
-using SharedAuthorities = std::shared_ptr<const Authorities>;
-
-// What is wrong is said in a sentence that names the file.
-std::variant<SharedAuthorities, std::string> load_authorities(const std::string& file);
 
 // Connections of the context ask for a certificate from now on. A session that one set of authorities began
 // is resumed where the same are believed, and asked for as strictly, alone. False: OpenSSL does not take

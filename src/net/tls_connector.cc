@@ -33,29 +33,6 @@ bool is_address(const std::string& name) {
 
 void TlsSession::keep(SSL_SESSION* session) { SSL_SESSION_free(std::exchange(session_, session)); }
 
-SharedTlsTrust load_trust(const conf::PoolTls& settings, std::string& error) {
-  auto made = std::make_shared<TlsTrust>();
-  made->settings = settings;
-  ERR_clear_error();
-  if (!settings.insecure) {
-    made->authorities.reset(X509_STORE_new());
-    const bool is_read = settings.ca.empty()
-                             ? X509_STORE_set_default_paths(made->authorities.get()) == 1
-                             : X509_STORE_load_file(made->authorities.get(), settings.ca.c_str()) == 1;
-    if (!is_read) {
-      error = (settings.ca.empty() ? std::string("the system's authorities") : settings.ca) +
-              " cannot be read as certificates of authorities: " + openssl_reason();
-      return nullptr;
-    }
-  }
-  if (!settings.certificate.empty()) {
-    auto loaded = load_certificate(settings.certificate, settings.key);
-    if (auto* wrong = std::get_if<std::string>(&loaded)) return error = *wrong, nullptr;
-    made->certificate = std::move(std::get<SharedCertificate>(loaded));
-  }
-  return made;
-}
-
 std::unique_ptr<TlsConnector> TlsConnector::make(SharedTlsTrust trust, std::string& error) {
   ERR_clear_error();
   std::unique_ptr<TlsConnector> made(new TlsConnector(std::move(trust)));
@@ -66,8 +43,8 @@ std::unique_ptr<TlsConnector> TlsConnector::make(SharedTlsTrust trust, std::stri
   SSL_CTX_sess_set_new_cb(context, on_new_session);
   bool good = SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1 && set_groups(context) &&
               SSL_CTX_set_alpn_protos(context, kAlpn, sizeof kAlpn - 1) == 0;
-  if (X509_STORE* const authorities = made->trust_->authorities.get()) {
-    SSL_CTX_set1_cert_store(context, authorities);
+  if (const Authorities* const believed = made->trust_->authorities.get()) {
+    SSL_CTX_set1_cert_store(context, believed->store.get());
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
   }
   if (const Certificate* const shown = made->trust_->certificate.get()) good = good && show(context, *shown);

@@ -6,26 +6,20 @@
 #include <string>
 
 #include "conf/settings.h"
+#include "src/net/authorities.h"
 #include "src/net/certificate.h"
 #include "src/net/openssl.h"
 
 namespace limpet::net {
 
-struct FreeStore {
-  void operator()(X509_STORE* store) const { X509_STORE_free(store); }
-};
-
-// What connections to a pool's backends trust and show, read from files. Immutable, and shared by all
-// threads.
+// What connections to a pool's backends trust and show. Immutable, and shared by all threads.
 struct TlsTrust {
   conf::PoolTls settings;
-  std::unique_ptr<X509_STORE, FreeStore> authorities;  // nullptr: nobody is verified
-  SharedCertificate certificate;                       // nullptr: none is shown
+  SharedAuthorities authorities;  // nullptr: nobody is verified
+  SharedCertificate certificate;  // nullptr: none is shown
+  bool operator==(const TlsTrust&) const = default;
 };
 using SharedTlsTrust = std::shared_ptr<const TlsTrust>;
-
-// What is wrong is in `error`, a sentence that names the file.
-SharedTlsTrust load_trust(const conf::PoolTls& settings, std::string& error);
 
 // The session that a server gave last. Outlives the connections that it is given to.
 class TlsSession {

@@ -22,6 +22,7 @@ struct TlsIdentity {
   std::vector<SharedCertificate> certificates;  // as in the settings
   std::string ticket_secret;
   SharedAuthorities client_authorities = nullptr;  // nullptr: clients are asked for no certificate
+  bool operator==(const TlsIdentity&) const = default;
 };
 using SharedTlsIdentity = std::shared_ptr<const TlsIdentity>;
 

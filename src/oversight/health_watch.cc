@@ -51,7 +51,7 @@ void HealthWatch::begin_check(OverseenPool& pool, routing::Slot slot) {
   const conf::HealthCheck question = (*pool.health)[slot].question();
   backend.instances.asks(question);
   const unsigned version = pool.settings->send_proxy;
-  backend.probe->start({pool.fleet.backends[slot].address, question, pool.connector.get(),
+  backend.probe->start({pool.fleet.backends[slot].address, question, pool.connector,
                         version == 0 ? std::string() : proxy::own_proxy_header(version)},
                        this, tag_of(pool.id, slot));
 }

@@ -53,6 +53,11 @@ Update Overseer::adopt(std::shared_ptr<const conf::Settings> settings,
   return publisher_.take();
 }
 
+void Overseer::use(std::vector<net::SharedTlsIdentity> tls, const std::vector<net::SharedTlsTrust>& trusts) {
+  for (size_t place = 0; place < trusts.size(); ++place) pools_.all()[place]->trust(trusts[place]);
+  publisher_.show(std::move(tls));
+}
+
 // Of all backends of which anything is left: those that drain may change their addresses too.
 void Overseer::watch_names() {
   std::vector<std::string> names;

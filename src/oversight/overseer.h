@@ -32,8 +32,8 @@ class Overseer {
   // returns is not published.
   Update adopt(std::shared_ptr<const conf::Settings> settings, std::vector<net::SharedTlsIdentity> tls,
                std::vector<net::SharedTlsTrust> trusts);
-  // What the listeners of the settings show by TLS from now on.
-  void show(std::vector<net::SharedTlsIdentity> tls) { publisher_.show(std::move(tls)); }
+  // What the listeners of the settings show by TLS from now on, and whom their pools trust.
+  void use(std::vector<net::SharedTlsIdentity> tls, const std::vector<net::SharedTlsTrust>& trusts);
 
   void start();  // the checks, and what is done each second
 

@@ -1,5 +1,7 @@
 #include "src/oversight/pool.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 
 namespace limpet {
@@ -90,6 +92,7 @@ size_t OverseenPool::slots_after(const conf::Pool& said) const {
 
 // One that was loaded has been found to be good.
 void OverseenPool::trust(net::SharedTlsTrust whom) {
+  if (whom == tls) return;
   std::string error;
   tls = std::move(whom);
   connector = tls == nullptr ? nullptr : net::TlsConnector::make(tls, error);

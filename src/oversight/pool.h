@@ -56,7 +56,7 @@ struct OverseenPool {
   status::Meters meters;
   routing::Fleet fleet;                          // as health has it
   net::SharedTlsTrust tls;                       // of its connections; nullptr: none
-  std::unique_ptr<net::TlsConnector> connector;  // by it, for checks
+  std::shared_ptr<net::TlsConnector> connector;  // by it, for checks
   std::optional<health::PoolHealth> health;
   std::vector<Backend> backends;
   size_t slots_ever = 0;  // where anything is counted

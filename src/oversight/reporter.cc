@@ -14,6 +14,27 @@ namespace {
 
 constexpr uint64_t kForecastEvery = 5000;  // milliseconds
 
+status::CertificateReport report_of(const net::Certificate& shown) {
+  return {shown.file, shown.names, shown.not_before, shown.not_after};
+}
+
+status::TlsReport tls_at(const Publisher::Listener& listener) {
+  status::TlsReport out;
+  for (size_t i = 0; i < out.handshakes.size(); ++i)
+    out.handshakes[i] = listener.meter->handshakes[i].load(std::memory_order_relaxed);
+  for (const net::SharedCertificate& shown : listener.tls->certificates)
+    out.files.certificates.push_back(report_of(*shown));
+  if (const auto& believed = listener.tls->client_authorities) out.files.authorities = {believed->file};
+  return out;
+}
+
+status::TlsFilesReport tls_of(const net::TlsTrust& trust) {
+  status::TlsFilesReport out;
+  if (trust.certificate != nullptr) out.certificates.push_back(report_of(*trust.certificate));
+  if (trust.authorities != nullptr) out.authorities = {trust.authorities->file};
+  return out;
+}
+
 }  // namespace
 
 int64_t Reporter::unix_at(uint64_t then) const {
@@ -24,7 +45,7 @@ void Reporter::report(status::Report& report, size_t most_incidents) {
   for (const Publisher::Listener& listener : publisher_.listeners()) {
     report.listeners.push_back({listener.settings.name, listener.settings.address.text(), listener.listed,
                                 listener.meter->connections.load(std::memory_order_relaxed)});
-    if (listener.tls != nullptr) report.listeners.back().tls = report_tls(listener);
+    if (listener.tls != nullptr) report.listeners.back().tls = tls_at(listener);
   }
   std::unordered_set<std::string_view> names;
   for (OverseenPool* const pool : pools_.latest()) {
@@ -39,15 +60,6 @@ void Reporter::report(status::Report& report, size_t most_incidents) {
       std::count_if(recent.begin(), recent.end(), [](const auto& incident) { return incident.closed == 0; }));
   report.losses = incidents_.losses();
   std::erase_if(report.losses, [&](const health::Losses& of) { return !names.contains(of.pool); });
-}
-
-status::TlsReport Reporter::report_tls(const Publisher::Listener& listener) {
-  status::TlsReport out;
-  for (size_t i = 0; i < out.handshakes.size(); ++i)
-    out.handshakes[i] = listener.meter->handshakes[i].load(std::memory_order_relaxed);
-  for (const net::SharedCertificate& shown : listener.tls->certificates)
-    out.certificates.push_back({shown->file, shown->names, shown->not_before, shown->not_after});
-  return out;
 }
 
 status::PoolReport Reporter::report_pool(OverseenPool& pool) {
@@ -66,6 +78,7 @@ status::PoolReport Reporter::report_pool(OverseenPool& pool) {
   out.guesses_missed = pool.memory->guesses_missed;
   out.requests = status::requests_of_all(pool.meters, pool.slots_ever);
   status::add_decisions(pool.meters, out);
+  if (pool.tls != nullptr) out.tls = tls_of(*pool.tls);
   forecast_drains(pool);
   for (size_t i = 0; i < pool.fleet.backends.size(); ++i) {
     const auto slot = static_cast<routing::Slot>(i);

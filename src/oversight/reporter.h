@@ -28,7 +28,6 @@ class Reporter {
   std::vector<status::SessionReport> find(const std::string& session) const;
 
  private:
-  static status::TlsReport report_tls(const Publisher::Listener& listener);
   status::PoolReport report_pool(OverseenPool& pool);
   status::BackendReport report_backend(const OverseenPool& pool, routing::Slot slot) const;
   std::string doubt(const OverseenPool& pool, routing::Slot slot) const;

@@ -191,6 +191,30 @@ Json to_json(const BackendReport& backend) {
   return out;
 }
 
+Json to_json(const CertificateReport& certificate) {
+  return {{"file", certificate.file},
+          {"names", certificate.names},
+          {"not_before", certificate.not_before},
+          {"not_after", certificate.not_after},
+          {"wrong", certificate.wrong}};
+}
+
+Json to_json(const TlsFilesReport& files) {
+  Json authorities;
+  if (files.authorities)
+    authorities = {{"file", files.authorities->file}, {"wrong", files.authorities->wrong}};
+  return {{"certificates", list(files.certificates)}, {"authorities", std::move(authorities)}};
+}
+
+Json to_json(const TlsReport& tls) {
+  Json handshakes = Json::object();
+  for (size_t i = 0; i < tls.handshakes.size(); ++i)
+    handshakes[text(static_cast<proxy::HandshakeEnd>(i))] = tls.handshakes[i];
+  Json out = to_json(tls.files);
+  out["handshakes"] = std::move(handshakes);
+  return out;
+}
+
 Json to_json(const PoolReport& pool) {
   Json decisions = Json::object();
   for (size_t i = 0; i < pool.decisions.size(); ++i)
@@ -211,23 +235,9 @@ Json to_json(const PoolReport& pool) {
           {"requests", requests(pool.requests)},
           {"decisions", std::move(decisions)},
           {"decision_latency", latency(pool.decision_latency)},
+          {"tls", pool.tls ? to_json(*pool.tls) : Json()},
           {"backends", list(pool.backends)},
           {"history", history(pool.history)}};
-}
-
-Json to_json(const CertificateReport& certificate) {
-  return {{"file", certificate.file},
-          {"names", certificate.names},
-          {"not_before", certificate.not_before},
-          {"not_after", certificate.not_after},
-          {"wrong", certificate.wrong}};
-}
-
-Json to_json(const TlsReport& tls) {
-  Json handshakes = Json::object();
-  for (size_t i = 0; i < tls.handshakes.size(); ++i)
-    handshakes[text(static_cast<proxy::HandshakeEnd>(i))] = tls.handshakes[i];
-  return {{"handshakes", std::move(handshakes)}, {"certificates", list(tls.certificates)}};
 }
 
 Json to_json(const ListenerReport& listener) {

@@ -1,6 +1,7 @@
 #include "src/status/metrics.h"
 
 #include <algorithm>
+#include <map>
 #include <string_view>
 #include <unordered_set>
 
@@ -93,10 +94,18 @@ void each_tls(const Report& report, Visit&& visit) {
 }
 
 template <class Visit>
+void each_tls_files(const Report& report, Visit&& visit) {
+  each_tls(report, [&](const TlsReport& tls, const Labels& labels) { visit(tls.files, labels); });
+  each_pool(report, [&](const PoolReport& pool, const Labels& labels) {
+    if (pool.tls) visit(*pool.tls, labels);
+  });
+}
+
+template <class Visit>
 void each_certificate(const Report& report, Visit&& visit) {
-  each_tls(report, [&](const TlsReport& tls, const Labels& labels) {
+  each_tls_files(report, [&](const TlsFilesReport& of, const Labels& labels) {
     std::unordered_set<std::string_view> files;
-    for (const CertificateReport& certificate : tls.certificates) {
+    for (const CertificateReport& certificate : of.certificates) {
       if (files.insert(certificate.file).second)
         visit(certificate, labels + Labels{{"file", certificate.file}});
     }
@@ -115,10 +124,15 @@ void tls(Exposition& out, const Report& report) {
     const std::string_view name = certificate.names.empty() ? std::string_view() : certificate.names.front();
     out.sample(labels + Labels{{"name", name}}, certificate.not_after);
   });
-  out.gauge("limpet_tls_certificate_stale",
-            "1 while the file holds one that cannot be shown, and an older one is.");
-  each_certificate(report, [&](const CertificateReport& certificate, const Labels& labels) {
-    out.sample(labels, !certificate.wrong.empty());
+  out.gauge(
+      "limpet_tls_file_stale",
+      "1 while a file of certificates or authorities holds what cannot be used, and what it held before is.");
+  each_tls_files(report, [&](const TlsFilesReport& of, const Labels& labels) {
+    std::map<std::string_view, bool> stale;
+    for (const CertificateReport& certificate : of.certificates)
+      stale[certificate.file] |= !certificate.wrong.empty();
+    if (of.authorities) stale[of.authorities->file] |= !of.authorities->wrong.empty();
+    for (const auto& [file, is_stale] : stale) out.sample(labels + Labels{{"file", file}}, is_stale);
   });
 }
 

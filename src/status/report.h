@@ -89,6 +89,27 @@ struct Sample {
 inline constexpr int kSampleSeconds = 5;
 inline constexpr size_t kSamples = 180;  // kept: a quarter of an hour
 
+// One that is shown.
+struct CertificateReport {
+  static constexpr int64_t kSoon = 21 * 24 * 60 * 60;  // seconds: to renew it is due, and was by most tools
+
+  std::string file;
+  std::vector<std::string> names;
+  int64_t not_before = 0, not_after = 0;  // Unix seconds
+  std::string wrong{};                    // why what the file holds now is not shown; empty: it is
+};
+
+struct AuthoritiesReport {
+  std::string file;     // empty: the system's
+  std::string wrong{};  // why what the file holds now is not believed; empty: it is
+};
+
+// What TLS has of files.
+struct TlsFilesReport {
+  std::vector<CertificateReport> certificates{};   // that are shown, as in the settings
+  std::optional<AuthoritiesReport> authorities{};  // that are believed
+};
+
 struct PoolReport {
   std::string name;
   bool listed = true;  // in the file; otherwise its backends drain, or have drained
@@ -101,7 +122,8 @@ struct PoolReport {
   HistogramReport decision_latency;                              // of every 16th
   RequestReport requests;  // to all of its backends, also those that are gone
   std::vector<BackendReport> backends;
-  std::vector<Sample> history;  // oldest first
+  std::vector<Sample> history;        // oldest first
+  std::optional<TlsFilesReport> tls;  // of its connections to backends; nullopt: they speak none
 
   bool takes_new_sessions() const;
   // The most loaded backend's sessions over the mean of those that take new ones, each by its weight; 0
@@ -109,20 +131,10 @@ struct PoolReport {
   double imbalance() const;
 };
 
-// One that a listener shows.
-struct CertificateReport {
-  static constexpr int64_t kSoon = 21 * 24 * 60 * 60;  // seconds: to renew it is due, and was by most tools
-
-  std::string file;
-  std::vector<std::string> names;
-  int64_t not_before = 0, not_after = 0;  // Unix seconds
-  std::string wrong{};                    // why what the file holds now is not shown; empty: it is
-};
-
 // TLS at a listener.
 struct TlsReport {
   std::array<uint64_t, proxy::kHandshakeEnds> handshakes{};  // by proxy::HandshakeEnd
-  std::vector<CertificateReport> certificates;               // as in the file
+  TlsFilesReport files{};
 };
 
 struct ListenerReport {

@@ -114,20 +114,30 @@ std::string certificate_words(const Json& certificate, int64_t now) {
     words = "expires in " + conf::duration_words(left);
   }
   if (!wrong.empty())
-    words += (words.empty() ? "" : "; ") + ("its file has changed, and is not shown: " + wrong);
+    words += (words.empty() ? "" : "; ") + ("its file has changed, and is not used: " + wrong);
   return words;
 }
 
-std::string certificates(const Json& status, int64_t now) {
+std::string tls_files(const std::string& of, const Json& tls, int64_t now) {
   std::string lines;
-  for (const Json& listener : status.value("listeners", Json::array())) {
-    const Json tls = listener.value("tls", Json());  // an older Limpet tells nothing of it
-    if (tls.is_null()) continue;
-    for (const Json& certificate : tls.at("certificates")) {
-      if (const std::string words = certificate_words(certificate, now); !words.empty())
-        lines += conf::escaped("listener " + text(listener, "name") + ": certificate " +
-                               text(certificate, "file") + ": " + words) +
-                 "\n";
+  const auto add = [&](const std::string& what, const Json& named, const std::string& words) {
+    if (!words.empty())
+      lines += conf::escaped(of + ": " + what + " " + text(named, "file") + ": " + words) + '\n';
+  };
+  for (const Json& certificate : tls.at("certificates"))
+    add("certificate", certificate, certificate_words(certificate, now));
+  const Json authorities = tls.value("authorities", Json());
+  if (authorities.is_null() || text(authorities, "wrong").empty()) return lines;
+  add("authorities", authorities, "their file has changed, and is not used: " + text(authorities, "wrong"));
+  return lines;
+}
+
+std::string all_tls_files(const Json& status, int64_t now) {
+  std::string lines;
+  for (const auto& [kind, plural] : {std::pair{"listener", "listeners"}, {"pool", "pools"}}) {
+    for (const Json& one : status.value(plural, Json::array())) {
+      const Json tls = one.value("tls", Json());  // an older Limpet tells nothing of it
+      if (!tls.is_null()) lines += tls_files(kind + (" " + text(one, "name")), tls, now);
     }
   }
   return lines;
@@ -160,7 +170,7 @@ std::string status_table(const Json& status) {
       table.add(row("  " + text(backend, "name"), text(backend, "state"), backend, why(backend, now)));
   }
   out += table.text();
-  std::string open = certificates(status, now);
+  std::string open = all_tls_files(status, now);
   for (const Json& incident : status.at("incidents")) {
     if (is_open(incident)) open += going_on(incident, now);
   }

@@ -1,13 +1,18 @@
 """TLS towards backends: whom Limpet trusts, what it tells and shows them, and what it keeps of a session."""
 
+import os
+import pathlib
+import shutil
 import ssl
 
 import pytest
 
-from support.limpet import settings, to_toml
+from support.limpet import run, settings, to_toml
 from support.status import Status, status_table
 from support.tls import make
 from support.wire import eventually
+
+PATIENCE = 15  # for what Limpet sees when it looks at files
 
 
 @pytest.fixture(scope="module")
@@ -175,3 +180,68 @@ def test_files_that_are_no_certificates_are_refused_by_name(scene, server_contex
         code, _, err = Status(limpet).command("reload")
         assert code != 0 and str(nothing) in err
     assert limpet.client().get().status == 200
+
+
+def take(certificate, other):
+    """The files of the first hold what those of the second do."""
+    for kind in ("file", "key"):
+        shutil.copy(getattr(other, kind), getattr(certificate, kind) + ".next")
+        os.rename(getattr(certificate, kind) + ".next", getattr(certificate, kind))
+
+
+def test_a_reload_that_changes_nothing_of_it_keeps_connections(scene, server_context, authority):
+    context = server_context("localhost")
+    _, limpet = tls_pool(scene, context, tls={"ca": authority.file}, health={"check": "none"})
+    client = limpet.client()
+    assert client.get().status == 200
+    assert Status(limpet).command("reload")[0] == 0
+    assert client.get().status == 200
+    assert context.told == ["localhost"]  # one connection for both
+
+
+def test_files_are_read_again_when_they_change(scene, server_context, authority, tmp_path):
+    believed, ours = make(tmp_path, "believed", names=(), is_authority=True), make(tmp_path, "limpet.test", authority=authority)
+    context = server_context("localhost")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(authority.file)
+    backend, limpet = tls_pool(scene, context, health={"check": "none"},
+                               tls={"ca": believed.file, "certificate": ours.file, "key": ours.key})
+    backend.handler = lambda connection, request: connection.reply(body=str(connection.sock.getpeercert()["subject"]).encode())
+    status = Status(limpet)
+    assert limpet.client().get().status == 503
+    take(believed, authority)
+    eventually(lambda: limpet.client().get().status == 200, PATIENCE)
+    assert f"{believed.file} is read again, and in use: 1 authority certificate" in limpet.stderr
+    take(ours, make(tmp_path, "new.test", authority=authority))
+    eventually(lambda: "new.test" in limpet.client().get().text, PATIENCE)
+
+    pathlib.Path(believed.file).write_text("half a certifi")
+    eventually(lambda: status.pool("app")["tls"]["authorities"]["wrong"] == f"{believed.file} holds no certificate (PEM: -----BEGIN CERTIFICATE-----)", PATIENCE)
+    assert limpet.client().get().status == 200
+    assert f'limpet_tls_file_stale{{pool="app",file="{believed.file}"}} 1\n' in status.get("/metrics").text
+    assert f"pool app: authorities {believed.file}: their file has changed, and is not used: " in status.command("status")[1]
+
+
+def test_a_certificate_that_expires_is_told(scene, server_context, authority, tmp_path):
+    ours = make(tmp_path, "ours", ("limpet.test",), authority=authority, days=5)
+    _, limpet = tls_pool(scene, server_context("localhost"), tls={"ca": authority.file, "certificate": ours.file, "key": ours.key})
+    status = Status(limpet)
+    assert f'limpet_tls_certificate_not_after_timestamp_seconds{{pool="app",file="{ours.file}",name="limpet.test"}} ' in status.get("/metrics").text
+    assert f"pool app: certificate {ours.file}: expires in 4" in status.command("status")[1]
+
+
+def test_check_tells_of_files(scene, server_context, authority, tmp_path):
+    ours = make(tmp_path, "limpet.test", authority=authority, days=5)
+    file = tmp_path / "limpet.toml"
+
+    def check(**tls):
+        backend = {"name": "a", "address": "127.0.0.1:1"}
+        file.write_text(to_toml(settings([backend], pool={"tls": tls})))
+        return run("check", file)
+
+    _, out, err = check(ca=authority.file, certificate=ours.file, key=ours.key)
+    assert f"pool app: the certificate {ours.file} expires in 5 d" in out + err
+    code, out, err = check(ca=str(tmp_path / "none"), certificate=ours.file, key=authority.key)
+    assert code != 0
+    assert f"pool[0].tls.ca: {tmp_path}/none cannot be opened: No such file or directory" in err
+    assert f"pool[0].tls.key: the private key in {authority.key} is not that of the certificate in {ours.file}" in err

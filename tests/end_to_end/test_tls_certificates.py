@@ -58,7 +58,7 @@ def test_new_files_are_shown_by_themselves(limpet, current, tmp_path):
     current.take(other)
     eventually(lambda: shown(limpet) == other.der(), PATIENCE)
     assert kept.get().status == 200
-    assert f"{current.file} is read again, and its certificate shown: it expires 20" in limpet.stderr
+    assert f"{current.file} is read again, and in use: a certificate that expires 20" in limpet.stderr
     assert all(shown(limpet) == other.der() for _ in range(20))  # at every worker
 
 
@@ -85,8 +85,8 @@ def test_a_key_may_come_long_after_its_certificate(limpet, current, tmp_path):
     current.take(other, "file")
     eventually(lambda: reports(limpet)[0]["wrong"], PATIENCE)
     assert shown(limpet) == before
-    assert f"{current.file} has changed, and is not shown: the private key in" in limpet.stderr
-    assert limpet.stderr.count("has changed, and is not shown") == 1
+    assert f"{current.file} has changed, and is not used: the private key in" in limpet.stderr
+    assert limpet.stderr.count("has changed, and is not used") == 1
     current.take(other, "key")
     eventually(lambda: shown(limpet) == other.der(), PATIENCE)
     assert reports(limpet)[0]["wrong"] == ""
@@ -97,11 +97,11 @@ def test_a_bad_file_keeps_the_old_certificate_and_is_told_once(limpet, current):
     pathlib.Path(current.file).write_text("half a certifi")
     eventually(lambda: reports(limpet)[0]["wrong"] == f"{current.file} holds no certificate (PEM: -----BEGIN CERTIFICATE-----)", PATIENCE)
     threading.Event().wait(7)  # more looks
-    assert limpet.stderr.count("has changed, and is not shown") == 1
+    assert limpet.stderr.count("has changed, and is not used") == 1
     assert shown(limpet) == before
     status = Status(limpet)
-    assert f'limpet_tls_certificate_stale{{listener="main",file="{current.file}"}} 1\n' in status.get("/metrics").text
-    assert f"listener main: certificate {current.file}: its file has changed, and is not shown: " in status.command("status")[1]
+    assert f'limpet_tls_file_stale{{listener="main",file="{current.file}"}} 1\n' in status.get("/metrics").text
+    assert f"listener main: certificate {current.file}: its file has changed, and is not used: " in status.command("status")[1]
 
 
 def test_reloads_with_new_certificates_fail_no_request(scene, current, tmp_path):

@@ -180,13 +180,4 @@ TEST_CASE("what a certificate says may stand in a field, whatever it holds") {
   CHECK(guest.known.san == "email:a@b.example,URI:spiffe://shop/a%20b%c3%a9,DNS:x%3by%25%22,IP:192.0.2.1");
 }
 
-TEST_CASE("a file of issuers that holds none is refused, and named") {
-  const Folder folder;
-  std::ofstream(folder.file("ca.pem")) << "nothing";
-  CHECK(std::get<std::string>(load_authorities(folder.file("ca.pem"))) ==
-        folder.file("ca.pem") + " holds no certificate (PEM: -----BEGIN CERTIFICATE-----)");
-  CHECK(std::get<std::string>(load_authorities(folder.file("none"))) ==
-        folder.file("none") + " cannot be opened: No such file or directory");
-}
-
 }  // namespace limpet::net::tls_clients_test
