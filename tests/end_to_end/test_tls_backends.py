@@ -227,7 +227,7 @@ def test_a_certificate_that_expires_is_told(scene, server_context, authority, tm
     _, limpet = tls_pool(scene, server_context("localhost"), tls={"ca": authority.file, "certificate": ours.file, "key": ours.key})
     status = Status(limpet)
     assert f'limpet_tls_certificate_not_after_timestamp_seconds{{pool="app",file="{ours.file}",name="limpet.test"}} ' in status.get("/metrics").text
-    assert f"pool app: certificate {ours.file}: expires in 4" in status.command("status")[1]
+    assert f"pool app: certificate {ours.file}: expires in 5 d" in status.command("status")[1]
 
 
 def test_check_tells_of_files(scene, server_context, authority, tmp_path):
