@@ -40,6 +40,9 @@ apps_needs='
   python3-django       /usr/lib/python3/dist-packages/django/__init__.py
   python3-gunicorn     /usr/lib/python3/dist-packages/gunicorn/__init__.py
 '
+soak_needs='
+  slowhttptest         slowhttptest
+'
 status_needs='
   chromium             chromium
   fonts-dejavu-core    /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf

@@ -150,7 +150,7 @@ TEST_CASE("whoever connects where a listener is about to be closed comes to the 
   CHECK(here.accepted.empty());
 }
 
-TEST_CASE("what a listener accepts sends small writes at once") {
+TEST_CASE("what a listener accepts sends small writes at once, and keeps little of what nobody reads") {
   Loopback here("*");
   for (const char* host : {"127.0.0.1", "::1"}) {
     Socket socket(connect_to(host, here.port));
@@ -168,6 +168,9 @@ TEST_CASE("what a listener accepts sends small writes at once") {
       size = sizeof at_once;
       REQUIRE(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &at_once, &size) == 0);
       CHECK(at_once != 0);
+      int most_unsent = 0;
+      REQUIRE(getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most_unsent, &size) == 0);
+      CHECK(most_unsent == 512 * 1024);
       ++found;
     }
     CHECK(found == 1);

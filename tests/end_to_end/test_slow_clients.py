@@ -1,0 +1,126 @@
+"""A thousand clients that are slow on purpose, by the tool that is known for it and by a handshake of their own, cost the others nothing.
+
+Two Limpets on one machine, with one server: requests go to the one that is beset and to the one that is not in turn, so that whatever
+the machine does meanwhile both suffer alike.
+"""
+
+import contextlib
+import os
+import pathlib
+import resource
+import subprocess
+import sys
+import time
+
+import pytest
+
+from support.client import connect
+from support.limpet import settings
+from support.status import Status, status_table
+from support.tls import make, tls_table
+from support.wire import eventually, free_port, listens
+
+pytestmark = pytest.mark.soak
+
+MANY, ROUNDS = 1000, 2000
+SERVER = pathlib.Path(__file__).parent.parent / "support" / "patient_server.py"
+MODES = {"headers": ["-H"], "bodies": ["-B", "-s", "4096"], "ranges": ["-R", "-r", "50"],
+         "reads": ["-X", "-w", "10", "-y", "20", "-n", "5", "-z", "32", "-k", "3"]}
+
+
+@contextlib.contextmanager
+def many_descriptors():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.fixture(scope="module")
+def server():
+    port = free_port()
+    with many_descriptors():
+        process = subprocess.Popen([sys.executable, str(SERVER), str(port)])
+    try:
+        eventually(lambda: listens(port))
+        yield {"name": "a", "address": f"127.0.0.1:{port}"}
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture
+def limpets(scene, server, certificate):
+    """The one that is going to be beset, and the other."""
+    def start():
+        listeners = [{"name": "plain", "address": f"127.0.0.1:{free_port()}"},
+                     {"name": "tls", "address": f"127.0.0.1:{free_port()}", "tls": tls_table(certificate)}]
+        config = settings([server], listeners=listeners, status=status_table(), log={"access": "off"})
+        return scene.start(config)
+    return start(), start()
+
+
+def connections(limpet):
+    return Status(limpet).report()["connections"]
+
+
+def p99s(turns):
+    """Of requests by turns, of each client's; in microseconds."""
+    times = [[] for _ in turns]
+    for number in range(ROUNDS):
+        for which in (0, 1) if number % 2 else (1, 0):  # who comes first after the pause finds the machine asleep
+            begin = time.perf_counter()
+            assert turns[which].get().status == 200
+            times[which].append(time.perf_counter() - begin)
+        time.sleep(0.001)
+    return [sorted(of_one)[ROUNDS * 99 // 100] * 1e6 for of_one in times]
+
+
+def assert_others_are_served_as_ever(limpets):
+    """In the middle one of five measurements: something else on the machine may spoil one of them."""
+    turns = [limpet.client("plain") for limpet in limpets]
+    measured = sorted((p99s(turns) for _ in range(5)), key=lambda pair: pair[0] / pair[1])
+    ratios = ", ".join(f"{beset / quiet:.2f}" for beset, quiet in measured)
+    beset, quiet = measured[2]
+    print(f"{connections(limpets[0])} connections; p99 beset {beset:.0f} us, quiet {quiet:.0f} us: {ratios}")
+    assert beset < 2 * quiet
+
+
+@pytest.mark.parametrize("listener", ["plain", "tls"])
+@pytest.mark.parametrize("mode", list(MODES))
+def test_slow_requests_do_not_slow_down_others(limpets, mode, listener):
+    host, port = limpets[0].addresses[listener]
+    url = f"{'https' if listener == 'tls' else 'http'}://{host}:{port}/{'large' if mode == 'reads' else ''}"
+    command = ["slowhttptest", "-c", str(MANY), "-r", "500", "-i", "5", "-x", "24", "-l", "60", "-u", url, *MODES[mode]]
+    with many_descriptors():
+        tool = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        if mode != "ranges":  # each of which is answered, and closed by the tool
+            eventually(lambda: connections(limpets[0]) >= MANY * 9 // 10, 20, lambda: connections(limpets[0]))
+        assert_others_are_served_as_ever(limpets)
+        assert tool.poll() is None
+    finally:
+        tool.kill()
+        tool.wait()
+    eventually(lambda: connections(limpets[0]) <= 2, 30, lambda: connections(limpets[0]))
+
+
+def test_slow_handshakes_do_not_slow_down_others(limpets):
+    hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + os.urandom(505)
+    slow = []
+    with many_descriptors():
+        try:
+            for _ in range(MANY):
+                sock = connect(limpets[0].addresses["tls"])
+                sock.sendall(hello[:20])
+                slow.append(sock)
+            eventually(lambda: connections(limpets[0]) >= MANY)
+            assert_others_are_served_as_ever(limpets)
+        finally:
+            for sock in slow:
+                sock.close()
