@@ -78,9 +78,26 @@ def test_old_versions_are_refused(safe, version):
     assert "protocol version" in s_client(safe, version, "-cipher", "DEFAULT@SECLEVEL=0")
 
 
-@pytest.mark.parametrize("group", ["X25519", "P-256", "P-384"])
-def test_groups_that_are_agreed_on(safe, group):
-    assert " Temp Key: " in s_client(safe, "-groups", group, "-servername", "shop.test")
+HYBRID = ["X25519MLKEM768"] if ssl.OPENSSL_VERSION_INFO >= (3, 5) else []
+ASK = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize("version, group", [(version, group) for version in ("TLSv1.2", "TLSv1.3") for group in ["X25519", "P-256", "P-384"]]
+                         + [("TLSv1.3", group) for group in HYBRID])
+@pytest.mark.parametrize("name, kind", [("shop.test", "ECDSA"), ("old.test", "RSA")])
+def test_openssl_is_answered_by_each_version_group_and_kind_of_key(safe, version, group, name, kind):
+    how = [f"-{version.lower().replace('.', '_').replace('tlsv', 'tls')}", "-groups", group, "-servername", name, "-ign_eof"]
+    said = s_client(safe, *how, say=ASK)
+    assert f"\nNew, {version}, Cipher is " in said
+    assert group in HYBRID or " Temp Key: " + {"X25519": "X25519", "P-256": "ECDH, prime256v1", "P-384": "ECDH, secp384r1"}[group] in said
+    assert f"Peer signature type: {kind}" in said
+    assert said.count("HTTP/1.1 200 OK\n") == 1 and "\nclosed\n" in said
+
+
+def test_new_keys_are_taken_and_another_handshake_is_not(safe):
+    again = s_client(safe, "-tls1_2", "-servername", "shop.test", say="R\n")
+    assert "RENEGOTIATING" in again and "no renegotiation" in again
+    assert "KEYUPDATE" in s_client(safe, "-tls1_3", "-servername", "shop.test", say="K\n")
 
 
 def test_other_groups_are_refused(safe):
