@@ -93,12 +93,11 @@ net::StreamPtr Probe::dial(unsigned index, int& error) {
   return net::StreamPtr(tls_);
 }
 
-// Where a check says for which host it asks, that is who has to answer, but where the pool names another.
+// Where requests go by TLS, a backend proves to checks what it proves to them. Elsewhere nothing is verified.
 net::SslPtr Probe::make_tls() {
-  net::TlsConnector& connector = connector_ != nullptr ? *connector_ : unverified();
-  const bool is_named = !connector.trust()->settings.name.empty();
-  if (check_.host.empty() || is_named) return connector.connect(address_, session_);
-  return connector.connect_as(host_of(check_.host), session_);
+  if (connector_ != nullptr) return connector_->connect(address_, session_);
+  if (check_.host.empty()) return unverified().connect(address_, session_);
+  return unverified().connect_as(host_of(check_.host), session_);
 }
 
 net::TlsConnector& Probe::unverified() {

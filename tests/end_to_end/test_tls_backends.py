@@ -118,9 +118,11 @@ def test_a_new_connection_takes_up_the_session_of_one_before(scene, server_conte
 
 def test_checks_speak_as_requests_do_but_at_a_port_of_their_own(scene, server_context, authority):
     health = {"check": "http", "path": "/healthz", "interval": "100ms", "fast_interval": "50ms", "timeout": "100ms"}
-    backend, limpet = tls_pool(scene, server_context("localhost"), tls={"ca": authority.file}, health=health)
+    context = server_context("localhost")
+    backend, limpet = tls_pool(scene, context, tls={"ca": authority.file}, health={**health, "host": "shop.test"})
     eventually(lambda: len(backend.checks) >= 2)
     assert Status(limpet).backend("a")["last_check"]["passed"]
+    assert {check.get("Host") for check in backend.checks} == {"shop.test"} and set(context.told) == {"localhost"}
     plain = scene.backend("plain")
     spoken = scene.start(settings([{**backend.as_table(), "address": f"localhost:{backend.port}"}],
                                   pool={"tls": {"ca": authority.file}, "health": {**health, "port": plain.port}}, status=status_table()))
