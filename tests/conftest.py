@@ -13,6 +13,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from support.limpet import Scene  # noqa: E402
+from support.tls import PLAIN, by_tls  # noqa: E402
 
 
 def pytest_configure():
@@ -37,6 +38,17 @@ def shared_scene():
     scene = Scene()
     yield scene
     scene.close()
+
+
+@pytest.fixture(scope="session")
+def tls_on_both_sides(tmp_path_factory):
+    return by_tls(tmp_path_factory.mktemp("both-sides"))
+
+
+@pytest.fixture
+def transport(request, tls_on_both_sides):
+    """To be parametrized, "plain" or "tls"."""
+    return {"plain": PLAIN, "tls": tls_on_both_sides}[request.param]
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 from support.limpet import is_sanitized, pool_table, to_toml
 from support.session_app import session_servers
 from support.status import Status, status_table
+from support.tls import PLAIN
 from support.wire import Closed, eventually, free_port
 from test_reload_reach import echo, echoes, reload, tunnel_of
 
@@ -18,8 +19,11 @@ EARLY = 20  # after so many, everything is warm
 GROWTH_KIB = 2048 if not is_sanitized() else 65536
 
 
-def listener_table(name, port=None):
-    return {"name": name, "address": f"127.0.0.1:{port or free_port()}"}
+def listener_table(name, transport=PLAIN):
+    return {"name": name, "address": f"127.0.0.1:{free_port()}", **transport.listener}
+
+
+each_transport = pytest.mark.parametrize("transport", ["plain", "tls"], indirect=True)
 
 
 def listeners_of(status):
@@ -34,15 +38,17 @@ def without_old_listener(config):
     return {"listener": [listener for listener in config["listener"] if listener["name"] != "old"]}
 
 
+@each_transport
 @pytest.mark.parametrize("change", ["removed", "moved to another port"])
-def test_a_connection_kept_at_a_listener_that_left_the_file_is_answered_once_more_and_closed(scene, change):
-    limpet = scene.limpet(scene.backends(1), listeners=[listener_table("old"), listener_table("new")], status=status_table(), workers=2)
+def test_a_connection_kept_at_a_listener_that_left_the_file_is_answered_once_more_and_closed(scene, change, transport):
+    limpet = scene.limpet(scene.backends(1, tls=transport.server), pool=transport.pool, listeners=[listener_table("old", transport), listener_table("new", transport)],
+                          status=status_table(), workers=2)
     status = Status(limpet)
     clients = [limpet.client("old") for _ in range(8)]
     assert all(client.get().status == 200 for client in clients)
     entries = without_old_listener(limpet.config)["listener"]
     if change != "removed":
-        entries = [listener_table("old"), *entries]
+        entries = [listener_table("old", transport), *entries]
     assert reload(limpet, status, listener=entries).status == 200
     for client in clients:
         answer = client.get()
@@ -51,8 +57,10 @@ def test_a_connection_kept_at_a_listener_that_left_the_file_is_answered_once_mor
     assert limpet.get(listener="new").status == 200
 
 
-def test_a_listener_that_left_the_file_is_told_of_while_it_has_connections(scene):
-    limpet = scene.limpet([scene.backend("a", echo)], listeners=[listener_table("old"), listener_table("new")], status=status_table())
+@each_transport
+def test_a_listener_that_left_the_file_is_told_of_while_it_has_connections(scene, transport):
+    limpet = scene.limpet([scene.backend("a", echo, tls=transport.server)], pool=transport.pool,
+                          listeners=[listener_table("old", transport), listener_table("new", transport)], status=status_table())
     status = Status(limpet)
     limpet.addresses = {"old": limpet.addresses["old"], "new": limpet.addresses["new"]}
     tunnel = tunnel_of(limpet)
@@ -65,9 +73,10 @@ def test_a_listener_that_left_the_file_is_told_of_while_it_has_connections(scene
     assert listeners_of(status)["new"]["listed"]
 
 
-def test_what_outlives_the_drain_timeout_at_a_listener_that_left_the_file_is_cut(scene):
-    limpet = scene.limpet([scene.backend("a", echo)], pool={"drain_timeout": "300ms"}, listeners=[listener_table("old"), listener_table("new")],
-                          status=status_table())
+@each_transport
+def test_what_outlives_the_drain_timeout_at_a_listener_that_left_the_file_is_cut(scene, transport):
+    limpet = scene.limpet([scene.backend("a", echo, tls=transport.server)], pool={"drain_timeout": "300ms", **transport.pool},
+                          listeners=[listener_table("old", transport), listener_table("new", transport)], status=status_table())
     status = Status(limpet)
     tunnel = tunnel_of(limpet)
     assert reload(limpet, status, **without_old_listener(limpet.config)).status == 200
@@ -80,9 +89,9 @@ def test_what_outlives_the_drain_timeout_at_a_listener_that_left_the_file_is_cut
 WITHOUT_SESSIONS = {"affinity": ["session-id"], "session_id": {"sources": ["header:X-Session"]}, "idle_timeout": "1s"}
 
 
-def two_pools(scene, **of_old):
-    old = pool_table("old", [scene.backend("o", echo)], **WITHOUT_SESSIONS, **of_old)
-    return {"pools": [pool_table("app", [scene.backend("a")]), old], "routes": [{"pool": "app"}, {"path": "/tunnel", "pool": "old"}]}
+def two_pools(scene, transport=PLAIN, **of_old):
+    old = pool_table("old", [scene.backend("o", echo, tls=transport.server)], **WITHOUT_SESSIONS, **of_old, **transport.pool)
+    return {"pools": [pool_table("app", [scene.backend("a")]), old], "listener": transport.listener, "routes": [{"pool": "app"}, {"path": "/tunnel", "pool": "old"}]}
 
 
 def without_old_pool(config):
@@ -103,8 +112,9 @@ def test_a_pool_that_left_the_file_is_told_of_while_something_is_under_way_there
     assert "pool old: nothing is left of it" in limpet.stderr
 
 
-def test_a_tunnel_of_a_pool_that_left_the_file_is_cut_at_its_drain_timeout(scene):
-    limpet = scene.limpet(status=status_table(), **two_pools(scene, drain_timeout="300ms"))
+@each_transport
+def test_a_tunnel_of_a_pool_that_left_the_file_is_cut_at_its_drain_timeout(scene, transport):
+    limpet = scene.limpet(status=status_table(), **two_pools(scene, transport, drain_timeout="300ms"))
     status = Status(limpet)
     tunnel = tunnel_of(limpet)
     assert reload(limpet, status, **without_old_pool(limpet.config)).status == 200
@@ -129,16 +139,18 @@ def test_a_pool_that_comes_back_before_it_is_gone_has_its_sessions(scene):
     assert pools_of(status)["app"]["sessions"]["live"] == 1
 
 
-def test_reloads_that_each_bring_a_pool_a_listener_and_backends_leave_nothing_behind(scene):
-    limpet = scene.limpet([], pools=[pool_table("app", [scene.backend("a")], **WITHOUT_SESSIONS)], status=status_table(), workers=2)
+@pytest.mark.parametrize("transport", [pytest.param("plain", marks=pytest.mark.soak), "tls"], indirect=True)
+def test_reloads_that_each_bring_a_pool_a_listener_and_backends_leave_nothing_behind(scene, transport):
+    app = {**WITHOUT_SESSIONS, **transport.pool}
+    limpet = scene.limpet([], pools=[pool_table("app", [scene.backend("a", tls=transport.server)], **app)], listener=transport.listener, status=status_table(), workers=2)
     status = Status(limpet)
     config = copy.deepcopy(limpet.config)
     early = None
     for number in range(RELOADS):
         names = [f"b{number}-{index}" for index in range(20)]
         backends = [{"name": name, "address": "127.0.0.1:1"} for name in names]
-        pools = [pool_table("app", [*config["pool"][0]["backend"], *({**backend, "weight": 0} for backend in backends)], **WITHOUT_SESSIONS), pool_table(f"p{number}", backends, **WITHOUT_SESSIONS)]
-        listeners = [*config["listener"], listener_table(f"l{number}")]
+        pools = [pool_table("app", [*config["pool"][0]["backend"], *({**backend, "weight": 0} for backend in backends)], **app), pool_table(f"p{number}", backends, **app)]
+        listeners = [*config["listener"], listener_table(f"l{number}", transport)]
         routes = [*config["route"], {"path": "/new", "pool": f"p{number}"}]
         assert reload(limpet, status, pool=pools, listener=listeners, route=routes).status == 200
         assert limpet.get().status == 200
@@ -174,9 +186,11 @@ def test_a_backend_that_takes_over_a_slot_takes_over_neither_counts_nor_sessions
     assert before.get().text == "c"
 
 
+@each_transport
 @pytest.mark.workers
-def test_reloads_while_clients_ask_and_workers_log_serve_everybody(scene):
-    limpet = scene.limpet(scene.backends(2), listeners=[listener_table("old"), listener_table("new")], workers=2, status=status_table(), log={"level": "debug"})
+def test_reloads_while_clients_ask_and_workers_log_serve_everybody(scene, transport):
+    limpet = scene.limpet(scene.backends(2, tls=transport.server), pool=transport.pool, listeners=[listener_table("old", transport), listener_table("new", transport)],
+                          workers=2, status=status_table(), log={"level": "debug"})
     status = Status(limpet)
     config = copy.deepcopy(limpet.config)
     clients = [limpet.client("new") for _ in range(4)]

@@ -22,7 +22,9 @@ RELOADS = 200 if not is_sanitized() else 60
 EARLY = 20  # after so many, everything is warm
 KEEPERS = 100  # clients that stay logged in, from some time on
 VISITORS = 30  # clients that log in and out
-GROWTH_KIB = 1024 if not is_sanitized() else 65536
+# Handshakes of many at once leave room in the heap that others take later. That nothing is left behind where they are few is held elsewhere.
+GROWTH_KIB = {"plain": 1024, "tls": 8192} if not is_sanitized() else {"plain": 65536, "tls": 65536}
+THREADS = {"plain": (0,), "tls": (0, 4)}  # libuv's, which look at the certificates' files some seconds after the start
 POOLS = {
     "session-id": {"affinity": ["session-id", "cookie"], "session_id": {"sources": ["cookie:SID"]}},
     "cookie": {"affinity": ["cookie"]},
@@ -33,8 +35,8 @@ POOLS = {
 class Crowd:
     """Clients that ask until they are told to stop, and pause together when they are told to."""
 
-    def __init__(self, port, by_address):
-        self.clients = [Client(number, port, by_address) for number in range(KEEPERS + VISITORS)]
+    def __init__(self, port, by_address, tls):
+        self.clients = [Client(number, port, by_address, tls) for number in range(KEEPERS + VISITORS)]
         self.keepers = self.clients[:KEEPERS]
         self.goes_on = asyncio.Event()
         self.waiting = 0
@@ -159,6 +161,8 @@ async def resting(crowd, limpet):
 async def reload_under_load(crowd, limpet, reloads, leaves):
     lives = crowd.begin(leaves)
     for number in range(RELOADS):
+        while number < EARLY and any(client.server is None for client in crowd.keepers[:number * KEEPERS // EARLY]):
+            await asyncio.sleep(0.01)
         if number == EARLY:
             early = await resting(crowd, limpet)
         await asyncio.to_thread(reloads.run, number)
@@ -169,16 +173,21 @@ async def reload_under_load(crowd, limpet, reloads, leaves):
     return early, late
 
 
-@pytest.mark.parametrize("affinity", ["session-id", "cookie", "ip"])
-def test_two_hundred_reloads_under_load_cost_nothing(scene, affinity):
-    servers = [Server(name) for name in "abcd"]
+IN_SOAK = [("session-id", "tls"), ("cookie", "plain"), ("ip", "tls")]
+
+
+@pytest.mark.parametrize(("affinity", "transport"), [("session-id", "plain"), ("cookie", "tls"), ("ip", "plain"),
+                                                     *(pytest.param(*both, marks=pytest.mark.soak) for both in IN_SOAK)], indirect=["transport"])
+def test_two_hundred_reloads_under_load_cost_nothing(scene, affinity, transport):
+    servers = [Server(name, **transport.files) for name in "abcd"]
     try:
         for server in servers:
             server.wait()
         limpet = scene.start(settings([server.as_table(weight=100) for server in servers[:3]], workers=2, status=status_table(), log={"access": "off"},
-                                      listener={"proxy_protocol": affinity == "ip"}, pool={**POOLS[affinity], "timeouts": {"keep_alive": "500ms"}}))
+                                      listener={"proxy_protocol": affinity == "ip", **transport.listener},
+                                      pool={**POOLS[affinity], **transport.pool, "timeouts": {"keep_alive": "500ms"}}))
         status = Status(limpet)
-        crowd = Crowd(limpet.address[1], affinity == "ip")
+        crowd = Crowd(limpet.address[1], affinity == "ip", transport.client)
         reloads = Reloads(limpet, status, extra=servers[3])
         leaves = affinity == "session-id"
         begun = time.monotonic()
@@ -200,8 +209,10 @@ def test_two_hundred_reloads_under_load_cost_nothing(scene, affinity):
         assert pool["sessions"]["live"] == totals["opened"] - ended and pool["sessions"]["at_risk"] == 0
         assert {event for event, count in totals.items() if count} <= {"opened", "logged_out"}
         assert pool["books_imbalance"] == 0
-        assert (late["descriptors"], late["threads"]) == (early["descriptors"], early["threads"])
-        assert late["KiB"] - early["KiB"] < GROWTH_KIB
+        way = "tls" if transport.client else "plain"
+        assert late["descriptors"] == early["descriptors"]
+        assert late["threads"] - early["threads"] in THREADS[way]
+        assert late["KiB"] - early["KiB"] < GROWTH_KIB[way]
     finally:
         for server in servers:
             server.close()

@@ -31,8 +31,8 @@ POOLS = {
 class Visitor(Client):
     """Comes, does something, and leaves: logs out, and forgets its cookies."""
 
-    def __init__(self, number, port):
-        super().__init__(number, port, by_address=False)
+    def __init__(self, number, port, tls):
+        super().__init__(number, port, by_address=False, tls=tls)
         self.sessions = 0
         self.is_over = False
 
@@ -70,15 +70,20 @@ async def restart_all(status, servers, visitors):
     return told
 
 
-@pytest.mark.parametrize("affinity", ["session-id", "session-id, cookie", pytest.param("cookie", marks=pytest.mark.soak)])
-def test_a_rolling_restart_costs_nobody_anything(scene, affinity):
-    servers = [Server(name) for name in "abc"]
+IN_SOAK = [("session-id", "tls"), ("session-id, cookie", "plain"), ("cookie", "plain"), ("cookie", "tls")]
+
+
+@pytest.mark.parametrize(("affinity", "transport"), [("session-id", "plain"), ("session-id, cookie", "tls"),
+                                                     *(pytest.param(*both, marks=pytest.mark.soak) for both in IN_SOAK)], indirect=["transport"])
+def test_a_rolling_restart_costs_nobody_anything(scene, affinity, transport):
+    servers = [Server(name, **transport.files) for name in "abc"]
     try:
         for server in servers:
             server.wait()
-        limpet = scene.start(settings([server.as_table() for server in servers], pool=POOLS[affinity], workers=2, status=status_table()))
+        limpet = scene.start(settings([server.as_table() for server in servers], pool={**POOLS[affinity], **transport.pool}, listener=transport.listener,
+                                      workers=2, status=status_table()))
         status = Status(limpet)
-        visitors = [Visitor(number, limpet.address[1]) for number in range(CLIENTS)]
+        visitors = [Visitor(number, limpet.address[1], transport.client) for number in range(CLIENTS)]
         told = asyncio.run(restart_all(status, servers, visitors))
     finally:
         for server in servers:

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from support.client import request_bytes
+from support.client import Client, request_bytes
 from support.tls import SafeClient, context, make, tls_table
 from support.wire import Closed, eventually, head
 
@@ -163,7 +163,7 @@ def test_a_client_that_closes_tls_has_left_unless_the_listener_waits_for_it(serv
     limpet = serve(late, half_close=True)
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context(version=BOTH[1]).wrap_bio(incoming, outgoing, server_hostname="shop.test")
-    client = limpet.client()
+    client = Client(limpet.address)
 
     def until_done(act):
         while True:

@@ -25,15 +25,15 @@ def pool_of(affinity, storage):
     return pool
 
 
-def live_through_a_storm(scene, affinity, storage, seconds):
+def live_through_a_storm(scene, affinity, storage, transport, seconds):
     folder = tempfile.TemporaryDirectory(prefix="limpet-truth-") if storage == "shared" else None
-    servers = [Server(f"s{number}", folder=folder.name if folder else None, delay=0.01 * number) for number in range(SERVERS)]
+    servers = [Server(f"s{number}", folder=folder.name if folder else None, delay=0.01 * number, **transport.files) for number in range(SERVERS)]
     try:
         for server in servers:
             server.wait()
-        limpet = scene.start(settings([server.as_table() for server in servers], pool=pool_of(affinity, storage),
-                                      listener={"proxy_protocol": affinity == "ip"}, workers=2, status=status_table()))
-        clients = [Client(number, limpet.address[1], affinity == "ip") for number in range(CLIENTS)]
+        limpet = scene.start(settings([server.as_table() for server in servers], pool={**pool_of(affinity, storage), **transport.pool},
+                                      listener={"proxy_protocol": affinity == "ip", **transport.listener}, workers=2, status=status_table()))
+        clients = [Client(number, limpet.address[1], affinity == "ip", transport.client) for number in range(CLIENTS)]
         storm = Storm(limpet, servers, Status(limpet))
         seen = hold_to_the_truth(storm, clients, seconds, f"{affinity}, {storage}", pause=0.05, carries=storage == "shared")
         assert seen["answered 200"] > 2 * CLIENTS, "hardly anybody was answered: this shows nothing"
@@ -44,13 +44,16 @@ def live_through_a_storm(scene, affinity, storage, seconds):
             folder.cleanup()
 
 
-@pytest.mark.parametrize(("affinity", "storage"), [("ip", "local"), ("cookie", "local"), ("session-id", "local"), ("cookie", "shared")])
-def test_what_is_reported_lost_is_what_clients_lost(scene, affinity, storage):
-    live_through_a_storm(scene, affinity, storage, SHORT)
+@pytest.mark.parametrize(("affinity", "storage", "transport"),
+                         [("ip", "local", "plain"), ("cookie", "local", "plain"), ("session-id", "local", "tls"), ("cookie", "shared", "plain")],
+                         indirect=["transport"])
+def test_what_is_reported_lost_is_what_clients_lost(scene, affinity, storage, transport):
+    live_through_a_storm(scene, affinity, storage, transport, SHORT)
 
 
 @pytest.mark.soak
+@pytest.mark.parametrize("transport", ["plain", "tls"], indirect=True)
 @pytest.mark.parametrize("storage", ["local", "shared"])
 @pytest.mark.parametrize("affinity", ["ip", "cookie", "session-id", "session-id, cookie"])
-def test_what_is_reported_lost_is_what_clients_lost_for_a_minute(scene, affinity, storage):
-    live_through_a_storm(scene, affinity, storage, LONG)
+def test_what_is_reported_lost_is_what_clients_lost_for_a_minute(scene, affinity, storage, transport):
+    live_through_a_storm(scene, affinity, storage, transport, LONG)

@@ -1,14 +1,16 @@
 """The test of truth in many worlds: applications of every way of speaking, whatever Limpet knows their clients by, wherever sessions are
-kept, beside a second Limpet, through restarts of either. Each world and all that befalls it is drawn from a seed.
+kept, beside a second Limpet, through restarts of either, plain and by TLS. Each world and all that befalls it is drawn from a seed.
 
 TRUTH_SEED and TRUTH_WORLDS choose the first seed and how many worlds.
 """
 
+import dataclasses
 import os
 
 import pytest
 
 from support.limpet import Scene
+from support.tls import PLAIN
 from support.voyage import Voyage
 from support.worlds import draw
 
@@ -16,24 +18,26 @@ FIRST = int(os.environ.get("TRUTH_SEED", "1"))
 FEW, MANY = (int(os.environ.get("TRUTH_WORLDS", count)) for count in (12, 60))
 
 
-def live_in(seed, steps):
+def live_in(world, transport, steps):
     scene = Scene()
     voyage = None
     try:
-        voyage = Voyage(scene, draw(seed))
+        voyage = Voyage(scene, world, transport)
         voyage.sail(steps)
     except Exception as error:
-        raise AssertionError(f"TRUTH_SEED={seed} {draw(seed)}: {error!r} {voyage and voyage.did}") from error
+        raise AssertionError(f"TRUTH_SEED={world.seed} {world}: {error!r} {voyage and voyage.did}") from error
     finally:
         scene.close()
 
 
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + FEW))
-def test_what_is_reported_lost_is_what_clients_lost_in_every_world(seed):
-    live_in(seed, 120)
+def test_what_is_reported_lost_is_what_clients_lost_in_every_world(tls_on_both_sides, seed):
+    world = draw(seed)
+    live_in(world, tls_on_both_sides if world.tls else PLAIN, 120)
 
 
 @pytest.mark.soak
+@pytest.mark.parametrize("transport", ["plain", "tls"], indirect=True)
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + MANY))
-def test_what_is_reported_lost_is_what_clients_lost_in_many_worlds(seed):
-    live_in(seed, 400)
+def test_what_is_reported_lost_is_what_clients_lost_in_many_worlds(seed, transport):
+    live_in(dataclasses.replace(draw(seed), tls=transport is not PLAIN), transport, 400)

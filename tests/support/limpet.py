@@ -18,6 +18,7 @@ import time
 
 from support.backend import Backend, Hanging
 from support.client import Browser, Client
+from support.tls import SafeClient
 from support.wire import eventually, free_port
 
 KEY = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
@@ -116,9 +117,10 @@ class Limpet:
         self.stdout_path = os.path.join(self.directory.name, "access.log")
         self.stderr_path = os.path.join(self.directory.name, "errors.log")
         pathlib.Path(self.file).write_text(config if isinstance(config, str) else to_toml(config))
-        self.addresses = {}
+        self.addresses, self.speaking_tls = {}, set()
         if not isinstance(config, str):
             self.addresses = {entry["name"]: _connectable(entry["address"]) for entry in config["listener"]}
+            self.speaking_tls = {entry["name"] for entry in config["listener"] if "tls" in entry}
         self.clients = []
         with open(self.stdout_path, "wb") as out, open(self.stderr_path, "wb") as err:
             self.process = subprocess.Popen(
@@ -154,7 +156,9 @@ class Limpet:
         return next(iter(self.addresses.values()))
 
     def client(self, listener=None, **how):
-        client = Client(self.addresses[listener] if listener else self.address, **how)
+        """Speaks TLS where the listener, by default the first, does since the start."""
+        listener = listener or next(iter(self.addresses))
+        client = (SafeClient if listener in self.speaking_tls else Client)(self.addresses[listener], **how)
         self.clients.append(client)
         return client
 

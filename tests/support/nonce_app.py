@@ -1,4 +1,4 @@
-"""A server whose sessions are nonces: `nonce_app.py PORT NAME [--folder FOLDER] [--journal FILE] [--delay SECONDS]`.
+"""A server whose sessions are nonces: `nonce_app.py PORT NAME [--folder FOLDER] [--journal FILE] [--delay SECONDS] [--certificate FILE --key FILE]`.
 
 Every answer is "NAME NONCE", the nonce of the request's session; a request whose session it does not know begins one, and /logout ends
 its own. Sessions are in this process's memory, and die with it; with a FOLDER they are files there, which other servers share. The
@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import ssl
 
 
 class Sessions:
@@ -82,7 +83,7 @@ class Application:
                 extra = f"Set-Cookie: {set_cookie}\r\n" if set_cookie else ""
                 writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n{extra}\r\n{body}".encode())
                 await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, OSError):
             writer.close()
 
 
@@ -93,8 +94,14 @@ async def main():
     parser.add_argument("--folder")
     parser.add_argument("--journal")
     parser.add_argument("--delay", type=float, default=0)
+    parser.add_argument("--certificate")
+    parser.add_argument("--key")
     options = parser.parse_args()
-    server = await asyncio.start_server(Application(options).serve, "127.0.0.1", options.port, backlog=1024)
+    tls = None
+    if options.certificate:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(options.certificate, options.key)
+    server = await asyncio.start_server(Application(options).serve, "127.0.0.1", options.port, backlog=1024, ssl=tls)
     async with server:
         await server.serve_forever()
 

@@ -19,7 +19,7 @@ class Server:
     """A process with sessions in its memory."""
 
     def __init__(self, name, **options):
-        """`options` are nonce_app's: folder, journal, delay."""
+        """`options` are nonce_app's: folder, journal, delay, certificate and key."""
         self.name = name
         self.port = free_port()
         self.options = [f"--{key}={value}" for key, value in options.items() if value]
@@ -55,11 +55,11 @@ class Server:
 
 
 class Client:
-    """Keeps its cookies, and what the last answer said: which server, and which session."""
+    """Keeps its cookies, and what the last answer said: which server, and which session. `tls`: a context of a client, if it speaks TLS."""
 
-    def __init__(self, number, port, by_address):
+    def __init__(self, number, port, by_address, tls=None):
         self.preface = proxy_v1(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}") if by_address else b""
-        self.port = port
+        self.port, self.tls = port, tls
         self.jar = {}
         self.server = self.nonce = None
         self.seen = Counter()
@@ -94,6 +94,8 @@ class Client:
         if not self.streams:
             self.streams = await self.connect()
             self.streams[1].write(self.preface)
+            if self.tls:
+                await self.streams[1].start_tls(self.tls, server_hostname="shop.test")
         reader, writer = self.streams
         cookies = "; ".join(f"{name}={value}" for name, value in self.jar.items())
         lines = [f"{method} {target} HTTP/1.1", "Host: app.test", f"Cookie: {cookies}", *more]

@@ -1,8 +1,7 @@
 """A client that knows whether it was logged out and why, and does one thing at a time."""
 
 from support.applications import MCP
-from support.client import Client as Connection
-from support.client import new_address, proxy_v1, request_bytes
+from support.client import new_address, request_bytes
 from support.truth import Client
 from support.wire import Closed
 
@@ -56,7 +55,7 @@ class Visitor(Client):
         return self.send(limpet, "GET", "/leave")
 
     def send(self, limpet, method, target):
-        connection = Connection(limpet.address, self.preface, source=self.source)
+        connection = limpet.client(preface=self.preface, source=self.source)
         connection.send(request_bytes(method, target, self.fields(), b"x" if method == "POST" else None))
         return connection
 

@@ -3,7 +3,6 @@
 import collections
 import copy
 import random
-import select
 import signal
 
 from support.applications import Application
@@ -65,7 +64,7 @@ class Balancer:
 
 
 class Voyage:
-    def __init__(self, scene, world):
+    def __init__(self, scene, world, transport):
         self.world, self.promise = world, promise(world)
         self.random = random.Random(world.seed + 1)
         memory, lock = world.memory(), None
@@ -74,12 +73,13 @@ class Voyage:
         for name in world.names:
             application = Application(world.kind, memory, lock, shows_boot=world.boots)
             lock = application.lock
-            self.servers[name] = scene.backend(name, application)
+            self.servers[name] = scene.backend(name, application, tls=transport.server)
             self.servers[name].records_bytes = False
         self.tables = [server.as_table(**({"backup": world.backup_of[name]} if world.backup_of else {})) for name, server in self.servers.items()]
         self.balancers = []
         for number in range(world.limpets):
-            config = settings(copy.deepcopy(self.tables), pool=world.pool(number), listener={"proxy_protocol": "ip" in world.affinity},
+            config = settings(copy.deepcopy(self.tables), pool={**world.pool(number), **transport.pool},
+                              listener={"proxy_protocol": "ip" in world.affinity, **transport.listener},
                               secrets=SECRETS, status=status_table(), workers=self.random.choice((1, 2)))
             self.balancers.append(Balancer(scene, config, number))
         self.visitors = [Visitor(number, world.kind, "ip" in world.affinity) for number in range(world.clients)]
@@ -148,7 +148,7 @@ class Voyage:
         def arrived():
             return sum(application.arrived for application in applications) - before
 
-        eventually(lambda: arrived() or select.select([connection.sock], [], [], 0)[0], what="the request of who leaves arrives")
+        eventually(lambda: arrived() or not connection.is_silent(0.001), what="the request of who leaves arrives")
         connection.close()
         if arrived():
             eventually(lambda: sum(application.departed for application in applications) > before, what="who left is seen to have left")

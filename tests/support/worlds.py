@@ -29,6 +29,7 @@ class World:
     hangs: bool
     boots: bool        # checks tell of restarts that nobody sees
     failback: str
+    tls: bool          # on both sides of Limpet
 
     @property
     def kind(self) -> Kind:
@@ -94,7 +95,8 @@ def draw(seed):
     return World(seed, application, affinity, storage, servers=chance.choice((3, 3, 4)), clients=chance.choice((8, 16, 24)),
                  limpets=2 if affinity in BESIDE_EACH_OTHER and maybe(2) else 1, evidence=not by_id and not maybe(3),
                  adopts_ids=by_id and application == "adopts silently" and maybe(2), posts=maybe(3), pauses=maybe(6),
-                 leaves=maybe(4) and not copies, hangs=maybe(4) and not copies, boots=maybe(4), failback="return" if maybe(5) else "stay")
+                 leaves=maybe(4) and not copies, hangs=maybe(4) and not copies, boots=maybe(4), failback="return" if maybe(5) else "stay",
+                 tls=maybe(3))
 
 
 @dataclasses.dataclass(frozen=True)
