@@ -11,8 +11,8 @@ import servers  # noqa: E402
 
 
 @pytest.fixture(scope="session")
-def tomcats():
-    with servers.running(servers.Tomcat) as both:
+def tomcats(tls_on_both_sides):
+    with servers.running(servers.kind(servers.SafeTomcat, files=tls_on_both_sides.files)) as both:
         yield both
 
 

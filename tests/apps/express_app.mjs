@@ -1,12 +1,16 @@
 // An Express application that keeps its sessions in express-session's MemoryStore, as most begin.
-//   node express_app.mjs NAME PORT [OPTIONS]    OPTIONS: of express-session, as JSON
+//   node express_app.mjs NAME PORT [OPTIONS [TRUST [TLS_PORT CERTIFICATE KEY]]]
+// OPTIONS: of express-session, as JSON; TRUST: the proxies that are believed, as JSON
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:https';
 import express from 'express';
 import session from 'express-session';
 
-const [name, port, options = '{}'] = process.argv.slice(2);
+const [name, port, options = '{}', trust = 'null', tlsPort, certificate, key] = process.argv.slice(2);
 process.env.NODE_ENV = 'test';  // MemoryStore warns in production
 
 const app = express();
+if (JSON.parse(trust)) app.set('trust proxy', JSON.parse(trust));
 app.get('/healthz', (request, response) => response.send('ok'));
 app.use(session({ secret: 'the same on every server', resave: false, saveUninitialized: false, ...JSON.parse(options) }));
 
@@ -37,4 +41,26 @@ app.get('/logout', (request, response, next) => {
   });
 });
 
+// What the application takes the request for.
+app.get('/here', (request, response) => {
+  request.session.basket ??= 0;
+  response.json({ scheme: request.protocol, secure: request.secure, client: request.ip });
+});
+
+// A session's streams of events: what it is told, if it is told anything, and how many streams this server has.
+const streams = new Map();  // response -> the session's id
+
+app.get('/events', (request, response) => {
+  response.type('text/event-stream').flushHeaders();
+  streams.set(response, request.sessionID);
+  response.on('close', () => streams.delete(response));
+});
+
+app.get('/tell', (request, response) => {
+  const { what } = request.query;
+  for (const [stream, session] of streams) if (what && session === request.sessionID) stream.write(`data: ${what}\n\n`);
+  response.json({ streams: streams.size });
+});
+
 app.listen(Number(port), '127.0.0.1', 1024);
+if (tlsPort) createServer({ cert: readFileSync(certificate), key: readFileSync(key) }, app).listen(Number(tlsPort), '127.0.0.1', 1024);

@@ -25,9 +25,12 @@ STARTING = 60.0  # seconds that a server may take
 class Server:
     """One running server: `name`, `address` and its output."""
 
+    files = {}  # "certificate" and "key", for one that speaks TLS
+
     def __init__(self, name, directory):
         self.name = name
         self.port = free_port()
+        self.tls_port = free_port()
         self.directory = pathlib.Path(directory) / name
         self.directory.mkdir()
         self.prepare()
@@ -53,8 +56,8 @@ class Server:
     def address(self):
         return f"127.0.0.1:{self.port}"
 
-    def as_table(self):
-        return {"name": self.name, "address": self.address}
+    def as_table(self, by_tls=False):
+        return {"name": self.name, "address": f"127.0.0.1:{self.tls_port if by_tls else self.port}"}
 
     def wait_until_it_accepts(self):
         end = time.monotonic() + STARTING
@@ -128,6 +131,23 @@ class Tomcat(Server):
                 "org.apache.catalina.startup.Bootstrap", "start"]
 
 
+class SafeTomcat(Tomcat):
+    """Speaks TLS as well, and has a second application, /behind, which believes what a proxy says of its clients."""
+
+    server_file = "safe.xml"
+
+    def prepare(self):
+        super().prepare()
+        with zipfile.ZipFile(self.directory / "webapps" / "behind.war", "w") as war:
+            war.write(HERE / "tomcat" / "behind" / "context.xml", "META-INF/context.xml")
+            war.write(HERE / "tomcat" / "behind" / "web.xml", "WEB-INF/web.xml")
+            for page in sorted((HERE / "tomcat" / "behind").glob("*.jsp")):
+                war.write(page, page.name)
+
+    def properties(self):
+        return {**super().properties(), "app.tls.port": self.tls_port, **{f"app.{key}": file for key, file in self.files.items()}}
+
+
 class ClusteredTomcat(Tomcat):
     """One of three, "a", "b" and "c", of one subclass of this. They start one after another: one that is not there yet sends no sessions to
     the next, which would wait for them."""
@@ -153,9 +173,17 @@ class ClusteredTomcat(Tomcat):
 
 class Express(Server):
     options = {}  # of express-session
+    trust = None  # the proxies that it believes
 
     def command(self):
-        return ["node", "express_app.mjs", self.name, str(self.port), json.dumps(self.options)]
+        return ["node", "express_app.mjs", self.name, str(self.port), json.dumps(self.options), json.dumps(self.trust)]
+
+
+class SafeExpress(Express):
+    """Speaks TLS as well."""
+
+    def command(self):
+        return [*super().command(), str(self.tls_port), self.files["certificate"], self.files["key"]]
 
 
 class Files(Server):
@@ -215,6 +243,11 @@ class Mcp(Server):
 class SocketIo(Server):
     def command(self):
         return ["node", "socket_server.mjs", self.name, str(self.port)]
+
+
+def kind(server, **options):
+    """A kind of this server that has these options."""
+    return type(server.__name__, (server,), options)
 
 
 @contextlib.contextmanager

@@ -28,7 +28,8 @@ const deeds = {
     sockets.set(user, Object.assign(socket, { refusals: 0 }));
     socket.io.on('error', () => { socket.refusals += 1; });
     const answer = await call(user);
-    if (socket.io.engine.transport.name !== 'websocket') await once(socket.io.engine, 'upgrade');
+    const upgrades = options.transports?.includes('websocket') ?? true;
+    if (upgrades && socket.io.engine.transport.name !== 'websocket') await once(socket.io.engine, 'upgrade');
     return { ...answer, transport: socket.io.engine.transport.name };
   },
   call,

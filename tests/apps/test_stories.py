@@ -31,14 +31,18 @@ class Application:
     unknown: str = "new"  # what it says to an id that it does not know: gives a new one, or deletes it; "adopts" it; or nothing ("silent")
     tells_logouts: bool = True
     outlives_limpet: bool = True
+    tls: str = ""  # where it is spoken: "in front", "on both sides"
     marks: tuple = ()
 
 
 TOMCAT = {"sources": ["cookie:JSESSIONID", "path:jsessionid"], "page": "/home", "health": "/logout", "tells_logouts": False}
-SOAK = (pytest.mark.soak,)  # three Tomcats that start one after another take a while
+SOAK = (pytest.mark.soak,)
 PROMPT = {"reconnectionDelay": 100}  # milliseconds
+SOCKET_IO = {"sources": [], "unknown": "silent", "tells_logouts": False, "outlives_limpet": False}
+BY_COOKIE = {**SOCKET_IO, "affinity": ("cookie",)}
 APPLICATIONS = {
     "Tomcat": Application(servers.Tomcat, **TOMCAT),
+    "Tomcat, TLS": Application(servers.SafeTomcat, **TOMCAT, tls="on both sides"),
     "Tomcat, DeltaManager": Application(servers.ClusteredTomcat, **TOMCAT, options={"manager": "DeltaManager"}, pool={"storage": "replicated"}, marks=SOAK),
     "Tomcat, BackupManager": Application(servers.ClusteredTomcat, **TOMCAT, options={"manager": "BackupManager"}, pool={"storage": "backup"}, marks=SOAK),
     "Django, files": Application(servers.DjangoWithFiles, ["cookie:sessionid"]),
@@ -47,24 +51,28 @@ APPLICATIONS = {
     "PHP, as installed": Application(servers.Php, ["cookie:PHPSESSID"], {"strict": False, "workers": 4}, pool={"session_id": {"adopts_ids": True}},
                                      unknown="adopts"),
     "Express": Application(servers.Express, ["cookie:connect.sid"], {"options": {"saveUninitialized": True}}),
+    "Express, TLS": Application(servers.SafeExpress, ["cookie:connect.sid"], {"options": {"saveUninitialized": True, "cookie": {"secure": "auto"}}},
+                                tls="on both sides", marks=SOAK),
     "Express, rolling": Application(servers.Express, ["cookie:connect.sid"], {"options": {"saveUninitialized": True, "rolling": True}}),
     "Express, silent": Application(servers.Express, ["cookie:connect.sid"], {"options": {"saveUninitialized": False}}, unknown="silent"),
     "MCP": Application(servers.Mcp, ["header:Mcp-Session-Id"], affinity=("session-id", "ip"), outlives_limpet=False),
-    "socket.io, ip": Application(servers.SocketIo, [], affinity=("ip",), client=PROMPT, unknown="silent", tells_logouts=False, outlives_limpet=False),
-    "socket.io, cookie": Application(servers.SocketIo, [], affinity=("cookie",), client={**PROMPT, "withCredentials": True}, unknown="silent",
-                                     tells_logouts=False, outlives_limpet=False),
+    "socket.io, ip": Application(servers.SocketIo, **SOCKET_IO, affinity=("ip",), client=PROMPT),
+    "socket.io, cookie": Application(servers.SocketIo, **BY_COOKIE, client={**PROMPT, "withCredentials": True}),
+    "socket.io, TLS": Application(servers.SocketIo, **BY_COOKIE, client={**PROMPT, "withCredentials": True}, tls="in front"),
 }
 
 
 class Story:
     """The users of three servers behind a Limpet, and what was said by each Limpet that there was."""
 
-    def __init__(self, scene, application, three):
+    def __init__(self, scene, application, three, transport):
         self.scene, self.application, self.servers = scene, application, three
         pool = {"affinity": list(application.affinity), **application.pool, "health": {**HEALTH, "path": application.health}}
         if application.sources:
             pool["session_id"] = {"sources": application.sources, **pool.get("session_id", {})}
-        self.config = settings([server.as_table() for server in three], pool=pool, listener={"trusted_proxies": ["127.0.0.1"]}, status=status_table())
+        by_tls = application.tls == "on both sides"
+        self.config = settings([server.as_table(by_tls) for server in three], pool={**pool, **(transport.pool if by_tls else {})},
+                               listener={"trusted_proxies": ["127.0.0.1"], **(transport.listener if application.tls else {})}, status=status_table())
         self.start_limpet()
         self.users = []
         self.said = dict.fromkeys((*BECAME, "opened", "restored", "restarted", "uncertain"), 0)
@@ -213,25 +221,26 @@ class Story:
             assert seen["restart"] > 0 or self.application.kind is servers.SocketIo  # its clients do not wait for their home
 
 
-def users_of(application, address, drivers):
-    url = "http://%s:%d" % address
+def users_of(application, address, drivers, transport):
+    url = ("https" if application.tls else "http") + "://%s:%d" % address
     if application.kind is servers.Mcp:
         driver = drivers.enter_context(contextlib.closing(Driver("mcp_users.mjs", url + "/mcp")))
         return [McpUser(driver, number) for number in range(USERS)]
     if application.kind is servers.SocketIo:
-        driver = drivers.enter_context(contextlib.closing(Driver("socket_users.mjs", url, json.dumps(application.client))))
+        driver = drivers.enter_context(contextlib.closing(Driver("socket_users.mjs", url, json.dumps(application.client), authority=transport.files["certificate"])))
         return [SocketUser(driver, number) for number in range(USERS)]
-    return [Regular(address, f"user{number}", source=own_address(number), page=application.page) for number in range(USERS)]
+    return [Regular(address, f"user{number}", source=own_address(number), page=application.page, tls=transport.client if application.tls else None)
+            for number in range(USERS)]
 
 
 @pytest.fixture(params=[pytest.param(name, marks=application.marks) for name, application in APPLICATIONS.items()])
-def story(request, scene):
+def story(request, scene, tls_on_both_sides):
     application = APPLICATIONS[request.param]
-    kind = type(application.kind.__name__, (application.kind,), application.options)
+    kind = servers.kind(application.kind, **application.options, files=tls_on_both_sides.files)
     with servers.running(kind, "abc") as three:
-        story = Story(scene, application, three)
+        story = Story(scene, application, three, tls_on_both_sides)
         with contextlib.ExitStack() as drivers:
-            story.users = users_of(application, story.limpet.address, drivers)
+            story.users = users_of(application, story.limpet.address, drivers, tls_on_both_sides)
             yield story
 
 

@@ -7,6 +7,7 @@ of each session. A user who is served by any other server, or by the right one w
 import collections
 import http.client
 import json
+import os
 import pathlib
 import subprocess
 import threading
@@ -18,6 +19,7 @@ PATIENCE = 30.0  # seconds
 class Answer:
     def __init__(self, response):
         self.status = response.status
+        self.headers = response.headers
         self.text = response.read().decode()
         self.cookies = {}  # name -> value, or None where it is deleted
         for line in response.headers.get_all("Set-Cookie", ()):
@@ -34,11 +36,13 @@ class Answer:
 class User:
     """One client. Keeps cookies, and its connection for a few requests at a time, as browsers do."""
 
-    def __init__(self, address, name="ana", *, source="127.0.0.1", requests_per_connection=7):
+    def __init__(self, address, name="ana", *, source="127.0.0.1", requests_per_connection=7, tls=None):
         self.address = address  # (host, port)
         self.name = name
         self.source = source
+        self.tls = tls  # a context of a client, for one who speaks TLS
         self.jar = {}
+        self.fields = {}  # that are sent with every request
         self.home = None  # the server that took the login
         self.first_home = None  # that took the first one
         self.visits = 0
@@ -52,11 +56,12 @@ class User:
     def ask(self, method, target):
         if not self._left:
             self.close()
-            self._connection = http.client.HTTPConnection(*self.address, timeout=PATIENCE, source_address=(self.source, 0))
+            kind, how = (http.client.HTTPSConnection, {"context": self.tls}) if self.tls else (http.client.HTTPConnection, {})
+            self._connection = kind(*self.address, timeout=PATIENCE, source_address=(self.source, 0), **how)
             self._left = self._per_connection
         self._left -= 1
         cookie = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.jar.items())} if self.jar else {}
-        self._connection.request(method, target, headers=cookie)
+        self._connection.request(method, target, headers={**self.fields, **cookie})
         answer = Answer(self._connection.getresponse())
         self.jar.update(answer.cookies)
         self.jar = {name: value for name, value in self.jar.items() if value is not None}
@@ -125,8 +130,10 @@ class Regular(User):
 class Driver:
     """A process in which all users of a protocol have their clients, as `script` does it."""
 
-    def __init__(self, script, *arguments):
-        self.process = subprocess.Popen(["node", script, *arguments], cwd=HERE, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def __init__(self, script, *arguments, authority=None):
+        """`authority`: a file with the certificate that clients trust, if they speak TLS."""
+        self.process = subprocess.Popen(["node", script, *arguments], cwd=HERE, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        env={**os.environ, **({"NODE_EXTRA_CA_CERTS": authority} if authority else {})})
 
     def ask(self, user, does):
         self.process.stdin.write(json.dumps({"user": user, "does": does}) + "\n")
@@ -174,10 +181,14 @@ class McpUser:
 class SocketUser(McpUser):
     """The same with socket.io's client, which connects again by itself; its calls are counted for each connection."""
 
+    def __init__(self, driver, number, transport="websocket"):
+        super().__init__(driver, number)
+        self.transport = transport
+
     def log_in(self):
         super().log_in()
         answer = self.come()
-        assert (answer["transport"], answer["refusals"]) == ("websocket", 0)
+        assert (answer["transport"], answer["refusals"]) == (self.transport, 0)
 
     arrive = log_in
 
@@ -192,13 +203,13 @@ class SocketUser(McpUser):
         return answer
 
 
-def crowd(address, life, *, users=100, sources=None):
+def crowd(address, life, *, users=100, sources=None, tls=None):
     """Lets many users live at once, each life(user) in a thread of its own. Returns how many each server was the first home of: where
     it is faster than the other, its users are, and it has more of those who come back.
 
     `sources` gives each user an address of their own: the n-th comes from sources(n).
     """
-    everybody = [User(address, f"user{index}", source=sources(index) if sources else "127.0.0.1") for index in range(users)]
+    everybody = [User(address, f"user{index}", source=sources(index) if sources else "127.0.0.1", tls=tls) for index in range(users)]
     faults = []
 
     def run(user):

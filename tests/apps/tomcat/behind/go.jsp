@@ -1,0 +1,3 @@
+<%-- Sends its client elsewhere. --%>
+<%@ page session="false" %>
+<% response.sendRedirect("here"); %>
