@@ -1,9 +1,11 @@
 """The life of a certificate: read again by a reload and when its files change, told of before it expires, and held by `limpet check`."""
 
+import asyncio
 import os
 import pathlib
 import re
 import shutil
+import signal
 import ssl
 import threading
 
@@ -12,6 +14,7 @@ import pytest
 from support.limpet import run, settings, to_toml
 from support.status import Status, status_table
 from support.tls import SafeClient, context, make, tls_table
+from support.truth import Client, seen_by
 from support.wire import eventually
 
 PATIENCE = 15  # for what Limpet sees when it looks at files
@@ -41,6 +44,11 @@ def shown(limpet):
         client.close()
 
 
+def is_shown(limpet, certificate):
+    """By every worker, as it were: each takes up what is new by itself."""
+    return all(shown(limpet) == certificate.der() for _ in range(20))
+
+
 @pytest.fixture
 def limpet(scene, current):
     limpet = scene.limpet([scene.backend()], workers=2, listener={"tls": tls_table(current)}, status=status_table())
@@ -56,10 +64,9 @@ def test_new_files_are_shown_by_themselves(limpet, current, tmp_path):
     kept = SafeClient(limpet.address)
     other = make(tmp_path, "other")
     current.take(other)
-    eventually(lambda: shown(limpet) == other.der(), PATIENCE)
+    eventually(lambda: is_shown(limpet, other), PATIENCE)
     assert kept.get().status == 200
     assert f"{current.file} is read again, and in use: a certificate that expires 20" in limpet.stderr
-    assert all(shown(limpet) == other.der() for _ in range(20))  # at every worker
 
 
 def test_links_are_followed_as_certbot_turns_them(scene, tmp_path):
@@ -104,45 +111,117 @@ def test_a_bad_file_keeps_the_old_certificate_and_is_told_once(limpet, current):
     assert f"listener main: certificate {current.file}: its file has changed, and is not used: " in status.command("status")[1]
 
 
-def test_reloads_with_new_certificates_fail_no_request(scene, current, tmp_path):
-    limpet = scene.limpet([scene.backend()], workers=2, listener={"tls": tls_table(current)})
-    others = [make(tmp_path, f"other-{number}", kind=kind) for number, kind in enumerate(("ecdsa", "rsa", "ecdsa"))]
-    seen, faults, over = set(), [], threading.Event()
+# Renewed under load.
 
-    def visit(keeps):
-        client = None
-        while not over.is_set():
-            try:
-                if client is None or not keeps:
-                    client = SafeClient(limpet.address)
-                    seen.add(client.tls.getpeercert(binary_form=True))
-                assert client.get().status == 200
-                if not keeps:
-                    client.close()
-            except Exception as error:  # noqa: BLE001: whatever it is, it is one too many
-                faults.append(error)
-                return
 
-    visitors = [threading.Thread(target=visit, args=(number % 2 == 0,)) for number in range(8)]
-    for visitor in visitors:
-        visitor.start()
-    for round_number in range(30):
-        current.take(others[round_number % len(others)])
-        limpet.signal(1)
-        eventually(lambda: limpet.stderr.count("is in force") == round_number + 1)
-        eventually(lambda: shown(limpet) == others[round_number % len(others)].der())
-    over.set()
-    for visitor in visitors:
-        visitor.join()
-    assert not faults
-    assert {other.der() for other in others} <= seen
+class Links:
+    """As certbot does it: links, of which each is taken away and made anew."""
+
+    def __init__(self, folder):
+        self.key, self.file = folder / "privkey.pem", folder / "fullchain.pem"
+
+    def steps(self, certificate):
+        for link, to in ((self.key, certificate.key), (self.file, certificate.file)):
+            link.unlink(missing_ok=True)
+            yield
+            link.symlink_to(to)
+            yield
+
+
+class Copies(Links):
+    """As cp does it: what was there is empty first, and half of what is new before it is whole."""
+
+    def steps(self, certificate):
+        for file, source in ((self.key, certificate.key), (self.file, certificate.file)):
+            text = pathlib.Path(source).read_text()
+            for length in (0, len(text) // 2, len(text)):
+                with open(file, "r+" if file.exists() else "w") as copy:
+                    copy.truncate(0)
+                    copy.write(text[:length])
+                yield
+
+
+class Renames(Links):
+    """As those do it who take care: each is written beside the old one, and takes its place at once."""
+
+    def steps(self, certificate):
+        for file, source in ((self.key, certificate.key), (self.file, certificate.file)):
+            os.rename(shutil.copy(source, f"{file}.next"), file)
+            yield
+
+
+class Callers:
+    """Clients that ask without a pause: `keeping` of them on one connection each, and the others on a new one each time. They verify what
+    they are shown."""
+
+    def __init__(self, limpet, how, *, keeping, coming):
+        self.clients = [Client(number, limpet.address[1], False, how) for number in range(keeping + coming)]
+        self.keeping = keeping
+        self.seen = set()
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=lambda: asyncio.run(self.call()))
+
+    def __enter__(self):
+        self.thread.start()
+        eventually(lambda: all(client.seen for client in self.clients))
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+    async def call(self):
+        await asyncio.gather(*(self.life(number, client) for number, client in enumerate(self.clients)))
+
+    async def life(self, number, client):
+        while not self.over.is_set():
+            await client.ask("GET")
+            if number >= self.keeping and client.streams:
+                self.seen.add(client.streams[1].get_extra_info("ssl_object").getpeercert(True))
+                client.close()
+            await asyncio.sleep(0)
+        client.close()
+
+
+def reload(limpet):
+    """By SIGHUP; waits for what becomes of it."""
+    before = limpet.stderr.count("reload by SIGHUP: ")
+    limpet.signal(signal.SIGHUP)
+    eventually(lambda: limpet.stderr.count("reload by SIGHUP: ") > before)
+
+
+@pytest.mark.parametrize("way", [Links, Copies, Renames])
+def test_certificates_renewed_and_reloaded_under_load_fail_no_request(scene, tmp_path, way):
+    authority = make(tmp_path, "authority", names=(), is_authority=True)
+    certificates = [make(tmp_path, f"renewed-{number}", kind=kind, authority=authority) for number, kind in enumerate(("ecdsa", "rsa", "ecdsa", "rsa"))]
+    backend = scene.backend("a", lambda connection, request: connection.reply(body=b"a session"))
+    backend.records_bytes = False
+    live = tmp_path / "live"
+    live.mkdir()
+    files = way(live)
+    list(files.steps(certificates[0]))
+    table = {"certificates": [{"file": str(files.file), "key": str(files.key)}]}
+    limpet = scene.limpet([backend], workers=2, listener={"tls": table}, log={"access": "off"})
+    callers = Callers(limpet, context(certificates[0]), keeping=60, coming=20)
+    with callers:
+        for renewed in certificates[1:]:
+            for _ in files.steps(renewed):
+                reload(limpet)
+            eventually(lambda: is_shown(limpet, renewed) and renewed.der() in callers.seen, what="the new certificate is shown")
+        list(files.steps(certificates[0]))
+        eventually(lambda: is_shown(limpet, certificates[0]), PATIENCE)  # without a reload
+    seen = seen_by(callers.clients)
+    print(f"{way.__name__}: {dict(seen)} on {len(backend.connections)} connections; {limpet.stderr.count('is in force')} reloads and "
+          f"{limpet.stderr.count('nothing is changed')} refused")
+    assert seen.keys() == {"answered 200"}
+    assert callers.seen == {certificate.der() for certificate in certificates}  # and nothing else
+    assert limpet.stderr.count("is in force") >= 3 <= limpet.stderr.count("nothing is changed")
 
 
 def test_a_reload_with_a_bad_certificate_changes_nothing(limpet, current):
     before = current.der()
     pathlib.Path(current.key).write_text("no key")
-    limpet.signal(1)
-    eventually(lambda: "nothing is changed: listener main: " in limpet.stderr)
+    reload(limpet)
+    assert "nothing is changed: listener main: " in limpet.stderr
     assert shown(limpet) == before
 
 
