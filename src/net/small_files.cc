@@ -1,19 +1,25 @@
 #include "src/net/small_files.h"
 
 #include <fcntl.h>
+#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 namespace limpet::net {
 
 namespace {
 
-std::optional<std::string> content_of(const std::string& path) {
+std::optional<std::string> content_of(const std::string& path, int& error) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe keeps nobody waiting
-  if (fd < 0) return std::nullopt;
+  if (fd < 0) {
+    error = errno;
+    return std::nullopt;
+  }
   struct stat about{};
   std::optional<std::string> content;
   if (::fstat(fd, &about) == 0 && S_ISREG(about.st_mode)) {
@@ -37,6 +43,7 @@ struct UvSmallFiles::Job {
   FileReader* reader;  // nullptr: nobody wants it any more
   std::string path;
   std::optional<std::string> content;
+  int error = 0;  // of opening it
 };
 
 UvSmallFiles::~UvSmallFiles() {
@@ -44,18 +51,20 @@ UvSmallFiles::~UvSmallFiles() {
 }
 
 void UvSmallFiles::read(const std::string& path, FileReader& reader) {
-  auto* const job = jobs_.emplace_back(new Job{{}, this, &reader, path, std::nullopt});
+  auto* const job = jobs_.emplace_back(new Job{{}, this, &reader, path, std::nullopt, 0});
   job->work.data = job;
   uv_queue_work(
       loop_, &job->work,
       [](uv_work_t* work) {
         auto& self = *static_cast<Job*>(work->data);
-        self.content = content_of(self.path);
+        self.content = content_of(self.path, self.error);
       },
       [](uv_work_t* work, int) {
         auto* const self = static_cast<Job*>(work->data);
         if (self->home != nullptr) {
           std::erase(self->home->jobs_, self);
+          if (self->error != 0 && self->error != ENOENT && self->home->log_.is_time())
+            spdlog::warn("{} cannot be opened: {}", self->path, std::strerror(self->error));
           if (self->reader != nullptr) self->reader->on_file(std::move(self->content));
         }
         delete self;

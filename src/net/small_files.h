@@ -3,10 +3,13 @@
 
 #include <uv.h>
 
+#include <chrono>
 #include <cstddef>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "src/net/now_and_then.h"
 
 namespace limpet::net {
 
@@ -31,7 +34,8 @@ class SmallFiles {
   ~SmallFiles() = default;
 };
 
-// By libuv's threads. Outlived by the loop, which finishes what is under way.
+// By libuv's threads. Outlived by the loop, which finishes what is under way. The log tells of files that are
+// there and cannot be opened.
 class UvSmallFiles final : public SmallFiles {
  public:
   explicit UvSmallFiles(uv_loop_t* loop) : loop_(loop) {}
@@ -45,6 +49,7 @@ class UvSmallFiles final : public SmallFiles {
  private:
   struct Job;
   uv_loop_t* const loop_;
+  NowAndThen log_{std::chrono::seconds(10)};
   std::vector<Job*> jobs_;  // under way; each frees itself
 };
 

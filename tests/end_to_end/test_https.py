@@ -4,7 +4,7 @@ import pytest
 
 from support.limpet import settings
 from support.tls import SafeClient, context, make, tls_table
-from support.wire import free_port
+from support.wire import eventually, free_port
 
 
 @pytest.fixture
@@ -47,3 +47,17 @@ def test_an_authority_finds_the_answer_to_its_challenge_while_nothing_else_is_se
     file.unlink()
     assert front.request(**asked).status == 308
     assert front.request(listener="plain", target="/.well-known/acme-challenge/..%2f..%2fetc", host="shop.test").status == 308
+
+
+def test_the_answer_to_a_challenge_is_as_the_rfc_has_it(front):
+    (front.challenges / "token").write_text("token.thumbprint\n")  # some clients end the line; authorities take no notice
+    answer = front.request(listener="plain", target="/.well-known/acme-challenge/token", host="shop.test")
+    assert (answer.get("Content-Type"), answer.body) == ("application/octet-stream", b"token.thumbprint\n")
+    assert front.request(listener="plain", target="/.well-known/acme-challenge/token", host="other.test:80").status == 200
+
+
+def test_a_file_that_limpet_may_not_read_is_told_of(front):
+    front.challenges.rmdir()
+    front.challenges.write_text("no folder")  # what a user may not read, root may
+    assert front.request(listener="plain", target="/.well-known/acme-challenge/token", host="shop.test").status == 308
+    eventually(lambda: f"{front.challenges}/token cannot be opened: Not a directory" in front.stderr)
