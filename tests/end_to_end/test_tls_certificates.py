@@ -11,9 +11,9 @@ import threading
 
 import pytest
 
-from support.limpet import run, settings, to_toml
+from support.limpet import is_sanitized, run, settings, to_toml
 from support.status import Status, status_table
-from support.tls import SafeClient, context, make, tls_table
+from support.tls import SafeClient, context, make, server_context, tls_table
 from support.truth import Client, seen_by
 from support.wire import eventually
 
@@ -215,6 +215,22 @@ def test_certificates_renewed_and_reloaded_under_load_fail_no_request(scene, tmp
     assert seen.keys() == {"answered 200"}
     assert callers.seen == {certificate.der() for certificate in certificates}  # and nothing else
     assert limpet.stderr.count("is in force") >= 3 <= limpet.stderr.count("nothing is changed")
+
+
+def test_what_was_shown_and_believed_before_is_left_behind_by_no_reload(scene, current, tmp_path):
+    """A context of OpenSSL takes 20 KiB and more; each reload makes another for each worker and side."""
+    others = [make(tmp_path, f"other-{number}", names=("127.0.0.1",)) for number in range(2)]
+    backend = scene.backend("a", tls=server_context(others[0]))
+    limpet = scene.limpet([backend], pool={"tls": {"ca": current.file}, "health": {"check": "none"}}, workers=2, listener={"tls": tls_table(current)})
+    sizes = []
+    for number in range(200):
+        current.take(others[number % 2])
+        reload(limpet)
+        eventually(lambda: limpet.get().status == (503 if number % 2 else 200))
+        if number % 50 == 49:
+            sizes.append(limpet.status("VmRSS"))
+    print(f"KiB after every fifty reloads: {sizes}")
+    assert sizes[-1] - sizes[0] < (1024 if not is_sanitized() else 65536), sizes
 
 
 def test_a_reload_with_a_bad_certificate_changes_nothing(limpet, current):
