@@ -183,7 +183,7 @@ void H1Client::on_broken(int) {
 void H1Client::on_drained() {
   if (state_ == State::draining) return linger();
   if (state_ == State::exchange) exchange().on_client_drained();
-  if (state_ == State::idle) {
+  if (state_ == State::idle || state_ == State::head) {
     take_waiting();
     go_on();
   }

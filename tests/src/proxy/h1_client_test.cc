@@ -67,6 +67,25 @@ TEST_CASE("the next pipelined request waits until a slow client has taken the la
   CHECK(count(backend.received, "GET ") == 2);
 }
 
+TEST_CASE("a head that was begun before a slow client has taken the last answer is served after that") {
+  Proxy proxy;
+  proxy.net.events_in_turn = 100;
+  FakeStream& client = proxy.client();
+  client.room = 0;
+  client.sends(get("/1") + "GET /2 HTTP/1.1\r\n");
+  FakeStream& backend = proxy.backend();
+  proxy.net.end_turn();
+  backend.sends(answer("one"));
+  proxy.net.end_turn();
+  CHECK(client.queued() != 0);
+  client.sends("Host: a\r\n\r\n");
+  proxy.net.end_turn();
+  CHECK(count(backend.received, "GET ") == 1);
+  client.drain();
+  proxy.net.end_turn();
+  CHECK(count(backend.received, "GET ") == 2);
+}
+
 TEST_CASE("empty lines before a request are skipped") {
   Proxy proxy;
   FakeStream& client = proxy.client();
