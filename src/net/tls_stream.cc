@@ -179,7 +179,7 @@ void TlsStream::fail() {
   const bool is_verified = ERR_GET_REASON(ERR_peek_error()) != SSL_R_CERTIFICATE_VERIFY_FAILED;
   failure_ = is_verified ? openssl_reason() : X509_verify_cert_error_string(verdict);
   state_ = State::failed;
-  if (flush()) below_->finish();
+  if (flush()) finish_below();
 }
 
 void TlsStream::on_end() {
@@ -232,11 +232,12 @@ bool TlsStream::seal(std::string_view plain) {
   return write(tls_.get(), plain.data(), plain.size(), &sealed) == 1;
 }
 
+// Behind the end nothing goes out, whatever OpenSSL still has to say.
 bool TlsStream::flush() {
   std::string& wire = room_.wire_;
   if (wire.empty()) return true;
   const iovec part{wire.data(), wire.size()};
-  const bool taken = below_ != nullptr && below_->write({&part, 1});
+  const bool taken = below_ != nullptr && !is_below_finished_ && below_->write({&part, 1});
   wire.clear();
   return taken;
 }
@@ -250,6 +251,11 @@ void TlsStream::say_end() {
   ERR_clear_error();
   if (state_ == State::open || state_ == State::ended) SSL_shutdown(tls_.get());
   flush();
+  finish_below();
+}
+
+void TlsStream::finish_below() {
+  is_below_finished_ = true;
   below_->finish();
 }
 

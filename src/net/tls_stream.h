@@ -97,6 +97,7 @@ class TlsStream final : public Mortal, public Stream, StreamOwner {
   void read(size_t size);
   char* plain();
   void say_end();
+  void finish_below();
   bool answer();
   void fail();
   bool seal(std::string_view plain);
@@ -120,6 +121,7 @@ class TlsStream final : public Mortal, public Stream, StreamOwner {
   bool has_begun_ = false;
   bool reads_early_ = false;  // early data may still come
   bool finished_ = false;
+  bool is_below_finished_ = false;
 };
 
 // By TLS, over the stream that `dial(owner)` makes, connecting; `preface` comes before the handshake.

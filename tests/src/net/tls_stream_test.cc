@@ -258,6 +258,20 @@ TEST_CASE("finish says that nothing more follows, once, and reading goes on") {
   CHECK(open.hearer.bytes == "still there");
 }
 
+TEST_CASE("after a finish nothing is sent, neither an answer to what the peer asks of TLS nor an alert") {
+  Open open;
+  open.stream->finish();
+  for (int round = 0; round < 3; ++round) {
+    REQUIRE(SSL_key_update(open.peer.tls(), SSL_KEY_UPDATE_REQUESTED) == 1);
+    open.peer.send("asked");
+    open.come();
+  }
+  CHECK(open.hearer.bytes == "askedaskedasked");
+  open.below->sends(std::string("\x17\x03\x03\x00\x01x", 6));
+  CHECK(open.hearer.events == "bbbx");
+  CHECK(open.net.fault == "");
+}
+
 TEST_CASE("an end without a close_notify is told as a broken connection, after what came before it") {
   Open open;
   open.peer.send("cut he");
