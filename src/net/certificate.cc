@@ -84,23 +84,29 @@ int64_t unix_seconds(const ASN1_TIME* time) {
   return ASN1_TIME_to_tm(time, &parts) == 1 ? timegm(&parts) : 0;
 }
 
+// What holds anything but printable ASCII is no host's, and could be told nowhere as it stands.
+void add_name(std::string_view name, Certificate& made) {
+  const bool is_name =
+      !name.empty() && std::all_of(name.begin(), name.end(), [](char c) { return c >= ' ' && c <= '~'; });
+  if (is_name) made.names.push_back(lower_case(name));
+}
+
 void read_names(Certificate& made) {
   const std::unique_ptr<GENERAL_NAMES, FreeNames> names(
       static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(made.leaf.get(), NID_subject_alt_name, nullptr, nullptr)));
   for (int i = 0; names && i < sk_GENERAL_NAME_num(names.get()); ++i) {
     const GENERAL_NAME* const name = sk_GENERAL_NAME_value(names.get(), i);
     if (name->type == GEN_DNS) {
-      made.names.push_back(lower_case(text_of(name->d.dNSName)));
+      add_name(text_of(name->d.dNSName), made);
     } else if (name->type == GEN_IPADD) {
-      if (std::string text = address_text(name->d.iPAddress); !text.empty())
-        made.names.push_back(std::move(text));
+      add_name(address_text(name->d.iPAddress), made);
     }
   }
   if (names) return;
   char common[256];
   const int size = X509_NAME_get_text_by_NID(X509_get_subject_name(made.leaf.get()), NID_commonName, common,
                                              sizeof common);
-  if (size > 0) made.names.push_back(lower_case({common, static_cast<size_t>(size)}));
+  if (size > 0) add_name({common, static_cast<size_t>(size)}, made);
 }
 
 }  // namespace

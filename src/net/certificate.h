@@ -27,8 +27,9 @@ struct Certificate {
   std::unique_ptr<X509, FreeX509> leaf;
   std::vector<std::unique_ptr<X509, FreeX509>> chain;  // what is sent behind it, in this order
   std::unique_ptr<EVP_PKEY, FreeKey> key;
-  // DNS names, lower case, "*.example.com" among them, and IP addresses: of subjectAltName; where there is
-  // none, the subject's common name (RFC 9525 asks for the first, old tools make the other).
+  // Of printable ASCII: DNS names, lower case, "*.example.com" among them, and IP addresses; of
+  // subjectAltName, or, where there is none, the subject's common name (RFC 9525 asks for the first, old
+  // tools make the other).
   std::vector<std::string> names;
   int64_t not_before = 0, not_after = 0;  // Unix seconds
 

@@ -131,6 +131,12 @@ TEST_CASE("without a subjectAltName the common name stands for it") {
   CHECK(loaded(issue({.common_name = "shop.example", .names = "email:a@b.example"}))->names.empty());
 }
 
+TEST_CASE("what is no printable ASCII is no name") {
+  CHECK(loaded(issue({.names = "DNS:a\x01.example,DNS:caf\xe9.example,DNS:b.example"}))->names ==
+        std::vector<std::string>{"b.example"});
+  CHECK(loaded(issue({.common_name = "M\xc3\xbcller"}))->names.empty());
+}
+
 TEST_CASE("a certificate's times are Unix seconds") {
   const int64_t now = std::time(nullptr);
   const SharedCertificate made = loaded(issue({.begins = -1000, .ends = 5000}));
