@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace limpet::test {
@@ -30,6 +31,23 @@ class Choices {
     const auto piece = bytes_.first(std::min(size, bytes_.size()));
     bytes_ = bytes_.subspan(piece.size());
     return {reinterpret_cast<const char*>(piece.data()), piece.size()};
+  }
+
+  // All that is left: ASCII as it stands, these bits, and pieces of anything.
+  template <size_t N>
+  std::string rest_with(const std::array<std::string_view, N>& bits) {
+    std::string made;
+    while (!none_left()) {
+      const size_t choice = below(256);
+      if (choice < 128) {
+        made.push_back(static_cast<char>(choice));
+      } else if (choice < 192) {
+        made.append(bits[choice % N]);
+      } else {
+        made.append(text(choice - 192));
+      }
+    }
+    return made;
   }
 
  private:

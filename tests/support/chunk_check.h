@@ -20,18 +20,7 @@ class ChunkCheck {
   static std::string check(std::span<const uint8_t> bytes) {
     Choices choices(bytes);
     const size_t piece = 1 + choices.below(16);
-    std::string text;
-    while (!choices.none_left()) {
-      const size_t choice = choices.below(256);
-      if (choice < 128) {
-        text.push_back(static_cast<char>(choice));
-      } else if (choice < 192) {
-        text.append(kBits[choice % kBits.size()]);
-      } else {
-        text.append(choices.text(choice - 192));
-      }
-    }
-    return check_text(text, piece);
+    return check_text(choices.rest_with(kBits), piece);
   }
 
  private:

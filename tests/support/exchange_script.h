@@ -90,6 +90,7 @@ class ExchangeScript {
   ExchangeScript(std::span<const uint8_t> moves, std::string* trace)
       : choices_(moves), trace_(trace), stage_(make_settings(choices_)) {
     stage_.net.after_event = [this] { check(); };
+    says_who_ = stage_.settings.pools[0].send_proxy != 0;
     if (choices_.flip()) stage_.net.events_in_turn = 2 + static_cast<unsigned>(choices_.below(4));
   }
 
@@ -102,7 +103,9 @@ class ExchangeScript {
     const size_t backends = 1 + choices.below(3);  // before the next choice, whichever compiler
     conf::Settings settings = settings_of(backends, choices.of(kAffinities));
     settings.listeners.push_back(settings.listeners[0]);
+    settings.listeners[0].acme_challenges = "/srv/acme";
     settings.listeners[1].name = "behind";
+    settings.listeners[1].address.port = 1;
     settings.listeners[1].proxy_protocol = true;
     settings.listeners[1].half_close = true;
     settings.limits.body = 100'000;
@@ -118,6 +121,7 @@ class ExchangeScript {
     if (choices.flip()) pool.patience = Duration(300);
     if (choices.one_in(4)) pool.failover = conf::Failover::refuse;
     if (choices.one_in(4)) pool.backends[0].max_sessions = 1;
+    if (choices.one_in(4)) pool.send_proxy = 1;
     return settings;
   }
 
@@ -137,7 +141,7 @@ class ExchangeScript {
   void move() {
     using Move = void (ExchangeScript::*)();
     using Self = ExchangeScript;
-    static constexpr std::array<Move, 28> kMoves{&Self::new_client,
+    static constexpr std::array<Move, 36> kMoves{&Self::new_client,
                                                  &Self::client_asks,
                                                  &Self::client_asks,
                                                  &Self::client_asks,
@@ -164,6 +168,14 @@ class ExchangeScript {
                                                  &Self::drain,
                                                  &Self::narrow,
                                                  &Self::pass,
+                                                 &Self::handshake_ends,
+                                                 &Self::read_file,
+                                                 &Self::change_state,
+                                                 &Self::change_state,
+                                                 &Self::withdraw,
+                                                 &Self::change_network,
+                                                 &Self::give_up_idle,
+                                                 &Self::reload,
                                                  &Self::end_of_days};
     (this->*choices_.of(kMoves))();
   }
@@ -173,11 +185,15 @@ class ExchangeScript {
     for (const auto& client : clients_) live += client->stream.open() ? 1 : 0;
     if (live >= kMostClients || ending_) return;
     const size_t id = clients_.size();
-    const size_t listener = choices_.one_in(4) ? 1 : 0;
+    const size_t listener = choices_.one_in(4) && stage_.plan().listeners.size() > 1 ? 1 : 0;
     static const std::array<std::string_view, 3> kAddresses{"192.0.2.1", "192.0.2.2", "2001:db8::1"};
     log("client connects");
     FakeStream& stream = stage_.client(choices_.of(kAddresses), listener);
-    if (listener == 1) stream.say("PROXY TCP4 192.0.2.7 192.0.2.8 1 2\r\n");
+    if (listener == 1) {
+      stream.say("PROXY TCP4 192.0.2.7 192.0.2.8 1 2\r\n");
+    } else {
+      stream.early = choices_.one_in(4);
+    }
     clients_.push_back(std::make_unique<ClientPeer>(id, stream, tagged_));
   }
 
@@ -189,12 +205,14 @@ class ExchangeScript {
     if (client == nullptr) return new_client();
     static const std::array<std::string_view, 8> kMethods{"GET",  "GET",    "POST",    "PUT",
                                                           "HEAD", "DELETE", "OPTIONS", "PATCH"};
-    static const std::array<std::string_view, 6> kFields{"",
+    static const std::array<std::string_view, 8> kFields{"",
                                                          "",
                                                          "Connection: close\r\n",
                                                          "Connection: keep-alive\r\n",
                                                          "TE: trailers\r\nConnection: te\r\n",
-                                                         "Expect: 100-continue\r\n"};
+                                                         "Expect: 100-continue\r\n",
+                                                         "Authorization: NTLM abc\r\n",
+                                                         "Accept: text/event-stream\r\n"};
     ClientPeer::Ask what;
     what.method = choices_.of(kMethods);
     if (what.method != "GET" && what.method != "HEAD")
@@ -203,6 +221,7 @@ class ExchangeScript {
     if (what.framing == ClientPeer::Framing::length) what.length = choices_.of(kBodies);
     what.fields = choices_.of(kFields);
     what.upgrade = what.fields.empty() && choices_.one_in(6);
+    if (choices_.one_in(8)) what.target = "/.well-known/acme-challenge/token";
     log(name(client->stream), " asks " + std::string(what.method));
     client->ask(what);
     if (choices_.flip()) client->stream.read();
@@ -283,15 +302,21 @@ class ExchangeScript {
   }
 
   BackendPeer::Answer choose_answer() {
-    static constexpr std::array kStatuses{200, 200, 200, 204, 304, 404};
+    static constexpr std::array kStatuses{200, 200, 200, 204, 304, 401, 404, 503};
     BackendPeer::Answer answer;
     answer.status = choices_.of(kStatuses);
     answer.framing = static_cast<BackendPeer::Framing>(choices_.below(3));
     answer.http_1_0 = answer.framing != BackendPeer::Framing::chunked && choices_.one_in(6);
     if (answer.framing == BackendPeer::Framing::length) answer.length = choices_.of(kBodies);
-    switch (choices_.below(6)) {
+    switch (choices_.below(8)) {
       case 0:
         answer.fields = "Connection: close\r\n";
+        break;
+      case 3:
+        answer.fields = "Content-Type: text/event-stream\r\n";
+        break;
+      case 4:
+        answer.fields = "WWW-Authenticate: NTLM\r\n";
         break;
       case 1:
         answer.fields = "Set-Cookie: JSESSIONID=; Max-Age=0\r\n";
@@ -364,6 +389,85 @@ class ExchangeScript {
     stage_.net.pass(time);
   }
 
+  // What comes from now on is no early data.
+  void handshake_ends() {
+    ClientPeer* const client =
+        pick(clients_, [](ClientPeer& c) { return c.stream.open() && c.stream.early; });
+    if (client == nullptr) return;
+    log("the handshake is over of ", name(client->stream));
+    client->stream.early = false;
+  }
+
+  void read_file() {
+    if (stage_.net.files_asked.empty()) return;
+    const bool is_there = choices_.flip();
+    log(is_there ? "a file is read" : "a file is not there");
+    stage_.net.read_file(is_there ? std::optional<std::string>("token.key") : std::nullopt);
+  }
+
+  void change_state() {
+    using State = routing::BackendState;
+    static constexpr std::array kStates{State::up, State::up, State::draining, State::down,
+                                        State::maintenance};
+    const auto slot = any_slot();
+    const State state = choices_.of(kStates);
+    log("backend " + std::to_string(slot) + " is ", routing::text(state));
+    stage_.put(slot, state);
+  }
+
+  void withdraw() {
+    const auto slot = any_slot();
+    log("withdraw ", std::to_string(slot));
+    stage_.withdraw(slot);
+  }
+
+  void change_network() {
+    static constexpr std::array kErrors{0, -EMFILE, -EADDRNOTAVAIL, -ENETUNREACH, -ENOMEM};
+    FakeNet& net = stage_.net;
+    net.can_dial = !choices_.one_in(4);
+    net.addresses = static_cast<unsigned>(1 + choices_.below(3));
+    net.bad_addresses = static_cast<unsigned>(choices_.below(3));
+    net.dial_error = choices_.of(kErrors);
+    log(net.can_dial ? "addresses: " : "nothing can be dialled; addresses: ", std::to_string(net.addresses));
+  }
+
+  void give_up_idle() {
+    const bool all = choices_.flip();
+    log(all ? "close what is idle" : "give up what is idle");
+    if (all) {
+      stage_.context().close_idle();
+    } else {
+      stage_.context().give_up_idle(net::kAnyDescriptor);
+    }
+    stage_.net.event_over();
+  }
+
+  // A listener leaves the file, or the pool does, and may come back while it drains.
+  void reload() {
+    if (!choices_.one_in(4)) return;
+    const proxy::Plan& before = stage_.plan();
+    auto settings = std::make_shared<conf::Settings>(*before.settings);
+    auto next = std::make_shared<proxy::Plan>(before);
+    if (choices_.flip()) {
+      if (settings->listeners.size() == 1) return;
+      log("a listener leaves");
+      settings->listeners.pop_back();
+      next->listeners.pop_back();
+      next->tls.pop_back();
+    } else if (settings->pools.empty()) {
+      log("the pool is back");
+      settings->pools = stage_.settings.pools;
+      settings->routes = stage_.settings.routes;
+    } else {
+      log("the pool leaves");
+      settings->pools.clear();
+      settings->routes.clear();
+    }
+    next->routes = std::make_shared<const routing::Routes>(routing::Routes::from(*settings));
+    next->settings = std::move(settings);
+    stage_.follow(std::move(next));
+  }
+
   void end_of_days() {
     if (!choices_.one_in(8)) return;
     const bool now = choices_.one_in(4);
@@ -397,6 +501,11 @@ class ExchangeScript {
   // Everybody behaves from now on, so every request that was asked in full gets its answer, soon.
   void answer_all() {
     log("everybody behaves");
+    FakeNet& net = stage_.net;
+    net.can_dial = true;
+    net.bad_addresses = 0;
+    for (size_t slot = 0; slot < stage_.settings.pools[0].backends.size(); ++slot)
+      stage_.put(static_cast<routing::Slot>(slot), routing::BackendState::up);
     constexpr net::Millis kSoon = 1200;  // patience is shorter, every timeout longer
     for (net::Millis waited = 0; ok() && waited < kSoon; waited += 100) {
       while (ok() && behave_once()) {
@@ -415,6 +524,10 @@ class ExchangeScript {
 
   bool behave_once() {
     if (deliver_once()) return true;
+    if (!stage_.net.files_asked.empty()) {
+      stage_.net.read_file(std::nullopt);
+      return true;
+    }
     for (size_t i = 0; i < stage_.net.streams.size(); ++i) {
       FakeStream& stream = *stage_.net.streams[i];
       stream.room = kAll;
@@ -449,6 +562,7 @@ class ExchangeScript {
   void time_out() {
     log("nobody moves");
     stage_.net.pass(3600'000);
+    if (!stage_.net.files_asked.empty()) note("a file is waited for");
     for (const auto& stream : stage_.net.streams) {
       if (stream->open()) note(name(*stream) + " is left open");
     }
@@ -473,7 +587,8 @@ class ExchangeScript {
   void meet_new_backends() {
     for (; met_ < stage_.net.streams.size(); ++met_) {
       FakeStream& stream = *stage_.net.streams[met_];
-      if (stream.address() != nullptr) backends_.push_back(std::make_unique<BackendPeer>(stream, tagged_));
+      if (stream.address() != nullptr)
+        backends_.push_back(std::make_unique<BackendPeer>(stream, tagged_, says_who_));
     }
   }
 
@@ -494,6 +609,10 @@ class ExchangeScript {
   }
 
   // ---- helpers
+
+  routing::Slot any_slot() {
+    return static_cast<routing::Slot>(choices_.below(stage_.settings.pools[0].backends.size()));
+  }
 
   static bool can_speak(const BackendPeer& backend) {
     return backend.stream.open() && !backend.stream.connecting() && !backend.ended;
@@ -544,6 +663,7 @@ class ExchangeScript {
   size_t ids_ = 0;
   size_t events_ = 0;
   bool ending_ = false;
+  bool says_who_ = false;  // each connection to a backend begins with a header of the PROXY protocol
 };
 
 }  // namespace limpet::test

@@ -57,6 +57,7 @@ class FakeStream final : public net::Stream {
   End end_seen = End::open;  // how, after that, the peer saw the connection end
   int number = 3;            // of its descriptor
   size_t room = kAll;        // how much of a write goes out at once; the rest is queued
+  bool early = false;        // what the peer sends may be a copy
 
   void connect();                          // what was dialled is connected
   void refuse(int error = -ECONNREFUSED);  // or not
@@ -91,6 +92,7 @@ class FakeStream final : public net::Stream {
   bool has_sent_since_mark() const override { return is_live("has_sent_since_mark") && sent_since_mark_; }
   void pause() override;
   void resume() override;
+  bool is_early() const override { return early; }
   int descriptor() const override { return number; }
   void finish() override;
   void close() override;

@@ -163,16 +163,7 @@ class MessageCheck {
     trusted_ = choices_.flip();
     http_1_0_client_ = choices_.one_in(4);
     for (size_t& cut : cuts_) cut = choices_.below(256);
-    while (!choices_.none_left()) {
-      const size_t choice = choices_.below(256);
-      if (choice < 128) {
-        message_.push_back(static_cast<char>(choice));
-      } else if (choice < 192) {
-        message_.append(kBits[choice - 128]);
-      } else {
-        message_.append(choices_.text(choice - 192));
-      }
-    }
+    message_ = choices_.rest_with(kBits);
   }
 
   std::string run() {

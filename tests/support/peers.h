@@ -52,6 +52,7 @@ class ClientPeer {
     size_t length = 0;
     bool http_1_0 = false;
     bool upgrade = false;
+    std::string_view target = {};  // empty: its tag
     std::string_view fields = {};  // further ones, each with its CRLF
   };
 
@@ -76,7 +77,9 @@ class ClientPeer {
     request.body_complete =
         what.framing == Framing::none || (what.framing == Framing::length && what.length == 0);
     std::string head(what.method);
-    head.append(" /").append(tag).append(what.http_1_0 ? " HTTP/1.0\r\n" : " HTTP/1.1\r\n");
+    head.append(" ")
+        .append(what.target.empty() ? "/" + tag : what.target)
+        .append(what.http_1_0 ? " HTTP/1.0\r\n" : " HTTP/1.1\r\n");
     head.append("Host: a\r\nX-Tag: ").append(tag).append("\r\n");
     if (!cookies_.empty()) {
       head.append("Cookie: ");
@@ -194,7 +197,9 @@ class BackendPeer {
     std::string_view fields = {};
   };
 
-  BackendPeer(FakeStream& its_stream, TaggedRequests& tagged) : stream(its_stream), tagged_(tagged) {}
+  // `hears_who`: the connection begins with a header of the PROXY protocol's first version.
+  BackendPeer(FakeStream& its_stream, TaggedRequests& tagged, bool hears_who)
+      : stream(its_stream), tagged_(tagged), awaits_header_(hears_who), serves_one_(hears_who) {}
 
   FakeStream& stream;
   bool sound = true;  // it has said nothing but whole answers
@@ -281,7 +286,15 @@ class BackendPeer {
   }
 
   std::string check() {
-    const std::string_view fresh = std::string_view(stream.received).substr(seen_);
+    std::string_view fresh = std::string_view(stream.received).substr(seen_);
+    if (awaits_header_ && !fresh.empty()) {
+      const size_t end = fresh.find("\r\n");
+      if (end == fresh.npos) return fresh.size() > 107 ? "a backend is not told whose it is" : "";
+      if (!fresh.starts_with("PROXY TCP") && !fresh.starts_with("PROXY UNKNOWN\r\n"))
+        return "a backend is not told whose it is";
+      fresh.remove_prefix(end + 2);
+      awaits_header_ = false;
+    }
     seen_ = stream.received.size();
     reader.tunnel = tunnel_;
     reader.feed(fresh);
@@ -313,7 +326,11 @@ class BackendPeer {
 
   std::string check_request(const MessageReader::Message& message) {
     const std::string tag = message.field("x-tag");
+    if (!message.field("early-data").empty() && !may_be_a_copy(message))
+      return "a request that must not be repeated came early";
     if (tag.empty()) return {};  // of a client that said anything
+    if (serves_one_ && client_.empty()) client_ = client_of(tag);
+    if (serves_one_ && client_ != client_of(tag)) return "a client's own connection served another";
     Tagged& request = tagged_[tag];
     for (const Tagged::Sent& before : request.sent) {
       if (before.backend == &stream) return "a backend got a request twice";
@@ -324,6 +341,14 @@ class BackendPeer {
     request.sent.push_back({&stream, stream.read_bytes()});
     return {};
   }
+
+  static bool may_be_a_copy(const MessageReader::Message& message) {
+    const std::string method = message.word(0);
+    const std::string length = message.field("content-length");
+    return (method == "GET" || method == "HEAD" || method == "OPTIONS") && message.field("upgrade").empty() &&
+           (length.empty() || length == "0") && message.field("transfer-encoding").empty();
+  }
+  static std::string client_of(const std::string& tag) { return tag.substr(0, tag.find('.')); }
 
   // Bodies and tunnels are of the client whose request it is.
   std::string check_letters(std::string_view fresh) const {
@@ -349,6 +374,9 @@ class BackendPeer {
   char letter_ = 'x';    // of the tunnel
   bool answering_ = false;
   bool tunnel_ = false;
+  bool awaits_header_;
+  const bool serves_one_;  // client's requests alone
+  std::string client_;     // whose these are
 };
 
 }  // namespace limpet::test
