@@ -8,10 +8,12 @@
 #include <openssl/x509v3.h>
 
 #include <fstream>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <variant>
 
+#include "src/net/authorities.h"
 #include "src/net/certificate.h"
 #include "tests/support/folder.h"
 
@@ -104,6 +106,14 @@ inline net::SharedCertificate loaded(const Issued& issued) {
   const Folder folder;
   std::ofstream(folder.file("it.pem")) << issued.pem() << issued.key_pem();
   return load(folder.file("it.pem"));
+}
+
+inline net::SharedAuthorities believing(std::initializer_list<Issued> issuers) {
+  const Folder folder;
+  std::ofstream file(folder.file("ca.pem"));
+  for (const Issued& issuer : issuers) file << issuer.pem();
+  file.close();
+  return std::get<net::SharedAuthorities>(net::load_authorities(folder.file("ca.pem")));
 }
 
 }  // namespace limpet::test

@@ -21,14 +21,6 @@ const Issued& stranger() {
   return made;
 }
 
-SharedAuthorities believing(std::initializer_list<Issued> issuers) {
-  const Folder folder;
-  std::ofstream file(folder.file("ca.pem"));
-  for (const Issued& issuer : issuers) file << issuer.pem();
-  file.close();
-  return std::get<SharedAuthorities>(load_authorities(folder.file("ca.pem")));
-}
-
 struct Door {
   explicit Door(Mode mode, SharedAuthorities believed = believing({authority()})) {
     static const SharedTlsIdentity base = identity_of({issue({.names = "DNS:shop.example"})});
