@@ -1,0 +1,7 @@
+// Key files that the fuzzer makes of bits of them and of anything.
+#include "tests/fuzz/told.h"
+#include "tests/support/key_file_check.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  return limpet::test::told(limpet::test::KeyFileCheck::check({data, size}));
+}
