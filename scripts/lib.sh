@@ -132,14 +132,18 @@ build_fuzz() {
 }
 
 # fuzz TARGET SECONDS: runs this fuzz target, or all where it is empty; "ok" or "not ok" for each. Corpora are kept, and what
-# broke a target is left, in build/fuzz.
+# broke a target is left, in build/fuzz. Seeds, where a target has any, are in tests/fuzz/corpus. Inputs may grow sooner than by
+# libFuzzer's default: they spell plays of many moves.
 fuzz() {
-  local target name found=0 broken=0
+  local target name found=0 broken=0 seeds
   for target in build/fuzz/fuzz_${1:-*}; do
     [[ -f $target && -x $target ]] || continue  # not what broke one, and not an unmatched pattern
     name=${target##*/} found=1
     mkdir -p "build/fuzz/corpus/$name"
-    if "$target" -max_total_time="$2" -timeout=10 -artifact_prefix="build/fuzz/$name-" "build/fuzz/corpus/$name"; then
+    seeds=()
+    [[ ! -d tests/fuzz/corpus/$name ]] || seeds=("tests/fuzz/corpus/$name")
+    if "$target" -max_total_time="$2" -timeout=10 -len_control=10 -artifact_prefix="build/fuzz/$name-" \
+      "build/fuzz/corpus/$name" "${seeds[@]}"; then
       say "ok $name"
     else
       say "not ok $name"
