@@ -64,9 +64,9 @@ class CookieCheck {
                                                           " ",
                                                           "JSESSIONID=\"quoted\"",
                                                           "JSESSIONID=a1b2",
-                                                          "JSESSIONID=c3d4",
+                                                          "JSESSIONID = c3d4",
                                                           "JSESSIONID=; Max-Age=0",
-                                                          ",",
+                                                          "limpet_shop =x",
                                                           "JSESSIONID=a1b2; Path=/p; Max-Age=0"};
 
   explicit CookieCheck(std::span<const uint8_t> bytes) : choices_(bytes) {
