@@ -7,28 +7,22 @@
 #include <sys/prctl.h>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
-#include <fstream>
 #include <memory>
-#include <sstream>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "tests/bench/answer.h"
 #include "tests/bench/sockets.h"
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::string_view kEndOfHead = "\r\n\r\n";
 constexpr std::chrono::seconds kPatience{20};  // without an answer, before it gives up
 
 struct Connection {
   bench::Socket socket;
-  std::string in;  // of the answer's head
-  size_t body_left = 0;
-  bool in_body = false;
+  bench::Answer answer;
   Clock::time_point due{};  // of the request in flight
 };
 
@@ -112,39 +106,10 @@ class Load {
       return open(connection);
     }
     if (got <= 0 || is_free) return fail(connection);
-    if (!take(connection, std::string_view(buffer_, static_cast<size_t>(got)))) fail(connection);
-  }
-
-  // False when what came is no answer to one request.
-  bool take(Connection& connection, std::string_view bytes) {
-    if (!connection.in_body) {
-      connection.in.append(bytes);
-      const size_t end = connection.in.find(kEndOfHead);
-      if (end == std::string::npos) return true;
-      const std::string_view head = std::string_view(connection.in).substr(0, end + 2);
-      const size_t length = content_length(head);
-      if (length == std::string::npos || head.size() < 12) return false;
-      if (head[9] != '2') not_2xx_++;
-      connection.in_body = true;
-      connection.body_left = length;
-      bytes = std::string_view(connection.in).substr(end + kEndOfHead.size());
-    }
-    if (bytes.size() > connection.body_left) return false;
-    connection.body_left -= bytes.size();
-    if (connection.body_left == 0) finish(connection);
-    return true;
-  }
-
-  static size_t content_length(std::string_view head) {
-    constexpr std::string_view kName = "\r\ncontent-length:";
-    const auto same = [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a + 32 : a) == b; };
-    const auto at = std::search(head.begin(), head.end(), kName.begin(), kName.end(), same);
-    if (at == head.end()) return std::string::npos;
-    auto from = at + static_cast<std::ptrdiff_t>(kName.size());
-    while (from != head.end() && *from == ' ') from++;
-    size_t length = std::string::npos;
-    std::from_chars(&*from, head.data() + head.size(), length);
-    return length;
+    using Progress = bench::Answer::Progress;
+    const Progress progress = connection.answer.take({buffer_, static_cast<size_t>(got)});
+    if (progress == Progress::wrong) fail(connection);
+    if (progress == Progress::whole) finish(connection);
   }
 
   void finish(Connection& connection) {
@@ -152,8 +117,7 @@ class Load {
     const std::chrono::duration<float, std::micro> took = last_answer_ - connection.due;
     times_us_.push_back(took.count());
     answered_++;
-    connection.in.clear();
-    connection.in_body = false;
+    if (!connection.answer.is_2xx()) not_2xx_++;
     free_.push_back(&connection);
   }
 
@@ -177,25 +141,13 @@ class Load {
   char buffer_[64 * 1024];
 };
 
-std::vector<std::string> read_heads(const char* path) {
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  const std::string all = text.str();
-  std::vector<std::string> heads;
-  for (size_t from = 0, end; (end = all.find(kEndOfHead, from)) != std::string::npos;
-       from = end + kEndOfHead.size()) {
-    heads.push_back(all.substr(from, end + kEndOfHead.size() - from));
-  }
-  return heads;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc != 6) return std::fprintf(stderr, "usage: load PORT HEADS CONNECTIONS RATE COUNT\n"), 2;
   prctl(PR_SET_TIMERSLACK, 1'000);  // nanoseconds: be on time
   bench::raise_file_limit();
-  std::vector<std::string> heads = read_heads(argv[2]);
+  std::vector<std::string> heads = bench::read_heads(argv[2]);
   if (heads.empty()) return std::fprintf(stderr, "load: no request in %s\n", argv[2]), 1;
   const auto number = [&](int i) { return std::strtoul(argv[i], nullptr, 10); };
   auto load = std::make_unique<Load>(static_cast<uint16_t>(number(1)), std::move(heads), number(3),

@@ -1,5 +1,4 @@
 """Clients: they log in, and then ask again and again with what a browser sends."""
-import http.client
 import json
 import re
 import socket
@@ -54,15 +53,15 @@ class Clients:
         return path
 
 
-def log_in(port, count):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+def log_in(server, count):
+    connection = server.connect()
 
     def ask(target, cookies):
         connection.request("GET", target, headers=BROWSER | {"Cookie": "; ".join([OWN_COOKIES, *cookies])})
         answer = connection.getresponse()
         answer.read()
         if answer.status != 200:
-            raise SystemExit(f"a login at port {port} was answered {answer.status}")
+            raise SystemExit(f"a login at {server.folder.name} was answered {answer.status}")
         fresh = [field.split(";")[0] for field in answer.headers.get_all("Set-Cookie") or []]
         return answer.headers["X-Backend"], fresh
 
@@ -82,7 +81,7 @@ def by_wrk(port, heads, seconds, prefix=()):
     script.write_text(WRK_SCRIPT % heads)
     command = [*prefix, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), f"http://127.0.0.1:{port}/"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return json.loads(re.search(r"^\{.*\}$", done.stdout, re.M)[0]), done.stderr
+    return json.loads(re.search(r"^\{.*\}$", done.stdout, re.M)[0])
 
 
 def by_rate(program, port, heads, rate, count):
@@ -91,14 +90,43 @@ def by_rate(program, port, heads, rate, count):
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
-def hold_idle(port, count):
-    """Opens so many connections, has one request answered on each, and keeps them until the measurement looked."""
-    request = head(SMALL, [], BROWSER).encode()
-    held = []
-    for _ in range(count):
-        connection = socket.create_connection(("127.0.0.1", port), timeout=20)
-        connection.sendall(request)
-        while connection.recv(65536)[-1:] != b"s":  # the small body's letter
-            pass
-        held.append(connection)
-    return held
+def by_tls(program, port, heads, kind, seconds, prefix=()):
+    """As fast as answers come, for so long; `kind` says of what connections, as tls_load.cc has it."""
+    command = [*prefix, program, kind, str(port), str(heads), str(CONNECTIONS), str(seconds)]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+class HeldByTls:
+    """So many connections through TLS, each with one request answered, held until this ends."""
+
+    def __init__(self, program, port, heads, count):
+        command = [program, "idle", str(port), str(heads), str(count)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.result = json.loads(self.process.stdout.readline())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.communicate()
+
+
+class HeldIdle:
+    """The same without TLS."""
+
+    def __init__(self, port, count):
+        request = head(SMALL, [], BROWSER).encode()
+        self.connections = []
+        for _ in range(count):
+            connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+            connection.sendall(request)
+            while connection.recv(65536)[-1:] != b"s":  # the small body's letter
+                pass
+            self.connections.append(connection)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for connection in self.connections:
+            connection.close()

@@ -67,9 +67,11 @@ def first_line(*command):
     return (done.stdout + done.stderr).split("\n")[0].strip()
 
 
-def description(limpet):
+def description(limpet, haproxy, nginx, h2o):
     cpu = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())
-    versions = [first_line("haproxy", "-v"), first_line("nginx", "-v"), first_line("wrk", "-v").split(" Copyright")[0]]
+    versions = [first_line(haproxy, "-v"), first_line(nginx, "-v"), first_line("wrk", "-v").split(" Copyright")[0]]
+    if h2o:
+        versions.append(first_line(h2o, "--version"))
     if limpet:
         versions.insert(0, first_line(limpet, "--version"))
     return [

@@ -1,7 +1,8 @@
 """The proxies, each with one worker, set up for the same task: three backends, affinity, keep-alive on both sides, the client's
-address in X-Forwarded-For, and an access log of every request to a file."""
+address in X-Forwarded-For, and an access log of every request to a file; TLS as whoever knows them well would set it up."""
 import http.client
 import os
+import ssl
 import subprocess
 import time
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ class Task:
     affinity: str  # "cookie" or "session-id"
     connections: int = 1024  # room for so many clients
     sessions: int = 100_000  # room in the table
+    certificate: object = None  # of support.tls: the listener speaks TLS and shows this
 
 
 def limpet(program, folder, port, backends, task):
@@ -27,6 +29,8 @@ def older_limpet(program, folder, port, backends, task, status=""):
     """One that may not know `status` yet."""
     session_id = '[pool.session_id]\nsources = ["cookie:JSESSIONID"]\n' if task.affinity == "session-id" else ""
     servers = "".join(f'[[pool.backend]]\nname = "b{each}"\naddress = "127.0.0.1:{each}"\n' for each in backends)
+    shown = task.certificate
+    tls = f'[listener.tls]\ncertificates = [{{ file = "{shown.file}", key = "{shown.key}" }}]' if shown else ""
     config = folder / "limpet.toml"
     config.write_text(f"""
 workers = 1
@@ -35,6 +39,7 @@ timeouts.idle = "{KEEP_SECONDS}s"
 {status}
 [[listener]]
 address = "127.0.0.1:{port}"
+{tls}
 [[pool]]
 name = "shop"
 affinity = "{task.affinity}"
@@ -53,6 +58,11 @@ def haproxy(program, folder, port, backends, task):
     stick store-response res.cook(JSESSIONID)"""
         mark = ""
     servers = "\n    ".join(f"server b{each} 127.0.0.1:{each} {mark.format(each)}" for each in backends)
+    tls = ""
+    if task.certificate:
+        both = folder / "both.pem"
+        both.write_text(Path(task.certificate.file).read_text() + Path(task.certificate.key).read_text())
+        tls = f"ssl crt {both} alpn http/1.1"
     config = folder / "haproxy.cfg"
     config.write_text(f"""
 global
@@ -69,9 +79,10 @@ defaults
     timeout server {KEEP_SECONDS}s
     timeout http-keep-alive {KEEP_SECONDS}s
 frontend web
-    bind 127.0.0.1:{port}
+    bind 127.0.0.1:{port} {tls}
     default_backend shop
 backend shop
+    http-reuse always
     {affinity}
     {servers}
 """)
@@ -82,6 +93,7 @@ def nginx(program, folder, port, backends, task):
     servers = "\n        ".join(f"server 127.0.0.1:{each};" for each in backends)
     config = folder / "nginx.conf"
     temporary = "\n    ".join(f"{each}_temp_path {folder}/{each};" for each in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    tls = f"ssl_certificate {task.certificate.file}; ssl_certificate_key {task.certificate.key};" if task.certificate else ""
     user = "user root;" if os.geteuid() == 0 else ""
     config.write_text(f"""
 {user}
@@ -102,7 +114,9 @@ http {{
         keepalive_requests 1000000000;
     }}
     server {{
-        listen 127.0.0.1:{port} backlog=4096;
+        listen 127.0.0.1:{port} backlog=4096 {"ssl" if tls else ""};
+        {tls}
+        ssl_protocols TLSv1.2 TLSv1.3;
         location / {{
             proxy_pass http://shop;
             proxy_http_version 1.1;
@@ -115,6 +129,36 @@ http {{
 }}
 """)
     return [program, "-e", "stderr", "-p", str(folder), "-c", str(config)]
+
+
+def h2o(program, folder, port, backends, task):
+    """To one of the backends: it has no affinity."""
+    config = folder / "h2o.conf"
+    user = "user: root" if os.geteuid() == 0 else ""
+    config.write_text(f"""
+{user}
+num-threads: 1
+max-connections: {task.connections + 100}
+http1-request-timeout: {KEEP_SECONDS}
+listen:
+  host: 127.0.0.1
+  port: {port}
+  ssl:
+    certificate-file: {task.certificate.file}
+    key-file: {task.certificate.key}
+    neverbleed: OFF  # a process of its own for the keys, as the others have none
+ssl-session-resumption:
+  mode: ticket
+access-log: {folder}/access.log
+proxy.timeout.keepalive: {KEEP_SECONDS * 1000}
+proxy.preserve-host: ON
+hosts:
+  default:
+    paths:
+      /:
+        proxy.reverse.url: http://127.0.0.1:{backends[0]}/
+""")
+    return [program, "-c", str(config)]
 
 
 def relay(program, _folder, port, backends, _task):
@@ -134,8 +178,9 @@ class Kind:
 class Server:
     """A process of ours that listens, from start to end."""
 
-    def __init__(self, command, port, folder, has_master=False):
+    def __init__(self, command, port, folder, has_master=False, speaks_tls=False):
         self.port = port
+        self.speaks_tls = speaks_tls
         self.folder = folder
         with open(folder / "stdout", "w") as out, open(folder / "stderr", "w") as err:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
@@ -154,8 +199,13 @@ class Server:
         self.stop()
         raise SystemExit(f"{command[0]} did not start:\n{(self.folder / 'stderr').read_text()}")
 
+    def connect(self):
+        if not self.speaks_tls:
+            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=10, context=ssl._create_unverified_context())
+
     def get(self, target):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = self.connect()
         try:
             connection.request("GET", target)
             return connection.getresponse().read().decode()
@@ -182,4 +232,5 @@ def start(kind, parent, backends, task):
     folder = Path(parent) / f"{kind.name}-{time.monotonic_ns()}"
     folder.mkdir(parents=True)
     port = machine.free_ports(1)[0]
-    return Server(kind.command(kind.program, folder, port, backends, task), port, folder, kind.has_master)
+    command = kind.command(kind.program, folder, port, backends, task)
+    return Server(command, port, folder, kind.has_master, speaks_tls=task.certificate is not None)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -53,6 +54,8 @@ inline void send_at_once(int fd) {
   const int on = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
+
+inline void do_not_wait(int fd) { ::fcntl(fd, F_SETFL, O_NONBLOCK); }
 
 inline Socket listen_at(uint16_t port) {
   Socket listener(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
