@@ -49,7 +49,9 @@ const TlsTickets::Key& TlsTickets::key_of(int64_t period) {
 int TlsTickets::on_ticket(SSL* tls, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
                           EVP_MAC_CTX* mac, int seals) {
   void* const tickets = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(tls), index_of_tickets());
-  return static_cast<TlsTickets*>(tickets)->seal_or_open(name, iv, cipher, mac, seals != 0);
+  const int done = static_cast<TlsTickets*>(tickets)->seal_or_open(name, iv, cipher, mac, seals != 0);
+  // A client uses each ticket once (RFC 8446, appendix C.4), so that it wants a new one each time.
+  return seals == 0 && done == 1 && SSL_version(tls) == TLS1_3_VERSION ? 2 : done;
 }
 
 // 1: done. 2: done, and the ticket wants a newer key. 0: none of these keys sealed it. -1: an error.

@@ -54,6 +54,7 @@ struct Talk {
   explicit Talk(Role ours = Role::server, int version = TLS1_3_VERSION)
       : room(net.graveyard), peer(context_of(other(ours), version), other(ours)) {
     const SharedContext context = context_of(ours, version);
+    SSL_CTX_set_num_tickets(context.get(), 0);
     SslPtr tls(SSL_new(context.get()));
     ours == Role::server ? SSL_set_accept_state(tls.get()) : SSL_set_connect_state(tls.get());
     made = new TlsStream(room, std::move(tls));
@@ -207,7 +208,9 @@ TEST_CASE("whoever takes a TLS stream over when it is connected hears what comes
 
 TEST_CASE("many small parts become one record, and large ones as few as hold them") {
   Open open;
-  open.take();
+  CHECK(open.write("with the ticket"));
+  open.carry();
+  open.peer.plain.clear();
   CHECK(open.write(std::vector<std::string>(100, "0123456789")));
   CHECK(record_types(open.below->received) == std::string(1, kDataRecord));
   open.carry();
@@ -217,6 +220,24 @@ TEST_CASE("many small parts become one record, and large ones as few as hold the
   open.carry();
   CHECK(open.peer.plain.ends_with("xtail"));
   CHECK(open.peer.plain.size() == 1000 + 2 * SSL3_RT_MAX_PLAIN_LENGTH + 8);
+}
+
+TEST_CASE("a client gets one ticket, in front of the first bytes that are written to it") {
+  Talk talk;
+  talk.carry();
+  REQUIRE(talk.peer.is_open());
+  const auto session = [&] { return SSL_get0_session(talk.peer.tls()); };
+  CHECK(SSL_SESSION_has_ticket(session()) == 0);
+  talk.peer.send("question");
+  talk.carry();
+  CHECK(SSL_SESSION_has_ticket(session()) == 0);
+  CHECK(talk.write("answer"));
+  CHECK(record_types(talk.below->received) == std::string(2, kDataRecord));
+  talk.carry();
+  CHECK(talk.peer.plain == "answer");
+  CHECK(SSL_SESSION_has_ticket(session()) == 1);
+  CHECK(talk.write("more"));
+  CHECK(record_types(talk.below->received) == std::string(1, kDataRecord));
 }
 
 TEST_CASE("a peer's close_notify is told once, and writing goes on") {

@@ -10,6 +10,7 @@ struct EarlyProxy : SafeProxy {
     accept_early_data(true);
     SafeClient first(client());
     first.carry();
+    first.ask("GET /x HTTP/1.1\r\n\r\n");  // without a Host: answered without a backend
     session = std::shared_ptr<SSL_SESSION>(SSL_get1_session(first.tls.tls()), SSL_SESSION_free);
     first.below.sends_end();
     REQUIRE(SSL_SESSION_get_max_early_data(session.get()) != 0);
@@ -44,6 +45,20 @@ TEST_CASE("an early GET is answered before the handshake is over, and its backen
     CHECK(contains(backend.received, "GET /x"));
     CHECK_FALSE(contains(backend.received, "Early-Data"));
   }
+}
+
+TEST_CASE("a client whose early request was its only one gets a ticket as well") {
+  EarlyProxy proxy;
+  EarlyClient client(proxy, kGet);
+  proxy.backend().sends(kOk);
+  client.hear();
+  client.carry();
+  const std::shared_ptr<SSL_SESSION> next(SSL_get1_session(client.tls.tls()), SSL_SESSION_free);
+  CHECK(next != proxy.session);
+  EarlyClient again(proxy, kGet);
+  SafeClient later(proxy.client(), TLS1_3_VERSION, next.get());
+  later.carry();
+  CHECK(later.tls.is_resumed());
 }
 
 TEST_CASE("what may not be sent twice is answered 425 before the handshake is over, and served after it") {

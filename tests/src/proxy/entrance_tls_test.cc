@@ -141,10 +141,25 @@ TEST_CASE("a PROXY header that took its time takes none of the handshake's") {
   CHECK(client.tls.is_open());
 }
 
+TEST_CASE("a client may use each ticket once: every connection that is answered brings the next") {
+  SafeProxy proxy;
+  std::shared_ptr<SSL_SESSION> session;
+  for (int visit = 0; visit < 4; ++visit) {
+    SafeClient client(proxy.client(), TLS1_3_VERSION, session.get());
+    client.carry();
+    CHECK(client.tls.is_resumed() == (visit != 0));
+    client.ask("GET /x HTTP/1.1\r\n\r\n");  // without a Host: answered here
+    const std::shared_ptr<SSL_SESSION> next(SSL_get1_session(client.tls.tls()), SSL_SESSION_free);
+    CHECK(next != session);
+    session = next;
+  }
+}
+
 TEST_CASE("handshakes are counted by how they ended, and one that was never begun is none") {
   SafeProxy proxy;
   SafeClient good(proxy.client());
   good.carry();
+  good.ask("GET /x HTTP/1.1\r\n\r\n");  // without a Host: answered here
   const std::shared_ptr<SSL_SESSION> session(SSL_get1_session(good.tls.tls()), SSL_SESSION_free);
   SafeClient again(proxy.client(), TLS1_3_VERSION, session.get());
   again.carry();
