@@ -92,6 +92,7 @@ SslContextPtr TlsServer::new_context(const Bundle& bundle, std::string& error) {
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);  // tickets carry sessions
+  SSL_CTX_set_num_tickets(context, 1);                          // each of its connections brings the next
   SSL_CTX_set_dh_auto(context, 1);
   SSL_CTX_set_alpn_select_cb(context, on_alpn, nullptr);
   SSL_CTX_set_tlsext_servername_arg(context, this);

@@ -78,7 +78,6 @@ void TlsStream::accept(std::string_view came) {
 
 void TlsStream::on_connected() {
   has_begun_ = true;
-  if (before_) room_.wire_.append(*std::exchange(before_, nullptr));
   shake_hands();
   if (state_ == State::failed) owner_->on_broken(kTlsFailed);
 }
@@ -131,8 +130,12 @@ void TlsStream::shake_hands() {
   ERR_clear_error();
   const int result = tls_ ? SSL_do_handshake(tls_.get()) : -1;
   if (result == 1) {
-    state_ = State::open;
+    const bool was_early = std::exchange(state_, State::open) == State::early;
     needed_.reset();
+    if (!was_early && SSL_is_server(tls_.get()) == 1 && SSL_version(tls_.get()) == TLS1_3_VERSION) {
+      precede(room_.wire_);  // a ticket, or nothing
+      room_.wire_.clear();
+    }
   } else if (!tls_ || SSL_get_error(tls_.get(), result) != SSL_ERROR_WANT_READ) {
     return fail();
   }
@@ -236,6 +239,7 @@ bool TlsStream::seal(std::string_view plain) {
 bool TlsStream::flush() {
   std::string& wire = room_.wire_;
   if (wire.empty()) return true;
+  if (before_) wire.insert(0, *std::exchange(before_, nullptr));
   const iovec part{wire.data(), wire.size()};
   const bool taken = below_ != nullptr && !is_below_finished_ && below_->write({&part, 1});
   wire.clear();

@@ -5,6 +5,8 @@
 // decrypted into the room's scratch and told in one piece; what one write takes is sealed in as few records
 // as hold it. Nothing is buffered here: an idle stream holds OpenSSL's state alone.
 //
+// A server's ticket (TLS 1.3) goes out in front of the first bytes that are written, in their packet.
+//
 // A peer may ask for answers of TLS' own (KeyUpdate, renegotiation). One that asks on and reads none is cut.
 #pragma once
 
@@ -54,7 +56,7 @@ class TlsStream final : public Mortal, public Stream, StreamOwner {
 
   StreamOwner* as_owner() { return this; }                     // of the stream below, while that connects
   void attach(StreamPtr below) { below_ = std::move(below); }  // first of all
-  void precede(std::string bytes);  // sent in plain, before the handshake; nothing if it has begun
+  void precede(std::string bytes);  // sent as they are, in front of what is sent next
   // For as long as the handshake takes.
   void keep(std::shared_ptr<const void> needed) { needed_ = std::move(needed); }
   void accept(std::string_view came);  // begins the handshake with bytes that have come already
@@ -110,7 +112,7 @@ class TlsStream final : public Mortal, public Stream, StreamOwner {
 
   TlsRoom& room_;
   StreamPtr below_;
-  std::unique_ptr<std::string> before_;  // the handshake
+  std::unique_ptr<std::string> before_;  // what is sent next
   SslPtr tls_;
   StreamOwner* owner_ = nullptr;  // nullptr once closed
   std::string_view came_;         // from below, and not yet taken
