@@ -148,7 +148,8 @@ void TlsStream::shake_hands() {
 void TlsStream::read(size_t size) {
   char* const plain = this->plain();
   int error = SSL_ERROR_NONE;
-  while (error == SSL_ERROR_NONE && size < TlsRoom::kPlainSize) {
+  const auto is_more = [this] { return !came_.empty() || SSL_has_pending(tls_.get()) == 1; };
+  while (error == SSL_ERROR_NONE && size < TlsRoom::kPlainSize && is_more()) {
     size_t read = 0;
     ERR_clear_error();
     const int result = SSL_read_ex(tls_.get(), plain + size, TlsRoom::kPlainSize - size, &read);
