@@ -272,6 +272,7 @@ class EntranceScript {
 
   void spoil(Client& client) {
     client.sound = false;
+    if (client.tls == nullptr) anybody_ = true;
     std::string& wire = client.to_send;
     const size_t at = wire.empty() ? 0 : (choices_.below(256) * 256 + choices_.below(256)) % wire.size();
     switch (choices_.below(4)) {
@@ -336,6 +337,7 @@ class EntranceScript {
   void check_request(const MessageReader::Message& message) {
     const std::string tag = message.field("x-tag"), from = message.field("x-forwarded-for");
     const std::string proto = message.field("x-forwarded-proto"), subject = message.field("x-subject");
+    if (anybody_ && proto == "http") return;
     for (const auto& client : clients_) {
       if (client->tag != tag) continue;
       const bool is_safe = client->tls != nullptr;
@@ -413,6 +415,7 @@ class EntranceScript {
   std::vector<std::unique_ptr<Client>> clients_;
   Stage stage_;
   bool ending_ = false;
+  bool anybody_ = false;  // what comes without TLS may say that it is anybody's
 };
 
 }  // namespace limpet::test

@@ -299,6 +299,7 @@ class TlsScript {
       REQUIRE(server != nullptr);
       REQUIRE(connector != nullptr);
       peers = server_context(issued);
+      SSL_CTX_set_session_cache_mode(peers.get(), SSL_SESS_CACHE_OFF);  // no run knows of another
       for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
         TlsPeer client(clients(version), TlsPeer::Role::client),
             serving(server->accept(), TlsPeer::Role::server);
