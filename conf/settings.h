@@ -121,6 +121,7 @@ enum class Storage : uint8_t { local, backup, replicated, shared };
 enum class Placement : uint8_t { least_sessions, round_robin, hash, random_two };
 enum class Failover : uint8_t { move, refuse };
 enum class Failback : uint8_t { stay, go_home };
+enum class Shed : uint8_t { off, new_sessions };
 enum class SameSite : uint8_t { unset, lax, strict, none };
 enum class Secure : uint8_t { no, yes, automatic };  // automatic: where the client is believed to use TLS
 
@@ -220,8 +221,9 @@ struct Retries {
 struct Backend {
   std::string name;
   Address address;
-  uint32_t weight = 100;      // 0..65535, relative; 0: no new sessions, its own only
-  uint32_t max_sessions = 0;  // 0: no limit
+  uint32_t weight = 100;         // 0..65535, relative; 0: no new sessions, its own only
+  uint32_t max_sessions = 0;     // 0: no limit
+  uint32_t max_connections = 0;  // requests under way there at once; 0: no limit
   std::string backup;  // with copies of its sessions; empty: any other may have one, and any fetches it
   HealthCheck health;  // the pool's, but for what is said here
   bool operator==(const Backend&) const = default;
@@ -255,6 +257,10 @@ struct Pool {
   Failback failback = Failback::stay;
   std::vector<std::string> stateless_paths;  // prefixes as a route's; these requests need no home
   Duration patience = 0s;             // how long a request waits for its own home before it is failed over
+  Duration queue_timeout = 10s;       // how long one waits for a place at a backend with max_connections
+  Shed shed = Shed::off;              // what is refused beyond either of the next two
+  uint32_t shed_in_flight = 0;        // requests of the pool under way; 0: however many
+  Duration shed_queue_time = 0s;      // for so long somebody waits for a place; 0: however long
   Duration idle_timeout = 30min;      // a session not seen for this long has expired
   Duration unreturned_timeout = 60s;  // the same until its client has come back once
   Duration dormant_timeout = 24h;     // that its place is remembered after that, while there is room

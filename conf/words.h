@@ -35,6 +35,9 @@ template <>
 inline constexpr std::array<Named<Failover>, 2> kWords<Failover> = {
     {{"move", Failover::move}, {"refuse", Failover::refuse}}};
 template <>
+inline constexpr std::array<Named<Shed>, 2> kWords<Shed> = {
+    {{"off", Shed::off}, {"new-sessions", Shed::new_sessions}}};
+template <>
 inline constexpr std::array<Named<Failback>, 2> kWords<Failback> = {
     {{"stay", Failback::stay}, {"return", Failback::go_home}}};
 

@@ -41,6 +41,11 @@ struct Chooser::Request {
     const auto& backends = candidates.fleet.backends;
     return home < backends.size() && backends[home].serves_its_own() && !candidates.tried.contains(home);
   }
+  Candidates free() const {
+    Candidates free = candidates;
+    free.free_only = true;
+    return free;
+  }
   // In the key's order, by which every balancer chooses.
   bool comes_before(Slot one, Slot other) const {
     const auto score = [this](Slot slot) {
@@ -73,13 +78,15 @@ Chooser::Chooser(const conf::Pool& pool, Memory& memory, uint64_t seed)
 
 Choice Chooser::choose(const Identity& identity, const Fleet& fleet, const Tried& tried, Now now) {
   if (tried.count == Tried::kMost) return {};
-  const Request request{identity, {fleet, tried, table_.homes()}, now};
+  const Request request{identity, {fleet, tried, table_.homes(), *memory_.permits}, now};
   if (memory_.began.load(std::memory_order_relaxed) == 0)
     memory_.began.store(now.wall, std::memory_order_relaxed);
   if (identity.stateless) return take_turns(request);
   const bool begins_anew = identity.over != 0 && !identity.tracked;
-  if (begins_anew && request.can_be_served_by(identity.token_home))
+  if (begins_anew && request.can_be_served_by(identity.token_home)) {
+    if (tried.sheds) return {.reason = Reason::shed};
     return take_place(request, identity.token_home, Reason::placed);
+  }
   if (!identity.has_key) return place_without_key(request);
   if (!identity.tracked) return choose_untracked(request);
   const auto visit = tried.count == 0 ? SessionTable::Visit::first : SessionTable::Visit::retry;
@@ -99,6 +106,7 @@ Choice Chooser::choose(const Identity& identity, const Fleet& fleet, const Tried
 // What a browser asks for first it asks for at once, and keeps one of the keys that the answers give it. So
 // all of that goes to one backend.
 Choice Chooser::place_without_key(const Request& request) {
+  if (request.candidates.tried.sheds) return {.reason = Reason::shed};
   const uint64_t client = request.identity.client;
   if (client == 0 || request.known() != kNoSlot) return place(request, Reason::placed);
   FirstContacts& contacts = memory_.first_contacts;
@@ -124,6 +132,7 @@ Choice Chooser::follow(const Request& request, Slot slot) {
 
 // An address is a session from its first request on.
 Choice Chooser::choose_unknown_ip(const Request& request) {
+  if (request.candidates.tried.sheds) return {.reason = Reason::shed};
   const Choice choice = place_by_hash(request, Share::warm, Reason::hash);
   if (!choice) return choice;
   const SessionTable::Held held =
@@ -204,7 +213,10 @@ bool Chooser::is_unbound(const Request& request) const {
 // It brings no id, so the session that the answer may open is a new one, and a home that drains is for want
 // of any other.
 Choice Chooser::choose_untracked(const Request& request) {
-  if (request.identity.kind != Kind::cookie) return place_by_hash(request, Share::warm, Reason::hash);
+  if (request.identity.kind != Kind::cookie) {
+    if (request.candidates.tried.sheds) return {.reason = Reason::shed};
+    return place_by_hash(request, Share::warm, Reason::hash);
+  }
   const Slot home = request.identity.token_home;
   if (!request.may_begin_at(home)) {
     const Choice elsewhere = place(request, Reason::placed);
@@ -296,16 +308,20 @@ Choice Chooser::refuge(const Request& request, SessionTable::Found found) {
 }
 
 Choice Chooser::place(const Request& request, Reason reason) {
+  if (request.candidates.tried.sheds) return {.reason = Reason::shed};
   const Slot known = request.known();
   if (known != kNoSlot) return take_place(request, known, reason);
-  return reserve(request, reason,
-                 [&] { return placement_.pick(request.candidates, request.identity.client); });
+  return reserve(request, reason, [&] {
+    const Slot free = placement_.pick(request.free(), request.identity.client);
+    return free != kNoSlot ? free : Placement::least_crowded(request.candidates, true);
+  });
 }
 
 // It is of no session, and so needs no room for one.
 Choice Chooser::take_turns(const Request& request) {
   const Slot known = request.known();
-  const Slot slot = known != kNoSlot ? known : placement_.any(request.candidates);
+  Slot slot = known != kNoSlot ? known : placement_.any(request.free());
+  if (slot == kNoSlot) slot = Placement::least_crowded(request.candidates, false);
   if (slot == kNoSlot) return {.reason = Reason::no_backend};
   return {.slot = slot, .reason = Reason::stateless};
 }

@@ -24,6 +24,8 @@ const char* text(Reason reason) {
       return "refused";
     case Reason::full:
       return "full";
+    case Reason::shed:
+      return "shed";
     case Reason::no_backend:
       return "no_backend";
   }

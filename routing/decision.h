@@ -25,6 +25,7 @@ enum class Reason : uint8_t {
   away,        // its home is down, and the request may wait for it
   refused,     // its home cannot serve it and failover = "refuse"
   full,        // every usable backend is at max_sessions
+  shed,        // it would begin a session, and none is begun now
   no_backend,  // nothing usable is left to try
 };
 const char* text(Reason);

@@ -41,6 +41,7 @@ Fleet Fleet::from(const conf::Pool& pool, const Fleet& before, std::span<const S
     backend.address = said.address;
     backend.weight = said.weight;
     backend.max_sessions = said.max_sessions;
+    backend.max_connections = said.max_connections;
     backend.listed = true;
     slots.push_back(slot);
   }

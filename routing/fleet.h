@@ -27,10 +27,11 @@ struct Backend {
   std::string name{};  // empty: the slot is free
   uint64_t id = 0;     // what tokens and hashes call it: a hash of its name, alike in every balancer
   conf::Address address{};
-  uint32_t lost_addresses = 0;  // how often its name has lost one
-  uint32_t weight = 0;          // its share of new sessions, relative to the others
-  uint32_t warmth = kWarm;      // how much of that share it has: less while it warms up, never 0
-  uint32_t max_sessions = 0;    // 0: no limit
+  uint32_t lost_addresses = 0;   // how often its name has lost one
+  uint32_t weight = 0;           // its share of new sessions, relative to the others
+  uint32_t warmth = kWarm;       // how much of that share it has: less while it warms up, never 0
+  uint32_t max_sessions = 0;     // 0: no limit
+  uint32_t max_connections = 0;  // the same
   BackendState state = BackendState::up;
   bool listed = true;  // in the file; one that was takes no more sessions
   // Where the pool's storage is `backup`: who holds the copies of its sessions; kGoneSlot: somebody who has

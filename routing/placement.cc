@@ -122,4 +122,17 @@ Slot Placement::random_two(const Candidates& candidates) {
   return load_two < load_one ? two : one;
 }
 
+Slot Placement::least_crowded(const Candidates& candidates, bool needs_room) {
+  Slot least = kNoSlot;
+  double least_crowd = 0;
+  for_each_usable(candidates, [&](Slot slot, uint32_t) {
+    if (needs_room && !candidates.has_room(slot)) return;
+    const double crowd = candidates.permits.crowd(slot);
+    if (least != kNoSlot && crowd >= least_crowd) return;
+    least = slot;
+    least_crowd = crowd;
+  });
+  return least;
+}
+
 }  // namespace limpet::routing

@@ -9,6 +9,7 @@
 #include "routing/fleet.h"
 #include "routing/homes.h"
 #include "routing/per_slot.h"
+#include "routing/permits.h"
 #include "routing/random.h"
 #include "routing/tried.h"
 
@@ -19,8 +20,13 @@ struct Candidates {
   const Fleet& fleet;
   const Tried& tried;
   const Homes& homes;
+  const Permits& permits;
+  bool free_only = false;  // those where no request would have to wait
 
-  bool usable(Slot slot) const { return fleet.backends[slot].takes_new_sessions() && !tried.contains(slot); }
+  bool usable(Slot slot) const {
+    return fleet.backends[slot].takes_new_sessions() && !tried.contains(slot) &&
+           (!free_only || permits.has_free(slot));
+  }
   bool has_room(Slot slot) const { return homes.has_room(slot, fleet.backends[slot].max_sessions); }
   bool admits(Slot slot) const { return usable(slot) && has_room(slot); }
 };
@@ -49,6 +55,10 @@ class Placement {
   // The same for what is of no session, and needs no room: where the fewest sessions are, all of it would go
   // to one backend.
   Slot any(const Candidates& candidates);
+
+  // Where a request has the fewest others for its place, of these and of those that wait. kNoSlot when none
+  // fits.
+  static Slot least_crowded(const Candidates& candidates, bool needs_room);
 
  private:
   struct Turn {

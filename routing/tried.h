@@ -15,6 +15,7 @@ struct Tried {
   std::array<Slot, kMost> slots{};
   uint8_t count = 0;
   bool patient = false;
+  bool sheds = false;    // no session is begun now
   Slot known = kNoSlot;  // the backend that knows the client by its connection: goes before any other place
 
   void add(Slot slot) {

@@ -195,6 +195,7 @@ char* AccessFormatter::write_json(const AccessRecord& record, char* to) const {
   to = put_number(put(to, ",\"status\":"), record.status);
   to = put_number(put(to, ",\"bytes_in\":"), record.bytes_in);
   to = put_number(put(to, ",\"bytes_out\":"), record.bytes_out);
+  to = put_ms(put(to, ",\"queued_ms\":"), record.queued_us);
   to = put_ms(put(to, ",\"connect_ms\":"), record.connect_us);
   to = put_ms(put(to, ",\"head_ms\":"), record.head_us);
   to = put_ms(put(to, ",\"total_ms\":"), record.total_us);

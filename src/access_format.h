@@ -30,6 +30,7 @@ struct AccessRecord {
   int status = 0;           // 499: the client got no answer
   uint64_t bytes_in = 0;    // of the body, from the client
   uint64_t bytes_out = 0;   // of the body, to the client
+  int64_t queued_us = -1;   // until there was a place at its backend, or none any more; -1: it did not wait
   int64_t connect_us = -1;  // for a backend connection to stand; -1: did not happen
   int64_t head_us = -1;     // since time_us, to the head of the backend's answer; -1: did not happen
   int64_t total_us = -1;    // since time_us

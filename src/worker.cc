@@ -96,6 +96,7 @@ Worker::Worker(size_t index, const Shared& shared, std::shared_ptr<const proxy::
   context_->process_number = shared_.process_number;
   uv_async_init(loop_.uv(), &wake_, [](uv_async_t* wake) { static_cast<Worker*>(wake->data)->on_wake(); });
   wake_.data = this;
+  context_->permit_calls->open([this] { uv_async_send(&wake_); });
   shared_.descriptors.add(*this);
 }
 
@@ -103,6 +104,7 @@ Worker::~Worker() {
   if (thread_.joinable()) {
     thread_.join();
   } else {
+    context_->permit_calls->close();
     uv_close(reinterpret_cast<uv_handle_t*>(&wake_), nullptr);
   }
 }
@@ -151,6 +153,7 @@ void Worker::make_room(int below) {
 void Worker::on_wake() {
   if (ending_) return;
   take_updates();
+  context_->permit_calls->deliver();
   if (const int below = room_below_.exchange(0); below != 0) give_up_idle(below);
   if (wish_ != Wish::serve) end();
 }
@@ -213,6 +216,7 @@ void Worker::end_if_empty() {
   if (!empty() || !context_->shutting_down || ending_) return;
   ending_ = true;
   context_->close_idle();
+  context_->permit_calls->close();
   uv_close(reinterpret_cast<uv_handle_t*>(&wake_), nullptr);
   loop_.stop();
 }

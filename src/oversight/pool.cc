@@ -102,6 +102,7 @@ void OverseenPool::trust(net::SharedTlsTrust whom) {
 
 const proxy::SharedPoolPlan& OverseenPool::publish() {
   if (!is_changed) return plan;
+  memory->permits->follow(fleet);
   if (plan != nullptr) former.push_back({plans, plan});
   ++plans;
   plan = std::make_shared<const proxy::PoolPlan>(proxy::PoolPlan{.id = id,

@@ -107,6 +107,8 @@ status::BackendReport Reporter::report_backend(const OverseenPool& pool, routing
   out.weight = backend.weight;
   out.warmth = backend.warmth;
   out.max_sessions = backend.max_sessions;
+  out.max_connections = backend.max_connections;
+  out.waiting = pool.memory->permits->waiting(slot);
   out.sessions = pool.census(slot);
   out.requests = pool.requests(slot);
   out.last_check = pool.backends[slot].last_check;

@@ -11,6 +11,7 @@
 
 #include "conf/settings.h"
 #include "health/evidence.h"
+#include "routing/memory.h"
 #include "src/access_log.h"
 #include "src/net/gather.h"
 #include "src/net/loop.h"
@@ -20,6 +21,7 @@
 #include "src/proxy/backend_connections.h"
 #include "src/proxy/clock.h"
 #include "src/proxy/handshakes.h"
+#include "src/proxy/permit_calls.h"
 #include "src/proxy/plan.h"
 #include "src/proxy/retry_budget.h"
 #include "src/proxy/spares.h"
@@ -71,6 +73,10 @@ class ServedPool final : public net::Mortal, StrayListener {
     doubted_at_[slot] = now;
     return true;
   }
+
+  routing::Permits& permits() const { return *plan_->router->memory()->permits; }
+  // By the pool's `shed`: no session is to be begun now.
+  bool sheds(net::Millis now) const;
 
   // A request that was identified and not yet answered may remember any slot of the plan that it came under.
   // While there is such a request the plan is kept, which keeps others from taking the slot over.
@@ -153,10 +159,16 @@ class Context final : net::DeadlineOwner {
   bool shutting_down = false;  // answers say close, idle connections end
 
   // An exchange comes to a pool, and is over.
-  void enter(ServedPool& pool) { ++pool.exchanges; }
+  void enter(ServedPool& pool) {
+    ++pool.exchanges;
+    pool.meter().entered.add();
+  }
   void leave(ServedPool& pool) {
+    pool.meter().left.add();
     if (--pool.exchanges == 0) bury_if_gone(pool);
   }
+
+  const std::shared_ptr<PermitCalls> permit_calls = std::make_shared<PermitCalls>();
 
   Spares<H1Request> h1_requests;
   std::string_view new_request_id(std::string& out);

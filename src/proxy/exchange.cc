@@ -76,6 +76,7 @@ void Exchange::start(ClientSide& client, const http::RequestHead& request) {
   status_ = 0;
   attempts_ = 0;
   touch_at_ = 0;
+  queue_us_ = queued_us_ = queue_due_ = 0;
   polls_awaited_ = 0;
   request_state_ = RequestState::coming;
   response_state_ = ResponseState::awaited;
@@ -128,6 +129,8 @@ Exchange::Step Exchange::step() {
       return identify();
     case Phase::choose:
       return choose();
+    case Phase::take_permit:
+      return take_permit();
     case Phase::connect:
       return connect();
     case Phase::send:
@@ -139,6 +142,7 @@ Exchange::Step Exchange::step() {
       return account();
     case Phase::await_file:
     case Phase::await_home:
+    case Phase::await_permit:
     case Phase::none:
     case Phase::over:
       break;
@@ -198,6 +202,7 @@ Exchange::Step Exchange::choose() {
   const bool timed = context_.times_this_decision();
   const uint64_t began = timed ? now_us() : 0;
   tried_.known = client_->own_connections().slot_in(pool_->connections);
+  tried_.sheds = pool_->sheds(now_ms());
   choice_ = pool_->router().choose(identity_, pool_->fleet(), tried_, started());
   if (timed) pool_->meter().decision.add(now_us() - began);
   pool_->meter().reasons[static_cast<size_t>(choice_.reason)].add();
@@ -206,7 +211,7 @@ Exchange::Step Exchange::choose() {
     client_->own_connections().drop_elsewhere(pool_->connections, choice_.slot);
     fresh_only_ = false;
     polls_awaited_ = 0;
-    phase_ = Phase::connect;
+    phase_ = Phase::take_permit;
     return Step::go;
   }
   switch (choice_.reason) {
@@ -219,10 +224,46 @@ Exchange::Step Exchange::choose() {
     case routing::Reason::full:
       fail(failures::kFull);
       break;
+    case routing::Reason::shed:
+      fail(failures::kShed);
+      break;
     default:
       fail(last_failure_ != nullptr ? *last_failure_ : failures::kNoBackend);
   }
   return Step::go;
+}
+
+// A session waits for its own backend, whichever others have a place. So does whatever begins one: that was
+// placed where a place is free, if one is anywhere.
+Exchange::Step Exchange::take_permit() {
+  const bool has_limit = pool_->fleet().backends[choice_.slot].max_connections != 0;
+  if (permit_ || !has_limit || pool_->permits().take(choice_.slot, permit_)) {
+    phase_ = Phase::connect;
+    return Step::go;
+  }
+  if (queue_due_ == 0) queue_due_ = now_ms() + millis(pool_->settings().queue_timeout);
+  queue_us_ = now_us();
+  deadline_.set(queue_due_);
+  phase_ = Phase::await_permit;
+  waiting_ = pool_->permits().wait(choice_.slot, now_ms(), context_.permit_calls, this);
+  return Step::wait;
+}
+
+// Called without a place it looks again: its backend is out of service, or has no limit any more.
+void Exchange::on_permit_called() {
+  stop_waiting();
+  if (!permit_) give_up_choice();
+  phase_ = permit_ ? Phase::connect : Phase::choose;
+  advance();
+}
+
+// It may have been given a place already.
+void Exchange::stop_waiting() {
+  if (waiting_ == nullptr) return;
+  permit_ = pool_->permits().end(*std::exchange(waiting_, nullptr));
+  const uint64_t waited = now_us() - std::exchange(queue_us_, 0);
+  queued_us_ += waited;
+  pool_->meter().queue_time.add(waited);
 }
 
 Exchange::Step Exchange::connect() {
@@ -336,6 +377,7 @@ Exchange::Step Exchange::account() {
   if (attempt_ == Attempt::open && response_state_ == ResponseState::whole && has_request())
     backend_.release()->release(millis(pool_->settings().timeouts.keep_alive), client_->own_connections());
   drop_backend();
+  permit_.give_back();
   measure();
   log();
   leave_era();
@@ -364,13 +406,16 @@ void Exchange::flush_client() {
 
 bool Exchange::is_consistent() const {
   if ((backend_ != nullptr) != (attempt_ >= Attempt::dialing)) return false;
+  if ((waiting_ != nullptr) != (phase_ == Phase::await_permit)) return false;
   switch (phase_) {
     case Phase::none:
     case Phase::over:
       return attempt_ == Attempt::none;
     case Phase::await_file:
     case Phase::await_home:
-      return attempt_ == Attempt::none && response_state_ == ResponseState::awaited;
+      return attempt_ == Attempt::none && response_state_ == ResponseState::awaited && !permit_;
+    case Phase::await_permit:
+      return attempt_ == Attempt::none && response_state_ == ResponseState::awaited && !permit_;
     case Phase::connect:
       return (attempt_ == Attempt::resting || attempt_ == Attempt::dialing) &&
              response_state_ == ResponseState::awaited;

@@ -60,6 +60,7 @@ class Exchange final : public http::BodySink,
   void on_client_gone();
   void on_backend_withdrawn(const ServedPool& pool, routing::Slot slot);  // what is under way there is cut
   void on_stop();                                                         // the process ends now
+  void on_permit_called();  // it need not wait any more for a place at its backend
 
  private:
   enum class Phase : uint8_t {
@@ -68,6 +69,8 @@ class Exchange final : public http::BodySink,
     await_file,
     choose,
     await_home,
+    take_permit,
+    await_permit,
     connect,
     send,
     relay,
@@ -130,6 +133,8 @@ class Exchange final : public http::BodySink,
   std::string https_location() const;
   http::OwnReply own_reply(int status) const;
   Step choose();
+  Step take_permit();
+  void stop_waiting();
   Step connect();
   void take_idle();
   std::string preface() const;
@@ -203,6 +208,8 @@ class Exchange final : public http::BodySink,
   routing::Identity identity_;
   routing::Choice choice_;
   routing::Tried tried_;
+  routing::Permit permit_;                   // at the backend of choice_, where that has a limit
+  routing::WaitingPtr waiting_;              // for it
   routing::Slot blamed_ = routing::kNoSlot;  // the last that this request told something of
   health::Patience patience_;
   UploadPace pace_;
@@ -223,6 +230,9 @@ class Exchange final : public http::BodySink,
   int status_ = 0;
   uint32_t attempts_ = 0;                   // at backends
   routing::Slot asked_ = routing::kNoSlot;  // the backend of the last of them
+  uint64_t queue_us_ = 0;                   // when it began to wait for a place; 0: it does not
+  uint64_t queued_us_ = 0;                  // how long it has waited
+  net::Millis queue_due_ = 0;               // when that is over; 0: it has not begun
   net::Millis touch_at_ = 0;                // when the session of what lasts is to be kept alive next
   net::Millis due_ = 0;                     // when the time for progress is over
   net::Millis head_due_ = 0;                // when the backend's time to begin its answer is over

@@ -40,6 +40,14 @@ void Exchange::on_deadline() {
   }
   if (phase_ == Phase::await_home) {
     phase_ = Phase::choose;
+  } else if (phase_ == Phase::await_permit) {
+    stop_waiting();
+    if (permit_) {
+      phase_ = Phase::connect;
+    } else {
+      pool_->meter().queue_timeouts.add();
+      fail(failures::kQueueTimeout);
+    }
   } else if (phase_ == Phase::connect) {
     connect_failed(UV_ETIMEDOUT);
   } else if (phase_ == Phase::tunnel) {
@@ -150,6 +158,7 @@ void Exchange::choose_again(const Failure& otherwise) {
 void Exchange::give_up_choice() {
   pool_->meter().backends[choice_.slot].ended.add();
   pool_->router().release(choice_);
+  permit_.give_back();
   choice_ = {};
 }
 
@@ -214,6 +223,7 @@ void Exchange::cut(const Failure& failure) {
 
 void Exchange::drop_backend() {
   if (phase_ == Phase::await_file) context_.files.forget(*this);
+  stop_waiting();
   if (std::exchange(attempt_, Attempt::none) == Attempt::resting) context_.polls.forget(*this);
   backend_.reset();
 }

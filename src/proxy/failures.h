@@ -33,6 +33,10 @@ inline constexpr Failure kRefused{503, "the server that holds this session does 
                                   Blame::backend};
 inline constexpr Failure kFull{503, "every server has all the sessions it may have", "full", Blame::balancer};
 inline constexpr Failure kNoBackend{503, "no server can be reached", "no_backend", Blame::backend};
+inline constexpr Failure kShed{503, "the servers are busy; nobody new is served now", "shed",
+                               Blame::balancer};
+inline constexpr Failure kQueueTimeout{503, "the server is busy, and was for as long as requests wait",
+                                       "queue_timeout", Blame::balancer};
 inline constexpr Failure kNoDescriptors{503, "the balancer cannot open another connection", "no_descriptors",
                                         Blame::balancer};
 inline constexpr Failure kNoPorts{503, "the balancer has no port left for another connection", "no_ports",

@@ -78,6 +78,9 @@ struct PoolMeter {
   static constexpr size_t kReasons = static_cast<size_t>(routing::Reason::no_backend) + 1;
 
   routing::PerSlot<BackendMeter> backends;
+  Counter entered, left;   // requests
+  Counter queue_timeouts;  // requests that waited in vain for a place at a backend
+  Histogram queue_time;    // of all that waited
   // Requests that failed and no one backend is to blame: none there or none with room, a loop.
   Counter unserved;
   std::array<Counter, kReasons> reasons;  // routing decisions

@@ -73,6 +73,8 @@ void add_decisions(const Meters& meters, PoolReport& pool) {
   for (const auto& meter : meters) {
     for (size_t i = 0; i < meter->reasons.size(); ++i) pool.decisions[i] += meter->reasons[i].value();
     add(meter->decision, pool.decision_latency);
+    add(meter->queue_time, pool.queue_time);
+    pool.queue_timeouts += meter->queue_timeouts.value();
   }
 }
 

@@ -178,6 +178,8 @@ Json to_json(const BackendReport& backend) {
               {"warmth_percent", backend.warmth},
               {"sessions", sessions(backend.sessions, backend.max_sessions)},
               {"requests", requests(backend.requests)},
+              {"max_connections", backend.max_connections},
+              {"waiting", backend.waiting},
               {"drain", nullptr},
               {"last_check", nullptr}};
   if (backend.drain) out["drain"] = drain(*backend.drain);
@@ -235,6 +237,7 @@ Json to_json(const PoolReport& pool) {
           {"requests", requests(pool.requests)},
           {"decisions", std::move(decisions)},
           {"decision_latency", latency(pool.decision_latency)},
+          {"queue", {{"time", latency(pool.queue_time)}, {"timeouts", pool.queue_timeouts}}},
           {"tls", pool.tls ? to_json(*pool.tls) : Json()},
           {"backends", list(pool.backends)},
           {"history", history(pool.history)}};

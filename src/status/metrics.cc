@@ -184,6 +184,15 @@ void routing_decisions(Exposition& out, const Report& report) {
                 "How long a decision took, of every sixteenth.");
   each_pool(report,
             [&](const PoolReport& pool, const Labels& labels) { out.sample(labels, pool.decision_latency); });
+  out.histogram("limpet_pool_queue_seconds",
+                "How long requests waited for a place at their backend, of those that had to.");
+  each_pool(report,
+            [&](const PoolReport& pool, const Labels& labels) { out.sample(labels, pool.queue_time); });
+  out.counter("limpet_pool_requests_refused_total", "Requests that were refused for a limit, by which.");
+  each_pool(report, [&](const PoolReport& pool, const Labels& labels) {
+    out.sample(labels + Labels{{"limit", "queue_timeout"}}, pool.queue_timeouts);
+    out.sample(labels + Labels{{"limit", "shed"}}, decided(pool, routing::Reason::shed));
+  });
   out.counter("limpet_pool_session_errors_total",
               "What went wrong with a session's key or its place, by kind.");
   each_pool(report, [&](const PoolReport& pool, const Labels& labels) {
@@ -242,6 +251,15 @@ void backend_sessions(Exposition& out, const Report& report) {
   each_backend(report, [&](const BackendReport& backend, const Labels& labels) {
     out.sample(labels, uint64_t{backend.max_sessions});
   });
+  out.gauge("limpet_backend_connections_max",
+            "Requests that it serves at once at most (max_connections); 0: no limit.");
+  each_backend(report, [&](const BackendReport& backend, const Labels& labels) {
+    out.sample(labels, uint64_t{backend.max_connections});
+  });
+  out.gauge("limpet_backend_requests_waiting", "Requests that wait for one of these to end.");
+  each_backend(report, [&](const BackendReport& backend, const Labels& labels) {
+    out.sample(labels, uint64_t{backend.waiting});
+  });
   out.counter("limpet_backend_session_events_total", "What became of sessions while it was their home.");
   each_backend(report, [&](const BackendReport& backend, const Labels& labels) {
     session_events(out, labels, backend.sessions.books);
@@ -283,7 +301,7 @@ void backend_requests(Exposition& out, const Report& report) {
   counter("limpet_backend_sent_bytes_total", "Bytes of bodies sent to it.", &RequestReport::bytes_in);
   counter("limpet_backend_received_bytes_total", "Bytes of bodies received from it.",
           &RequestReport::bytes_out);
-  out.gauge("limpet_backend_requests_in_flight", "Requests that it is at work on.");
+  out.gauge("limpet_backend_requests_in_flight", "Requests that it is at work on, or that wait for it.");
   each_backend(report, [&](const BackendReport& backend, const Labels& labels) {
     out.sample(labels, backend.requests.in_flight);
   });

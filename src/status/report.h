@@ -69,7 +69,8 @@ struct BackendReport {
   int64_t since = 0;  // Unix seconds
   bool held = false;  // would be down on weak evidence, but for max_down_percent
   std::string doubt;  // what speaks against it while it is up, for people; empty: nothing
-  uint32_t weight = 0, warmth = routing::kWarm, max_sessions = 0;
+  uint32_t weight = 0, warmth = routing::kWarm, max_sessions = 0, max_connections = 0;
+  uint32_t waiting = 0;  // requests, for a place there
   routing::HomeCensus sessions;
   RequestReport requests;
   std::optional<DrainReport> drain;
@@ -120,7 +121,9 @@ struct PoolReport {
   uint64_t unverified_tokens = 0, guesses_missed = 0;
   std::array<uint64_t, proxy::PoolMeter::kReasons> decisions{};  // by routing::Reason
   HistogramReport decision_latency;                              // of every 16th
-  RequestReport requests;  // to all of its backends, also those that are gone
+  HistogramReport queue_time;   // of those that waited for a place at a backend
+  uint64_t queue_timeouts = 0;  // for as long as one waits
+  RequestReport requests;       // to all of its backends, also those that are gone
   std::vector<BackendReport> backends;
   std::vector<Sample> history;        // oldest first
   std::optional<TlsFilesReport> tls;  // of its connections to backends; nullopt: they speak none

@@ -34,6 +34,7 @@ size_t by_library(const AccessRecord& record) {
   line["status"] = record.status;
   line["bytes_in"] = record.bytes_in;
   line["bytes_out"] = record.bytes_out;
+  line["queued_ms"] = nullptr;
   line["connect_ms"] = nullptr;
   line["head_ms"] = static_cast<double>(record.head_us) / 1000;
   line["total_ms"] = static_cast<double>(record.total_us) / 1000;

@@ -39,6 +39,7 @@ TEST_CASE("an unknown key is told the nearest one, wherever it stands") {
   CHECK(faults(pool("afinity = \"ip\"")) == "f:2:1: pool[0].afinity: unknown key, did you mean `affinity`?");
   CHECK(faults(kBase + "wait = 1") ==
         "f:9:1: pool[0].backend[0].wait: unknown key, accepted: `name`, `address`, `weight`, `max_sessions`, "
+        "`max_connections`, "
         "`backup`, `health`");
 }
 

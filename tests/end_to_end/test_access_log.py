@@ -12,7 +12,7 @@ import pytest
 from support.client import request_bytes
 from support.wire import eventually
 
-KEYS = ["time", "client", "listener", "method", "target", "host", "protocol", "status", "bytes_in", "bytes_out", "connect_ms", "head_ms", "total_ms",
+KEYS = ["time", "client", "listener", "method", "target", "host", "protocol", "status", "bytes_in", "bytes_out", "queued_ms", "connect_ms", "head_ms", "total_ms",
         "pool", "backend", "affinity", "reason", "retries", "request_id", "end"]
 
 

@@ -30,7 +30,8 @@ struct Stage {
     }
   }
 
-  Slot pick(uint64_t client = 0) { return placement.pick({fleet, tried, table.homes()}, client); }
+  Permits permits;
+  Slot pick(uint64_t client = 0) { return placement.pick({fleet, tried, table.homes(), permits}, client); }
   Slot place() {
     const Slot slot = pick();
     if (slot != kNoSlot) table.open(++sessions, slot, kNow, Room::none, SessionTable::Begun::by_answer);

@@ -88,7 +88,7 @@ TEST_CASE("a JSON line holds every field in its order") {
       line_of(typical()) ==
       R"({"time":"2025-02-01T00:00:00.123Z","client":"192.0.2.7","listener":"web","method":"GET",)"
       R"("target":"/cart?item=7","host":"shop.example.com","protocol":"HTTP/1.1","status":200,"bytes_in":0,)"
-      R"("bytes_out":5120,"connect_ms":null,"head_ms":1.234,"total_ms":2000.005,"pool":"shop","backend":"a",)"
+      R"("bytes_out":5120,"queued_ms":null,"connect_ms":null,"head_ms":1.234,"total_ms":2000.005,"pool":"shop","backend":"a",)"
       R"("affinity":"cookie","reason":"token","retries":1,"request_id":"9f86d081884c7d65","end":"ok"})"
       "\n");
 }

@@ -96,6 +96,8 @@ inline status::PoolReport pool_report(Counting& count, const std::string& name) 
   made.requests = request_report(count);
   for (uint64_t& decisions : made.decisions) decisions = count();
   made.decision_latency = count.histogram();
+  made.queue_time = count.histogram();
+  made.queue_timeouts = count();
   for (int i = 0; i < 3; ++i) {
     status::Sample sample;
     sample.at = 1'700'000'000 + i * status::kSampleSeconds;

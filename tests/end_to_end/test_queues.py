@@ -1,0 +1,203 @@
+"""Backends that serve so many requests at once at most: others wait, each session for its own backend."""
+
+import threading
+
+import pytest
+
+from support.limpet import settings, to_toml
+from support.status import Status, status_table
+from support.wire import eventually
+
+POOL = {"affinity": ["cookie"], "health": {"check": "none"}}
+
+
+class Busy:
+    """Handles requests until it is told to let them go; knows the most that were there at once."""
+
+    def __init__(self, *backends):
+        self.lock, self.here, self.most, self.gates = threading.Lock(), {}, {}, threading.Semaphore(0)
+        for backend in backends:
+            self.here[backend.name] = self.most[backend.name] = 0
+            backend.handler = self
+
+    def __call__(self, connection, request):
+        name = connection.backend.name
+        with self.lock:
+            self.here[name] += 1
+            self.most[name] = max(self.most[name], self.here[name])
+        if request.target != "/quick":
+            assert self.gates.acquire(timeout=30)
+        with self.lock:
+            self.here[name] -= 1
+        connection.reply(body=name.encode())
+
+    def let_go(self, count):
+        self.gates.release(count)
+
+
+def table(backend, **keys):
+    return {**backend.as_table(), **keys}
+
+
+def ask(limpet, answers, *fields, target="/"):
+    """One request by a thread of its own."""
+    def run():
+        answers.append(limpet.get(target, *fields))
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def test_no_more_are_under_way_than_the_limit_says_and_everybody_is_served(scene):
+    backend = scene.backend("a")
+    busy = Busy(backend)
+    limpet = scene.start(settings([table(backend, max_connections=8)], pool={**POOL, "queue_timeout": "1m"}, status=status_table(), workers=2))
+    answers = []
+    threads = [ask(limpet, answers) for _ in range(200)]
+    status = Status(limpet)
+    eventually(lambda: status.backend("a")["waiting"] == 192, 20)
+    assert busy.here["a"] == 8
+    assert status.metric("limpet_backend_requests_waiting", backend="a") == 192
+    busy.let_go(200)
+    for thread in threads:
+        thread.join(30)
+    assert [answer.status for answer in answers] == [200] * 200
+    assert busy.most["a"] == 8
+    assert status.backend("a")["waiting"] == 0
+    lines = limpet.log(200)
+    assert sum(line["queued_ms"] is not None for line in lines) == 192
+    assert status.pool("app")["queue"]["timeouts"] == 0
+
+
+def test_a_session_waits_for_its_own_backend_and_a_new_one_goes_elsewhere(scene):
+    a, b = scene.backends(2)
+    busy = Busy(a, b)
+    limpet = scene.start(settings([table(a, max_connections=1), table(b, max_connections=1)], pool=POOL, status=status_table()))
+    one = limpet.browser()
+    home = one.get("/quick").text
+    answers = []
+    first = threading.Thread(target=lambda: answers.append(("first", one.get("/"))))
+    first.start()
+    eventually(lambda: busy.here[home] == 1)
+    twin = limpet.browser()
+    twin.jar = dict(one.jar)
+    waits = threading.Thread(target=lambda: answers.append(("twin", twin.get("/quick"))))
+    waits.start()
+    eventually(lambda: Status(limpet).backend(home)["waiting"] == 1)
+    other = limpet.browser().get("/quick")
+    assert other.status == 200 and other.text != home
+    assert not answers
+    busy.let_go(1)
+    for thread in (first, waits):
+        thread.join(10)
+    assert [(name, answer.text) for name, answer in answers] == [("first", home), ("twin", home)]
+
+
+def test_who_waits_for_too_long_is_refused_and_no_earlier(scene):
+    backend = scene.backend("a")
+    busy = Busy(backend)
+    limpet = scene.start(settings([table(backend, max_connections=1)], pool={**POOL, "queue_timeout": "400ms"}, status=status_table()))
+    answers = []
+    first = ask(limpet, answers)
+    eventually(lambda: busy.here["a"] == 1)
+    refused = limpet.get("/late")
+    assert refused.status == 503 and refused.get("Retry-After")
+    line = limpet.log_of("/late")[0]
+    assert line["end"] == "queue_timeout" and line["queued_ms"] >= 400
+    assert Status(limpet).metric("limpet_pool_requests_refused_total", limit="queue_timeout") == 1
+    busy.let_go(1)
+    first.join(10)
+    assert answers[0].status == 200
+    assert Status(limpet).backend("a")["state"] == "up"  # it did nothing wrong
+
+
+def test_a_client_that_goes_away_waits_no_more(scene):
+    backend = scene.backend("a")
+    busy = Busy(backend)
+    limpet = scene.start(settings([table(backend, max_connections=1)], pool=POOL, status=status_table()))
+    answers = []
+    first = ask(limpet, answers)
+    eventually(lambda: busy.here["a"] == 1)
+    status = Status(limpet)
+    gone = limpet.client()
+    gone.send(b"GET /gone HTTP/1.1\r\nHost: a\r\n\r\n")
+    eventually(lambda: status.backend("a")["waiting"] == 1)
+    gone.reset()
+    eventually(lambda: status.backend("a")["waiting"] == 0)
+    assert limpet.log_of("/gone")[0]["end"] == "client_gone"
+    busy.let_go(1)
+    first.join(10)
+    assert limpet.get("/quick").status == 200
+
+
+def test_a_reload_raises_the_limit_and_lets_in_who_waits(scene):
+    backend = scene.backend("a")
+    busy = Busy(backend)
+    limpet = scene.start(settings([table(backend, max_connections=1)], pool={**POOL, "queue_timeout": "1m"}, status=status_table()))
+    answers = []
+    threads = [ask(limpet, answers) for _ in range(5)]
+    status = Status(limpet)
+    eventually(lambda: status.backend("a")["waiting"] == 4)
+    for limit, under_way in ((3, 3), (0, 5)):
+        limpet.config["pool"][0]["backend"][0]["max_connections"] = limit
+        with open(limpet.file, "w", encoding="utf-8") as file:
+            file.write(to_toml(limpet.config))
+        assert status.command("reload")[0] == 0
+        eventually(lambda: busy.here["a"] == under_way)
+    busy.let_go(5)
+    for thread in threads:
+        thread.join(10)
+    assert [answer.status for answer in answers] == [200] * 5
+
+
+def test_whoever_waits_at_a_backend_that_fails_is_served_by_another(scene):
+    a, b = scene.backends(2)
+    busy = Busy(a, b)
+    health = {"check": "tcp", "interval": "100ms", "fast_interval": "50ms", "fall": 1, "timeout": "100ms"}
+    limpet = scene.start(settings([table(a, max_connections=1), table(b, max_connections=1)], pool={**POOL, "health": health}, status=status_table()))
+    one = limpet.browser()
+    home = one.get("/quick").text
+    answers = []
+    first = threading.Thread(target=lambda: answers.append(one.get("/")))
+    first.start()
+    eventually(lambda: busy.here[home] == 1)
+    twin = limpet.browser()
+    twin.jar = dict(one.jar)
+    waits = threading.Thread(target=lambda: answers.append(twin.get("/quick")))
+    waits.start()
+    status = Status(limpet)
+    eventually(lambda: status.backend(home)["waiting"] == 1)
+    status.post(f"/pools/app/backends/{home}/maintenance")
+    waits.join(10)
+    assert answers[0].text != home
+    busy.let_go(1)
+    first.join(10)
+
+
+@pytest.mark.parametrize("by", [{"shed_in_flight": 2}, {"shed_queue_time": "100ms"}])
+def test_new_sessions_are_refused_under_load_and_known_ones_served(scene, by):
+    backend = scene.backend("a")
+    busy = Busy(backend)
+    limpet = scene.start(settings([table(backend, max_connections=2)], pool={**POOL, "queue_timeout": "1m", "shed": "new-sessions", **by}, status=status_table()))
+    known = [limpet.browser() for _ in range(4)]
+    for browser in known:
+        assert browser.get("/quick").status == 200
+    answers = []
+    threads = [threading.Thread(target=lambda b=browser: answers.append(b.get("/"))) for browser in known[:3]]
+    for thread in threads:
+        thread.start()
+    status = Status(limpet)
+    eventually(lambda: status.backend("a")["waiting"] == 1)
+    threading.Event().wait(0.2)  # or more, as it has waited for longer then
+    refused = limpet.browser().get("/new")
+    assert refused.status == 503 and refused.get("Retry-After")
+    line = limpet.log_of("/new")[0]
+    assert (line["end"], line["reason"]) == ("shed", "shed")
+    assert status.metric("limpet_pool_requests_refused_total", limit="shed") >= 1
+    last = threading.Thread(target=lambda: answers.append(known[3].get("/quick")))
+    last.start()
+    busy.let_go(3)
+    for thread in (*threads, last):
+        thread.join(10)
+    assert [answer.status for answer in answers] == [200] * 4
+    assert limpet.browser().get("/quick").status == 200
