@@ -4,49 +4,24 @@ Two Limpets on one machine, with one server: requests go to the one that is bese
 the machine does meanwhile both suffer alike.
 """
 
-import contextlib
 import os
-import pathlib
-import resource
 import subprocess
-import sys
 import time
 
 import pytest
 
 from support.client import connect
 from support.limpet import settings
+from support.patience import many_descriptors, patient_server  # noqa: F401
 from support.status import Status, status_table
 from support.tls import make, tls_table
-from support.wire import eventually, free_port, listens
+from support.wire import eventually, free_port
 
 pytestmark = pytest.mark.soak
 
 MANY, ROUNDS = 1000, 2000
-SERVER = pathlib.Path(__file__).parent.parent / "support" / "patient_server.py"
 MODES = {"headers": ["-H"], "bodies": ["-B", "-s", "4096"], "ranges": ["-R", "-r", "50"],
          "reads": ["-X", "-w", "10", "-y", "20", "-n", "5", "-z", "32", "-k", "3"]}
-
-
-@contextlib.contextmanager
-def many_descriptors():
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
-@pytest.fixture(scope="module")
-def server():
-    port = free_port()
-    with many_descriptors():
-        process = subprocess.Popen([sys.executable, str(SERVER), str(port)])
-    try:
-        eventually(lambda: listens(port))
-        yield {"name": "a", "address": f"127.0.0.1:{port}"}
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +30,12 @@ def certificate(tmp_path_factory):
 
 
 @pytest.fixture
-def limpets(scene, server, certificate):
+def limpets(scene, patient_server, certificate):
     """The one that is going to be beset, and the other."""
     def start():
         listeners = [{"name": "plain", "address": f"127.0.0.1:{free_port()}"},
                      {"name": "tls", "address": f"127.0.0.1:{free_port()}", "tls": tls_table(certificate)}]
-        config = settings([server], listeners=listeners, status=status_table(), log={"access": "off"})
+        config = settings([patient_server], listeners=listeners, status=status_table(), log={"access": "off"})
         return scene.start(config)
     return start(), start()
 

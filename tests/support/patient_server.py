@@ -1,5 +1,5 @@
 """A server for thousands of connections: python3 patient_server.py PORT. It reads whole requests, however slowly they come; to
-/large it answers 300 KiB, to all else one byte."""
+/large it answers 300 KiB, to /hold nothing, to /events the beginning of a stream, to an upgrade 101, to all else one byte."""
 
 import asyncio
 import re
@@ -14,7 +14,16 @@ async def serve(reader, writer):
             head = await reader.readuntil(b"\r\n\r\n")
             length = re.search(rb"\r\ncontent-length: *(\d+)", head, re.I)
             await reader.readexactly(int(length[1]) if length else 0)
-            body = LARGE if b" /large" in head.split(b"\r\n")[0] else SMALL
+            path = head.split(b" ", 2)[1]
+            if path == b"/hold":
+                continue
+            if path == b"/events":
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n1\r\ns\r\n")
+                continue
+            if b"\r\nupgrade: " in head.lower():
+                writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\ns")
+                continue
+            body = LARGE if path == b"/large" else SMALL
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
