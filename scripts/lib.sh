@@ -42,6 +42,7 @@ apps_needs='
 '
 soak_needs='
   slowhttptest         slowhttptest
+  haproxy              /usr/sbin/haproxy
 '
 status_needs='
   chromium             chromium

@@ -171,6 +171,10 @@ class Balancer final : status::Control {
     for (const conf::Listener& listener : settings_->listeners)
       spdlog::info("listening on {}", listener.address.text());
     spdlog::info("serving with {}", conf::counted(workers_.size(), "worker"));
+    spdlog::info(
+        "{} descriptors: clients may have {}, with backends {}, and the rest is for operators, checks and "
+        "logs",
+        descriptors_.limit(), descriptors_.for_clients(), descriptors_.for_backends());
     take_signals();  // the threads are started, and take none
     loop_.run();
     hold_signals();  // one that comes now finds the end under way
@@ -355,6 +359,9 @@ class Balancer final : status::Control {
     report.file = file_;
     report.workers = static_cast<uint32_t>(workers_.size());
     report.refused_connections = descriptors_.refused();
+    report.descriptors = static_cast<uint64_t>(descriptors_.limit());
+    report.descriptors_for_clients = static_cast<uint64_t>(descriptors_.for_clients());
+    report.descriptors_for_backends = static_cast<uint64_t>(descriptors_.for_backends());
     report.reloads = reloads_;
     report.failed_reloads = failed_reloads_;
     report.dropped_log_lines = access_log_ != nullptr ? access_log_->dropped_lines() : 0;

@@ -65,6 +65,7 @@ void Exchange::start(ClientSide& client, const http::RequestHead& request) {
   blamed_ = routing::kNoSlot;
   patience_ = {};
   pace_ = {};
+  lag_ = {};
   web_socket_.reset();
   started_unix_us_ = context_.clock.unix_us();
   started_us_ = now_us();

@@ -24,6 +24,7 @@
 #include "src/proxy/client_side.h"
 #include "src/proxy/context.h"
 #include "src/proxy/failures.h"
+#include "src/proxy/lag.h"
 #include "src/proxy/upload_pace.h"
 
 namespace limpet::proxy {
@@ -213,6 +214,7 @@ class Exchange final : public http::BodySink,
   routing::Slot blamed_ = routing::kNoSlot;  // the last that this request told something of
   health::Patience patience_;
   UploadPace pace_;
+  Lag lag_;
   std::unique_ptr<http::WebSocket> web_socket_;  // in the tunnel, where that is what it was switched to
   std::string sent_body_;  // what of the body is on its way, while it may have to be sent again
 

@@ -50,6 +50,8 @@ void Exchange::on_deadline() {
     }
   } else if (phase_ == Phase::connect) {
     connect_failed(UV_ETIMEDOUT);
+  } else if (lag_.is_taken(client_->queued(), context_.settings().timeouts)) {
+    await_progress();
   } else if (phase_ == Phase::tunnel) {
     cut(failures::kTunnelIdle);
   } else if (pace_.awaits() && !takes_body()) {

@@ -24,6 +24,7 @@ void Exchange::await_progress() {
   } else if (lasting_ != Lasting::no) {
     wait = timeouts.stream;
   }
+  lag_.wait(client_->queued());
   net::Millis most = millis(wait);
   if (is_awaiting_head()) {
     head_due_ = now_ms() + most;

@@ -192,6 +192,8 @@ void H1Client::on_drained() {
 void H1Client::on_deadline() {
   if (state_ == State::head) {
     refuse({408, "the request's head did not come in time"});
+  } else if (lag_.is_taken(stream_->queued(), context_.settings().timeouts)) {
+    await_taking();
   } else {
     close(false);
   }
@@ -287,14 +289,20 @@ void H1Client::become_idle() {
   state_ = State::idle;
   if (context_.shutting_down) return drain();
   deadline_.set(context_.deadlines.now() + millis(context_.settings().timeouts.idle));
+  lag_.wait(stream_->queued());
 }
 
 void H1Client::drain() {
   state_ = State::draining;
   waiting_ = {};
-  deadline_.set(context_.deadlines.now() + millis(context_.settings().timeouts.body));
+  await_taking();
   stream_->finish();
   if (stream_->queued() == 0) linger();
+}
+
+void H1Client::await_taking() {
+  deadline_.set(context_.deadlines.now() + millis(context_.settings().timeouts.body));
+  lag_.wait(stream_->queued());
 }
 
 void H1Client::linger() {

@@ -14,6 +14,7 @@
 #include "src/proxy/client_connection.h"
 #include "src/proxy/client_side.h"
 #include "src/proxy/h1_request.h"
+#include "src/proxy/lag.h"
 
 namespace limpet::proxy {
 
@@ -82,6 +83,7 @@ class H1Client final : public ClientConnection, net::StreamOwner, net::DeadlineO
   void go_on();
   void become_idle();
   void drain();
+  void await_taking();
   void linger();
   void close(bool reset);
 
@@ -93,6 +95,7 @@ class H1Client final : public ClientConnection, net::StreamOwner, net::DeadlineO
   size_t searched_ = 0;  // how far the head in them has been looked through
   size_t lingered_ = 0;  // bytes read since the last answer
   net::Deadline deadline_;
+  Lag lag_;
   State state_ = State::idle;
   bool taking_ = false;        // within take(): what an exchange asks for is about to happen anyway
   bool client_ended_ = false;  // the client has sent its last byte

@@ -11,12 +11,17 @@ void PermitCalls::open(std::function<void()> ring) {
   ring_ = std::move(ring);
 }
 
-void PermitCalls::close() { open(nullptr); }
+void PermitCalls::close() {
+  const std::lock_guard lock(mutex_);
+  ring_ = nullptr;
+  called_.clear();
+}
 
 void PermitCalls::on_called(routing::WaitingPtr waiting) {
   const std::lock_guard lock(mutex_);
+  if (!ring_) return;
   called_.push_back(std::move(waiting));
-  if (called_.size() == 1 && ring_) ring_();
+  if (called_.size() == 1) ring_();
 }
 
 void PermitCalls::deliver() {

@@ -75,6 +75,11 @@ void process(Exposition& out, const Report& report) {
   out.counter("limpet_client_connections_refused_total",
               "Connections from clients that were refused for want of descriptors.");
   out.sample({}, report.refused_connections);
+  out.gauge("limpet_descriptors_max",
+            "Open files that there may be at most: for clients, for these and backends, and for all.");
+  out.sample(Labels{{"for", "clients"}}, report.descriptors_for_clients);
+  out.sample(Labels{{"for", "backends"}}, report.descriptors_for_backends);
+  out.sample(Labels{{"for", "all"}}, report.descriptors);
   out.counter("limpet_access_log_dropped_lines_total",
               "Lines of the access log that its reader or disk did not take.");
   out.sample({}, report.dropped_log_lines);

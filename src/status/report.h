@@ -153,6 +153,8 @@ struct Report {
   std::string file;
   uint32_t workers = 0;
   uint64_t connections = 0, refused_connections = 0;  // of clients: open now; refused since the start
+  // How many there may be, and below which numbers clients' and backends' connections have theirs.
+  uint64_t descriptors = 0, descriptors_for_clients = 0, descriptors_for_backends = 0;
   uint64_t reloads = 0, failed_reloads = 0;
   uint64_t dropped_log_lines = 0, dropped_stderr_lines = 0;  // of the access log; of the operational one
   bool shutting_down = false;

@@ -90,7 +90,7 @@ def test_a_session_waits_for_its_own_backend_and_a_new_one_goes_elsewhere(scene)
     busy.let_go(1)
     for thread in (first, waits):
         thread.join(10)
-    assert [(name, answer.text) for name, answer in answers] == [("first", home), ("twin", home)]
+    assert {name: answer.text for name, answer in answers} == {"first": home, "twin": home}
 
 
 def test_who_waits_for_too_long_is_refused_and_no_earlier(scene):

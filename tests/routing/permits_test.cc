@@ -43,6 +43,8 @@ Fleet fleet_of(std::initializer_list<uint32_t> most) {
 struct Stage {
   explicit Stage(std::initializer_list<uint32_t> most) : fleet(fleet_of(most)) { permits->follow(fleet); }
 
+  ~Stage() { ear->called.clear(); }  // which know their listener
+
   WaitingPtr wait(Slot slot, uint64_t now = 1) { return permits->wait(slot, now, ear, &owner); }
   Permit called() {
     const WaitingPtr waiting = ear->next();

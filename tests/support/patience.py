@@ -21,15 +21,24 @@ def many_descriptors():
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
+class PatientServer:
+    """patient_server.py at a port of its own."""
+
+    def __enter__(self):
+        port = free_port()
+        self.address = f"127.0.0.1:{port}"
+        with many_descriptors():
+            self.process = subprocess.Popen([sys.executable, str(SERVER), str(port)])
+        eventually(lambda: listens(port))
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+
 @pytest.fixture(scope="module")
 def patient_server():
     """The backend's table."""
-    port = free_port()
-    with many_descriptors():
-        process = subprocess.Popen([sys.executable, str(SERVER), str(port)])
-    try:
-        eventually(lambda: listens(port))
-        yield {"name": "a", "address": f"127.0.0.1:{port}"}
-    finally:
-        process.kill()
-        process.wait()
+    with PatientServer() as server:
+        yield {"name": "a", "address": server.address}

@@ -1,10 +1,11 @@
 """A server for thousands of connections: python3 patient_server.py PORT. It reads whole requests, however slowly they come; to
-/large it answers 300 KiB, to /hold nothing, to /events the beginning of a stream, to an upgrade 101, to all else one byte."""
+/large it answers 300 KiB, to /hold nothing, to /events the beginning of a stream, to /work what 50 ms of work make, on four at a time, to an upgrade 101, to all else one byte."""
 
 import asyncio
 import re
 import sys
 
+at_work = asyncio.Semaphore(4)
 SMALL, LARGE = b"s", b"l" * 300 * 1024
 
 
@@ -23,6 +24,9 @@ async def serve(reader, writer):
             if b"\r\nupgrade: " in head.lower():
                 writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\ns")
                 continue
+            if path == b"/work":
+                async with at_work:
+                    await asyncio.sleep(0.05)
             body = LARGE if path == b"/large" else SMALL
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
             await writer.drain()

@@ -467,6 +467,33 @@ TEST_CASE("a slow client stops the reading of its answer after one read, and tak
   CHECK(count(backend.received, "GET ") == 2);
 }
 
+TEST_CASE("a client that takes its answer slowly is waited for while it takes as much as one has to send") {
+  Proxy proxy;
+  FakeStream& client = proxy.client();
+  client.room = 0;
+  client.sends(kGet);
+  FakeStream& backend = proxy.backend();
+  size_t size = 60'000;
+  SUBCASE("of an answer that is all here") {}
+  SUBCASE("of one that goes on") { size = 70'000; }
+  backend.sends("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(size) + "\r\n\r\n" +
+                std::string(60'000, 'b'));
+  size_t taken = 0;
+  SUBCASE("100 bytes a second") { taken = 6'000; }
+  SUBCASE("less") { taken = 5'900; }
+  SUBCASE("nothing") { taken = 0; }
+  proxy.net.pass(100);
+  for (int minute = 0; minute < 9; ++minute) {
+    client.drain(taken);
+    proxy.net.pass(60'000);
+  }
+  CHECK(client.open() == (taken == 6'000));
+  CHECK(proxy.failures.empty());
+  if (taken != 6'000) return;
+  client.drain();
+  CHECK(body_of(client.received).size() == 60'000);
+}
+
 TEST_CASE("an answer that begins before the request's body has ended is passed on, and ends the connection") {
   Proxy proxy;
   FakeStream& client = proxy.client();
