@@ -122,6 +122,11 @@ class ExchangeScript {
     if (choices.one_in(4)) pool.failover = conf::Failover::refuse;
     if (choices.one_in(4)) pool.backends[0].max_sessions = 1;
     if (choices.one_in(4)) pool.send_proxy = 1;
+    if (choices.one_in(3)) {
+      pool.queue_timeout = Duration(2300);
+      for (conf::Backend& backend : pool.backends)
+        backend.max_connections = static_cast<uint32_t>(choices.below(3));
+    }
     return settings;
   }
 
@@ -178,6 +183,7 @@ class ExchangeScript {
                                                  &Self::reload,
                                                  &Self::end_of_days};
     (this->*choices_.of(kMoves))();
+    if (ok()) stage_.deliver_permits();
   }
 
   void new_client() {
@@ -508,18 +514,25 @@ class ExchangeScript {
       stage_.put(static_cast<routing::Slot>(slot), routing::BackendState::up);
     constexpr net::Millis kSoon = 1200;  // patience is shorter, every timeout longer
     for (net::Millis waited = 0; ok() && waited < kSoon; waited += 100) {
-      while (ok() && behave_once()) {
-      }
+      while (ok() && behave_once()) stage_.deliver_permits();
       if (ok()) stage_.net.pass(100);
     }
     for (const auto& client : clients_) {
       if (!ok() || !client->sound || client->may_have_gone) continue;
       const bool ended = !client->stream.open() || client->stream.finished();
       if (ended || client->reader.tunnel) continue;
-      if (client->answered() < client->asked())
+      if (client->answered() < client->asked() && !has_queue_behind_tunnel())
         note(name(client->stream) + " has no answer though nothing is in its way");
       if (ending_ && client->asked() > 0) note(name(client->stream) + " stays when all are to end");
     }
+  }
+
+  // A tunnel may have the only place for as long as it is open.
+  bool has_queue_behind_tunnel() const {
+    const auto& backends = stage_.settings.pools[0].backends;
+    return std::any_of(backends.begin(), backends.end(),
+                       [](const auto& one) { return one.max_connections != 0; }) &&
+           std::any_of(clients_.begin(), clients_.end(), [](const auto& one) { return one->reader.tunnel; });
   }
 
   bool behave_once() {

@@ -71,7 +71,10 @@ class Stage : proxy::ClientConnections, proxy::Witness {
         router_(plan_->pools.front()->router),
         settings(*settings_),
         context_(new proxy::Context(plan_, 0, net.deadlines, net.graveyard, net.polls, net, net, net, *this,
-                                    log)) {}
+                                    log)) {
+    context_->permit_calls->open([] {});
+    for (const auto& pool : plan_->pools) pool->router->memory()->permits->follow(pool->fleet);
+  }
 
   virtual ~Stage() {
     net.after_event = {};
@@ -103,9 +106,15 @@ class Stage : proxy::ClientConnections, proxy::Witness {
     routing::Backend& backend = pool->fleet.backends[slot];
     backend.state = state;
     router().table().homes().set_in_service(slot, backend.serves_its_own());
+    router().memory()->permits->follow(pool->fleet);
     auto next = std::make_shared<proxy::Plan>(*plan_);
     next->pools.front() = std::move(pool);
     follow(std::move(next));
+  }
+  // Whoever waited for a place and need not any more goes on.
+  void deliver_permits() {
+    context_->permit_calls->deliver();
+    net.event_over();
   }
   const proxy::Plan& plan() const { return *plan_; }
   void follow(std::shared_ptr<proxy::Plan> next) {

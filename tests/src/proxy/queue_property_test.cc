@@ -25,7 +25,6 @@ class World {
  public:
   explicit World(uint64_t seed) : random_(seed), proxy_(busy_settings(random_)) {
     proxy_.context().permit_calls->open([this] { rung_ = true; });
-    proxy_.context().pool(0).permits().follow(proxy_.context().pool(0).fleet());
     for (size_t number = 0; number < 12; ++number) log_in(number);
   }
 
