@@ -52,6 +52,8 @@ IpAddress IpAddress::masked(uint8_t prefix_bits) const {
   return result;
 }
 
+IpAddress IpAddress::of_one_client() const { return is_v4() ? *this : masked(64); }
+
 std::string IpAddress::text() const {
   char out[INET6_ADDRSTRLEN];
   if (is_v4()) return inet_ntop(AF_INET, bytes.data() + kMappedPrefix.size(), out, sizeof out);

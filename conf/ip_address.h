@@ -21,7 +21,8 @@ struct IpAddress {
   bool is_v4() const;
   bool is_loopback() const;                     // 127.0.0.0/8 or ::1
   IpAddress masked(uint8_t prefix_bits) const;  // prefix over the 128 bits: an IPv4 /24 is 120
-  std::string text() const;                     // "192.0.2.1", "2001:db8::1"
+  IpAddress of_one_client() const;  // as limits count them: of IPv6 the /64, for a host may have all of one
+  std::string text() const;         // "192.0.2.1", "2001:db8::1"
 
   bool operator==(const IpAddress&) const = default;
 };

@@ -23,6 +23,8 @@ constexpr Span kDormancy = {0s, kSessionLife.most};
 constexpr Span kCheckWait = {10ms, 24h};
 constexpr int64_t kMostInSuccession = 1000;
 constexpr int64_t kMostRetries = 1'000'000;  // a second
+constexpr int64_t kMostRate = 10'000;        // a second, for times are kept to the microsecond
+constexpr int64_t kMostBurst = 100'000;      // which at one a second lasts for a day
 constexpr int64_t kMostFailures = 10'000;    // clients; each is remembered until the window is over
 
 const Text<std::string> kName = {parse_name, "1 to 64 letters, digits, \".\", \"_\" and \"-\""};
@@ -138,6 +140,16 @@ const Keys<ListenerTls>& listener_tls_keys() {
   return keys;
 }
 
+const Keys<ListenerLimits>& listener_limits_keys() {
+  static const Integer kNumber = {0, std::numeric_limits<uint32_t>::max()};
+  static const Keys<ListenerLimits> keys = {
+      key("connections", &ListenerLimits::connections, kNumber),
+      key("connections_per_client", &ListenerLimits::connections_per_client, kNumber),
+      key("new_connections_per_second", &ListenerLimits::new_connections_per_second, Integer{0, kMostRate}),
+  };
+  return keys;
+}
+
 const Keys<Listener>& listener_keys() {
   static const List<Text<Cidr>> kNetworks = {
       {parse_network, "an IP address or network, \"10.0.0.0/8\" or \"2001:db8::/32\""}, "a list"};
@@ -163,6 +175,7 @@ const Keys<Listener>& listener_keys() {
       key("redirect_to_https", &Listener::redirect_to_https, Boolean{}),
       key("acme_challenges", &Listener::acme_challenges,
           Text<std::string>{parse_file_name, "a folder's path, relative to this file's folder or absolute"}),
+      key("limits", &Listener::limits, Table<ListenerLimits>{listener_limits_keys(), "listener.limits"}),
       key("tls", &Listener::tls, Table<ListenerTls>{listener_tls_keys(), "listener.tls"}),
   };
   return keys;
@@ -289,6 +302,15 @@ const Keys<Retries>& retries_keys() {
   return keys;
 }
 
+const Keys<RequestRate>& rate_keys() {
+  static const Keys<RequestRate> keys = {
+      key("requests", &RequestRate::requests, Integer{0, kMostRate}),
+      key("burst", &RequestRate::burst, Integer{0, kMostBurst}),
+      key("by", &RequestRate::by, word<RateBy>()),
+  };
+  return keys;
+}
+
 const Keys<Backend>& backend_keys() {
   static const Keys<Backend> keys = {
       key("name", &Backend::name, kName, Need::required),
@@ -362,6 +384,7 @@ const Keys<Pool>& pool_keys() {
       key("health", &Pool::health, Table<HealthCheck>{health_keys(), "pool.health"}),
       key("passive", &Pool::passive, Table<PassiveHealth>{passive_keys(), "pool.passive"}),
       key("retries", &Pool::retries, Table<Retries>{retries_keys(), "pool.retries"}),
+      key("rate", &Pool::rate, Table<RequestRate>{rate_keys(), "pool.rate"}),
       key("send_proxy", &Pool::send_proxy, Integer{0, 2}),
       key("tls", &Pool::tls, OptionalTable<PoolTls>{{pool_tls_keys(), "pool.tls"}}),
       backends_key(),

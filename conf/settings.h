@@ -84,6 +84,15 @@ struct ListenerTls {
   bool operator==(const ListenerTls&) const = default;
 };
 
+// Connections that a listener takes, over all workers; those beyond are reset at once. 0: any number.
+struct ListenerLimits {
+  uint32_t connections = 0;
+  // Of one client: an IPv4 address or an IPv6 /64 that is no trusted proxy's.
+  uint32_t connections_per_client = 0;
+  uint32_t new_connections_per_second = 0;  // and as many at once
+  bool operator==(const ListenerLimits&) const = default;
+};
+
 struct Listener {
   std::string name;  // unique; the only listener may go without: then it is its address' text
   Address address;   // kind ip; host "*" listens on every IPv6 and IPv4 address; port 0: the system picks one
@@ -99,6 +108,7 @@ struct Listener {
   bool redirect_to_https = false;  // whoever comes without TLS is sent to the same place with it
   // A folder with the answers to challenges of ACME (RFC 8555, section 8.3), by token; empty: none.
   std::string acme_challenges = {};
+  ListenerLimits limits = {};
   bool operator==(const Listener&) const = default;
 };
 
@@ -122,6 +132,7 @@ enum class Placement : uint8_t { least_sessions, round_robin, hash, random_two }
 enum class Failover : uint8_t { move, refuse };
 enum class Failback : uint8_t { stay, go_home };
 enum class Shed : uint8_t { off, new_sessions };
+enum class RateBy : uint8_t { client, session };
 enum class SameSite : uint8_t { unset, lax, strict, none };
 enum class Secure : uint8_t { no, yes, automatic };  // automatic: where the client is believed to use TLS
 
@@ -218,6 +229,15 @@ struct Retries {
   bool operator==(const Retries&) const = default;
 };
 
+// How many requests each client may send; beyond it 429.
+struct RequestRate {
+  uint32_t requests = 0;  // a second; 0: any number
+  uint32_t burst = 0;     // and so many at once; 0: as many as in a second
+  RateBy by = RateBy::client;
+  uint32_t at_once() const { return burst != 0 ? burst : requests; }
+  bool operator==(const RequestRate&) const = default;
+};
+
 struct Backend {
   std::string name;
   Address address;
@@ -272,6 +292,7 @@ struct Pool {
   HealthCheck health;
   PassiveHealth passive;
   Retries retries;
+  RequestRate rate;
   std::optional<PoolTls> tls;  // none: plain
   uint8_t send_proxy =
       0;  // the version of the PROXY protocol that connections to backends begin with; 0: none

@@ -38,6 +38,9 @@ template <>
 inline constexpr std::array<Named<Shed>, 2> kWords<Shed> = {
     {{"off", Shed::off}, {"new-sessions", Shed::new_sessions}}};
 template <>
+inline constexpr std::array<Named<RateBy>, 2> kWords<RateBy> = {
+    {{"client", RateBy::client}, {"session", RateBy::session}}};
+template <>
 inline constexpr std::array<Named<Failback>, 2> kWords<Failback> = {
     {{"stay", Failback::stay}, {"return", Failback::go_home}}};
 

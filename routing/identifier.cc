@@ -48,6 +48,10 @@ uint64_t Identifier::key_of_client(const conf::IpAddress& client) const {
   return hash_.of(Kind::ip, bytes_of(client_block(client, ip_).bytes));
 }
 
+uint64_t Identifier::key_of_one_client(const conf::IpAddress& client) const {
+  return hash_.of(Kind::ip, bytes_of(client.of_one_client().bytes));
+}
+
 bool Identifier::is_stateless(std::string_view target) const {
   if (stateless_paths_.empty()) return false;
   std::string room;

@@ -35,6 +35,8 @@ class Identifier {
   uint64_t key_of_number(uint64_t session_number) const;
   uint64_t key_of_id(std::string_view session_id) const;
 
+  uint64_t key_of_one_client(const conf::IpAddress& client) const;  // whatever the masks of the affinity
+
   const TokenCookie* cookie() const { return cookie_ ? &*cookie_ : nullptr; }  // nullptr: not in the affinity
 
  private:

@@ -8,6 +8,7 @@
 #include "routing/first_contact.h"
 #include "routing/learning.h"
 #include "routing/permits.h"
+#include "routing/rates.h"
 #include "routing/session_table.h"
 
 namespace limpet::routing {
@@ -19,6 +20,7 @@ struct Memory {
   McpPaths mcp_paths;
   FirstContacts first_contacts;
   const std::shared_ptr<Permits> permits = std::make_shared<Permits>();
+  std::shared_ptr<Rates> rates;                // of whoever makes routers; nullptr: there is no rate
   std::atomic<uint64_t> unverified_tokens{0};  // cookies of the pool's name that its keys did not seal
   std::atomic<uint64_t> guesses_missed{
       0};                          // an unknown id was routed by hash or token, and the answer set another

@@ -1,11 +1,13 @@
 #include "routing/router.h"
 
 #include "routing/accountant.h"
+#include "routing/affinity_key.h"
 #include "routing/chooser.h"
 #include "routing/hash.h"
 #include "routing/identifier.h"
 #include "routing/memory.h"
 #include "routing/random.h"
+#include "routing/rates.h"
 #include "routing/seconds.h"
 
 namespace limpet::routing {
@@ -26,12 +28,22 @@ struct Router::Parts {
       : memory(std::move(its_memory)),
         identifier(pool, keys, hash_secret, memory->unverified_tokens),
         chooser(pool, *memory, seed),
-        accountant(pool, identifier, *memory, mixed(seed)) {}
+        accountant(pool, identifier, *memory, mixed(seed)),
+        rate(pool.rate) {
+    if (rate.requests == 0) {
+      memory->rates.reset();
+    } else if (memory->rates == nullptr) {
+      memory->rates = std::make_shared<Rates>();
+    }
+    rates = memory->rates;
+  }
 
   const std::shared_ptr<Memory> memory;
   const Identifier identifier;
   Chooser chooser;
   Accountant accountant;
+  const conf::RequestRate rate;
+  std::shared_ptr<Rates> rates;  // nullptr: there is no rate
 };
 
 std::shared_ptr<Memory> Router::new_memory(const conf::Pool& pool) {
@@ -50,6 +62,19 @@ Router::~Router() = default;
 
 Identity Router::identify(const RequestView& request, const Fleet& fleet, Now now) const {
   return parts_->identifier.identify(request, fleet, parts_->memory->table, now);
+}
+
+// An id counts where it is a session's: a client may make up as many as it likes.
+uint64_t Router::take_turn(const Identity& identity, const conf::IpAddress& client, Now now,
+                           uint64_t now_us) {
+  if (parts_->rates == nullptr) return 0;
+  const bool is_id = identity.kind == conf::AffinityKind::session_id;
+  const bool by_session =
+      parts_->rate.by == conf::RateBy::session && identity.has_key &&
+      (!is_id || identity.has_own_token() || (identity.tracked && table().knows(identity.key, now.steady)));
+  if (!by_session && !has_address(client)) return 0;
+  const uint64_t key = by_session ? identity.key : parts_->identifier.key_of_one_client(client);
+  return parts_->rates->take(key, now_us, Rate::of(parts_->rate.requests, parts_->rate.at_once()));
 }
 
 Choice Router::choose(const Identity& identity, const Fleet& fleet, const Tried& tried, Now now) {

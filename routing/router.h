@@ -38,6 +38,10 @@ class Router {
   // whatever the key, where the affinity has a cookie: it knows the home of a session that the table forgot.
   Identity identify(const RequestView& request, const Fleet& fleet, Now now) const;
 
+  // The request comes, by the pool's rate: 0, or how many microseconds it is too early. `client`: the address
+  // that is believed.
+  uint64_t take_turn(const Identity& identity, const conf::IpAddress& client, Now now, uint64_t now_us);
+
   // Home first, or a new place; never a backend in `tried`. When the home is in `tried` or out of service the
   // session moves to what is returned, at once, so that concurrent requests of one session agree. The home is
   // not tried twice by itself: waiting for it (`patience`) is the caller's, who then leaves it out of

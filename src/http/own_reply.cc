@@ -119,6 +119,8 @@ std::string_view reason_phrase(int status) {
       return "Expectation Failed";
     case 425:
       return "Too Early";
+    case 429:
+      return "Too Many Requests";
     case 431:
       return "Request Header Fields Too Large";
     case 501:

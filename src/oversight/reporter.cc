@@ -45,6 +45,9 @@ void Reporter::report(status::Report& report, size_t most_incidents) {
   for (const Publisher::Listener& listener : publisher_.listeners()) {
     report.listeners.push_back({listener.settings.name, listener.settings.address.text(), listener.listed,
                                 listener.meter->connections.load(std::memory_order_relaxed)});
+    auto& refused = report.listeners.back().refused;
+    for (size_t i = 0; i < refused.size(); ++i)
+      refused[i] = listener.meter->refused[i].load(std::memory_order_relaxed);
     if (listener.tls != nullptr) report.listeners.back().tls = tls_at(listener);
   }
   std::unordered_set<std::string_view> names;

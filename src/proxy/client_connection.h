@@ -3,6 +3,7 @@
 
 #include "routing/fleet.h"
 #include "src/net/loop.h"
+#include "src/proxy/admission.h"
 #include "src/proxy/context.h"
 
 namespace limpet::proxy {
@@ -39,13 +40,14 @@ class ClientConnection : public net::Mortal {
 
  protected:
   // `listener` and what is in `context` outlive it. It owns itself, from now on, and is one of `home`.
-  ClientConnection(Context& context, ServedListener& listener, ClientConnections& home);
+  ClientConnection(Context& context, ServedListener& listener, ClientConnections& home, Admission admission);
 
   void leave();  // the last that it does
 
   Context& context_;
   ServedListener& listener_;
   ClientConnections& home_;
+  Admission admission_;  // one that takes this one's place gets it
 
  private:
   friend class ClientConnections;

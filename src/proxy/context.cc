@@ -236,6 +236,14 @@ void Context::crowded_out(const std::string& listener) {
                conf::counted(std::exchange(crowded_out_, 0), "TLS handshake"), settings().limits.handshakes);
 }
 
+void Context::over_limit(const ServedListener& listener, ConnectionLimit limit, const std::string& peer) {
+  listener.meter->refused[static_cast<size_t>(limit)].fetch_add(1, std::memory_order_relaxed);
+  ++over_limit_;
+  if (!limit_log_.is_time()) return;
+  spdlog::warn("listener {}: {} refused, the last from {} (limits.{})", listener.settings.name,
+               conf::counted(std::exchange(over_limit_, 0), "connection"), peer, text(limit));
+}
+
 void Context::log(const AccessRecord& record) {
   access_log_->write(record);
   if (access_log_->full()) {

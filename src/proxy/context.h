@@ -176,6 +176,8 @@ class Context final : net::DeadlineOwner {
   bool times_this_decision() { return (++decisions_ & 15) == 0; }
   // The oldest handshake was given up for a new one.
   void crowded_out(const std::string& listener);
+  // A client's connection was refused.
+  void over_limit(const ServedListener& listener, ConnectionLimit limit, const std::string& peer);
   // A client's connection did not begin with the PROXY protocol's header.
   void refused_header(const std::string& listener, const std::string& peer, const char* why);
   bool logs() const { return access_log_ != nullptr; }
@@ -202,6 +204,8 @@ class Context final : net::DeadlineOwner {
   uint64_t refused_headers_ = 0;  // since the last line in the log
   net::NowAndThen crowd_log_{std::chrono::seconds(10)};
   uint64_t crowded_out_ = 0;  // since the last line in the log
+  net::NowAndThen limit_log_{std::chrono::seconds(10)};
+  uint64_t over_limit_ = 0;  // since the last line in the log
   uint64_t id_state_[2];
   uint32_t decisions_ = 0;
 };

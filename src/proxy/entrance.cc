@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "routing/affinity_key.h"
 #include "src/net/tls_server.h"
 #include "src/net/tls_stream.h"
 #include "src/proxy/certificate_fields.h"
@@ -21,13 +22,21 @@ bool tells_of_others(const conf::Listener& listener, const conf::IpAddress& peer
   return listener.proxy_protocol && (from.empty() || conf::contain(from, peer));
 }
 
+// Whether its client may have this connection as well. A trusted proxy's are many clients'.
+bool admits(Context& context, const ServedListener& listener, const http::Peer& peer, Admission& admission) {
+  if (peer.trusted || !routing::has_address(peer.address)) return true;
+  const auto broken = admission.take(peer.address, listener.settings.limits, context.clock.monotonic_us());
+  if (broken) context.over_limit(listener, *broken, peer.text);
+  return !broken;
+}
+
 // A connection of which it is not known yet who its client is, or what it speaks. Another takes its place
 // once it is.
 class Entrance final : public ClientConnection, Handshake, net::StreamOwner, net::DeadlineOwner {
  public:
   Entrance(Context& context, ServedListener& listener, http::Peer peer, ClientConnections& home,
-           net::StreamPtr stream)
-      : ClientConnection(context, listener, home),
+           Admission admission, net::StreamPtr stream)
+      : ClientConnection(context, listener, home, std::move(admission)),
         stream_(std::move(stream)),
         peer_(std::move(peer)),
         deadline_(context.deadlines, *this) {}
@@ -68,7 +77,13 @@ class Entrance final : public ClientConnection, Handshake, net::StreamOwner, net
       context_.refused_header(listener_.settings.name, peer_.text, "without a valid PROXY protocol header");
       return close();  // whoever this is speaks no protocol that has errors to answer with
     }
-    if (header.source) believe(*header.source);
+    if (header.source) {
+      believe(*header.source);
+      if (!admits(context_, listener_, peer_, admission_)) {
+        stream_.release()->reset();
+        return close();
+      }
+    }
     go_on(std::string_view(came_).substr(header.size));
   }
   void on_end() override { close(); }
@@ -121,7 +136,7 @@ class Entrance final : public ClientConnection, Handshake, net::StreamOwner, net
     context_.handshakes.end(*this);
     deadline_.clear();
     peer_.tls = tls_ != nullptr;
-    auto* const client = new H1Client(context_, listener_, std::move(peer_), home_);
+    auto* const client = new H1Client(context_, listener_, std::move(peer_), home_, std::move(admission_));
     client->begin(std::move(stream_), rest);
     leave();
   }
@@ -144,10 +159,19 @@ class Entrance final : public ClientConnection, Handshake, net::StreamOwner, net
 
 void enter(Context& context, ServedListener& listener, http::Peer peer, ClientConnections& home,
            net::StreamPtr stream) {
-  if (listener.tls != nullptr || tells_of_others(listener.settings, peer.address)) {
-    (new Entrance(context, listener, std::move(peer), home, std::move(stream)))->begin();
+  Admission admission;
+  const bool has_header = tells_of_others(listener.settings, peer.address);
+  if (!admission.take(*listener.meter, listener.settings.limits)) {
+    context.over_limit(listener, ConnectionLimit::connections, peer.text);
+    return stream.release()->reset();
+  }
+  if (!has_header && !admits(context, listener, peer, admission)) return stream.release()->reset();
+  if (has_header || listener.tls != nullptr) {
+    (new Entrance(context, listener, std::move(peer), home, std::move(admission), std::move(stream)))
+        ->begin();
   } else {
-    (new H1Client(context, listener, std::move(peer), home))->begin(std::move(stream), {});
+    (new H1Client(context, listener, std::move(peer), home, std::move(admission)))
+        ->begin(std::move(stream), {});
   }
 }
 

@@ -9,7 +9,8 @@
 
 namespace limpet::proxy {
 
-// Serves a connection that was accepted. `peer` is its other end.
+// Serves a connection that was accepted, or resets it where the listener's limits say so. `peer` is its other
+// end.
 void enter(Context& context, ServedListener& listener, http::Peer peer, ClientConnections& home,
            net::StreamPtr stream);
 

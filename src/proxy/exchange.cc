@@ -189,6 +189,12 @@ Exchange::Step Exchange::identify() {
   }
   client_address_ = http::believed_client(client_->peer(), listener.settings, request_->fields);
   identity_ = pool_->router().identify(view(), pool_->fleet(), started());
+  if (const uint64_t too_early_us =
+          pool_->router().take_turn(identity_, client_address_, started(), now_us())) {
+    pool_->meter().rate_limited.add();
+    fail(failures::kRateLimited, static_cast<int>((too_early_us + 999'999) / 1'000'000));
+    return Step::go;
+  }
   pool_->retries.began(now_ms());
   tried_.patient = pool_->settings().patience != conf::Duration::zero();
   phase_ = Phase::choose;

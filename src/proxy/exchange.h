@@ -109,6 +109,7 @@ class Exchange final : public http::BodySink,
   };
   // A request that waits so long for its answer makes Limpet ask what is the matter.
   static constexpr net::Millis kLong = 10'000;
+  static constexpr int kRetryAfter = 5;  // seconds, for 503
 
   // Facts.
   void on_backend_connected() override;
@@ -143,7 +144,7 @@ class Exchange final : public http::BodySink,
   Step relay();
   Step account();
 
-  void fail(const Failure& failure);
+  void fail(const Failure& failure, int retry_after = kRetryAfter);
   void cut(const Failure& failure);
   void blame(BackendFailure how, bool refused = false);
   void doubt_backend();

@@ -12,12 +12,6 @@
 
 namespace limpet::proxy {
 
-namespace {
-
-constexpr int kRetryAfter = 5;  // seconds, for 503
-
-}  // namespace
-
 void Exchange::on_backend_withdrawn(const ServedPool& pool, routing::Slot slot) {
   if (pool_ != &pool || choice_.slot != slot || attempt_ == Attempt::none) return;
   fail(failures::kWithdrawn);
@@ -197,7 +191,7 @@ void Exchange::send_again() {
 }
 
 // Answers the client in the backend's place, or, where an answer has begun already, cuts it.
-void Exchange::fail(const Failure& failure) {
+void Exchange::fail(const Failure& failure, int retry_after) {
   if (has_begun_response()) return cut(failure);
   drop_backend();
   end_ = failure;
@@ -207,7 +201,8 @@ void Exchange::fail(const Failure& failure) {
   const std::string location = failure.status == failures::kToHttps.status ? https_location() : std::string();
   reply.what = failure.what;
   reply.location = location;
-  reply.retry_after = failure.status == 503 ? kRetryAfter : 0;
+  const bool may_be_repeated = failure.status == 503 || failure.status == failures::kRateLimited.status;
+  reply.retry_after = may_be_repeated ? retry_after : 0;
   bytes_out_ = client_->send_own(reply);
   phase_ = Phase::account;
   flush_client();

@@ -48,6 +48,8 @@ inline constexpr Failure kUnreachable{503, "the balancer cannot reach this serve
 // The client's doing.
 inline constexpr Failure kTooEarly{425, "the request may have been sent before; send it after the handshake",
                                    "too_early", Blame::client};  // RFC 8470, section 5.2
+inline constexpr Failure kRateLimited{429, "too many requests; try again later", "rate_limited",
+                                      Blame::client};  // RFC 6585, section 4
 inline constexpr Failure kTooLarge{413, "the request's body is too large", "too_large", Blame::client};
 inline constexpr Failure kBodyCut{400, "the request's body was cut short", "client_gone", Blame::client};
 inline constexpr Failure kClientGone{499, "", "client_gone",

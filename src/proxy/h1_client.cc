@@ -15,8 +15,9 @@ constexpr size_t kMostLingered = 16 * 1024 * 1024;
 
 }  // namespace
 
-H1Client::H1Client(Context& context, ServedListener& listener, http::Peer peer, ClientConnections& home)
-    : ClientConnection(context, listener, home),
+H1Client::H1Client(Context& context, ServedListener& listener, http::Peer peer, ClientConnections& home,
+                   Admission admission)
+    : ClientConnection(context, listener, home, std::move(admission)),
       peer_(std::move(peer)),
       deadline_(context.deadlines, *this) {}
 

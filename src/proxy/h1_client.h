@@ -22,7 +22,8 @@ class H1Client final : public ClientConnection, net::StreamOwner, net::DeadlineO
  public:
   static constexpr size_t kMostWaiting = 64 * 1024;
 
-  H1Client(Context& context, ServedListener& listener, http::Peer peer, ClientConnections& home);
+  H1Client(Context& context, ServedListener& listener, http::Peer peer, ClientConnections& home,
+           Admission admission);
   ~H1Client() override;
 
   // Serves the stream, of which these bytes have come already.

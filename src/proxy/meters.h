@@ -54,6 +54,15 @@ struct Histogram {
 enum class HandshakeEnd : uint8_t { full, resumed, failed };
 inline constexpr size_t kHandshakeEnds = 3;
 
+// Why a connection of a client was refused: conf::ListenerLimits.
+enum class ConnectionLimit : uint8_t { connections, connections_per_client, new_connections_per_second };
+inline constexpr size_t kConnectionLimits = 3;
+constexpr const char* text(ConnectionLimit limit) {  // its key
+  constexpr std::array<const char*, kConnectionLimits> kKeys = {"connections", "connections_per_client",
+                                                                "new_connections_per_second"};
+  return kKeys[static_cast<size_t>(limit)];
+}
+
 // How an attempt at a backend failed.
 enum class BackendFailure : uint8_t { connect, closed, timeout, nonsense, status };
 inline constexpr size_t kBackendFailures = 5;
@@ -81,6 +90,7 @@ struct PoolMeter {
   Counter entered, left;   // requests
   Counter queue_timeouts;  // requests that waited in vain for a place at a backend
   Histogram queue_time;    // of all that waited
+  Counter rate_limited;    // requests of clients that sent too many
   // Requests that failed and no one backend is to blame: none there or none with room, a loop.
   Counter unserved;
   std::array<Counter, kReasons> reasons;  // routing decisions

@@ -14,6 +14,7 @@
 #include "routing/routes.h"
 #include "src/net/tls_connector.h"
 #include "src/net/tls_server.h"
+#include "src/proxy/client_counts.h"
 #include "src/proxy/meters.h"
 
 namespace limpet::proxy {
@@ -34,6 +35,8 @@ using SharedPoolPlan = std::shared_ptr<const PoolPlan>;
 struct ListenerMeter {
   std::atomic<uint32_t> connections{0};
   std::array<std::atomic<uint64_t>, kHandshakeEnds> handshakes{};
+  std::array<std::atomic<uint64_t>, kConnectionLimits> refused{};  // connections, by limit
+  ClientCounts clients;
 };
 
 struct Plan {

@@ -75,6 +75,7 @@ void add_decisions(const Meters& meters, PoolReport& pool) {
     add(meter->decision, pool.decision_latency);
     add(meter->queue_time, pool.queue_time);
     pool.queue_timeouts += meter->queue_timeouts.value();
+    pool.rate_limited += meter->rate_limited.value();
   }
 }
 

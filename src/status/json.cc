@@ -238,17 +238,19 @@ Json to_json(const PoolReport& pool) {
           {"decisions", std::move(decisions)},
           {"decision_latency", latency(pool.decision_latency)},
           {"queue", {{"time", latency(pool.queue_time)}, {"timeouts", pool.queue_timeouts}}},
+          {"rate_limited", pool.rate_limited},
           {"tls", pool.tls ? to_json(*pool.tls) : Json()},
           {"backends", list(pool.backends)},
           {"history", history(pool.history)}};
 }
 
 Json to_json(const ListenerReport& listener) {
-  return {{"name", listener.name},
-          {"address", listener.address},
-          {"listed", listener.listed},
-          {"connections", listener.connections},
-          {"tls", listener.tls ? to_json(*listener.tls) : Json()}};
+  Json refused = Json::object();
+  for (size_t i = 0; i < listener.refused.size(); ++i)
+    refused[text(static_cast<proxy::ConnectionLimit>(i))] = listener.refused[i];
+  return {{"name", listener.name},         {"address", listener.address},
+          {"listed", listener.listed},     {"connections", listener.connections},
+          {"refused", std::move(refused)}, {"tls", listener.tls ? to_json(*listener.tls) : Json()}};
 }
 
 Json to_json(const health::Incident& incident) {

@@ -90,12 +90,28 @@ void process(Exposition& out, const Report& report) {
 
 // Of two listeners with one name the second has left the file.
 template <class Visit>
-void each_tls(const Report& report, Visit&& visit) {
+void each_listener(const Report& report, Visit&& visit) {
   std::unordered_set<std::string_view> names;
   for (const ListenerReport& listener : report.listeners) {
-    if (listener.tls && names.insert(listener.name).second)
-      visit(*listener.tls, Labels{{"listener", listener.name}});
+    if (names.insert(listener.name).second) visit(listener, Labels{{"listener", listener.name}});
   }
+}
+
+template <class Visit>
+void each_tls(const Report& report, Visit&& visit) {
+  each_listener(report, [&](const ListenerReport& listener, const Labels& labels) {
+    if (listener.tls) visit(*listener.tls, labels);
+  });
+}
+
+void listeners(Exposition& out, const Report& report) {
+  out.counter("limpet_listener_connections_refused_total",
+              "Connections from clients that were refused for a limit of their listener, by which.");
+  each_listener(report, [&](const ListenerReport& listener, const Labels& labels) {
+    for (size_t i = 0; i < listener.refused.size(); ++i)
+      out.sample(labels + Labels{{"limit", text(static_cast<proxy::ConnectionLimit>(i))}},
+                 listener.refused[i]);
+  });
 }
 
 template <class Visit>
@@ -197,6 +213,7 @@ void routing_decisions(Exposition& out, const Report& report) {
   each_pool(report, [&](const PoolReport& pool, const Labels& labels) {
     out.sample(labels + Labels{{"limit", "queue_timeout"}}, pool.queue_timeouts);
     out.sample(labels + Labels{{"limit", "shed"}}, decided(pool, routing::Reason::shed));
+    out.sample(labels + Labels{{"limit", "rate"}}, pool.rate_limited);
   });
   out.counter("limpet_pool_session_errors_total",
               "What went wrong with a session's key or its place, by kind.");
@@ -376,6 +393,7 @@ void losses(Exposition& out, const Report& report) {
 std::string metrics(const Report& report) {
   Exposition out;
   process(out, report);
+  listeners(out, report);
   tls(out, report);
   pool_sessions(out, report);
   routing_decisions(out, report);

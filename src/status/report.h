@@ -123,6 +123,7 @@ struct PoolReport {
   HistogramReport decision_latency;                              // of every 16th
   HistogramReport queue_time;   // of those that waited for a place at a backend
   uint64_t queue_timeouts = 0;  // for as long as one waits
+  uint64_t rate_limited = 0;    // requests, of clients that sent too many
   RequestReport requests;       // to all of its backends, also those that are gone
   std::vector<BackendReport> backends;
   std::vector<Sample> history;        // oldest first
@@ -144,7 +145,8 @@ struct ListenerReport {
   std::string name, address;
   bool listed = true;  // in the file; otherwise it takes no more connections, and those it has end
   uint64_t connections = 0;
-  std::optional<TlsReport> tls{};  // where it is spoken
+  std::array<uint64_t, proxy::kConnectionLimits> refused{};  // since the start, by proxy::ConnectionLimit
+  std::optional<TlsReport> tls{};                            // where it is spoken
 };
 
 struct Report {

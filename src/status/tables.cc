@@ -103,6 +103,15 @@ std::string refused(const Json& status) {
   return count == 0 ? "" : " (" + std::to_string(count) + " REFUSED, out of descriptors)";
 }
 
+std::string over_limits(const Json& status) {
+  uint64_t count = 0;
+  for (const Json& listener : status.value("listeners", Json::array())) {
+    const Json by_limit = listener.value("refused", Json::object());
+    for (const Json& refused : by_limit) count += refused.get<uint64_t>();
+  }
+  return count == 0 ? "" : " (" + std::to_string(count) + " REFUSED, over a listener's limits)";
+}
+
 // What somebody has to do something about.
 std::string certificate_words(const Json& certificate, int64_t now) {
   const int64_t left = certificate.at("not_after").get<int64_t>() - now;
@@ -150,8 +159,8 @@ std::string status_table(const Json& status) {
   std::string out = "limpet " + text(status, "limpet") + ", up " +
                     conf::duration_words(now - status.at("started").get<int64_t>()) + ", " +
                     conf::counted(number(status, "workers"), "worker") + ", " +
-                    conf::counted(number(status, "connections"), "connection") + refused(status) + ", " +
-                    conf::escaped(text(status, "file")) + " loaded " +
+                    conf::counted(number(status, "connections"), "connection") + refused(status) +
+                    over_limits(status) + ", " + conf::escaped(text(status, "file")) + " loaded " +
                     time_words(status.at("loaded").get<int64_t>()) +
                     (status.at("shutting_down").get<bool>() ? ", SHUTTING DOWN\n\n" : "\n\n");
   Table table({{"POOL"},

@@ -97,6 +97,7 @@ class EntranceScript {
     for (size_t i = 0; i < made.listeners.size(); ++i) {
       made.listeners[i].address.port = static_cast<uint16_t>(8000 + i);
       made.listeners[i].proxy_protocol = i != 0;
+      made.listeners[i].limits.connections_per_client = 1000;  // counts them, and refuses nobody
       if (i == 2) continue;
       made.listeners[i].tls.clients.mode = conf::TlsClients::Mode::optional;
       made.listeners[i].tls.clients.subject = "X-Subject";
@@ -391,6 +392,7 @@ class EntranceScript {
       outcome_.resumed += ended(proxy::HandshakeEnd::resumed);
       outcome_.failed += ended(proxy::HandshakeEnd::failed);
       if (meter->connections != 0) note("a connection is counted that is gone");
+      if (meter->clients.clients() != 0) note("a client is counted that has no connection");
     }
     if (outcome_.full + outcome_.resumed + outcome_.failed > safe) note("a handshake ended twice");
     const std::string books = stage_.books();

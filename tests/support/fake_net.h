@@ -46,8 +46,8 @@ class FakeStream final : public net::Stream {
   }  // that was dialled; nullptr: a client's connection
   unsigned index() const { return index_; }  // of the address among those of its name
   bool connecting() const { return connecting_ && open(); }
-  bool open() const { return owner_ != nullptr; }  // the code under test has not closed it
-  bool finished() const { return finished_; }      // the code under test sends no more
+  bool open() const { return !closed_; }       // the code under test has not closed it
+  bool finished() const { return finished_; }  // the code under test sends no more
   bool paused() const { return paused_; }
   size_t unread() const { return unread_.size(); }
   size_t read_bytes() const { return read_bytes_; }  // that the code under test has read
@@ -110,6 +110,7 @@ class FakeStream final : public net::Stream {
   const unsigned index_;
   std::optional<conf::Address> address_;
   net::StreamOwner* owner_;
+  bool closed_ = false;
   std::string unread_;  // said and not yet read
   std::string queued_;
   std::string gathered_;  // for the turn's end
@@ -358,6 +359,7 @@ inline void FakeStream::close() {
   if (!is_live("close")) return;
   gathered_.clear();
   owner_ = nullptr;
+  closed_ = true;
   if (end_seen == End::open) end_seen = unread_.empty() ? End::orderly : End::reset;
 }
 
@@ -365,6 +367,7 @@ inline void FakeStream::reset() {
   if (!is_live("reset")) return;
   gathered_.clear();
   owner_ = nullptr;
+  closed_ = true;
   end_seen = End::reset;
 }
 

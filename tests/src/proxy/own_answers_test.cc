@@ -1,4 +1,5 @@
-// What a listener answers by itself: redirections to https, and the challenges of a certificate's authority.
+// What is answered by ourselves: redirections to https, the challenges of a certificate's authority, and
+// whoever asks too often.
 #include "tests/src/proxy/proxy_fixture.h"
 
 namespace limpet::proxy::own_answers_test {
@@ -114,6 +115,64 @@ TEST_CASE("a disk that does not answer in time holds nobody up, nor does a clien
   leaves.sends_abort();
   CHECK(proxy.net.files_asked.empty());
   CHECK_FALSE(leaves.open());
+}
+
+conf::Settings limited() {
+  conf::Settings settings = settings_of(1, {Kind::ip});
+  settings.pools[0].rate = {.requests = 1, .burst = 3};
+  settings.listeners[0].trusted_proxies = {conf::Cidr::parse("192.0.2.99").value()};
+  return settings;
+}
+
+TEST_CASE("a client that asks too often is told when to ask again, and may go on on its connection") {
+  Proxy proxy(limited());
+  FakeStream& client = proxy.client();
+  for (int i = 0; i < 3; ++i) {
+    client.sends(kGet);
+    (i == 0 ? proxy.backend() : proxy.dialed(0)).sends(kOk);
+  }
+  const size_t before = client.received.size();
+  client.sends(kGet);
+  const std::string refused = client.received.substr(before);
+  CHECK(refused.starts_with("HTTP/1.1 429 Too Many Requests\r\n"));
+  CHECK(contains(refused, "\r\nRetry-After: 1\r\n"));
+  CHECK_FALSE(contains(refused, "\r\nConnection: close\r\n"));
+  proxy.client("192.0.2.2").sends(kGet);
+  CHECK(count(proxy.dialed(0).received, "GET /x ") == 4);
+  proxy.dialed(0).sends(kOk);
+  proxy.net.pass(1000);
+  client.sends(kGet);
+  CHECK(count(proxy.dialed(0).received, "GET /x ") == 5);
+  proxy.dialed(0).sends(kOk);
+  CHECK(proxy.plan().pools[0]->meters[0]->rate_limited.value() == 1);
+  CHECK(proxy.plan().pools[0]->meters[0]->unserved.value() == 0);
+}
+
+TEST_CASE("behind a trusted proxy each client is counted that it tells of") {
+  Proxy proxy(limited());
+  FakeStream& front = proxy.client("192.0.2.99");
+  const auto ask_for = [&](const std::string& client) {
+    front.sends(ask("/", "X-Forwarded-For: " + client + "\r\n"));
+  };
+  for (int i = 0; i < 3; ++i) {
+    ask_for("198.51.100.1");
+    (i == 0 ? proxy.backend() : proxy.dialed(0)).sends(kOk);
+  }
+  CHECK(count(front.received, "HTTP/1.1 200 ") == 3);
+  ask_for("198.51.100.1");
+  CHECK(count(front.received, "HTTP/1.1 429 ") == 1);
+  ask_for("198.51.100.2");
+  proxy.dialed(0).sends(kOk);
+  CHECK(count(front.received, "HTTP/1.1 200 ") == 4);
+}
+
+TEST_CASE("a body that is not read for a request too many ends its connection") {
+  Proxy proxy(limited());
+  for (int i = 0; i < 3; ++i) proxy.client().sends(kGet);
+  FakeStream& client = proxy.client();
+  client.sends(ask("/", "Content-Length: 5\r\n", "POST"));
+  CHECK(client.received.starts_with("HTTP/1.1 429 "));
+  CHECK(contains(client.received, "\r\nConnection: close\r\n"));
 }
 
 }  // namespace limpet::proxy::own_answers_test

@@ -36,6 +36,15 @@ TEST_CASE("connections from clients that are open, and those that were refused, 
   CHECK(shown["refused_connections"] == report.refused_connections);
 }
 
+TEST_CASE("what was refused for a limit of clients has its count under the limit's name") {
+  const json listener =
+      plain(to_json(status::ListenerReport{.name = "main", .address = "*:80", .refused = {7, 8, 9}}));
+  CHECK(listener["refused"] ==
+        json{{"connections", 7}, {"connections_per_client", 8}, {"new_connections_per_second", 9}});
+  const status::Report report = test::made_up_report();
+  CHECK(plain(to_json(report.pools[0]))["rate_limited"] == report.pools[0].rate_limited);
+}
+
 TEST_CASE("every event of the ledger has its count under its name") {
   const status::Report report = test::made_up_report();
   const json pool = plain(to_json(report.pools[0]));

@@ -61,6 +61,20 @@ TEST_CASE("connections from clients that are open, and those that were refused, 
   CHECK(read("limpet_client_connections_refused_total") == static_cast<double>(report.refused_connections));
 }
 
+TEST_CASE("what was refused for a limit of clients has its count under the limit's name") {
+  status::Report report = test::made_up_report();
+  report.listeners = {{.name = "main", .address = "*:80", .refused = {7, 8, 9}}};
+  Read read(report);
+  const auto refused = [&](const char* limit) {
+    return read("limpet_listener_connections_refused_total", {{"listener", "main"}, {"limit", limit}});
+  };
+  CHECK(refused("connections") == 7);
+  CHECK(refused("connections_per_client") == 8);
+  CHECK(refused("new_connections_per_second") == 9);
+  CHECK(read("limpet_pool_requests_refused_total", {{"pool", "shop"}, {"limit", "rate"}}) ==
+        static_cast<double>(report.pools[0].rate_limited));
+}
+
 TEST_CASE("labels bring names back as they are, whatever they hold") {
   Read read;
   CHECK(read("limpet_backend_weight", {{"pool", "caf\xc3\xa9/1"}, {"backend", "a\"b\\c\nd"}}) > 0);

@@ -99,6 +99,10 @@ TEST_CASE("the status says how many connections were refused, where any were") {
   report.refused_connections = 0;
   status::Json json = status::to_json(report);
   CHECK(status::status_table(json).find(", 7 connections, ") != std::string::npos);
+  report.listeners = {{.name = "main", .address = "*:80", .refused = {1, 2, 3}},
+                      {.name = "side", .address = "*:81", .refused = {0, 0, 4}}};
+  CHECK(status::status_table(status::to_json(report))
+            .find(", 7 connections (10 REFUSED, over a listener's limits), ") != std::string::npos);
   json.erase("refused_connections");  // of a Limpet that did not count them
   CHECK(status::status_table(json).find(", 7 connections, ") != std::string::npos);
 }
