@@ -10,6 +10,7 @@ import re
 import pytest
 
 from browser import Browser
+from support.client import new_address
 from support.session_app import session_servers
 from support.status import Status, status_table
 from support.tls import make, tls_table
@@ -146,6 +147,20 @@ def test_certificates_that_expire_are_alarms(scene, faultless, tmp_path):
     first, second = faultless.text("#alarms li")
     assert re.fullmatch(rf"main: certificate {soon.file} expires in (8|9) .*", first)
     assert re.fullmatch(rf"main: certificate {gone.file} expired .* ago\.", second)
+
+
+def test_what_is_refused_for_a_limit_is_told_by_limit(scene, faultless):
+    limpet = scene.limpet([scene.backend("a")], pool={"rate": {"requests": 1, "burst": 2}}, listener={"limits": {"connections_per_client": 1}}, status=status_table())
+    source = new_address()
+    client = limpet.client(source=source)
+    faultless.open(Status(limpet).url)
+    faultless.wait("#connections", "^1$")
+    assert "refused" not in faultless.text("#pools .head .quiet")[0]
+    while client.get().status == 200:
+        pass
+    assert limpet.client(source=source).is_closed()
+    faultless.wait("#pools .head .quiet", "refused: rate limit 1$")
+    faultless.wait("#connections", "^1, 1 refused$")
 
 
 def test_the_token_is_asked_for_once(scene, faultless):
