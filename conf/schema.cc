@@ -397,6 +397,7 @@ const Keys<Pool>& pool_keys() {
 const Keys<Settings>& settings_keys() {
   static const Keys<Settings> keys = {
       key("workers", &Settings::workers, Integer{0, kMostWorkers}),
+      key("user", &Settings::user, kName),
       key("shutdown_timeout", &Settings::shutdown_timeout, Span{0s, 24h}),
       key("via", &Settings::via,
           Text<std::string>{parse_via, "a token (RFC 9110), such as \"limpet\", or \"\" for none"}),

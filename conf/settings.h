@@ -360,6 +360,7 @@ struct Status {
 
 struct Settings {
   uint32_t workers = 0;  // 0: one for each core
+  std::string user;      // that root's process becomes; empty: it stays what it is
   Duration shutdown_timeout = 30s;
   std::string via = "limpet";  // the pseudonym in Via (RFC 9110, section 7.6.3); empty: none is written
   Log log;

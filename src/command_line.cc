@@ -1,5 +1,7 @@
 #include "src/command_line.h"
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <ctime>
@@ -15,6 +17,7 @@
 #include "src/name_warnings.h"
 #include "src/secrets.h"
 #include "src/status/token.h"
+#include "src/user.h"
 
 namespace limpet {
 namespace {
@@ -121,6 +124,14 @@ std::string summary(const conf::Settings& settings) {
          conf::counted(settings.pools.size(), "pool") + ", " + conf::counted(backends, "backend");
 }
 
+// What the file names is read as `run` would read it.
+void become_user(const conf::Settings& settings, conf::Findings& findings) {
+  check_user(settings, findings);
+  if (settings.user.empty() || geteuid() != 0 || !findings.none()) return;
+  if (const std::string wrong = become(settings.user); !wrong.empty())
+    findings.fault("user", conf::in_quotes(settings.user) + " " + wrong);
+}
+
 }  // namespace
 
 CommandLine parse_command_line(int argc, const char* const* argv, const std::string& version,
@@ -184,10 +195,16 @@ int check_file(const std::string& file, std::ostream& out, std::ostream& err) {
   };
   const auto further = [](const conf::Settings& settings, conf::Findings& findings) {
     routing::check_loops(settings, findings);
+    become_user(settings, findings);
     check_certificates(settings, findings);
   };
+  const uid_t started_as = geteuid();
+  const auto refuse = [&] {
+    if (geteuid() != started_as) err << file << ": what it names was read as its `user`\n";
+    return kExitFault;
+  };
   const std::variant<conf::Settings, conf::Faults> loaded = conf::load_file(file, further);
-  if (const auto* faults = std::get_if<conf::Faults>(&loaded)) return say(*faults), kExitFault;
+  if (const auto* faults = std::get_if<conf::Faults>(&loaded)) return say(*faults), refuse();
 
   // What the file names, as `run` would find it.
   const auto& settings = std::get<conf::Settings>(loaded);
@@ -196,10 +213,13 @@ int check_file(const std::string& file, std::ostream& out, std::ostream& err) {
   const status::LoadedToken token = status::load_token(settings.status);
   if (secrets == nullptr) say(std::get<conf::Faults>(found));
   if (!token.wrong.empty()) err << file << ": " << token.wrong << '\n';
-  if (secrets == nullptr || !token.wrong.empty()) return kExitFault;
+  if (secrets == nullptr || !token.wrong.empty()) return refuse();
 
   for (const std::string& warning : secrets->warnings) err << file << ": warning: " << warning << '\n';
   if (!token.warning.empty()) err << file << ": warning: " << token.warning << '\n';
+  if (!settings.user.empty())
+    for (const std::string& warning : out_of_reach(file, settings))
+      err << file << ": warning: " << warning << '\n';
   for (const std::string& warning : conf::warnings(settings)) err << file << ": warning: " << warning << '\n';
   for (const std::string& warning : certificate_warnings(settings, std::time(nullptr)))
     err << file << ": warning: " << warning << '\n';

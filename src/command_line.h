@@ -52,7 +52,7 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
 
 // `limpet check FILE`: every fault to `err`, one on a line, or what the file holds to `out`; also what
 // `limpet run` would refuse, or warn of, in the key file and the token file, and what is to be known of
-// backends' names. Returns the exit code.
+// backends' names. Root becomes the file's `user` for it. Returns the exit code.
 int check_file(const std::string& file, std::ostream& out, std::ostream& err);
 
 }  // namespace limpet

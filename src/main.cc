@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "conf/load.h"
+#include "conf/spelling.h"
 #include "routing/loops.h"
 #include "src/balancer.h"
 #include "src/command_line.h"
@@ -13,6 +14,7 @@
 #include "src/log.h"
 #include "src/secrets.h"
 #include "src/signals.h"
+#include "src/user.h"
 
 namespace {
 
@@ -43,6 +45,13 @@ int run(const std::string& file) {
       std::make_shared<const limpet::conf::Settings>(std::move(std::get<limpet::conf::Settings>(loaded)));
   log.set_level(settings->log.level);
 
+  if (const std::string& user = settings->user; !user.empty()) {
+    if (const std::string wrong = limpet::become(user); !wrong.empty())
+      return refuse({{.file = file, .key = "user", .message = limpet::conf::in_quotes(user) + " " + wrong}},
+                    log);
+    spdlog::info("files are read, and everything is served, as user {}", user);
+    for (const std::string& line : limpet::out_of_reach(file, *settings)) spdlog::warn("{}", line);
+  }
   const auto found = limpet::load_secrets(*settings);
   if (const auto* faults = std::get_if<limpet::conf::Faults>(&found)) return refuse(*faults, log);
   const auto& secrets = std::get<limpet::Secrets>(found);
@@ -54,6 +63,7 @@ int run(const std::string& file) {
 
 int main(int argc, char** argv) {
   open_standard_descriptors();
+  limpet::hide_memory();
   const limpet::CommandLine line =
       limpet::parse_command_line(argc, argv, LIMPET_VERSION, std::cout, std::cerr);
   switch (line.command) {

@@ -12,6 +12,7 @@ std::vector<std::string> needs_restart(const conf::Settings& now, const conf::Se
     if (changed) keys.push_back(std::move(key));
   };
   note(next.workers != now.workers, "workers");
+  note(next.user != now.user, "user");
   note(next.secrets != now.secrets, "secrets");
   note(next.status != now.status, "status");
   note(next.log.access != now.log.access, "log.access");

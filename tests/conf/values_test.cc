@@ -124,6 +124,13 @@ TEST_CASE("a body may have to come at a rate, or at none") {
                                                  kSizes + "1B to 1GiB, or 0: no least rate");
 }
 
+TEST_CASE("a user is named, or there is none") {
+  CHECK(loaded(kBase).user == "");
+  CHECK(loaded("user = \"www-data\"\n" + kBase).user == "www-data");
+  CHECK(top("user = \"\"") != "");
+  CHECK(top("user = \"no name\"") != "");
+}
+
 TEST_CASE("a duration is a text with its unit, never a plain number") {
   CHECK(loaded("shutdown_timeout = \"1m30s\"" + kBase).shutdown_timeout == 90s);
   CHECK(loaded("shutdown_timeout = \"0s\"" + kBase).shutdown_timeout == 0s);

@@ -37,6 +37,7 @@ Keys refused_of_pool(Change&& change) {
 
 TEST_CASE("what only the start reads takes a restart") {
   CHECK(refused([](conf::Settings& it) { it.workers = 7; }) == Keys{"workers"});
+  CHECK(refused([](conf::Settings& it) { it.user = "limpet"; }) == Keys{"user"});
   CHECK(refused([](conf::Settings& it) { it.secrets.key_file = "other.keys"; }) == Keys{"secrets"});
   CHECK(refused([](conf::Settings& it) { it.status.address.reset(); }) == Keys{"status"});
   CHECK(refused([](conf::Settings& it) { it.log.access = "off"; }) == Keys{"log.access"});
