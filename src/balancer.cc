@@ -1,11 +1,14 @@
 #include "src/balancer.h"
 
+#include <fcntl.h>
 #include <openssl/rand.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <ctime>
 #include <iterator>
 #include <unordered_set>
@@ -18,8 +21,10 @@
 #include "src/net/calls.h"
 #include "src/net/descriptors.h"
 #include "src/net/other_listeners.h"
+#include "src/net/passed_sockets.h"
 #include "src/oversight/overseer.h"
 #include "src/reload.h"
+#include "src/service_manager.h"
 #include "src/signals.h"
 #include "src/status/control.h"
 #include "src/status/server.h"
@@ -78,11 +83,24 @@ void close_all(const Sockets& sockets) {
   }
 }
 
+// Passed sockets are shared: one that listens already cannot be spread over several by the kernel, and who
+// may bind another beside it is whoever bound it. Each worker is woken for each connection, and one has it.
+bool duplicate(const std::vector<int>& passed, size_t place, Sockets& sockets) {
+  for (auto& of_worker : sockets) {
+    for (const int fd : passed) {
+      const int duplicate = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+      if (duplicate < 0) return false;
+      of_worker.push_back({place, duplicate, true});
+    }
+  }
+  return true;
+}
+
 // A socket for each worker at each address of `next` that `now` does not have. SO_REUSEPORT would let a
 // second Limpet share the first one's port without a word, so each address is tried alone first; if that
 // fails, it may be for this process's own sockets, at an address that overlaps or is just being left.
-bool bind_new(const conf::Settings* now, const conf::Settings& next, size_t workers, Sockets& sockets,
-              std::string& error) {
+bool bind_new(const conf::Settings* now, const conf::Settings& next, size_t workers,
+              const net::PassedSockets& passed, Sockets& sockets, std::string& error) {
   sockets.resize(workers);
   std::unordered_multiset<std::string> known;  // port 0 may be there several times
   for (size_t i = 0; now && i < now->listeners.size(); ++i) known.insert(now->listeners[i].address.text());
@@ -91,6 +109,11 @@ bool bind_new(const conf::Settings* now, const conf::Settings& next, size_t work
     if (const auto it = known.find(listener.address.text()); it != known.end()) {
       known.erase(it);
       continue;
+    }
+    if (const auto given = passed.at(listener.address); !given.empty()) {
+      if (duplicate(given, place, sockets)) continue;
+      error = listener.address.text() + ": " + std::strerror(errno);
+      return close_all(sockets), false;
     }
     const int alone = net::bind_socket(listener.address, true, error);
     if (alone >= 0) {
@@ -119,6 +142,7 @@ class Balancer final : status::Control {
         log_(log),
         secrets_(secrets),
         descriptors_(file_limit),
+        manager_(ServiceManager::of_environment()),
         workers_wanted_(count_of_workers(*settings)),
         calls_(loop_.uv()),
         overseer_(loop_, resolver_, descriptors_, calls_, secrets, workers_wanted_,
@@ -130,6 +154,7 @@ class Balancer final : status::Control {
     uv_async_init(loop_.uv(), &worker_done_, [](uv_async_t* handle) { of(handle).on_worker_done(); });
     uv_timer_init(loop_.uv(), &shutdown_);
     uv_timer_init(loop_.uv(), &log_report_);
+    uv_timer_init(loop_.uv(), &watchdog_);
     for (uv_signal_t& handle : signals_) uv_signal_init(loop_.uv(), &handle);
     for_each_handle([this](uv_handle_t* handle) { handle->data = this; });
   }
@@ -141,9 +166,10 @@ class Balancer final : status::Control {
     auto& identities = std::get<Identities>(tls);
     const auto plan = overseer_.adopt(settings_, identities.listeners, identities.pools).plan;
     tls_.watch(settings_, std::move(identities));
+    for (const std::string& line : passed_.unused(settings_->listeners)) spdlog::warn("{}", line);
     Sockets sockets;
     std::string error;
-    if (!bind_new(nullptr, *settings_, workers_wanted_, sockets, error))
+    if (!bind_new(nullptr, *settings_, workers_wanted_, passed_, sockets, error))
       return refuse("cannot listen on " + error);
     bool good = true;
     for (size_t i = 0; i < workers_wanted_; ++i) {
@@ -176,6 +202,9 @@ class Balancer final : status::Control {
         "logs",
         descriptors_.limit(), descriptors_.for_clients(), descriptors_.for_backends());
     take_signals();  // the threads are started, and take none
+    manager_.ready(serving());
+    if (const auto every = static_cast<uint64_t>(manager_.between_looks().count()); every != 0)
+      uv_timer_start(&watchdog_, [](uv_timer_t* handle) { of(handle).look_for_life(); }, every, every);
     loop_.run();
     hold_signals();  // one that comes now finds the end under way
     end();
@@ -194,6 +223,7 @@ class Balancer final : status::Control {
     visit(reinterpret_cast<uv_handle_t*>(&worker_done_));
     visit(reinterpret_cast<uv_handle_t*>(&shutdown_));
     visit(reinterpret_cast<uv_handle_t*>(&log_report_));
+    visit(reinterpret_cast<uv_handle_t*>(&watchdog_));
     for (uv_signal_t& handle : signals_) visit(reinterpret_cast<uv_handle_t*>(&handle));
   }
 
@@ -226,6 +256,22 @@ class Balancer final : status::Control {
     for_each_handle([](uv_handle_t* handle) { uv_close(handle, nullptr); });
   }
 
+  // ---- whoever started it
+
+  std::string serving() const {
+    return "serving at " + conf::counted(settings_->listeners.size(), "listener") + " with " +
+           conf::counted(workers_.size(), "worker");
+  }
+
+  // One that does not turn is as good as dead to its clients.
+  void look_for_life() {
+    if (std::all_of(workers_.begin(), workers_.end(),
+                    [](const auto& worker) { return worker->has_answered(); }))
+      manager_.alive();
+    for (auto& worker : workers_)
+      if (!worker->done()) worker->ask();
+  }
+
   // ---- signals
 
   void on_signal(int number) {
@@ -239,6 +285,8 @@ class Balancer final : status::Control {
     }
     if (shutting_down_) end_at_once();
     shutting_down_ = true;
+    manager_.stopping(settings_->shutdown_timeout,
+                      std::string(strsignal(number)) + ": what is under way ends");
     spdlog::info("{}: accepting no more, {} for what is under way", strsignal(number),
                  status::latency_words(static_cast<double>(settings_->shutdown_timeout.count())));
     for (auto& worker : workers_) worker->shut_down();
@@ -275,7 +323,9 @@ class Balancer final : status::Control {
   }
 
   Done reload_now(const std::string& who) {
+    if (!shutting_down_) manager_.reloading();
     Done done = try_reload();
+    if (!shutting_down_) manager_.ready(serving() + "; " + done.text);
     ++(done.good ? reloads_ : failed_reloads_);
     spdlog::log(done.good ? spdlog::level::info : spdlog::level::err, "reload by {}: {}", who, done.text);
     return done;
@@ -303,7 +353,7 @@ class Balancer final : status::Control {
       return {false, kConflict, "nothing is changed: " + *wrong};
     Sockets sockets;
     std::string error;
-    if (!bind_new(settings_.get(), *next, workers_.size(), sockets, error))
+    if (!bind_new(settings_.get(), *next, workers_.size(), passed_, sockets, error))
       return {false, kConflict, "nothing is changed: cannot listen on " + error};
     log_.set_level(next->log.level);
     settings_ = next;
@@ -381,6 +431,8 @@ class Balancer final : status::Control {
   Log& log_;
   const Secrets& secrets_;
   net::Descriptors descriptors_;
+  ServiceManager manager_;
+  const net::PassedSockets passed_ = net::PassedSockets::of_environment();
   const size_t workers_wanted_;
   const uint64_t process_number_ = random_number();
   net::Resolver resolver_;  // before the loop, which closes its handles
@@ -392,7 +444,7 @@ class Balancer final : status::Control {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<status::Server> server_;
   uv_async_t worker_done_;
-  uv_timer_t shutdown_, log_report_;
+  uv_timer_t shutdown_, log_report_, watchdog_;
   std::array<uv_signal_t, std::size(kSignalsOfRun)> signals_;
   uint64_t reloads_ = 0, failed_reloads_ = 0;
   bool shutting_down_ = false;

@@ -1,5 +1,6 @@
 #include "src/worker.h"
 
+#include <pthread.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -18,10 +19,10 @@ class Worker::Door final : public net::Mortal, net::Acceptor, net::DeadlineOwner
       : worker_(worker), listener_(listener), deadline_(worker.loop_.deadlines(), *this) {}
   ~Door() override { close(); }
 
-  bool open(int fd, std::string& error) {
+  bool open(const Update::Socket& socket, std::string& error) {
     net::Descriptors& descriptors = worker_.shared_.descriptors;
-    socket_ = net::Listener::listen(worker_.loop_, fd, listener_.settings, descriptors,
-                                    {.leaves_reserves = true}, *this, error);
+    socket_ = net::Listener::listen(worker_.loop_, socket.fd, listener_.settings, descriptors,
+                                    {.leaves_reserves = true, .is_shared = socket.is_passed}, *this, error);
     return socket_ != nullptr;
   }
   const proxy::ServedListener& listener() const { return listener_; }
@@ -87,7 +88,7 @@ net::Millis longest_drain(const conf::Settings& settings) {
 
 Worker::Worker(size_t index, const Shared& shared, std::shared_ptr<const proxy::Plan> plan,
                std::function<void()> on_done)
-    : shared_(shared), on_done_(std::move(on_done)) {
+    : shared_(shared), index_(index), on_done_(std::move(on_done)) {
   if (shared_.access_log != nullptr) log_ = std::make_unique<AccessLogBuffer>(*shared_.access_log);
   proxy::Dialer& dialer = *this;
   context_ =
@@ -113,7 +114,7 @@ bool Worker::listen(const std::vector<Update::Socket>& sockets, std::string& err
   bool good = true;
   for (const Update::Socket& socket : sockets) {
     Door& door = *doors_.emplace_back(std::make_unique<Door>(*this, context_->listener(socket.listener)));
-    good = door.open(socket.fd, error) && good;
+    good = door.open(socket, error) && good;
   }
   return good;
 }
@@ -123,6 +124,7 @@ void Worker::start() {
 }
 
 void Worker::run() {
+  pthread_setname_np(pthread_self(), ("worker " + std::to_string(index_)).c_str());  // as top(1) shows it
   loop_.run();
   if (log_) log_->flush();
   done_ = true;
@@ -143,6 +145,11 @@ void Worker::wish(Wish what) {
   uv_async_send(&wake_);
 }
 
+void Worker::ask() {
+  ++asked_;
+  uv_async_send(&wake_);
+}
+
 void Worker::make_room(int below) {
   int wanted = room_below_;
   while (wanted < below && !room_below_.compare_exchange_weak(wanted, below)) {
@@ -152,6 +159,7 @@ void Worker::make_room(int below) {
 
 void Worker::on_wake() {
   if (ending_) return;
+  answered_ = asked_.load();
   take_updates();
   context_->permit_calls->deliver();
   if (const int below = room_below_.exchange(0); below != 0) give_up_idle(below);

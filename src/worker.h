@@ -31,8 +31,9 @@ struct Shared {
 // What a worker is to serve from now on.
 struct Update {
   struct Socket {
-    size_t listener;  // its place in the plan's settings
-    int fd;           // bound
+    size_t listener;         // its place in the plan's settings
+    int fd;                  // bound
+    bool is_passed = false;  // it listens already, and others have it too
   };
   struct Withdrawal {
     size_t pool;  // PoolPlan::id
@@ -61,6 +62,9 @@ class Worker final : proxy::ClientConnections, proxy::Dialer, net::Keeper {
   void shut_down();  // accepts no more, ends what is idle, lets exchanges finish
   void stop();       // ends everything now
   bool done() const { return done_; }
+  // Whether its loop turns: it has ended, or answered the last ask().
+  void ask();
+  bool has_answered() const { return done_ || answered_ == asked_; }
 
  private:
   enum class Wish : int { serve, shut_down, stop };
@@ -85,6 +89,7 @@ class Worker final : proxy::ClientConnections, proxy::Dialer, net::Keeper {
   void end_if_empty();
 
   const Shared shared_;
+  const size_t index_;
   std::function<void()> on_done_;
   net::Loop loop_;
   std::unique_ptr<AccessLogBuffer> log_;
@@ -96,6 +101,7 @@ class Worker final : proxy::ClientConnections, proxy::Dialer, net::Keeper {
   std::vector<Update> updates_;  // guarded by mutex_
   std::atomic<Wish> wish_{Wish::serve};
   std::atomic<bool> done_{false};
+  std::atomic<uint64_t> asked_{0}, answered_{0};
   std::atomic<int> room_below_{0};  // of descriptors is wanted; 0: of none
   uv_async_t wake_;
   bool ending_ = false;

@@ -33,9 +33,7 @@ int bind_to(const sockaddr_storage& address, bool alone, bool both_families) {
   if (fd < 0) return -1;
   bool good = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
   if (!alone) good = good && set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-  // Both for all that it accepts, which inherit them.
-  good = good && set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
-         set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, kMostUnsent);
+  good = good && set_options_of_accepted(fd);
   if (address.ss_family == AF_INET6)
     good = good && set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, both_families ? 0 : 1);
   const socklen_t size = address.ss_family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
@@ -59,6 +57,11 @@ int bind_socket(const conf::Address& address, bool alone, std::string& error) {
   }
   if (fd < 0) error = address.text() + ": " + std::strerror(errno);
   return fd;
+}
+
+bool set_options_of_accepted(int fd) {
+  return set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
+         set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, kMostUnsent);
 }
 
 Listener::Listener(Loop& loop, int fd, Descriptors& descriptors, Intake intake, Acceptor& acceptor)
@@ -161,7 +164,7 @@ void Listener::pause(int error) {
 // whose handshake has begun goes on. Linux before 5.7 lets nobody without CAP_NET_RAW do this, and whoever
 // connects during close() is reset there.
 void Listener::turn_away() {
-  set_option(fd_, SOL_SOCKET, SO_BINDTOIFINDEX, std::numeric_limits<int>::max());
+  if (!intake_.is_shared) set_option(fd_, SOL_SOCKET, SO_BINDTOIFINDEX, std::numeric_limits<int>::max());
   for (int taken = 0; taken < kBacklog && take_one(); ++taken) {
   }
 }

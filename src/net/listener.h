@@ -22,6 +22,9 @@ class Loop;
 // already.
 int bind_socket(const conf::Address& address, bool alone, std::string& error);
 
+// What the connections inherit that a socket accepts.
+bool set_options_of_accepted(int fd);
+
 class Acceptor {
  public:
   // `peer` is all zero where there is no IP address.
@@ -40,6 +43,7 @@ struct Intake {
   // them hold up the others for about a millisecond.
   unsigned at_once = 64;
   bool leaves_reserves = false;  // whose descriptor is not below Descriptors::for_clients() is refused
+  bool is_shared = false;        // others accept from the same socket, now or later
 };
 
 // Owns the socket. Frees itself once it is closed.
