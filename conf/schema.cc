@@ -171,6 +171,8 @@ const Keys<Listener>& listener_keys() {
       key("strict_paths", &Listener::strict_paths, Boolean{}),
       key("underscores", &Listener::underscores,
           Word<Underscores>{{{"drop", Underscores::drop}, {"pass", Underscores::pass}}}),
+      key("traceparent", &Listener::traceparent,
+          Word<Traceparent>{{{"pass", Traceparent::pass}, {"make", Traceparent::make}}}),
       key("half_close", &Listener::half_close, Boolean{}),
       key("redirect_to_https", &Listener::redirect_to_https, Boolean{}),
       key("acme_challenges", &Listener::acme_challenges,

@@ -44,6 +44,12 @@ enum class ForwardedStyle : uint8_t { x_forwarded, forwarded, both, none };
 // What becomes of a field like X_Real_IP, which many applications take for X-Real-IP.
 enum class Underscores : uint8_t { drop, pass };
 
+// What becomes of a request that says nothing valid of the trace that it belongs to (W3C Trace Context).
+enum class Traceparent : uint8_t {
+  pass,  // it says that to the backend
+  make,  // it begins a trace
+};
+
 // A certificate with its chain, and its private key, in PEM files.
 struct TlsCertificate {
   std::string file;
@@ -103,6 +109,7 @@ struct Listener {
   ForwardedStyle forwarded = ForwardedStyle::x_forwarded;
   bool strict_paths = false;  // paths with "%2f", "%5c" or "%00", which servers read differently, are refused
   Underscores underscores = Underscores::drop;  // from peers that are no trusted proxies
+  Traceparent traceparent = Traceparent::pass;
   bool half_close = false;  // a client that has sent its last byte still waits for its answers
   ListenerTls tls = {};
   bool redirect_to_https = false;  // whoever comes without TLS is sent to the same place with it

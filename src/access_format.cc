@@ -13,7 +13,7 @@ namespace {
 
 constexpr char kHex[] = "0123456789abcdef";
 constexpr size_t kMostPerByte = 6;  // \u00xx
-// Names of fields, quotes, numbers at their longest and the date: 480 bytes, rounded up.
+// Names of fields, quotes, numbers at their longest and the date: 496 bytes, rounded up.
 constexpr size_t kMostBeside = 512;
 constexpr uint64_t kLastSecond = 253'402'300'799;  // 9999-12-31T23:59:59: years have four digits
 
@@ -169,7 +169,7 @@ size_t AccessFormatter::most_bytes(const AccessRecord& record) {
   for (const std::string_view text :
        {record.client, record.listener, record.method, record.target, record.host, record.protocol,
         record.referer, record.user_agent, record.pool, record.backend, record.affinity, record.reason,
-        record.request_id, record.end}) {
+        record.request_id, record.trace_id, record.end}) {
     bytes += text.size();
   }
   return bytes * kMostPerByte + kMostBeside;
@@ -205,6 +205,8 @@ char* AccessFormatter::write_json(const AccessRecord& record, char* to) const {
   to = put_text(put(to, ",\"reason\":"), record.reason);
   to = put_number(put(to, ",\"retries\":"), record.retries);
   to = put_text(put(to, ",\"request_id\":"), record.request_id);
+  to = put(to, ",\"trace_id\":");
+  to = record.trace_id.empty() ? put(to, "null") : put_text(to, record.trace_id);
   to = put_text(put(to, ",\"end\":"), record.end);
   return put(to, "}\n");
 }

@@ -40,7 +40,8 @@ struct AccessRecord {
   std::string_view reason;  // why this backend
   uint32_t retries = 0;
   std::string_view request_id;
-  std::string_view end;  // "ok", "client_gone", "backend_cut", "backend_timeout", ...
+  std::string_view trace_id;  // hexadecimal digits; empty: none
+  std::string_view end;       // "ok", "client_gone", "backend_cut", "backend_timeout", ...
 };
 
 // Remembers the text of the second it wrote last. One for each thread.

@@ -46,6 +46,8 @@ FieldName known_name(std::string_view name) {
     case 10:
       if (first == 'c') return is("connection", FieldName::connection);
       return first == 'u' ? is("user-agent", FieldName::user_agent) : is("keep-alive", FieldName::keep_alive);
+    case 11:
+      return is("traceparent", FieldName::traceparent);
     case 12:
       if (first == 'c') return is("content-type", FieldName::content_type);
       return first == 'm' ? is("max-forwards", FieldName::max_forwards)

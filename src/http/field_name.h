@@ -31,6 +31,7 @@ enum class FieldName : uint8_t {
   referer,
   strict_transport_security,
   te,
+  traceparent,
   transfer_encoding,
   underscored,  // no name: of those that Limpet writes, believes or frames by, one with `_` for a `-`
   upgrade,

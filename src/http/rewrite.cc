@@ -13,7 +13,7 @@ constexpr FieldSet kForOneConnection{
     FieldName::connection,        FieldName::keep_alive, FieldName::proxy_connection, FieldName::te,
     FieldName::transfer_encoding, FieldName::upgrade,    FieldName::hop_by_hop};
 
-constexpr std::string_view kEarlyData = "Early-Data";
+constexpr std::string_view kEarlyData = "Early-Data", kTraceState = "tracestate";
 
 // What a head may gain beside what it had: field names, the status line, a date, framing.
 constexpr size_t kMostAdded = 1024;
@@ -151,11 +151,14 @@ void put_request(const RequestHead& request, const RequestEdits& edits, Cursor& 
       kForOneConnection | FieldSet(FieldName::http2_settings) | forwarded_to_drop(edits.peer, edits.listener);
   if (new_host) drop = drop | FieldSet(FieldName::host);
   if (!edits.request_id.empty()) drop = drop | FieldSet(FieldName::x_request_id);
+  if (!edits.traceparent.empty()) drop = drop | FieldSet(FieldName::traceparent);
   copy_fields(
       request.bytes, fields, out,
       [&](size_t i) {
         if (drop.contains(fields.names[i])) return false;
         if (edits.early && read_alike(fields.list[i].name, kEarlyData)) return false;
+        if (!edits.traceparent.empty() && equals_ignoring_case(fields.list[i].name, kTraceState))
+          return false;
         if (fields.names[i] == FieldName::max_forwards) return !counts_hops;
         if (fields.names[i] != FieldName::cookie || edits.hidden_cookie.empty()) return true;
         return fields.list[i].value.find(edits.hidden_cookie) == std::string_view::npos;
@@ -178,6 +181,7 @@ void put_request(const RequestHead& request, const RequestEdits& edits, Cursor& 
   if (edits.early) out.put(kEarlyData).put(": 1\r\n");
   if (edits.peer.certificate) out.put(edits.peer.certificate->lines);
   if (!edits.request_id.empty()) out.field("X-Request-Id", edits.request_id);
+  if (!edits.traceparent.empty()) out.field("traceparent", edits.traceparent);
   put_via(request.minor_version, edits.via, edits.mark, out);
 }
 
@@ -219,7 +223,7 @@ void put_response(const ResponseHead& response, const ResponseEdits& edits, Curs
 void write_request(const RequestHead& request, const RequestEdits& edits, net::Gather& out) {
   const size_t certificate = edits.peer.certificate ? edits.peer.certificate->lines.size() : 0;
   const size_t own = certificate + edits.via.size() + edits.mark.size() + edits.request_id.size() +
-                     edits.backend.size() + 2 * edits.peer.text.size();
+                     edits.traceparent.size() + edits.backend.size() + 2 * edits.peer.text.size();
   Cursor cursor(out.room(5 * request.bytes.size() + own + kMostAdded));
   put_request(request, edits, cursor);
   out.wrote(cursor.at());

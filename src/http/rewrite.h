@@ -12,9 +12,11 @@ namespace limpet::http {
 
 // What a request gains and loses on its way to a backend. Views, valid during the call.
 struct RequestEdits {
-  std::string_view via;            // pseudonym
-  std::string_view mark = {};      // in a comment behind it; empty: none
-  std::string_view request_id;     // added when the request brought none that passes; empty: it did
+  std::string_view via;         // pseudonym
+  std::string_view mark = {};   // in a comment behind it; empty: none
+  std::string_view request_id;  // added when the request brought none that passes; empty: it did
+  std::string_view traceparent =
+      {};                          // in the place of what the request says of its trace; empty: that passes
   std::string_view hidden_cookie;  // the pool's own cookie, which the application never sees; empty: none
   std::string_view backend = {};   // its authority, for a request that names none
   bool early = false;              // it may be a copy of what somebody else has sent (RFC 8470, section 5.1)

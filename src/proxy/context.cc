@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "conf/spelling.h"
+#include "src/http/trace_context.h"
 #include "src/proxy/h1_request.h"
 #include "src/proxy/set_cookie.h"
 
@@ -255,20 +256,29 @@ void Context::log(const AccessRecord& record) {
 
 void Context::on_deadline() { access_log_->flush(); }
 
-// 128 bits: xoroshiro128+ (Blackman and Vigna, 2018) from a random start. Ids have to be distinct, not
-// secret.
+// xoroshiro128+ (Blackman and Vigna, 2018) from a random start. Ids have to be distinct, not secret.
+uint64_t Context::next_random() {
+  const uint64_t value = id_state_[0] + id_state_[1];
+  const uint64_t mixed = id_state_[0] ^ id_state_[1];
+  id_state_[0] = (id_state_[0] << 24 | id_state_[0] >> 40) ^ mixed ^ (mixed << 16);
+  id_state_[1] = mixed << 37 | mixed >> 27;
+  return value;
+}
+
+// 128 bits.
 std::string_view Context::new_request_id(std::string& out) {
   constexpr char kDigits[] = "0123456789abcdef";
   out.resize(32);
   char* at = out.data();
   for (int half = 0; half < 2; ++half) {
-    uint64_t value = id_state_[0] + id_state_[1];
-    const uint64_t mixed = id_state_[0] ^ id_state_[1];
-    id_state_[0] = (id_state_[0] << 24 | id_state_[0] >> 40) ^ mixed ^ (mixed << 16);
-    id_state_[1] = mixed << 37 | mixed >> 27;
+    uint64_t value = next_random();
     for (int digit = 0; digit < 16; ++digit, value >>= 4) *at++ = kDigits[value & 15];
   }
   return out;
+}
+
+std::string Context::new_traceparent() {
+  return http::new_traceparent({next_random(), next_random(), next_random()});
 }
 
 }  // namespace limpet::proxy

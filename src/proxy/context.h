@@ -172,6 +172,7 @@ class Context final : net::DeadlineOwner {
 
   Spares<H1Request> h1_requests;
   std::string_view new_request_id(std::string& out);
+  std::string new_traceparent();
   // Every 16th: reading the clock costs as much as the decision.
   bool times_this_decision() { return (++decisions_ & 15) == 0; }
   // The oldest handshake was given up for a new one.
@@ -189,6 +190,7 @@ class Context final : net::DeadlineOwner {
   void follow_listeners(const Plan& plan);
   static void follow_tls(ServedListener& listener, const net::SharedTlsIdentity& identity);
   void bury_if_gone(ServedPool& pool);
+  uint64_t next_random();
 
   std::shared_ptr<const Plan> plan_;
   const size_t worker_;

@@ -9,6 +9,7 @@
 
 #include "conf/normal_path.h"
 #include "src/http/connection_auth.h"
+#include "src/http/trace_context.h"
 #include "src/net/socket_address.h"
 #include "src/proxy/context.h"
 #include "src/proxy/proxy_protocol.h"
@@ -59,6 +60,7 @@ void Exchange::start(ClientSide& client, const http::RequestHead& request) {
   clear_for_reuse(sent_body_);
   own_request_id_.clear();
   request_id_ = {};
+  own_traceparent_.clear();
   identity_ = {};
   choice_ = {};
   tried_ = {};
@@ -87,6 +89,7 @@ void Exchange::start(ClientSide& client, const http::RequestHead& request) {
   client_address_ = client.peer().address;
   came_early_ = client.is_early();
   choose_request_id();
+  choose_trace();
   phase_ = Phase::identify;
 }
 
@@ -108,6 +111,14 @@ void Exchange::choose_request_id() {
   request_id_ = request_->fields.first(kName);
   const bool passes = passes_as_id(request_id_) && std::count(names.begin(), names.end(), kName) == 1;
   if (!passes) request_id_ = context_.new_request_id(own_request_id_);
+}
+
+// Whoever makes no trace is no part of one: what is valid passes as it is.
+void Exchange::choose_trace() {
+  trace_id_ = http::trace_id(request_->fields);
+  if (!trace_id_.empty() || client_->listener().settings.traceparent == conf::Traceparent::pass) return;
+  own_traceparent_ = context_.new_traceparent();
+  trace_id_ = http::trace_id_of(own_traceparent_);
 }
 
 // The step machine. Nothing may be touched after it returns: the exchange may be serving its next request
@@ -351,6 +362,7 @@ Exchange::Step Exchange::send() {
   backend_->send_head(*request_, {.via = context_.settings().via,
                                   .mark = mark.text(),
                                   .request_id = own_request_id_,
+                                  .traceparent = own_traceparent_,
                                   .hidden_cookie = pool_->cookie_name(),
                                   .backend = backend,
                                   .early = came_early_,

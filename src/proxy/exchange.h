@@ -165,6 +165,7 @@ class Exchange final : public http::BodySink,
   bool is_consistent() const;
   void leave_era();
   void choose_request_id();
+  void choose_trace();
   http::LoopMark loop_mark() const;
   void begin_response(const http::ResponseHead& head);
   Lasting lasting_of(const http::ResponseHead& head) const;
@@ -206,6 +207,8 @@ class Exchange final : public http::BodySink,
   const http::RequestHead* request_ = nullptr;  // its client's, from begin to account
   std::string own_request_id_;
   std::string_view request_id_;
+  std::string own_traceparent_;  // empty: what the request says of its trace passes
+  std::string_view trace_id_;    // empty: it is in none
   conf::IpAddress client_address_;
   routing::Identity identity_;
   routing::Choice choice_;

@@ -73,6 +73,7 @@ void Exchange::log() {
       .reason = pool_ != nullptr && routed ? routing::text(choice_.reason) : std::string_view{},
       .retries = attempts_ == 0 ? 0 : attempts_ - 1,
       .request_id = request_id_,
+      .trace_id = trace_id_,
       .end = end_.end,
   });
 }

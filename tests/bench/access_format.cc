@@ -44,6 +44,7 @@ size_t by_library(const AccessRecord& record) {
   line["reason"] = record.reason;
   line["retries"] = record.retries;
   line["request_id"] = record.request_id;
+  line["trace_id"] = nullptr;
   line["end"] = record.end;
   return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).size();
 }
@@ -72,6 +73,7 @@ int main() {
                       .reason = "token",
                       .retries = 0,
                       .request_id = "9f86d081884c7d659a2feaa0c55ad015",
+                      .trace_id = {},
                       .end = "ok"};
   const std::unique_ptr<char[]> room(new char[AccessFormatter::most_bytes(record)]);
   const auto by_formatter = [&](limpet::conf::AccessFormat format) {

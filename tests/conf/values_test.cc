@@ -242,6 +242,14 @@ TEST_CASE("every word stands for its own value") {
   CHECK(underscores("") == Underscores::drop);
   CHECK(underscores("underscores = \"drop\"\n") == Underscores::drop);
   CHECK(underscores("underscores = \"pass\"\n") == Underscores::pass);
+  const auto traceparent = [](const std::string& line) {
+    return loaded("[[listener]]\naddress = \"*:80\"\n" + line + kBase.substr(kBase.find("[[pool]]")))
+        .listeners[0]
+        .traceparent;
+  };
+  CHECK(traceparent("") == Traceparent::pass);
+  CHECK(traceparent("traceparent = \"pass\"\n") == Traceparent::pass);
+  CHECK(traceparent("traceparent = \"make\"\n") == Traceparent::make);
 }
 
 TEST_CASE("a boolean is true or false and nothing else") {

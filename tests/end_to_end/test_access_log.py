@@ -13,7 +13,7 @@ from support.client import request_bytes
 from support.wire import eventually
 
 KEYS = ["time", "client", "listener", "method", "target", "host", "protocol", "status", "bytes_in", "bytes_out", "queued_ms", "connect_ms", "head_ms", "total_ms",
-        "pool", "backend", "affinity", "reason", "retries", "request_id", "end"]
+        "pool", "backend", "affinity", "reason", "retries", "request_id", "trace_id", "end"]
 
 
 def test_a_line_tells_the_whole_story(scene):

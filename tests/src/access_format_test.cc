@@ -45,6 +45,7 @@ AccessRecord typical() {
           .reason = "token",
           .retries = 1,
           .request_id = "9f86d081884c7d65",
+          .trace_id = "0af7651916cd43dd8448eb211c80319c",
           .end = "ok"};
 }
 
@@ -89,8 +90,14 @@ TEST_CASE("a JSON line holds every field in its order") {
       R"({"time":"2025-02-01T00:00:00.123Z","client":"192.0.2.7","listener":"web","method":"GET",)"
       R"("target":"/cart?item=7","host":"shop.example.com","protocol":"HTTP/1.1","status":200,"bytes_in":0,)"
       R"("bytes_out":5120,"queued_ms":null,"connect_ms":null,"head_ms":1.234,"total_ms":2000.005,"pool":"shop","backend":"a",)"
-      R"("affinity":"cookie","reason":"token","retries":1,"request_id":"9f86d081884c7d65","end":"ok"})"
+      R"("affinity":"cookie","reason":"token","retries":1,"request_id":"9f86d081884c7d65","trace_id":"0af7651916cd43dd8448eb211c80319c","end":"ok"})"
       "\n");
+}
+
+TEST_CASE("a request that belongs to no trace says so in JSON") {
+  AccessRecord record = typical();
+  record.trace_id = {};
+  CHECK(nlohmann::json::parse(line_of(record))["trace_id"].is_null());
 }
 
 TEST_CASE("a combined line is Apache's") {
@@ -188,14 +195,14 @@ TEST_CASE("random bytes in every field come back as the same text") {
     return text;
   };
   for (int round = 0; round < 3000; round++) {
-    std::vector<std::string> texts(14);
+    std::vector<std::string> texts(15);
     for (std::string& text : texts) text = random_text();
     AccessRecord record = typical();
     size_t next = 0;
     for (std::string_view* field :
          {&record.client, &record.listener, &record.method, &record.target, &record.host, &record.protocol,
-          &record.pool, &record.backend, &record.affinity, &record.reason, &record.request_id, &record.end,
-          &record.referer, &record.user_agent}) {
+          &record.pool, &record.backend, &record.affinity, &record.reason, &record.request_id,
+          &record.trace_id, &record.end, &record.referer, &record.user_agent}) {
       *field = texts[next++];
     }
     const std::string line = line_of(record);
@@ -203,8 +210,10 @@ TEST_CASE("random bytes in every field come back as the same text") {
     const auto json = nlohmann::json::parse(line);
     next = 0;
     for (const char* name : {"client", "listener", "method", "target", "host", "protocol", "pool", "backend",
-                             "affinity", "reason", "request_id", "end"}) {
-      REQUIRE(json[name].get<std::string>() == as_text(texts[next++]));
+                             "affinity", "reason", "request_id", "trace_id", "end"}) {
+      const std::string& text = texts[next++];
+      const bool is_absent = text.empty() && std::string_view(name) == "trace_id";
+      REQUIRE((is_absent ? json[name].is_null() : json[name].get<std::string>() == as_text(text)));
     }
     const std::string combined = line_of(record, AccessFormat::combined);
     REQUIRE(combined.find('\n') == combined.size() - 1);

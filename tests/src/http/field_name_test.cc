@@ -47,7 +47,8 @@ constexpr Known kKnown[] = {{"Accept", FieldName::accept},
                             {"X-Forwarded-Server", FieldName::x_forwarded_other},
                             {"X-Forwarded-Proto-Version", FieldName::x_forwarded_other},
                             {"X-Real-IP", FieldName::x_forwarded_other},
-                            {"X-Request-Id", FieldName::x_request_id}};
+                            {"X-Request-Id", FieldName::x_request_id},
+                            {"traceparent", FieldName::traceparent}};
 
 std::vector<std::string> members(std::string_view list) {
   std::vector<std::string> out;

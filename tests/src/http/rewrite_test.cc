@@ -15,7 +15,7 @@ constexpr std::string_view kVia = "Via: 1.1 limpet\r\n\r\n";
 
 // What is sent on for a request whose peer is told to nobody.
 std::string sent(std::string_view line, Lines fields, std::string_view hidden_cookie = {},
-                 std::string_view request_id = {}) {
+                 std::string_view request_id = {}, std::string_view traceparent = {}) {
   const Read read(message(line, fields));
   REQUIRE(read.fault.status == 0);
   conf::Listener listener;
@@ -25,6 +25,7 @@ std::string sent(std::string_view line, Lines fields, std::string_view hidden_co
   http::write_request(read.request,
                       {.via = "limpet",
                        .request_id = request_id,
+                       .traceparent = traceparent,
                        .hidden_cookie = hidden_cookie,
                        .backend = "b.example:8080",
                        .peer = peer,
@@ -63,6 +64,13 @@ std::string cache_control(Lines fields) {
 TEST_CASE("end-to-end fields leave as they came, in order") {
   CHECK(kept({"Host: a", "x-a:1", "X-B:  two \t", "X-A: 3", "Accept:", "Via: 1.0 before", "Trailer: X"}) ==
         "x-a:1\r\nX-B:  two \t\r\nX-A: 3\r\nAccept:\r\nVia: 1.0 before\r\nTrailer: X\r\n");
+}
+
+TEST_CASE("a trace passes as it came, or begins anew and takes the place of what was said of it") {
+  const Lines said{"Host: a", "Traceparent: 00-bad", "X-A: 1", "TraceState: a=1", "tracestate: b=2"};
+  CHECK(kept(said) == "Traceparent: 00-bad\r\nX-A: 1\r\nTraceState: a=1\r\ntracestate: b=2\r\n");
+  CHECK(sent(kGet, said, {}, {}, "00-good") ==
+        "GET / HTTP/1.1\r\nHost: a\r\nX-A: 1\r\ntraceparent: 00-good\r\n" + std::string(kVia));
 }
 
 TEST_CASE("fields for one connection stay behind, wherever they stand") {
