@@ -6,6 +6,7 @@
 #include <atomic>
 #include <random>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "routing/hash.h"
@@ -154,6 +155,19 @@ TEST_CASE(
     if (!is_let_in) FAIL("client ", client);
   }
   CHECK(rates.take(kAnn, kNow + 500, rate) != 0);
+}
+
+TEST_CASE("of 40,000 that have asked as often as they may one in thirty begins anew, of 10,000 hardly any") {
+  const Rate rate = Rate::of(1, 2);
+  for (const auto& [clients, most] : {std::pair{10'000u, 2u}, {40'000u, 40'000u / 25}}) {
+    Rates rates;
+    uint32_t anew = 0;
+    for (uint64_t client = 0; client < clients; ++client) {
+      for (int i = 0; i < 2; ++i) CHECK(rates.take(mixed(client), kNow, rate) == 0);
+    }
+    for (uint64_t client = 0; client < clients; ++client) anew += rates.take(mixed(client), kNow, rate) == 0;
+    CHECK(anew <= most);
+  }
 }
 
 TEST_CASE("no more than a burst is let through, however many threads ask, and whoever else comes") {
