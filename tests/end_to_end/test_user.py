@@ -68,7 +68,7 @@ def test_it_listens_at_a_low_port_and_has_no_right_but_to_that(scene, folder):
             assert {effective, permitted} <= {0, 1 << CAP_NET_BIND_SERVICE} and inheritable == 0
         status = pathlib.Path(f"/proc/{limpet.process.pid}/status").read_text()
         assert "NoNewPrivs:\t1" in status
-        assert "as user nobody" in limpet.stderr
+        eventually(lambda: "as user nobody" in limpet.stderr)
 
         config["listener"].append({"name": "more", "address": "127.0.0.1:81"})
         written(folder, config)
