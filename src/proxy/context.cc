@@ -221,7 +221,7 @@ void Context::give_up_idle(int below) {
   for (auto& [id, pool] : all_pools_) pool->connections.give_up_idle(below);
 }
 
-Context::~Context() = default;
+Context::~Context() { permit_calls->close(); }
 
 void Context::refused_header(const std::string& listener, const std::string& peer, const char* why) {
   ++refused_headers_;
