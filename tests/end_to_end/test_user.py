@@ -14,7 +14,7 @@ import pytest
 from support.limpet import SANITIZER_OPTIONS, binary, run, settings, to_toml
 from support.network import network_or_skip
 from support.tls import make, tls_table
-from support.wire import eventually
+from support.wire import eventually, listens
 
 NOBODY = "nobody"
 CAP_NET_BIND_SERVICE = 10  # linux/capability.h
@@ -75,6 +75,7 @@ def test_it_listens_at_a_low_port_and_has_no_right_but_to_that(scene, folder):
         limpet.signal(signal.SIGHUP)
         limpet.addresses["more"] = ("127.0.0.1", 81)
         eventually(lambda: "is in force" in limpet.stderr, what=limpet.stderr)
+        eventually(lambda: listens(81))  # workers take it up in their next turn
         assert limpet.get(listener="more").text == "a"
 
 
