@@ -1,7 +1,6 @@
 #include "conf/grammar.h"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 
 #include "conf/ascii.h"
@@ -41,10 +40,8 @@ bool is_parameter_name(std::string_view text) {
 }
 
 std::optional<uint16_t> parse_status(std::string_view digits) {
-  uint16_t code = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), code);
-  if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
-  if (code < kLeastStatus || code > kMostStatus) return std::nullopt;
+  const auto code = whole_number<uint16_t>(digits);
+  if (!code || *code < kLeastStatus || *code > kMostStatus) return std::nullopt;
   return code;
 }
 

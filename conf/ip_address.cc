@@ -3,7 +3,8 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
-#include <charconv>
+
+#include "conf/ascii.h"
 
 namespace limpet::conf {
 namespace {
@@ -68,13 +69,10 @@ std::optional<Cidr> Cidr::parse(std::string_view text) {
 
   // "10.0.0.0/8" counts its bits over 32, "::ffff:10.0.0.0/104" over 128, though both name the same block.
   const bool dotted = text.find(':') == text.npos;
-  const std::string_view digits = text.substr(slash + 1);
-  uint8_t bits = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), bits);
-  if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
-  if (bits > (dotted ? kAllBits - kMappedBits : kAllBits)) return std::nullopt;
+  const auto bits = whole_number<uint8_t>(text.substr(slash + 1));
+  if (!bits || *bits > (dotted ? kAllBits - kMappedBits : kAllBits)) return std::nullopt;
 
-  const uint8_t prefix = static_cast<uint8_t>(dotted ? kMappedBits + bits : bits);
+  const uint8_t prefix = static_cast<uint8_t>(dotted ? kMappedBits + *bits : *bits);
   if (address->masked(prefix) != *address) return std::nullopt;
   return Cidr{*address, prefix};
 }

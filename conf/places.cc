@@ -3,7 +3,6 @@
 #include <sys/un.h>
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 
 #include "conf/ascii.h"
@@ -40,12 +39,7 @@ bool is_path_character(char c) {
          std::string_view("/-._~%!$&'()*+,;=:@").find(c) != std::string_view::npos;
 }
 
-std::optional<uint16_t> parse_port(std::string_view digits) {
-  uint16_t port = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-  if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
-  return port;
-}
+std::optional<uint16_t> parse_port(std::string_view digits) { return whole_number<uint16_t>(digits); }
 
 // Splits "host:port" and "[v6]:port"; IP literals come out in their canonical form, so that equal ones are
 // equal.

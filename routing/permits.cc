@@ -59,7 +59,7 @@ bool Permits::has_free(Slot slot) const {
 
 double Permits::crowd(Slot slot) const {
   const uint32_t most = at_[slot].most.load(std::memory_order_relaxed);
-  return most == 0 ? 0 : (double{1} * taken(slot) + waiting(slot)) / most;
+  return most == 0 ? 0 : static_cast<double>(uint64_t{taken(slot)} + waiting(slot)) / most;
 }
 
 // Whoever begins to wait counts itself before it looks whether a permit is free, and whoever gives one back

@@ -1,7 +1,6 @@
 #include "src/balancer.h"
 
 #include <fcntl.h>
-#include <openssl/rand.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 #include "conf/load.h"
 #include "conf/spelling.h"
 #include "routing/loops.h"
+#include "routing/random.h"
 #include "src/command_line.h"
 #include "src/identities.h"
 #include "src/net/calls.h"
@@ -64,12 +64,6 @@ std::vector<std::string> host_names(const conf::Settings& settings) {
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
   return names;
-}
-
-uint64_t random_number() {
-  uint64_t number = 0;
-  RAND_bytes(reinterpret_cast<unsigned char*>(&number), sizeof number);
-  return number;
 }
 
 size_t count_of_workers(const conf::Settings& settings) {
@@ -434,7 +428,7 @@ class Balancer final : status::Control {
   ServiceManager manager_;
   const net::PassedSockets passed_ = net::PassedSockets::of_environment();
   const size_t workers_wanted_;
-  const uint64_t process_number_ = random_number();
+  const uint64_t process_number_ = routing::random_seed();
   net::Resolver resolver_;  // before the loop, which closes its handles
   net::Loop loop_;
   net::Calls calls_;

@@ -1,10 +1,7 @@
 #include "src/identities.h"
 
-#include <openssl/rand.h>
-
 #include <algorithm>
 #include <memory>
-#include <stdexcept>
 #include <utility>
 
 #include "src/net/openssl.h"
@@ -20,12 +17,7 @@ std::string derived(const std::string& key) {
 
 // Of this process, for as long as it lives.
 const std::string& own_ticket_secret() {
-  static const std::string secret = [] {
-    std::string made(32, '\0');
-    if (RAND_bytes(reinterpret_cast<unsigned char*>(made.data()), static_cast<int>(made.size())) != 1)
-      throw std::runtime_error("the system has no random numbers");
-    return made;
-  }();
+  static const std::string secret = random_secret();
   return secret;
 }
 

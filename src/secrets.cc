@@ -30,21 +30,11 @@ struct KeyFile {
   conf::Faults faults;
 };
 
-std::string random_secret() {
-  std::string bytes(Secrets::kBytes, '\0');
-  // The one failure is a system without entropy; tokens signed by a guessable key would be worse than no
-  // start.
-  if (RAND_bytes(reinterpret_cast<unsigned char*>(bytes.data()), static_cast<int>(bytes.size())) != 1)
-    std::abort();
-  return bytes;
-}
-
 std::string hex(std::string_view bytes) {
-  constexpr char kDigits[] = "0123456789abcdef";
   std::string text;
   for (const char byte : bytes) {
-    text += kDigits[static_cast<unsigned char>(byte) >> 4];
-    text += kDigits[byte & 15];
+    text += kHexDigits[static_cast<unsigned char>(byte) >> 4];
+    text += kHexDigits[byte & 15];
   }
   return text;
 }
@@ -227,6 +217,15 @@ std::variant<Secrets, conf::Faults> read_or_make(const std::string& path) {
 }
 
 }  // namespace
+
+std::string random_secret() {
+  std::string bytes(Secrets::kBytes, '\0');
+  // The one failure is a system without entropy; tokens signed by a guessable key would be worse than no
+  // start.
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(bytes.data()), static_cast<int>(bytes.size())) != 1)
+    std::abort();
+  return bytes;
+}
 
 std::variant<Secrets, conf::Faults> load_secrets(const conf::Settings& settings) {
   if (settings.secrets.keys.empty()) return read_or_make(settings.secrets.key_file);

@@ -30,4 +30,6 @@ std::variant<Secrets, conf::Faults> load_secrets(const conf::Settings& settings)
 // The same, but makes nothing: without a key file there are no keys.
 std::variant<Secrets, conf::Faults> check_secrets(const conf::Settings& settings);
 
+std::string random_secret();  // of Secrets::kBytes, from the system
+
 }  // namespace limpet

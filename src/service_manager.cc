@@ -5,13 +5,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
-#include <string_view>
+
+#include "conf/ascii.h"
+#include "src/proxy/clock.h"
 
 namespace limpet {
 
@@ -24,21 +24,9 @@ constexpr int kLooksWithin = 4;
 // Beyond what is promised for the end: for the logs.
 constexpr std::chrono::seconds kToEnd{10};
 
-template <class Number>
-bool read_number(std::string_view text, Number& out) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return error == std::errc() && end == text.data() + text.size();
-}
-
 std::string status_line(std::string text) {
   for (size_t at; (at = text.find('\n')) != std::string::npos;) text.replace(at, 1, "; ");
   return "STATUS=" + text;
-}
-
-uint64_t monotonic_us() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
 }
 
 const char* of_environment_or(const char* name, const char* otherwise) {
@@ -76,7 +64,8 @@ ServiceManager ServiceManager::of_environment() {
 void ServiceManager::ready(const std::string& status) { say("READY=1\n" + status_line(status)); }
 
 void ServiceManager::reloading() {
-  say("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(monotonic_us()) + "\nSTATUS=reading the file again");
+  say("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(proxy::Clock().monotonic_us()) +
+      "\nSTATUS=reading the file again");
 }
 
 void ServiceManager::stopping(std::chrono::milliseconds at_most, const std::string& status) {
@@ -102,11 +91,8 @@ void ServiceManager::say(const std::string& lines, int flags) {
 }
 
 std::chrono::microseconds watchdog_of(const char* microseconds, const char* process) {
-  pid_t named = 0;
-  int64_t count = 0;
-  if (process != nullptr && (!read_number(process, named) || named != getpid())) return {};
-  if (microseconds == nullptr || !read_number(microseconds, count) || count < 0) return {};
-  return std::chrono::microseconds(count);
+  if (microseconds == nullptr || (process != nullptr && whole_number<pid_t>(process) != getpid())) return {};
+  return std::chrono::microseconds(std::max<int64_t>(whole_number<int64_t>(microseconds).value_or(0), 0));
 }
 
 }  // namespace limpet

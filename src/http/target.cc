@@ -1,7 +1,8 @@
 #include "src/http/target.h"
 
 #include <algorithm>
-#include <charconv>
+
+#include "conf/ascii.h"
 
 namespace limpet::http {
 
@@ -26,11 +27,7 @@ bool is_authority(std::string_view text) {
   }
   if (end == text.size()) return true;
   const std::string_view port = text.substr(end + 1);
-  unsigned number = 0;
-  const auto read = std::from_chars(port.data(), port.data() + port.size(), number);
-  const bool is_port =
-      port.empty() || (read.ec == std::errc{} && read.ptr == port.data() + port.size() && number <= 65535);
-  return text[end] == ':' && is_port;
+  return text[end] == ':' && (port.empty() || whole_number<uint16_t>(port));
 }
 
 Fault split_absolute(RequestHead& request) {

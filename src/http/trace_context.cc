@@ -2,12 +2,13 @@
 
 #include <algorithm>
 
+#include "conf/ascii.h"
+
 namespace limpet::http {
 
 namespace {
 
 constexpr size_t kTraceAt = 3, kTraceSize = 32, kParentAt = 36, kParentSize = 16, kFlagsAt = 53, kSize = 55;
-constexpr char kDigits[] = "0123456789abcdef";
 
 bool is_hex(std::string_view text) {  // in lower case alone
   return std::all_of(text.begin(), text.end(),
@@ -41,7 +42,7 @@ std::string_view trace_id(const Fields& fields) {
 std::string new_traceparent(const std::array<uint64_t, 3>& random) {
   std::string made = "00-";
   const auto put = [&made](uint64_t number) {
-    for (int shift = 60; shift >= 0; shift -= 4) made += kDigits[number >> shift & 15];
+    for (int shift = 60; shift >= 0; shift -= 4) made += kHexDigits[number >> shift & 15];
   };
   const auto put_id = [&](uint64_t number) { put(number != 0 ? number : 1); };  // none is zeros alone
   put(random[0]);

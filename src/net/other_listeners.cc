@@ -3,7 +3,6 @@
 #include <netinet/in.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
@@ -13,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "conf/ascii.h"
 #include "conf/ip_address.h"
 
 namespace limpet::net {
@@ -48,29 +48,23 @@ bool overlap(const Place& a, const Place& b) {
   return a.is_any || b.is_any || a.address == b.address;
 }
 
-template <typename Number>
-bool from_hex(const char* first, const char* last, Number& out) {
-  const auto [end, error] = std::from_chars(first, last, out, 16);
-  return error == std::errc() && end == last;
-}
-
 // "0100007F:1F90": as many words of the address as it has, each as this machine holds it, and the port.
-std::optional<Place> parse_place(const std::string& text) {
+std::optional<Place> parse_place(std::string_view text) {
   constexpr size_t kWord = 8;  // digits
   const size_t colon = text.find(':');
-  uint16_t port = 0;
-  if ((colon != kWord && colon != 4 * kWord) ||
-      !from_hex(text.data() + colon + 1, text.data() + text.size(), port))
-    return std::nullopt;
+  if (colon != kWord && colon != 4 * kWord) return std::nullopt;
+  const auto port = whole_number<uint16_t>(text.substr(colon + 1), 16);
+  if (!port) return std::nullopt;
   uint32_t words[4] = {0, 0, htonl(0xffff), 0};  // of an IPv4-mapped one
   const size_t first = colon == kWord ? 3 : 0;
   for (size_t i = first; i < 4; ++i) {
-    const char* const digits = text.data() + (i - first) * kWord;
-    if (!from_hex(digits, digits + kWord, words[i])) return std::nullopt;
+    const auto word = whole_number<uint32_t>(text.substr((i - first) * kWord, kWord), 16);
+    if (!word) return std::nullopt;
+    words[i] = *word;
   }
   conf::IpAddress address;
   std::memcpy(address.bytes.data(), words, sizeof words);
-  Place place = at(address, port);
+  Place place = at(address, *port);
   if (place.v6 && place.is_any) place.v4 = true;  // most likely; the table does not say
   return place;
 }

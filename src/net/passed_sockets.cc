@@ -7,11 +7,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
 
+#include "conf/ascii.h"
 #include "conf/ip_address.h"
 #include "conf/spelling.h"
 #include "src/net/listener.h"
@@ -20,13 +20,6 @@
 namespace limpet::net {
 
 namespace {
-
-bool read_number(const char* text, int& out) {
-  if (text == nullptr) return false;
-  const char* const last = text + std::strlen(text);
-  const auto [end, error] = std::from_chars(text, last, out);
-  return error == std::errc() && end == last;
-}
 
 int option(int fd, int level, int name) {
   int value = 0;
@@ -65,15 +58,14 @@ bool is_bound_to(int fd, const conf::Address& address) {
 }
 
 PassedSockets::PassedSockets(const char* process, const char* count, const char* names) {
-  int named = 0, sockets = 0;
-  if (!read_number(process, named) || named != getpid() || !read_number(count, sockets)) return;
+  if (process == nullptr || count == nullptr || whole_number<pid_t>(process) != getpid()) return;
   std::string_view left = names != nullptr ? names : "";
+  const int sockets = whole_number<int>(count).value_or(0);
   for (int i = 0; i < sockets; ++i) {
-    const size_t end = std::min(left.find(':'), left.size());
     const int fd = kFirst + i;
     if (fcntl(fd, F_GETFD) < 0) break;  // there are not as many
-    sockets_.push_back({fd, std::string(left.substr(0, end)), prepare(fd)});
-    left.remove_prefix(std::min(end + 1, left.size()));
+    const std::string_view name = take_until(left, ':');
+    sockets_.push_back({fd, std::string(name), prepare(fd)});
   }
 }
 

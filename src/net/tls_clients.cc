@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "conf/ascii.h"
 #include "src/net/openssl.h"
 
 namespace limpet::net {
@@ -14,8 +15,6 @@ namespace limpet::net {
 namespace {
 
 using Digest = std::array<unsigned char, EVP_MAX_MD_SIZE>;
-
-constexpr char kDigits[] = "0123456789abcdef";
 
 // What may be asked for is told to the client, and whatever it shows is taken: what that is worth is told by
 // client_certificate().
@@ -56,8 +55,8 @@ void add_encoded(std::string_view value, std::string& out) {
     }
     const auto code = static_cast<unsigned char>(octet);
     out += '%';
-    out += kDigits[code >> 4];
-    out += kDigits[code & 15];
+    out += kHexDigits[code >> 4];
+    out += kHexDigits[code & 15];
   }
 }
 
@@ -86,8 +85,8 @@ std::string fingerprint_of(const X509* certificate) {
   X509_digest(certificate, EVP_sha256(), digest.data(), &size);
   std::string out;
   for (unsigned i = 0; i < size; ++i) {
-    out += kDigits[digest[i] >> 4];
-    out += kDigits[digest[i] & 15];
+    out += kHexDigits[digest[i] >> 4];
+    out += kHexDigits[digest[i] & 15];
   }
   return out;
 }

@@ -1,24 +1,10 @@
 #include "src/proxy/client_counts.h"
 
-#include <openssl/rand.h>
-
-#include <stdexcept>
-#include <string>
+#include "src/secrets.h"
 
 namespace limpet::proxy {
 
-namespace {
-
-// Of this listener in this process alone: nobody can choose who is counted beside it.
-std::string random_secret() {
-  std::string secret(32, '\0');
-  if (RAND_bytes(reinterpret_cast<unsigned char*>(secret.data()), static_cast<int>(secret.size())) != 1)
-    throw std::runtime_error("no random bytes");
-  return secret;
-}
-
-}  // namespace
-
+// By a secret of this listener in this process alone: nobody can choose who is counted beside it.
 ClientCounts::ClientCounts() : hash_(random_secret()) {}
 
 uint64_t ClientCounts::key_of(const conf::IpAddress& client) const {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "conf/ascii.h"
 #include "conf/spelling.h"
 #include "src/http/trace_context.h"
 #include "src/proxy/h1_request.h"
@@ -267,12 +268,11 @@ uint64_t Context::next_random() {
 
 // 128 bits.
 std::string_view Context::new_request_id(std::string& out) {
-  constexpr char kDigits[] = "0123456789abcdef";
   out.resize(32);
   char* at = out.data();
   for (int half = 0; half < 2; ++half) {
     uint64_t value = next_random();
-    for (int digit = 0; digit < 16; ++digit, value >>= 4) *at++ = kDigits[value & 15];
+    for (int digit = 0; digit < 16; ++digit, value >>= 4) *at++ = kHexDigits[value & 15];
   }
   return out;
 }

@@ -1,5 +1,6 @@
 // How long an exchange waits, and for whom.
 #include <algorithm>
+#include <utility>
 
 #include "src/proxy/context.h"
 #include "src/proxy/exchange.h"
@@ -9,6 +10,43 @@ namespace limpet::proxy {
 namespace {
 constexpr net::Millis kTouchEvery = 10'000;  // at least so often what lasts keeps its session alive
 }
+
+// ---- for a place at its backend
+
+// A session waits for its own backend, whichever others have a place. So does whatever begins one: that was
+// placed where a place is free, if one is anywhere.
+Exchange::Step Exchange::take_permit() {
+  const bool has_limit = pool_->fleet().backends[choice_.slot].max_connections != 0;
+  if (permit_ || !has_limit || pool_->permits().take(choice_.slot, permit_)) {
+    phase_ = Phase::connect;
+    return Step::go;
+  }
+  if (queue_due_ == 0) queue_due_ = now_ms() + millis(pool_->settings().queue_timeout);
+  queue_us_ = now_us();
+  deadline_.set(queue_due_);
+  phase_ = Phase::await_permit;
+  waiting_ = pool_->permits().wait(choice_.slot, now_ms(), context_.permit_calls, this);
+  return Step::wait;
+}
+
+// Called without a place it looks again: its backend is out of service, or has no limit any more.
+void Exchange::on_permit_called() {
+  stop_waiting();
+  if (!permit_) give_up_choice();
+  phase_ = permit_ ? Phase::connect : Phase::choose;
+  advance();
+}
+
+// It may have been given a place already.
+void Exchange::stop_waiting() {
+  if (waiting_ == nullptr) return;
+  permit_ = pool_->permits().end(*std::exchange(waiting_, nullptr));
+  const uint64_t waited = now_us() - std::exchange(queue_us_, 0);
+  queued_us_ += waited;
+  pool_->meter().queue_time.add(waited);
+}
+
+// ---- for the next move
 
 // Waits for whoever has to move next.
 void Exchange::await_progress() {

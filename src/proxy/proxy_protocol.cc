@@ -1,7 +1,8 @@
 #include "src/proxy/proxy_protocol.h"
 
-#include <charconv>
 #include <cstring>
+
+#include "conf/ascii.h"
 
 namespace limpet::proxy {
 
@@ -21,11 +22,7 @@ std::string_view take_word(std::string_view& line) {
   return word;
 }
 
-bool is_port(std::string_view text) {
-  unsigned number = 0;
-  const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
-  return read.ec == std::errc{} && read.ptr == text.data() + text.size() && number <= 65535;
-}
+bool is_port(std::string_view text) { return whole_number<uint16_t>(text).has_value(); }
 
 ProxyHeader parse_version_1(std::string_view bytes) {
   const size_t end = bytes.substr(0, kMostVersion1).find("\r\n");

@@ -7,10 +7,10 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <memory>
 
+#include "conf/ascii.h"
 #include "conf/ip_address.h"
 #include "src/http/parser.h"
 
@@ -178,10 +178,9 @@ std::optional<conf::Address> parse_where(std::string_view text) {
   const size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return std::nullopt;
   std::string_view host = text.substr(0, colon);
-  const std::string_view digits = text.substr(colon + 1);
   conf::Address address;
-  const auto [end, wrong] = std::from_chars(digits.data(), digits.data() + digits.size(), address.port);
-  if (wrong != std::errc() || end != digits.data() + digits.size() || address.port == 0) return std::nullopt;
+  address.port = whole_number<uint16_t>(text.substr(colon + 1)).value_or(0);
+  if (address.port == 0) return std::nullopt;
   const bool in_brackets = host.starts_with('[') && host.ends_with(']');
   if (in_brackets) host = host.substr(1, host.size() - 2);
   if (host.empty() || host.find_first_of(" /@[]\r\n") != std::string_view::npos) return std::nullopt;
