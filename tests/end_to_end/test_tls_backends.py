@@ -1,9 +1,7 @@
 """TLS towards backends: whom Limpet trusts, what it tells and shows them, and what it keeps of a session."""
 
-import os
 import pathlib
 import re
-import shutil
 import ssl
 
 import pytest
@@ -185,13 +183,6 @@ def test_files_that_are_no_certificates_are_refused_by_name(scene, server_contex
     assert limpet.client().get().status == 200
 
 
-def take(certificate, other):
-    """The files of the first hold what those of the second do."""
-    for kind in ("file", "key"):
-        shutil.copy(getattr(other, kind), getattr(certificate, kind) + ".next")
-        os.rename(getattr(certificate, kind) + ".next", getattr(certificate, kind))
-
-
 def test_a_reload_that_changes_nothing_of_it_keeps_connections(scene, server_context, authority):
     context = server_context("localhost")
     _, limpet = tls_pool(scene, context, tls={"ca": authority.file}, health={"check": "none"})
@@ -212,10 +203,10 @@ def test_files_are_read_again_when_they_change(scene, server_context, authority,
     backend.handler = lambda connection, request: connection.reply(body=str(connection.sock.getpeercert()["subject"]).encode())
     status = Status(limpet)
     assert limpet.client().get().status == 503
-    take(believed, authority)
+    believed.take(authority)
     eventually(lambda: limpet.client().get().status == 200, PATIENCE)
     assert f"{believed.file} is read again, and in use: 1 authority certificate" in limpet.stderr
-    take(ours, make(tmp_path, "new.test", authority=authority))
+    ours.take(make(tmp_path, "new.test", authority=authority))
     eventually(lambda: "new.test" in limpet.client().get().text, PATIENCE)
 
     pathlib.Path(believed.file).write_text("half a certifi")

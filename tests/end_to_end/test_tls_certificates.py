@@ -22,17 +22,8 @@ PATIENCE = 15  # for what Limpet sees when it looks at files
 
 @pytest.fixture
 def current(tmp_path):
-    """What Limpet shows: `take` renames other files into their place."""
-    certificate = make(tmp_path, "current")
-
-    def take(other, *what):
-        for kind in what or ("file", "key"):
-            copy = pathlib.Path(getattr(certificate, kind) + ".next")
-            shutil.copy(getattr(other, kind), copy)
-            os.rename(copy, getattr(certificate, kind))
-
-    certificate.take = take
-    return certificate
+    """What Limpet shows."""
+    return make(tmp_path, "current")
 
 
 def shown(limpet):

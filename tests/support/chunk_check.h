@@ -11,6 +11,7 @@
 #include "src/http/body_reader.h"
 #include "src/http/chunk.h"
 #include "tests/support/choices.h"
+#include "tests/support/gathered.h"
 
 namespace limpet::test {
 
@@ -89,9 +90,7 @@ class ChunkCheck {
     net::Gather out;
     http::write_chunk(whole.bytes, out);
     out.text("0\r\n\r\n");
-    std::string written;
-    for (const iovec& part : out.parts())
-      written.append(static_cast<const char*>(part.iov_base), part.iov_len);
+    const std::string written = text_of(out);
     const Body again = read(written, written.size());
     if (again.bytes != whole.bytes || !again.ended || again.size != written.size())
       return "what left has another body";

@@ -21,6 +21,7 @@
 #include "src/http/rewrite.h"
 #include "src/proxy/set_cookie.h"
 #include "tests/support/choices.h"
+#include "tests/support/gathered.h"
 
 namespace limpet::test {
 
@@ -329,13 +330,6 @@ class CookieCheck {
                   kMonths[static_cast<unsigned>(day.month()) - 1], static_cast<int>(day.year()),
                   static_cast<int>(time.hours().count()), static_cast<int>(time.minutes().count()),
                   static_cast<int>(time.seconds().count()));
-    return text;
-  }
-
-  static std::string text_of(net::Gather& gather) {
-    std::string text;
-    for (const iovec& part : gather.parts())
-      text.append(static_cast<const char*>(part.iov_base), part.iov_len);
     return text;
   }
 

@@ -11,6 +11,7 @@
 #include "src/http/parser.h"
 #include "src/http/rewrite.h"
 #include "tests/support/choices.h"
+#include "tests/support/gathered.h"
 #include "tests/support/message_reader.h"
 
 namespace limpet::test {
@@ -205,13 +206,7 @@ class MessageCheck {
     return true;
   }
 
-  // What leaves: the head, then the body as the connections write it.
-  static std::string text_of(net::Gather& gather) {
-    std::string text;
-    for (const iovec& part : gather.parts())
-      text.append(static_cast<const char*>(part.iov_base), part.iov_len);
-    return text;
-  }
+  // The body as the connections write it.
   static void put_body(bool chunked, const Understood& whole, net::Gather& out) {
     if (!chunked) return out.bytes(whole.body);
     http::write_chunk(whole.body, out);

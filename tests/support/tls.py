@@ -2,6 +2,8 @@
 
 import dataclasses
 import datetime
+import os
+import shutil
 import socket
 import ssl
 import subprocess
@@ -22,6 +24,11 @@ class Certificate:
     def table(self):
         """As a listener's file has it."""
         return {"file": self.file, "key": self.key}
+
+    def take(self, other, *what):
+        """Its files hold from now on what the other's do, or these of them ("file", "key"): new ones, renamed into their place."""
+        for kind in what or ("file", "key"):
+            os.rename(shutil.copy(getattr(other, kind), getattr(self, kind) + ".next"), getattr(self, kind))
 
     def der(self):
         with open(self.file) as file:

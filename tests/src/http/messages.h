@@ -1,5 +1,4 @@
-// Messages for tests of one behaviour each: made of lines, read as a connection reads them, and what is
-// gathered to leave, as text.
+// Messages for tests of one behaviour each: made of lines, and read as a connection reads them.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -8,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "tests/support/gathered.h"
 #include "tests/support/message_check.h"
 
 namespace limpet::test {
@@ -35,12 +35,6 @@ inline int refusal(const std::string& request, const http::HeadLimits& limits = 
   const Read read(request, MessageSide::request, limits);
   REQUIRE((read.fault || read.has_head));
   return read.fault.status;
-}
-
-inline std::string text_of(net::Gather& gather) {
-  std::string text;
-  for (const iovec& part : gather.parts()) text.append(static_cast<const char*>(part.iov_base), part.iov_len);
-  return text;
 }
 
 }  // namespace limpet::test

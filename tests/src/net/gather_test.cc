@@ -7,14 +7,11 @@
 #include <string>
 
 #include "tests/routing/random_inputs.h"
+#include "tests/support/gathered.h"
 
 namespace limpet::net::gather_test {
 
-std::string text_of(Gather& gather) {
-  std::string text;
-  for (const iovec& part : gather.parts()) text.append(static_cast<const char*>(part.iov_base), part.iov_len);
-  return text;
-}
+using test::text_of;
 
 TEST_CASE("text and bytes leave in the order they were added") {
   Gather gather;
