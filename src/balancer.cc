@@ -1,16 +1,13 @@
 #include "src/balancer.h"
 
-#include <fcntl.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <ctime>
 #include <iterator>
-#include <unordered_set>
 
 #include "conf/load.h"
 #include "conf/spelling.h"
@@ -20,7 +17,6 @@
 #include "src/identities.h"
 #include "src/net/calls.h"
 #include "src/net/descriptors.h"
-#include "src/net/other_listeners.h"
 #include "src/net/passed_sockets.h"
 #include "src/oversight/overseer.h"
 #include "src/reload.h"
@@ -32,14 +28,13 @@
 #include "src/status/words.h"
 #include "src/tls_watch.h"
 #include "src/worker.h"
+#include "src/worker_sockets.h"
 
 namespace limpet {
 
 namespace {
 
 constexpr uint64_t kLogReport = 1000;  // milliseconds between two looks at what the access log dropped
-
-using Sockets = std::vector<std::vector<Update::Socket>>;  // by worker
 
 // Every connection is a file; the limit that is allowed is the limit to have.
 void raise_file_limit() {
@@ -69,59 +64,6 @@ std::vector<std::string> host_names(const conf::Settings& settings) {
 size_t count_of_workers(const conf::Settings& settings) {
   return settings.workers != 0 ? settings.workers
                                : std::max(1u, static_cast<uint32_t>(uv_available_parallelism()));
-}
-
-void close_all(const Sockets& sockets) {
-  for (const auto& of_worker : sockets) {
-    for (const Update::Socket& socket : of_worker) close(socket.fd);
-  }
-}
-
-// Passed sockets are shared: one that listens already cannot be spread over several by the kernel, and who
-// may bind another beside it is whoever bound it. Each worker is woken for each connection, and one has it.
-bool duplicate(const std::vector<int>& passed, size_t place, Sockets& sockets) {
-  for (auto& of_worker : sockets) {
-    for (const int fd : passed) {
-      const int duplicate = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-      if (duplicate < 0) return false;
-      of_worker.push_back({place, duplicate, true});
-    }
-  }
-  return true;
-}
-
-// A socket for each worker at each address of `next` that `now` does not have. SO_REUSEPORT would let a
-// second Limpet share the first one's port without a word, so each address is tried alone first; if that
-// fails, it may be for this process's own sockets, at an address that overlaps or is just being left.
-bool bind_new(const conf::Settings* now, const conf::Settings& next, size_t workers,
-              const net::PassedSockets& passed, Sockets& sockets, std::string& error) {
-  sockets.resize(workers);
-  std::unordered_multiset<std::string> known;  // port 0 may be there several times
-  for (size_t i = 0; now && i < now->listeners.size(); ++i) known.insert(now->listeners[i].address.text());
-  for (size_t place = 0; place < next.listeners.size(); ++place) {
-    const conf::Listener& listener = next.listeners[place];
-    if (const auto it = known.find(listener.address.text()); it != known.end()) {
-      known.erase(it);
-      continue;
-    }
-    if (const auto given = passed.at(listener.address); !given.empty()) {
-      if (duplicate(given, place, sockets)) continue;
-      error = listener.address.text() + ": " + std::strerror(errno);
-      return close_all(sockets), false;
-    }
-    const int alone = net::bind_socket(listener.address, true, error);
-    if (alone >= 0) {
-      close(alone);
-    } else if (net::others_listen(listener.address)) {
-      return close_all(sockets), false;
-    }
-    for (auto& of_worker : sockets) {
-      const int fd = net::bind_socket(listener.address, false, error);
-      if (fd < 0) return close_all(sockets), false;
-      of_worker.push_back({place, fd});
-    }
-  }
-  return true;
 }
 
 // What Control says is said from threads of the status endpoint; what it asks for is done on the main one.
@@ -161,7 +103,7 @@ class Balancer final : status::Control {
     const auto plan = overseer_.adopt(settings_, identities.listeners, identities.pools).plan;
     tls_.watch(settings_, std::move(identities));
     for (const std::string& line : passed_.unused(settings_->listeners)) spdlog::warn("{}", line);
-    Sockets sockets;
+    WorkerSockets sockets;
     std::string error;
     if (!bind_new(nullptr, *settings_, workers_wanted_, passed_, sockets, error))
       return refuse("cannot listen on " + error);
@@ -308,7 +250,7 @@ class Balancer final : status::Control {
 
   // ---- plans
 
-  void publish(const Update& update, const Sockets& sockets) {
+  void publish(const Update& update, const WorkerSockets& sockets) {
     for (size_t i = 0; i < workers_.size(); ++i) {
       Update for_one = update;
       if (!sockets.empty()) for_one.sockets = sockets[i];
@@ -345,7 +287,7 @@ class Balancer final : status::Control {
     auto tls = load_identities(*next, secrets_, tls_.used());
     if (const auto* wrong = std::get_if<std::string>(&tls))
       return {false, kConflict, "nothing is changed: " + *wrong};
-    Sockets sockets;
+    WorkerSockets sockets;
     std::string error;
     if (!bind_new(settings_.get(), *next, workers_.size(), passed_, sockets, error))
       return {false, kConflict, "nothing is changed: cannot listen on " + error};
