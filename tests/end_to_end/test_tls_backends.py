@@ -202,16 +202,16 @@ def test_files_are_read_again_when_they_change(scene, server_context, authority,
                                tls={"ca": believed.file, "certificate": ours.file, "key": ours.key})
     backend.handler = lambda connection, request: connection.reply(body=str(connection.sock.getpeercert()["subject"]).encode())
     status = Status(limpet)
-    assert limpet.client().get().status == 503
+    assert limpet.get().status == 503
     believed.take(authority)
-    eventually(lambda: limpet.client().get().status == 200, PATIENCE)
+    eventually(lambda: limpet.get().status == 200, PATIENCE)
     assert f"{believed.file} is read again, and in use: 1 authority certificate" in limpet.stderr
     ours.take(make(tmp_path, "new.test", authority=authority))
-    eventually(lambda: "new.test" in limpet.client().get().text, PATIENCE)
+    eventually(lambda: "new.test" in limpet.get().text, PATIENCE)
 
     pathlib.Path(believed.file).write_text("half a certifi")
     eventually(lambda: status.pool("app")["tls"]["authorities"]["wrong"] == f"{believed.file} holds no certificate (PEM: -----BEGIN CERTIFICATE-----)", PATIENCE)
-    assert limpet.client().get().status == 200
+    assert limpet.get().status == 200
     assert f'limpet_tls_file_stale{{pool="app",file="{believed.file}"}} 1\n' in status.get("/metrics").text
     assert f"pool app: authorities {believed.file}: their file has changed, and is not used: " in status.command("status")[1]
 
