@@ -34,7 +34,7 @@ bool overlap(const Address& a, const Address& b) {
   return a.port == b.port && a.port != 0 && (a.host == b.host || is_any(a) || is_any(b));
 }
 
-void check_status_token(const Status& status, Findings& findings) {
+void check_status_access(const Status& status, Findings& findings) {
   const bool token = findings.given("status.token"), token_file = findings.given("status.token_file");
   if (token && token_file)
     findings.fault("status.token_file", "has no effect beside `token`, accepted: either of the two");
@@ -47,7 +47,7 @@ void check_status_token(const Status& status, Findings& findings) {
         "`token_file`");
     return;
   }
-  for (const char* key : {"status.token", "status.token_file"}) {
+  for (const char* key : {"status.token", "status.token_file", "status.tls"}) {
     if (!findings.given(key) || findings.broken(key)) continue;
     findings.fault(key, "has no effect while `status.address` is \"off\", accepted: only with an address");
   }
@@ -94,7 +94,7 @@ void check_redirects(const Settings& settings, Findings& findings) {
 void check_effects(const Settings& settings, Findings& findings) {
   const auto given = [&](const std::string& path) { return findings.given(path) && !findings.broken(path); };
   check_secrets(settings.secrets, findings);
-  check_status_token(settings.status, findings);
+  check_status_access(settings.status, findings);
   check_status_address(settings, findings);
   check_proxy_peers(settings, findings);
   check_redirects(settings, findings);

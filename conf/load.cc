@@ -61,11 +61,15 @@ void complete(Settings& settings, const std::filesystem::path& file, Findings& f
   if (!settings.status.token_file.empty()) settings.status.token_file = beside(settings.status.token_file);
   for (size_t i = 0; i < settings.pools.size(); ++i)
     fit_into_intervals(settings.pools[i], indexed("pool", i), findings);
-  for (Listener& listener : settings.listeners) {
-    for (TlsCertificate& certificate : listener.tls.certificates) {
+  const auto place_certificates = [&](ListenerTls& tls) {
+    for (TlsCertificate& certificate : tls.certificates) {
       certificate.file = beside(certificate.file);
       if (!certificate.key.empty()) certificate.key = beside(certificate.key);
     }
+  };
+  place_certificates(settings.status.tls);
+  for (Listener& listener : settings.listeners) {
+    place_certificates(listener.tls);
     if (!listener.tls.clients.ca.empty()) listener.tls.clients.ca = beside(listener.tls.clients.ca);
     if (!listener.acme_challenges.empty()) listener.acme_challenges = beside(listener.acme_challenges);
   }

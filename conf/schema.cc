@@ -83,21 +83,6 @@ const Keys<ClientTimeouts>& client_timeouts_keys() {
   return keys;
 }
 
-const Keys<Status>& status_keys() {
-  static const Keys<Status> keys = {
-      key("address", &Status::address,
-          Text<std::optional<Address>>{parse_status_address,
-                                       "an IP address and a port, \"127.0.0.1:9180\", \"[::1]:9180\", or "
-                                       "\"*:9180\" for all addresses, or \"off\""}),
-      key("token", &Status::token,
-          Secret{parse_status_token,
-                 "at least 16 characters of printable ASCII without spaces, as from "
-                 "`openssl rand -hex 32`"}),
-      key("token_file", &Status::token_file, kFileName),
-  };
-  return keys;
-}
-
 const Keys<TlsCertificate>& tls_certificate_keys() {
   static const Keys<TlsCertificate> keys = {
       key("file", &TlsCertificate::file, kFileName, Need::required),
@@ -122,12 +107,20 @@ const Keys<TlsClients>& tls_clients_keys() {
   return keys;
 }
 
+Key<ListenerTls> certificates_key(std::string_view header) {
+  return key("certificates", &ListenerTls::certificates,
+             Tables<TlsCertificate>{tls_certificate_keys(), header}, Need::required);
+}
+
+Key<ListenerTls> profile_key() {
+  return key("profile", &ListenerTls::profile,
+             Word<TlsProfile>{{{"intermediate", TlsProfile::intermediate}, {"modern", TlsProfile::modern}}});
+}
+
 const Keys<ListenerTls>& listener_tls_keys() {
   static const Keys<ListenerTls> keys = {
-      key("certificates", &ListenerTls::certificates,
-          Tables<TlsCertificate>{tls_certificate_keys(), "listener.tls.certificates"}, Need::required),
-      key("profile", &ListenerTls::profile,
-          Word<TlsProfile>{{{"intermediate", TlsProfile::intermediate}, {"modern", TlsProfile::modern}}}),
+      certificates_key("listener.tls.certificates"),
+      profile_key(),
       key("strict_sni", &ListenerTls::strict_sni, Boolean{}),
       key("shared_tickets", &ListenerTls::shared_tickets, Boolean{}),
       key("hsts", &ListenerTls::hsts,
@@ -136,6 +129,27 @@ const Keys<ListenerTls>& listener_tls_keys() {
                             "preload\", or \"\" for none"}),
       key("early_data", &ListenerTls::early_data, Boolean{}),
       key("clients", &ListenerTls::clients, Table<TlsClients>{tls_clients_keys(), "listener.tls.clients"}),
+  };
+  return keys;
+}
+
+const Keys<ListenerTls>& status_tls_keys() {
+  static const Keys<ListenerTls> keys = {certificates_key("status.tls.certificates"), profile_key()};
+  return keys;
+}
+
+const Keys<Status>& status_keys() {
+  static const Keys<Status> keys = {
+      key("address", &Status::address,
+          Text<std::optional<Address>>{parse_status_address,
+                                       "an IP address and a port, \"127.0.0.1:9180\", \"[::1]:9180\", or "
+                                       "\"*:9180\" for all addresses, or \"off\""}),
+      key("token", &Status::token,
+          Secret{parse_status_token,
+                 "at least 16 characters of printable ASCII without spaces, as from "
+                 "`openssl rand -hex 32`"}),
+      key("token_file", &Status::token_file, kFileName),
+      key("tls", &Status::tls, Table<ListenerTls>{status_tls_keys(), "status.tls"}),
   };
   return keys;
 }

@@ -362,6 +362,7 @@ struct Status {
   // has to be there.
   std::string token;       // printable ASCII without spaces
   std::string token_file;  // its first line
+  ListenerTls tls;         // certificates and a profile, and nothing else of it
   bool operator==(const Status&) const = default;
 };
 

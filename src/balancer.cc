@@ -84,8 +84,10 @@ class Balancer final : status::Control {
         overseer_(loop_, resolver_, descriptors_, calls_, secrets, workers_wanted_,
                   [this](const Update& update) { publish(update, {}); }),
         settings_(std::move(settings)),
-        tls_(loop_.uv(), secrets,
-             [this](const Identities& used) { overseer_.use(used.listeners, used.pools); }) {
+        tls_(loop_.uv(), secrets, [this](const Identities& used) {
+          overseer_.use(used.listeners, used.pools);
+          if (server_ != nullptr) server_->use(used.status);
+        }) {
     resolver_.start(loop_.uv(), host_names(*settings_));
     uv_async_init(loop_.uv(), &worker_done_, [](uv_async_t* handle) { of(handle).on_worker_done(); });
     uv_timer_init(loop_.uv(), &shutdown_);
@@ -168,10 +170,12 @@ class Balancer final : status::Control {
     auto token = status::load_token(settings_->status);
     if (!token.wrong.empty()) return refuse(token.wrong);
     if (!token.warning.empty()) spdlog::warn("{}", token.warning);
-    auto started = status::Server::start(settings_->status, token.text, *this, descriptors_);
+    auto started =
+        status::Server::start(settings_->status, token.text, *this, descriptors_, tls_.used().status);
     if (auto* wrong = std::get_if<std::string>(&started)) return refuse(*wrong);
     server_ = std::move(std::get<std::unique_ptr<status::Server>>(started));
-    spdlog::info("status at http://{}/", settings_->status.address->text());
+    spdlog::info("status at {}://{}/", settings_->status.tls ? "https" : "http",
+                 settings_->status.address->text());
     return true;
   }
 
@@ -296,6 +300,7 @@ class Balancer final : status::Control {
     loaded_ = std::time(nullptr);
     auto& identities = std::get<Identities>(tls);
     publish(overseer_.adopt(std::move(next), identities.listeners, identities.pools), sockets);
+    if (server_ != nullptr) server_->use(identities.status);
     tls_.watch(settings_, std::move(identities));
     return {true, 200, file_ + " is in force"};
   }
@@ -354,6 +359,7 @@ class Balancer final : status::Control {
     report.dropped_stderr_lines = log_.dropped_lines();
     report.shutting_down = shutting_down_;
     overseer_.reporter().report(report, most_incidents);
+    if (const auto& shown = tls_.used().status) report.status_tls = files_of(*shown);
     tls_.report(report);
     for (const status::ListenerReport& listener : report.listeners)
       report.connections += listener.connections;

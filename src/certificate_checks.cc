@@ -51,12 +51,13 @@ std::string chain_warning(const Certificate& certificate) {
   return "comes without the certificate of its issuer, which most clients do not know";
 }
 
-class Listener {
+// What a listener shows, or the status endpoint; `whose` says which of them in front of each line.
+class Shown {
  public:
-  Listener(const conf::Listener& settings, std::vector<std::string>& lines)
-      : settings_(settings), lines_(lines) {
+  Shown(std::string whose, const conf::ListenerTls& tls, std::vector<std::string>& lines)
+      : whose_(std::move(whose)), lines_(lines) {
     TlsFiles files;
-    for (const conf::TlsCertificate& named : settings.tls.certificates) {
+    for (const conf::TlsCertificate& named : tls.certificates) {
       if (files.add(named).empty()) shown_.push_back(files.certificate(named));
     }
   }
@@ -82,10 +83,10 @@ class Listener {
     }
   }
 
-  void warn_of_hosts(const std::vector<conf::Route>& routes) {
+  void warn_of_hosts(const std::vector<conf::Route>& routes, const std::string& listener) {
     std::vector<std::string> told;
     for (const conf::Route& route : routes) {
-      if (route.host.empty() || (!route.listener.empty() && route.listener != settings_.name)) continue;
+      if (route.host.empty() || (!route.listener.empty() && route.listener != listener)) continue;
       if (is_covered(route.host) || std::find(told.begin(), told.end(), route.host) != told.end()) continue;
       told.push_back(route.host);
       say("no certificate covers " + route.host + ", which a route serves");
@@ -100,9 +101,9 @@ class Listener {
                          [&](const std::string& name) { return name == host || net::covers(name, host); });
     });
   }
-  void say(const std::string& what) { lines_.push_back("listener " + settings_.name + ": " + what); }
+  void say(const std::string& what) { lines_.push_back(whose_ + ": " + what); }
 
-  const conf::Listener& settings_;
+  const std::string whose_;
   std::vector<std::string>& lines_;
   std::vector<SharedCertificate> shown_;
 };
@@ -119,13 +120,17 @@ void check_certificates(const conf::Settings& settings, conf::Findings& findings
   const auto check_authorities = [&](const std::string& file, const std::string& key) {
     if (const std::string wrong = files.add_authorities(file); !wrong.empty()) findings.fault(key, wrong);
   };
-  for (size_t place = 0; place < settings.listeners.size(); ++place) {
-    const conf::ListenerTls& tls = settings.listeners[place].tls;
-    const std::string path = conf::indexed("listener", place) + ".tls";
+  const auto check_shown = [&](const conf::ListenerTls& tls, const std::string& path) {
     for (size_t i = 0; i < tls.certificates.size(); ++i) {
       const std::string of_one = conf::indexed(path + ".certificates", i);
       check(tls.certificates[i], of_one + ".file", of_one + ".key");
     }
+  };
+  check_shown(settings.status.tls, "status.tls");
+  for (size_t place = 0; place < settings.listeners.size(); ++place) {
+    const conf::ListenerTls& tls = settings.listeners[place].tls;
+    const std::string path = conf::indexed("listener", place) + ".tls";
+    check_shown(tls, path);
     if (tls.clients) check_authorities(tls.clients.ca, path + ".clients.ca");
   }
   for (size_t place = 0; place < settings.pools.size(); ++place) {
@@ -139,12 +144,15 @@ void check_certificates(const conf::Settings& settings, conf::Findings& findings
 
 std::vector<std::string> certificate_warnings(const conf::Settings& settings, int64_t now) {
   std::vector<std::string> lines;
-  for (const conf::Listener& said : settings.listeners) {
-    if (!said.tls) continue;
-    Listener listener(said, lines);
-    listener.warn_of_each(now);
-    listener.warn_of_names_twice();
-    listener.warn_of_hosts(settings.routes);
+  Shown status("status", settings.status.tls, lines);
+  status.warn_of_each(now);
+  status.warn_of_names_twice();
+  for (const conf::Listener& listener : settings.listeners) {
+    if (!listener.tls) continue;
+    Shown shown("listener " + listener.name, listener.tls, lines);
+    shown.warn_of_each(now);
+    shown.warn_of_names_twice();
+    shown.warn_of_hosts(settings.routes, listener.name);
   }
   for (const conf::Pool& pool : settings.pools) {
     if (!pool.tls || pool.tls->certificate.empty()) continue;

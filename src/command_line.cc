@@ -33,7 +33,8 @@ constexpr char kFooter[] = R"(Signals:
   SIGUSR1           reopen the access log, after it was rotated
 
 Environment, for the commands that ask a running Limpet:
-  LIMPET_STATUS     where it is, unless --at says so: HOST:PORT
+  LIMPET_STATUS     where it is, unless --at says so: HOST:PORT or https://HOST:PORT
+  LIMPET_CA         a file with the certificates to trust, unless --ca names it
   LIMPET_TOKEN      the token for what changes anything, unless --token-file names it
 
 Exit codes:
@@ -106,8 +107,12 @@ void add_arguments(CLI::App& app, Command command, CommandLine& asked, std::stri
   if (command == Command::up)
     app.add_flag("--wait", asked.wait, "Until its checks have passed and it is in service");
   app.add_flag("--json", asked.json, "As JSON");
-  app.add_option("--at", asked.at, "Where its status endpoint is (" + default_place() + ")")
+  app.add_option("--at", asked.at,
+                 "Where its status endpoint is (" + default_place() + "), or https://HOST:PORT")
       ->option_text("HOST:PORT");
+  app.add_option("--ca", asked.ca,
+                 "Ask by TLS, and trust the certificates in FILE (https:// alone: the system's)")
+      ->option_text("FILE");
   app.add_option("--token-file", asked.token_file, "A file with the token, for what changes anything")
       ->option_text("FILE");
 }
@@ -139,6 +144,7 @@ CommandLine parse_command_line(int argc, const char* const* argv, const std::str
   CommandLine asked;
   asked.at = from_environment("LIMPET_STATUS", default_place());
   asked.token = from_environment("LIMPET_TOKEN", "");
+  asked.ca = from_environment("LIMPET_CA", "");
   CLI::App app(kPurpose, "limpet");
   app.footer(kFooter);
   app.set_version_flag("-V,--version", "limpet " + version, "Print the version and exit");

@@ -39,6 +39,7 @@ struct CommandLine {
   std::string at;     // where its status endpoint is, as it was written
   std::string token;  // of the environment
   std::string token_file;
+  std::string ca;  // a file with the certificates that are trusted, by TLS; empty: the system's
   std::string pool, backend, session;
   bool json = false;
   bool watch = false;       // status: again and again

@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 #include <ctime>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <ostream>
@@ -70,18 +71,29 @@ std::string token_of(const CommandLine& asked) {
   return std::move(loaded.text);
 }
 
+status::Client client_of(const CommandLine& asked) {
+  auto where = status::parse_where(asked.at, !asked.ca.empty());
+  if (!where) throw Refused{conf::in_quotes(asked.at) + " is no HOST:PORT"};
+  if (!where->tls && !asked.ca.empty())
+    throw Refused{"--ca (or LIMPET_CA) says whom to trust by TLS, and http:// is without it"};
+  std::shared_ptr<net::TlsTrust> trust;
+  if (where->tls) {
+    auto authorities = net::load_authorities(asked.ca);
+    if (auto* wrong = std::get_if<std::string>(&authorities)) throw Refused{std::move(*wrong)};
+    trust = std::make_shared<net::TlsTrust>();
+    trust->authorities = std::move(std::get<net::SharedAuthorities>(authorities));
+  }
+  return {std::move(where->address), token_of(asked), login_name(), std::move(trust)};
+}
+
 class Asker {
  public:
   Asker(const CommandLine& asked, const Terminal& terminal, std::chrono::milliseconds every)
-      : asked_(asked),
-        terminal_(terminal),
-        every_(every),
-        client_(address(), token_of(asked), login_name()) {}
+      : asked_(asked), terminal_(terminal), every_(every), client_(client_of(asked)) {}
 
   int run();
 
  private:
-  conf::Address address() const;
   std::string body_of(const char* method, const std::string& path) const;
   Json get(const std::string& path) const;
   std::string backend_path() const;
@@ -106,12 +118,6 @@ class Asker {
   const std::chrono::milliseconds every_;
   const status::Client client_;
 };
-
-conf::Address Asker::address() const {
-  const auto address = status::parse_where(asked_.at);
-  if (!address) throw Refused{conf::in_quotes(asked_.at) + " is no HOST:PORT"};
-  return *address;
-}
 
 // The answer's body, if it is what was asked for.
 std::string Asker::body_of(const char* method, const std::string& path) const {

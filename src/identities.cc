@@ -31,7 +31,8 @@ std::shared_ptr<const Object> known_or(std::shared_ptr<Object> made,
 }
 
 net::SharedTlsIdentity identity_of(const conf::ListenerTls& settings, const TlsFiles& files,
-                                   const Secrets& secrets, const Identities& former) {
+                                   const Secrets& secrets,
+                                   const std::vector<net::SharedTlsIdentity>& former) {
   if (!settings) return nullptr;
   auto made = std::make_shared<net::TlsIdentity>();
   made->settings = settings;
@@ -39,7 +40,7 @@ net::SharedTlsIdentity identity_of(const conf::ListenerTls& settings, const TlsF
     made->certificates.push_back(files.certificate(named));
   if (settings.clients) made->client_authorities = files.authorities(settings.clients.ca);
   made->ticket_secret = settings.shared_tickets ? derived(secrets.keys.front()) : own_ticket_secret();
-  return known_or(std::move(made), former.listeners);
+  return known_or(std::move(made), former);
 }
 
 net::SharedTlsTrust trust_of(const conf::Pool& pool, const TlsFiles& files, const Identities& former) {
@@ -57,8 +58,9 @@ Identities made_of(TlsFiles files, const conf::Settings& settings, const Secrets
   Identities made;
   made.files = std::move(files);
   for (const conf::Listener& listener : settings.listeners)
-    made.listeners.push_back(identity_of(listener.tls, made.files, secrets, former));
+    made.listeners.push_back(identity_of(listener.tls, made.files, secrets, former.listeners));
   for (const conf::Pool& pool : settings.pools) made.pools.push_back(trust_of(pool, made.files, former));
+  made.status = identity_of(settings.status.tls, made.files, secrets, {former.status});
   return made;
 }
 
@@ -86,6 +88,8 @@ std::variant<Identities, std::string> load_identities(const conf::Settings& sett
   for (const conf::Pool& pool : settings.pools)
     if (const std::string wrong = pool.tls ? add_files(*pool.tls, files) : ""; !wrong.empty())
       return "pool " + pool.name + ": " + wrong;
+  if (const std::string wrong = add_files(settings.status.tls, files); !wrong.empty())
+    return "status: " + wrong;
   files.keep_same(former.files);
   return made_of(std::move(files), settings, secrets, former);
 }

@@ -1,4 +1,5 @@
-// What listeners are to show of themselves by TLS, and whom connections to backends trust.
+// What listeners and the status endpoint are to show of themselves by TLS, and whom connections to backends
+// trust.
 #pragma once
 
 #include <string>
@@ -16,6 +17,7 @@ namespace limpet {
 struct Identities {
   std::vector<net::SharedTlsIdentity> listeners;  // by listener; nullptr: it speaks no TLS
   std::vector<net::SharedTlsTrust> pools;         // by pool; nullptr: its backends speak no TLS
+  net::SharedTlsIdentity status;                  // the endpoint's; nullptr: it speaks no TLS
   TlsFiles files;                                 // that all of them came out of
 };
 

@@ -105,7 +105,9 @@ void TlsWatch::take(Identities found) {
   under_way_ = nullptr;
   const Identities before = std::exchange(identities_, std::move(found));
   tell(before.files);
-  if (identities_.listeners != before.listeners || identities_.pools != before.pools) use_(identities_);
+  if (identities_.listeners != before.listeners || identities_.pools != before.pools ||
+      identities_.status != before.status)
+    use_(identities_);
 }
 
 void TlsWatch::tell(const TlsFiles& before) const {
@@ -120,6 +122,7 @@ void TlsWatch::report(status::Report& report) const {
     if (of.authorities)
       of.authorities->wrong = wrong_with(identities_.files.authorities(), of.authorities->file);
   };
+  if (report.status_tls) add(*report.status_tls);
   for (status::ListenerReport& listener : report.listeners)
     if (listener.tls) add(listener.tls->files);
   for (status::PoolReport& pool : report.pools)

@@ -22,9 +22,7 @@ status::TlsReport tls_at(const Publisher::Listener& listener) {
   status::TlsReport out;
   for (size_t i = 0; i < out.handshakes.size(); ++i)
     out.handshakes[i] = listener.meter->handshakes[i].load(std::memory_order_relaxed);
-  for (const net::SharedCertificate& shown : listener.tls->certificates)
-    out.files.certificates.push_back(report_of(*shown));
-  if (const auto& believed = listener.tls->client_authorities) out.files.authorities = {believed->file};
+  out.files = files_of(*listener.tls);
   return out;
 }
 
@@ -36,6 +34,14 @@ status::TlsFilesReport tls_of(const net::TlsTrust& trust) {
 }
 
 }  // namespace
+
+status::TlsFilesReport files_of(const net::TlsIdentity& identity) {
+  status::TlsFilesReport out;
+  for (const net::SharedCertificate& shown : identity.certificates)
+    out.certificates.push_back(report_of(*shown));
+  if (const auto& believed = identity.client_authorities) out.authorities = {believed->file};
+  return out;
+}
 
 int64_t Reporter::unix_at(uint64_t then) const {
   return std::time(nullptr) + (static_cast<int64_t>(then) - static_cast<int64_t>(now())) / 1000;

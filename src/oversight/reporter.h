@@ -14,6 +14,8 @@
 
 namespace limpet {
 
+status::TlsFilesReport files_of(const net::TlsIdentity& identity);  // nothing being wrong with them
+
 // Of the loop's thread.
 class Reporter {
  public:

@@ -16,6 +16,7 @@ struct Ask {
   std::string_view authorization{};  // the field's value
   std::string_view on_behalf{};      // X-Limpet: who wants the change
   std::string peer{};                // the client's address
+  bool tls = false;                  // it came by that
 };
 
 // One that outlives the request.
@@ -26,10 +27,12 @@ struct KeptAsk {
         host(ask.host),
         authorization(ask.authorization),
         on_behalf(ask.on_behalf),
-        peer(ask.peer) {}
-  Ask view() const { return {method, target, host, authorization, on_behalf, peer}; }
+        peer(ask.peer),
+        tls(ask.tls) {}
+  Ask view() const { return {method, target, host, authorization, on_behalf, peer, tls}; }
 
   std::string method, target, host, authorization, on_behalf, peer;
+  bool tls;
 };
 
 struct Answer {

@@ -9,8 +9,14 @@
 #include <variant>
 
 #include "conf/settings.h"
+#include "src/net/tls_connector.h"
 
 namespace limpet::status {
+
+struct Where {
+  conf::Address address;
+  bool tls = false;
+};
 
 class Client {
  public:
@@ -22,8 +28,10 @@ class Client {
     std::string body;
   };
 
-  // `token` and `who` may be empty.
-  Client(conf::Address address, std::string token, std::string who);
+  // `token` and `who` may be empty. `trust`: who is believed to be at the address, by TLS; nullptr: it is
+  // asked plainly. Whoever shows a certificate that is itself among the trusted ones is believed, whatever
+  // its name.
+  Client(conf::Address address, std::string token, std::string who, net::SharedTlsTrust trust = nullptr);
 
   // The answer, or why there is none, in words.
   std::variant<Reply, std::string> send(std::string_view method, const std::string& target) const;
@@ -31,9 +39,11 @@ class Client {
  private:
   const conf::Address address_;
   const std::string token_, who_;
+  const net::SharedTlsTrust trust_;
 };
 
-// "127.0.0.1:9180", "[::1]:9180", "lb1:9180", with "http://" before it or not. nullopt: it is none of these.
-std::optional<conf::Address> parse_where(std::string_view text);
+// "127.0.0.1:9180", "[::1]:9180", "lb1:9180", with "http://" or "https://" before it, or neither: then it is
+// by TLS if `tls` says so. nullopt: it is none of these.
+std::optional<Where> parse_where(std::string_view text, bool tls = false);
 
 }  // namespace limpet::status

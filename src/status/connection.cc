@@ -12,6 +12,12 @@ void Connection::attach(net::StreamPtr stream) {
   wait(State::idle, kIdle);
 }
 
+void Connection::attach_tls(net::StreamPtr stream) {
+  stream_ = std::move(stream);
+  tls_ = true;
+  wait(State::handshake, kHandshake);
+}
+
 void Connection::wait(State state, net::Millis at_most) {
   state_ = state;
   static thread_local uint64_t stirred = 0;
@@ -25,6 +31,7 @@ void Connection::wait(State state, net::Millis at_most) {
 Connection::Worth Connection::worth() const {
   using enum Use;
   switch (state_) {
+    case State::handshake:
     case State::idle:
       return {deadlines_.now() - since_ < kFresh ? asks : nothing, stirred_};
     case State::lingering:
@@ -38,6 +45,8 @@ Connection::Worth Connection::worth() const {
 }
 
 // --- What comes in ---
+
+void Connection::on_connected() { wait(State::idle, kIdle); }
 
 void Connection::on_bytes(std::string_view bytes) {
   if (state_ == State::streaming || state_ == State::lingering) return;
@@ -105,7 +114,7 @@ void Connection::on_body(std::string_view piece) { body_size_ += piece.size(); }
 // --- What goes out ---
 
 void Connection::answer_request() {
-  Ask ask{.method = head_.method, .target = head_.target, .host = head_.host, .peer = peer_};
+  Ask ask{.method = head_.method, .target = head_.target, .host = head_.host, .peer = peer_, .tls = tls_};
   for (const http::Field& field : head_.fields.list) {
     if (equals_ignoring_case(field.name, "Authorization")) ask.authorization = field.value;
     if (equals_ignoring_case(field.name, "X-Limpet")) ask.on_behalf = field.value;

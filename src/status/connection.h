@@ -39,6 +39,7 @@ class Connection final : public net::Mortal, net::StreamOwner, net::DeadlineOwne
   static constexpr http::HeadLimits kLimits{.head = 16 * 1024, .target = 8 * 1024, .fields = 100};
   static constexpr uint64_t kMostBody = 64 * 1024;
   static constexpr size_t kMostPipelined = 64 * 1024;  // bytes of requests to come, about
+  static constexpr net::Millis kHandshake = 10'000;    // of TLS, from the connection's start
   static constexpr net::Millis kIdle = 60'000;         // between requests
   static constexpr net::Millis kReceiving = 10'000;    // from a request's first byte to its last
   static constexpr net::Millis kSending = 30'000;      // until an answer has left, or an event
@@ -52,6 +53,7 @@ class Connection final : public net::Mortal, net::StreamOwner, net::DeadlineOwne
 
   net::StreamOwner* as_owner() { return this; }
   void attach(net::StreamPtr stream);
+  void attach_tls(net::StreamPtr stream);  // one whose handshake is still to come
 
   // Compares: of two connections the one to be closed for the sake of others is worth less.
   enum class Use : uint8_t { nothing, answered, asks, watches };
@@ -69,6 +71,7 @@ class Connection final : public net::Mortal, net::StreamOwner, net::DeadlineOwne
 
  private:
   enum class State : uint8_t {
+    handshake,  // TLS is not spoken yet
     idle,
     head,       // a part of a head has come
     body,       // a part of a body is still to come
@@ -79,6 +82,7 @@ class Connection final : public net::Mortal, net::StreamOwner, net::DeadlineOwne
     closed,
   };
 
+  void on_connected() override;  // by TLS
   void on_bytes(std::string_view bytes) override;
   void on_end() override;
   void on_drained() override;
@@ -114,7 +118,8 @@ class Connection final : public net::Mortal, net::StreamOwner, net::DeadlineOwne
   State state_ = State::idle;
   net::Millis since_ = 0;  // when that, or the request that it is a part of, began
   uint64_t stirred_ = 0;   // as Worth has it
-  bool ended_ = false;     // the client has sent its last byte
+  bool tls_ = false;
+  bool ended_ = false;  // the client has sent its last byte
   bool keep_alive_ = false;
   bool proceeding_ = false;
 };

@@ -57,7 +57,7 @@ bool Guard::is_ours(std::string_view host) const {
 
 std::optional<Answer> Guard::refuse(const Ask& ask, bool changes_something) const {
   const bool trusted = has_token(ask);
-  if (!trusted && !is_ours(ask.host)) {
+  if (!trusted && !ask.tls && !is_ours(ask.host)) {
     return failure(
         403, "the Host " + conf::in_quotes(ask.host) +
                  " is not accepted without the token: call this endpoint by its IP address, as localhost, "

@@ -9,7 +9,8 @@
 //   - a page whose name is made to resolve to our address (DNS rebinding) shares our origin and can do all
 //     that, but its Host gives it away: a public name. So Host has to be an IP address, or a name that nobody
 //     outside can own: localhost, one without a dot, this machine's. A request with the token may call us
-//     as it likes.
+//     as it likes, and so may one by TLS: before it sent anything, its browser saw a certificate of that
+//     name.
 #pragma once
 
 #include <array>

@@ -308,6 +308,7 @@ Json to_json(const Report& report) {
           {"reloads", {{"done", report.reloads}, {"refused", report.failed_reloads}}},
           {"dropped_log_lines", report.dropped_log_lines},
           {"dropped_stderr_lines", report.dropped_stderr_lines},
+          {"status_tls", report.status_tls ? to_json(*report.status_tls) : Json()},
           {"listeners", list(report.listeners)},
           {"pools", list(report.pools)},
           {"incidents", list(report.incidents)},

@@ -116,6 +116,7 @@ void listeners(Exposition& out, const Report& report) {
 
 template <class Visit>
 void each_tls_files(const Report& report, Visit&& visit) {
+  if (report.status_tls) visit(*report.status_tls, Labels{{"endpoint", "status"}});
   each_tls(report, [&](const TlsReport& tls, const Labels& labels) { visit(tls.files, labels); });
   each_pool(report, [&](const PoolReport& pool, const Labels& labels) {
     if (pool.tls) visit(*pool.tls, labels);

@@ -160,6 +160,7 @@ struct Report {
   uint64_t reloads = 0, failed_reloads = 0;
   uint64_t dropped_log_lines = 0, dropped_stderr_lines = 0;  // of the access log; of the operational one
   bool shutting_down = false;
+  std::optional<TlsFilesReport> status_tls{};  // of this endpoint; nullopt: it speaks none
   std::vector<ListenerReport> listeners;
   std::vector<PoolReport> pools;
   std::vector<health::Incident> incidents;          // newest first, as many as were asked for

@@ -1,6 +1,7 @@
 #include "src/status/server.h"
 
 #include <netinet/in.h>
+#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include "src/net/calls.h"
 #include "src/net/listener.h"
 #include "src/net/loop.h"
+#include "src/net/tls_stream.h"
 #include "src/status/asker.h"
 #include "src/status/connection.h"
 #include "src/status/endpoint.h"
@@ -39,7 +41,7 @@ class Server::Thread final : net::Acceptor, net::DeadlineOwner, public Connectio
          net::Descriptors& descriptors)
       : endpoint_(control, token),
         descriptors_(descriptors),
-        answers_(loop_.uv()),
+        calls_(loop_.uv()),
         tick_(loop_.deadlines(), *this) {
     listener_settings_.name = "status";
     listener_settings_.address = *settings.address;
@@ -69,6 +71,23 @@ class Server::Thread final : net::Acceptor, net::DeadlineOwner, public Connectio
     return listener_ != nullptr;
   }
 
+  // On the loop's thread, or before it runs. False, and why: what was shown goes on being shown.
+  bool show(const net::SharedTlsIdentity& identity, std::string& error) {
+    if (identity == nullptr) return tls_.reset(), true;
+    if (tls_ != nullptr && &tls_->identity() == identity.get()) return true;
+    std::shared_ptr<net::TlsServer> made = net::TlsServer::make(identity, error);
+    if (made == nullptr) return false;
+    tls_ = std::move(made);
+    return true;
+  }
+
+  void use(net::SharedTlsIdentity identity) {
+    calls_.post([this, identity = std::move(identity)](bool open) {
+      std::string error;
+      if (open && !show(identity, error)) spdlog::error("status: {}", error);
+    });
+  }
+
   void start() {
     thread_ = std::thread([this] { loop_.run(); });
     asker_.start();
@@ -81,7 +100,7 @@ class Server::Thread final : net::Acceptor, net::DeadlineOwner, public Connectio
     if (listener_ != nullptr) listener_->close();
     for (Connection* connection : all()) connection->close();
     tick_.clear();
-    answers_.close();
+    calls_.close();
     uv_close(reinterpret_cast<uv_handle_t*>(&stop_), nullptr);
   }
 
@@ -95,8 +114,19 @@ class Server::Thread final : net::Acceptor, net::DeadlineOwner, public Connectio
     if (connections_.size() >= descriptors_.for_status()) make_room();
     connections_.push_back(std::make_unique<Connection>(loop_.deadlines(), *this, next_id_++, peer.text()));
     Connection& connection = *connections_.back();
+    if (tls_ != nullptr) return shake_hands(connection, net::StreamPtr(stream));
     connection.attach(net::StreamPtr(stream));
     stream->start(connection.as_owner());
+  }
+
+  // What a handshake is under way with stays for as long as that.
+  void shake_hands(Connection& connection, net::StreamPtr below) {
+    auto* const stream = new net::TlsStream(tls_room_, tls_->accept());
+    stream->keep(tls_);
+    stream->attach(std::move(below));
+    connection.attach_tls(net::StreamPtr(stream));
+    stream->start(connection.as_owner());
+    stream->accept({});
   }
 
   void on_shortage() override {
@@ -114,7 +144,7 @@ class Server::Thread final : net::Acceptor, net::DeadlineOwner, public Connectio
   void on_asked(Connection& connection, const Ask& ask) override {
     if (Endpoint::answers_at_once(ask)) return connection.answer(endpoint_.answer(ask));
     asker_.ask(connection.id(), [this, id = connection.id(), kept = KeptAsk(ask)] {
-      answers_.post([this, id, answer = endpoint_.answer(kept.view())](bool open) {
+      calls_.post([this, id, answer = endpoint_.answer(kept.view())](bool open) {
         if (open) on_answered(id, answer);
       });
     });
@@ -154,7 +184,7 @@ class Server::Thread final : net::Acceptor, net::DeadlineOwner, public Connectio
     tick_.set(loop_.deadlines().now() + kEvery);
     asker_.drop(kEvent);  // the last one is late
     asker_.ask(kEvent, [this] {
-      answers_.post([this, event = endpoint_.event()](bool open) {  // made once for all
+      calls_.post([this, event = endpoint_.event()](bool open) {  // made once for all
         for (Connection* connection : all()) {
           if (open && connection->is_streaming()) connection->send_event(event);
         }
@@ -167,7 +197,9 @@ class Server::Thread final : net::Acceptor, net::DeadlineOwner, public Connectio
   net::Loop loop_;
   Endpoint endpoint_;  // asked by both threads
   net::Descriptors& descriptors_;
-  net::Calls answers_;  // from the asker
+  net::TlsRoom tls_room_{loop_.graveyard()};
+  std::shared_ptr<net::TlsServer> tls_;  // nullptr: new connections are plain
+  net::Calls calls_;                     // from the asker and the balancer's main thread
   Asker asker_;
   conf::Listener listener_settings_;
   net::Listener* listener_ = nullptr;  // frees itself
@@ -184,12 +216,15 @@ Server::~Server() = default;
 
 uint16_t Server::port() const { return thread_->port(); }
 
+void Server::use(net::SharedTlsIdentity identity) { thread_->use(std::move(identity)); }
+
 std::variant<std::unique_ptr<Server>, std::string> Server::start(const conf::Status& settings,
                                                                  const std::string& token, Control& control,
-                                                                 net::Descriptors& descriptors) {
+                                                                 net::Descriptors& descriptors,
+                                                                 const net::SharedTlsIdentity& identity) {
   auto thread = std::make_unique<Thread>(settings, token, control, descriptors);
   std::string error;
-  if (!thread->listen(error)) return error;
+  if (!thread->show(identity, error) || !thread->listen(error)) return error;
   thread->start();
   return std::unique_ptr<Server>(new Server(std::move(thread)));
 }

@@ -14,6 +14,7 @@
 
 #include "conf/settings.h"
 #include "src/net/descriptors.h"
+#include "src/net/tls_server.h"
 #include "src/status/control.h"
 
 namespace limpet::status {
@@ -25,17 +26,21 @@ class Server {
   static constexpr size_t kStreamsOneIn = 4;
 
   // Listens and serves, or says what is wrong. `settings` has an address. `token`: for what changes anything;
-  // empty where none is needed. `control` and `descriptors` outlive it.
+  // empty where none is needed. `identity`: what it shows by TLS; nullptr: it speaks none. `control` and
+  // `descriptors` outlive it.
   //
   // `control` is called from a thread of the server's, and answers every call until ~Server() has returned:
   // who destroys the server on the thread that answers those calls has to refuse them from then on, or the
   // two wait for each other.
-  static std::variant<std::unique_ptr<Server>, std::string> start(const conf::Status& settings,
-                                                                  const std::string& token, Control& control,
-                                                                  net::Descriptors& descriptors);
+  static std::variant<std::unique_ptr<Server>, std::string> start(
+      const conf::Status& settings, const std::string& token, Control& control, net::Descriptors& descriptors,
+      const net::SharedTlsIdentity& identity = nullptr);
   ~Server();  // ends all connections and waits for the thread
 
   uint16_t port() const;  // that it listens at
+
+  // What it shows to new connections from now on; nullptr: they are plain.
+  void use(net::SharedTlsIdentity identity);
 
  private:
   class Thread;

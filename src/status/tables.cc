@@ -142,7 +142,8 @@ std::string tls_files(const std::string& of, const Json& tls, int64_t now) {
 }
 
 std::string all_tls_files(const Json& status, int64_t now) {
-  std::string lines;
+  const Json own = status.value("status_tls", Json());
+  std::string lines = own.is_null() ? "" : tls_files("status", own, now);
   for (const auto& [kind, plural] : {std::pair{"listener", "listeners"}, {"pool", "pools"}}) {
     for (const Json& one : status.value(plural, Json::array())) {
       const Json tls = one.value("tls", Json());  // an older Limpet tells nothing of it

@@ -110,4 +110,27 @@ TEST_CASE("a listener at the status' default address is told so") {
         "address for one of the two");
 }
 
+TEST_CASE("the status' certificates lie beside the file, and are a listener's") {
+  const Status said = read(
+      "[status.tls]\ncertificates = [{ file = \"s.pem\", key = \"s.key\" }, { file = \"/etc/t.pem\" }]\n"
+      "profile = \"modern\"");
+  CHECK(said.tls.certificates ==
+        std::vector<TlsCertificate>{{"/etc/limpet/s.pem", "/etc/limpet/s.key"}, {"/etc/t.pem", ""}});
+  CHECK(said.tls.profile == TlsProfile::modern);
+  CHECK_FALSE(read("").tls);
+}
+
+TEST_CASE("TLS of the status takes a certificate, an address, and nothing that is for clients of backends") {
+  const std::string one = "[status.tls]\ncertificates = [{ file = \"s.pem\" }]\n";
+  CHECK(faults(status("[status.tls]")) ==
+        "f:2:1: status.tls.certificates: is missing, accepted: at least one [[status.tls.certificates]]");
+  CHECK(faults(status("[status.tls]\ncertificates = []"))
+            .starts_with("f:3:16: status.tls.certificates: is empty"));
+  CHECK(faults(status("address = \"off\"\n" + one)) ==
+        "f:3:1: status.tls: has no effect while `status.address` is \"off\", accepted: only with an address");
+  for (const char* key : {"strict_sni", "shared_tickets", "hsts", "early_data", "clients"})
+    CHECK(faults(status(one + key + " = true"))
+              .starts_with("f:4:1: status.tls." + std::string(key) + ": unknown key"));
+}
+
 }  // namespace limpet::conf::status_test

@@ -29,4 +29,17 @@ TEST_CASE("a listener at which anybody may claim to be anybody is warned of, bey
   CHECK_FALSE(warns("*:80", {}, false));
 }
 
+TEST_CASE("a token that goes through a network as it is is warned of") {
+  Settings settings;
+  CHECK(warnings(settings).empty());
+  settings.status.address = *parse_listener_address("10.0.0.1:9180").value();
+  CHECK(warnings(settings) ==
+        std::vector<std::string>{
+            "status: whoever is on the way to 10.0.0.1:9180 can read the token; [status.tls] encrypts it"});
+  settings.status.tls.certificates = {{"s.pem", ""}};
+  CHECK(warnings(settings).empty());
+  settings.status = {.address = std::nullopt, .token = {}, .token_file = {}, .tls = {}};
+  CHECK(warnings(settings).empty());
+}
+
 }  // namespace limpet::conf::warnings_test

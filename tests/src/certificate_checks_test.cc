@@ -84,6 +84,15 @@ TEST_CASE("a chain that is out of order, is another's, or is missing, is warned 
           "clients do not know"});
 }
 
+TEST_CASE("the status endpoint's certificates are warned of as a listener's are") {
+  Files files;
+  files.put("it.pem", issue({.names = "DNS:lb.example", .ends = kDay + 1800}));
+  conf::Settings settings;
+  settings.status.tls.certificates = {{files.file("it.pem"), ""}};
+  settings.routes.push_back({.listener = "", .host = "shop.example", .pool = "shop"});
+  CHECK(files.warnings(settings) == Lines{"status: the certificate it.pem expires in 1 d"});
+}
+
 TEST_CASE("a name that two certificates of one kind of key have is warned of") {
   Files files;
   const Wanted both{.names = "DNS:a.example,DNS:b.example", .ends = 90 * kDay};
@@ -120,9 +129,9 @@ TEST_CASE("a certificate that a start would refuse is a fault of the key that na
   const Issued issued = issue({}), other = issue({});
   files.put("shop.pem", issued.pem());
   files.put("other.key", other.key_pem());
-  const auto faults = [&](const std::string& certificates) {
+  const auto faults = [&](const std::string& certificates, const std::string& table = "[listener.tls]\n") {
     const auto loaded =
-        conf::load_text("[[listener]]\naddress = \"*:1\"\n[listener.tls]\n" + certificates +
+        conf::load_text("[[listener]]\naddress = \"*:1\"\n" + table + certificates +
                             "[[pool]]\nname = \"p\"\n[[pool.backend]]\nname = \"a\"\naddress = \"a:1\"\n",
                         files.file("limpet.toml"), check_certificates);
     Lines texts;
@@ -135,6 +144,9 @@ TEST_CASE("a certificate that a start would refuse is a fault of the key that na
               " cannot be opened: No such file or directory"});
   CHECK(faults("[[listener.tls.certificates]]\nfile = \"shop.pem\"\nkey = \"other.key\"\n") ==
         Lines{"limpet.toml:6:7: listener[0].tls.certificates[0].key: the private key in " +
+              files.file("other.key") + " is not that of the certificate in " + files.file("shop.pem")});
+  CHECK(faults("[[status.tls.certificates]]\nfile = \"shop.pem\"\nkey = \"other.key\"\n", "[status.tls]\n") ==
+        Lines{"limpet.toml:6:7: status.tls.certificates[0].key: the private key in " +
               files.file("other.key") + " is not that of the certificate in " + files.file("shop.pem")});
 }
 

@@ -100,6 +100,11 @@ TEST_CASE("where it is and the token come from the environment unless they are s
   CHECK(say({"status"}).at == "10.0.0.1:80");
   CHECK(say({"status", "--at", "b:1"}).at == "b:1");
   CHECK(say({"status"}).token == "secret");
+  setenv("LIMPET_CA", "ca.pem", 1);
+  CHECK(say({"status"}).ca == "ca.pem");
+  CHECK(say({"status", "--ca", "other.pem"}).ca == "other.pem");
+  unsetenv("LIMPET_CA");
+  CHECK(say({"status"}).ca == "");
   unsetenv("LIMPET_STATUS");
   unsetenv("LIMPET_TOKEN");
 }
@@ -111,7 +116,7 @@ TEST_CASE("help tells commands, signals, exit codes and examples") {
     CHECK(said.exit_code == limpet::kExitOk);
     for (const char* word :
          {"limpet run", "limpet check", "--version", "SIGTERM", "SIGHUP", "SIGUSR1", "Exit codes", "Examples",
-          "limpet status", "limpet drain", "LIMPET_STATUS", "LIMPET_TOKEN"}) {
+          "limpet status", "limpet drain", "LIMPET_STATUS", "LIMPET_TOKEN", "LIMPET_CA"}) {
       CHECK_MESSAGE(said.out.find(word) != std::string::npos, word);
     }
     CHECK(said.err.empty());

@@ -104,4 +104,13 @@ TEST_CASE("listeners, pools and all that does not make keys may come, go and cha
   CHECK(refused([](conf::Settings& it) { it.pools.clear(); }).empty());
 }
 
+TEST_CASE("what the status endpoint shows by TLS takes none, and its address does") {
+  const auto show = [](conf::Settings& it) { it.status.tls.certificates = {{"s.pem", ""}}; };
+  CHECK(refused(show) == Keys{});
+  CHECK(refused([&](conf::Settings& it) {
+          show(it);
+          it.status.address->port = 1;
+        }) == Keys{"status"});
+}
+
 }  // namespace limpet::reload_test

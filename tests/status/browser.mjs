@@ -8,10 +8,10 @@ let page, context;
 let faults = []; // what no page of ours may do
 
 const actions = {
-  async open({ url, width = 1280, height = 900, scheme = "light" }) {
+  async open({ url, width = 1280, height = 900, scheme = "light", trusting = false }) {
     await context?.close();
     faults = [];
-    context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme });
+    context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, ignoreHTTPSErrors: trusting });
     context.setDefaultTimeout(PATIENCE);
     page = await context.newPage();
     const origin = new URL(url).origin;

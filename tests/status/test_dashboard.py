@@ -149,6 +149,21 @@ def test_certificates_that_expire_are_alarms(scene, faultless, tmp_path):
     assert re.fullmatch(rf"main: certificate {gone.file} expired .* ago\.", second)
 
 
+def test_by_tls_the_page_lives_and_orders_are_taken(scene, faultless, tmp_path):
+    token = "a-token-that-nobody-guesses"
+    soon = make(tmp_path, "soon", names=("127.0.0.1",), days=9)
+    limpet = scene.limpet(scene.backends(2), status=status_table(token=token, tls=tls_table(soon)))
+    faultless.open(Status(limpet, soon).url, trusting=True)
+    faultless.wait("#link", "^live$")
+    assert [re.fullmatch(rf"status: certificate {soon.file} expires in (8|9) .*", line) is not None for line in faultless.text("#alarms li")] == [True]
+    faultless.click("Drain a of app")
+    faultless.click("Drain")
+    faultless.wait("#wrong", "needs the token")
+    faultless.do("fill", label="Token (kept until this page is closed)", text=token)
+    faultless.click("Drain")
+    faultless.wait(f"{row('a')} .state", "^draining$")
+
+
 def test_what_is_refused_for_a_limit_is_told_by_limit(scene, faultless):
     limpet = scene.limpet([scene.backend("a")], pool={"rate": {"requests": 1, "burst": 2}}, listener={"limits": {"connections_per_client": 1}}, status=status_table())
     source = new_address()

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 
 from support.limpet import SANITIZER_OPTIONS, Limpet, binary
+from support.tls import context
 from support.wire import eventually, free_port
 
 
@@ -31,12 +32,13 @@ class Answer:
 
 
 class Status:
-    """Asks over HTTP, each question on a connection of its own."""
+    """Asks over HTTP, each question on a connection of its own. `trusted`: by TLS, and whoever shows this certificate, of support.tls."""
 
-    def __init__(self, limpet):
+    def __init__(self, limpet, trusted=None):
         self.limpet = limpet
+        self.trusted = trusted
         self.address = limpet.config["status"]["address"]
-        self.url = f"http://{self.address}/"
+        self.url = f"{'https' if trusted else 'http'}://{self.address}/"
         self.token = limpet.config["status"].get("token")
         eventually(self.answers, what="the status endpoint answers")
 
@@ -47,7 +49,10 @@ class Status:
             return False
 
     def request(self, method, path, headers=None):
-        connection = http.client.HTTPConnection(self.address, timeout=10)
+        if self.trusted:
+            connection = http.client.HTTPSConnection(self.address, timeout=10, context=context(self.trusted))
+        else:
+            connection = http.client.HTTPConnection(self.address, timeout=10)
         try:
             connection.request(method, path, headers=headers or {})
             return Answer(connection.getresponse())
@@ -108,9 +113,12 @@ class Status:
     def command(self, *words, token=None, patience=30):
         """Runs `limpet WORDS` against it: (exit code, stdout, stderr)."""
         env = {**os.environ, **SANITIZER_OPTIONS, "LIMPET_STATUS": self.address}
-        env.pop("LIMPET_TOKEN", None)
+        for name in ("LIMPET_TOKEN", "LIMPET_CA"):
+            env.pop(name, None)
         if token:
             env["LIMPET_TOKEN"] = token
+        if self.trusted:
+            env["LIMPET_CA"] = self.trusted.authority
         done = subprocess.run([binary(), *words], stdin=subprocess.DEVNULL, capture_output=True, timeout=patience, env=env, text=True)
         Limpet.assert_sane(done.stderr)
         return done.returncode, done.stdout, done.stderr

@@ -13,6 +13,7 @@
 #include "src/status/server.h"
 #include "tests/src/status/fake_control.h"
 #include "tests/support/descriptors.h"
+#include "tests/support/tls_identity.h"
 
 namespace limpet::status::commands_test {
 
@@ -27,11 +28,11 @@ struct Said {
 };
 
 struct Scene {
-  explicit Scene(const std::string& token = "") {
+  explicit Scene(const std::string& token = "", const net::SharedTlsIdentity& identity = nullptr) {
     signal(SIGPIPE, SIG_IGN);
     conf::Status settings;
     settings.address->port = 0;
-    auto started = status::Server::start(settings, token, control, descriptors);
+    auto started = status::Server::start(settings, token, control, descriptors, identity);
     REQUIRE(std::holds_alternative<std::unique_ptr<status::Server>>(started));
     server = std::move(std::get<0>(started));
   }
@@ -270,6 +271,32 @@ TEST_CASE("a place that is none, and one where nothing listens, are said") {
   asked.at = "somewhere";
   CHECK(Scene::run(asked).err == "limpet status: \"somewhere\" is no HOST:PORT\n");
   CHECK(Scene::run(asked).exit_code == 1);
+}
+
+TEST_CASE("whom to trust by TLS is said, and then nothing goes out without it") {
+  const test::Issued issued = test::issue({.names = "IP:127.0.0.1"});
+  Scene scene("0123456789abcdef", test::identity_of({issued}));
+  const test::Folder folder;
+  CommandLine asked = scene.command(Command::drain, "drain");
+  asked.token = "0123456789abcdef";
+  const std::string where = asked.at;
+  CHECK(
+      has(scene.run(asked).err, "was closed without an answer (where TLS is spoken, https:// or --ca FILE"));
+  asked.ca = folder.file("ca.pem");
+  CHECK(scene.run(asked).err ==
+        "limpet drain: " + asked.ca + " cannot be opened: No such file or directory\n");
+  std::ofstream(asked.ca) << issued.pem();
+  for (const std::string& at : {where, "https://" + where + "/"}) {
+    asked.at = at;
+    CHECK(scene.run(asked).out == "it is so\n");
+  }
+  asked.at = "http://" + where;
+  CHECK(scene.run(asked).err ==
+        "limpet drain: --ca (or LIMPET_CA) says whom to trust by TLS, and http:// is without it\n");
+  asked.at = "https://" + where;
+  asked.ca = "";
+  CHECK(has(scene.run(asked).err, "its certificate is not trusted: self-signed certificate (--ca FILE"));
+  CHECK(scene.control.asked().size() == 2);
 }
 
 TEST_CASE("a drain that ends by itself ends with 0 and tells how long it took") {

@@ -5,6 +5,8 @@
 #include <random>
 
 #include "tests/support/fake_net.h"
+#include "tests/support/tls_identity.h"
+#include "tests/support/tls_peer.h"
 
 namespace limpet::status::connection_test {
 
@@ -24,6 +26,7 @@ struct Scene final : status::ConnectionOwner {
 
   void on_asked(Connection&, const status::Ask& ask) override {
     asked.emplace_back(ask.target);
+    by_tls = ask.tls;
     if (!answers_late) answer();
   }
   void answer() {
@@ -39,6 +42,7 @@ struct Scene final : status::ConnectionOwner {
   FakeStream& stream;
   std::string body = "{}\n";
   bool answers_late = false;  // by answer()
+  bool by_tls = false;        // the last one was asked
   std::vector<std::string> asked;
   std::unique_ptr<Connection> connection;
 };
@@ -52,6 +56,100 @@ TEST_CASE("a connection that says nothing is closed in time, one that was used l
   CHECK(scene.is_open());
   scene.net.pass(2000);
   CHECK_FALSE(scene.is_open());
+}
+
+// A client that speaks TLS to the same.
+struct TlsScene final : status::ConnectionOwner {
+  TlsScene() : wire(net.accept()), client(test::client_context(), test::TlsPeer::Role::client) {
+    std::string error;
+    server = net::TlsServer::make(test::identity_of({test::issue({})}), error);
+    auto* const tls = new net::TlsStream(room, server->accept());
+    tls->attach(net::StreamPtr(&wire));
+    connection = std::make_unique<Connection>(net.deadlines, *this, 1, "127.0.0.1");
+    connection->attach_tls(net::StreamPtr(tls));
+    tls->start(connection->as_owner());
+    tls->accept({});
+    client.start();
+    hello = client.output();
+  }
+  ~TlsScene() {
+    if (connection != nullptr) connection->close();
+    net.graveyard.clear();
+    CHECK(net.fault == "");
+  }
+  void on_asked(Connection&, const status::Ask& ask) override {
+    by_tls = ask.tls;
+    connection->answer({200, "application/json", "{}\n"});
+  }
+  void on_closed(Connection&) override { net.graveyard.bury(std::move(connection)); }
+  bool is_open() const { return connection != nullptr; }
+  void shake_hands() {
+    wire.sends(hello);
+    talk();
+    REQUIRE(client.is_open());
+  }
+  void talk() {
+    client.receive(std::exchange(wire.received, {}));
+    wire.sends(client.output());
+    client.receive(std::exchange(wire.received, {}));
+  }
+
+  test::FakeNet net;
+  FakeStream& wire;
+  net::TlsRoom room{net.graveyard};
+  std::unique_ptr<net::TlsServer> server;
+  test::TlsPeer client;
+  std::string hello;
+  bool by_tls = false;
+  std::unique_ptr<Connection> connection;
+};
+
+TEST_CASE("a TLS handshake that does not end is cut in time, however it trickles") {
+  for (const size_t at_once : {0, 1}) {
+    TlsScene scene;
+    size_t said = 0;
+    for (net::Millis passed = 0; passed < Connection::kHandshake - 1000; passed += 1000, said += at_once) {
+      scene.wire.sends(scene.hello.substr(said, at_once));
+      scene.net.pass(1000);
+    }
+    CHECK(scene.is_open());
+    scene.net.pass(2000);
+    CHECK_FALSE(scene.is_open());
+  }
+}
+
+TEST_CASE("after the TLS handshake a connection has its time to ask, and says by what it came") {
+  TlsScene scene;
+  scene.net.pass(Connection::kHandshake - 1000);
+  scene.shake_hands();
+  scene.net.pass(Connection::kIdle - 1000);
+  REQUIRE(scene.is_open());
+  scene.client.send(kGet);
+  scene.talk();
+  CHECK(scene.by_tls);
+  CHECK(scene.client.plain.find("200 OK") != std::string::npos);
+  scene.net.pass(Connection::kIdle + 1000);
+  CHECK_FALSE(scene.is_open());
+
+  Scene plain;
+  plain.by_tls = true;
+  plain.stream.sends(kGet);
+  CHECK_FALSE(plain.by_tls);
+}
+
+TEST_CASE("who only begins to speak TLS is worth no more than who says nothing") {
+  TlsScene silent, begun;
+  begun.wire.sends(begun.hello.substr(0, 100));
+  for (TlsScene* scene : {&silent, &begun}) scene->net.pass(Connection::kFresh + 1);
+  CHECK(silent.connection->worth().use == Connection::Use::nothing);
+  CHECK(begun.connection->worth().use == Connection::Use::nothing);
+}
+
+TEST_CASE("what is no TLS is closed without an answer where TLS is spoken") {
+  TlsScene scene;
+  scene.wire.sends(kGet);
+  CHECK_FALSE(scene.is_open());
+  CHECK(scene.wire.received.find("HTTP") == std::string::npos);
 }
 
 TEST_CASE("half a request is waited for, but not long, and however it trickles") {

@@ -55,6 +55,16 @@ TEST_CASE("with the token any name will do") {
   CHECK(refusal(guard, ask, true) == 0);
 }
 
+TEST_CASE(
+    "by TLS any name may read, for the certificate is of that name, and a change needs the same as ever") {
+  Ask ask = ask_at("status.example.com");
+  ask.tls = true;
+  CHECK(refusal(Guard("secret"), ask, false) == 0);
+  CHECK(refusal(Guard("secret"), ask, true) == 401);
+  CHECK(refusal(Guard(""), ask, true) == 403);
+  CHECK(refusal(Guard("secret"), KeptAsk(ask).view(), false) == 0);
+}
+
 TEST_CASE("where there is a token a change needs it, whole and exact") {
   const Guard guard("secret");
   CHECK(refusal(guard, change("Bearer secret"), true) == 0);

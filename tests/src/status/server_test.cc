@@ -11,6 +11,7 @@
 #include "tests/src/net/loopback.h"
 #include "tests/src/status/fake_control.h"
 #include "tests/support/descriptors.h"
+#include "tests/support/tls_identity.h"
 
 namespace limpet::status::server_test {
 
@@ -25,12 +26,13 @@ std::string with_close(std::string_view line, std::string_view fields = "") {
 }
 
 struct Scene {
-  explicit Scene(const std::string& token = "", uint64_t file_limit = 1024)
+  explicit Scene(const std::string& token = "", uint64_t file_limit = 1024,
+                 const net::SharedTlsIdentity& identity = nullptr)
       : descriptors(test::limit_of(file_limit)) {
     signal(SIGPIPE, SIG_IGN);
     conf::Status settings;
     settings.address->port = 0;
-    auto started = status::Server::start(settings, token, control, descriptors);
+    auto started = status::Server::start(settings, token, control, descriptors, identity);
     REQUIRE(std::holds_alternative<std::unique_ptr<status::Server>>(started));
     server = std::move(std::get<0>(started));
   }
@@ -446,16 +448,129 @@ TEST_CASE("the client says when nothing listens, and when what answers is not Li
 
 TEST_CASE("where to find it is read as people write it") {
   const auto text = [](std::string_view where) {
-    const auto address = status::parse_where(where);
-    return address ? address->text() : "nothing";
+    const auto found = status::parse_where(where);
+    return found ? (found->tls ? "tls " : "") + found->address.text() : "nothing";
   };
   CHECK(text("127.0.0.1:9180") == "127.0.0.1:9180");
   CHECK(text("http://127.0.0.1:9180/") == "127.0.0.1:9180");
   CHECK(text("[::1]:80") == "[::1]:80");
+  CHECK(text("https://a:80") == "tls a:80");
   CHECK(text("lb1.example.com:9180") == "lb1.example.com:9180");
+  CHECK(status::parse_where("a:80", true)->tls);
+  CHECK_FALSE(status::parse_where("http://a:80", true)->tls);
   for (const char* wrong : {"", "localhost", ":80", "a:", "a:0", "a:65536", "a:80x", "::1:80", "a b:80",
-                            "https://a:80", "a:80/status", "[::1]"})
+                            "https://a", "https://https://a:80", "ftp://a:80", "a:80/status", "[::1]"})
     CHECK_MESSAGE(text(wrong) == "nothing", std::string(wrong));
+}
+
+// A server that shows a certificate of 127.0.0.1.
+struct TlsScene : Scene {
+  explicit TlsScene(const test::Issued& issued = test::issue({.names = "IP:127.0.0.1"}))
+      : Scene("secret", 1024, test::identity_of({issued})), shown(issued) {}
+
+  // The answer's status, or what went wrong; of who trusts that certificate.
+  static std::string ask(const Scene& scene, const test::Issued& trusted,
+                         const std::string& path = "/readyz") {
+    auto trust = std::make_shared<net::TlsTrust>();
+    trust->authorities = test::believing({trusted});
+    const auto got = status::Client(scene.address(), "secret", "bob", std::move(trust)).send("GET", path);
+    if (const auto* wrong = std::get_if<std::string>(&got)) return *wrong;
+    return std::to_string(std::get<status::Client::Reply>(got).status);
+  }
+  std::string ask(const test::Issued& trusted) const { return ask(*this, trusted); }
+
+  const test::Issued shown;
+};
+
+TEST_CASE("by TLS everything is answered as without it") {
+  TlsScene scene;
+  status::Report large = test::made_up_report();
+  for (int i = 0; i < 1000; ++i) large.incidents.push_back(large.incidents[0]);
+  scene.control.set(large);
+  auto trust = std::make_shared<net::TlsTrust>();
+  trust->authorities = test::believing({scene.shown});
+  const status::Client client(scene.address(), "secret", "bob", trust);
+  const auto report = client.send("GET", "/status");
+  REQUIRE(std::holds_alternative<status::Client::Reply>(report));
+  CHECK(json::parse(std::get<status::Client::Reply>(report).body)["incidents"].size() > 1000);
+  const auto order = client.send("POST", "/pools/shop/backends/app-1/drain");
+  REQUIRE(std::holds_alternative<status::Client::Reply>(order));
+  CHECK(scene.control.asked() == std::vector<std::string>{"drain|shop|app-1|bob from 127.0.0.1"});
+  const auto wrong = status::Client(scene.address(), "another", "bob", trust).send("POST", "/reload");
+  CHECK(std::get<status::Client::Reply>(wrong).status == 401);
+}
+
+TEST_CASE("who speaks no TLS where it is spoken gets nothing, and harms nobody") {
+  TlsScene scene;
+  CHECK(scene.say(with_close("GET /healthz")) == "");
+  scene.say("nonsense\r\n\r\n");
+  CHECK(scene.ask(scene.shown) == "200");
+}
+
+TEST_CASE("connections that do not end their TLS handshake keep nobody out") {
+  TlsScene scene;
+  const auto silent = scene.connect_many(140, "");
+  CHECK(scene.ask(scene.shown) == "200");
+  const auto half = scene.connect_many(140, std::string("\x16\x03\x01\x02\x00\x01", 6));
+  CHECK(scene.ask(scene.shown) == "200");
+}
+
+TEST_CASE("another certificate is shown to new connections, and none where there is none any more") {
+  TlsScene scene;
+  const test::Issued next = test::issue({.names = "IP:127.0.0.1"});
+  const auto eventually = [&](auto holds) {
+    for (int i = 0; i < 10'000 && !holds(); ++i) poll(nullptr, 0, 1);
+    return holds();
+  };
+  scene.server->use(test::identity_of({next}));
+  CHECK(eventually([&] { return scene.ask(next) == "200"; }));
+  CHECK(scene.ask(scene.shown).find("its certificate is not trusted: ") != std::string::npos);
+  scene.server->use(nullptr);
+  CHECK(eventually([&] { return scene.say(with_close("GET /healthz")).starts_with("HTTP/1.1 200"); }));
+  scene.server->use(test::identity_of({scene.shown}));
+  CHECK(eventually([&] { return scene.ask(scene.shown) == "200"; }));
+}
+
+TEST_CASE("a stream of events goes on when TLS comes, and when it goes") {
+  Scene scene;
+  const auto stream = scene.connect();
+  stream->send(kEvents);
+  Scene::read_until(*stream, "\n\n");
+  const test::Issued issued = test::issue({.names = "IP:127.0.0.1"});
+  scene.server->use(test::identity_of({issued}));
+  for (int i = 0; i < 10'000 && TlsScene::ask(scene, issued) != "200"; ++i) poll(nullptr, 0, 1);
+  for (int events = 0; events < 2; ++events) CHECK(Scene::read_until(*stream, "\n\n").ends_with("\n\n"));
+}
+
+TEST_CASE("the client believes a certificate that it trusts itself, by any name, and others by their own") {
+  const test::Issued root = test::issue({.common_name = "root", .is_authority = true});
+  const test::Issued of_other = test::issue({.names = "DNS:other.example", .issuer = &root});
+  const test::Issued stranger = test::issue({.names = "IP:127.0.0.1"});
+  const test::Issued expired = test::issue({.names = "IP:127.0.0.1", .begins = -7200, .ends = -3600});
+  {
+    TlsScene scene(of_other);
+    CHECK(scene.ask(of_other) == "200");
+    CHECK(scene.ask(root).ends_with(": its certificate is not trusted: IP address mismatch"));
+    CHECK(scene.ask(stranger).find(
+              ": its certificate is not trusted: unable to get local issuer certificate (--ca FILE") !=
+          std::string::npos);
+  }
+  {
+    TlsScene scene(test::issue({.names = "IP:127.0.0.1", .issuer = &root}));
+    CHECK(scene.ask(root) == "200");
+  }
+  {
+    TlsScene scene(stranger);
+    CHECK(scene.ask(root).find(": its certificate is not trusted: self-signed certificate (--ca FILE") !=
+          std::string::npos);
+  }
+  {
+    TlsScene scene(expired);
+    CHECK(scene.ask(expired).ends_with(": its certificate is not trusted: certificate has expired"));
+  }
+  Scene plain;
+  CHECK(TlsScene::ask(plain, root).ends_with(": no TLS is spoken there: http:// asks without"));
+  CHECK(plain.control.asked().empty());
 }
 
 }  // namespace limpet::status::server_test
