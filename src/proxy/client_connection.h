@@ -2,6 +2,7 @@
 #pragma once
 
 #include "routing/fleet.h"
+#include "src/net/deadlines.h"
 #include "src/net/loop.h"
 #include "src/proxy/admission.h"
 #include "src/proxy/context.h"
@@ -30,9 +31,13 @@ class ClientConnections {
 
 class ClientConnection : public net::Mortal {
  public:
+  static constexpr net::Millis kToBegin = 500;
+
   const ServedListener& listener() const { return listener_; }
 
-  virtual void shut_down() = 0;  // ends as soon as no request is under way
+  // Ends as soon as no request is under way. Where the process ends its first one has kToBegin to come:
+  // whoever has just connected would not try again, as on a connection that was idle.
+  virtual void shut_down() = 0;
   virtual void close_now() = 0;
   // What it has under way at this backend is cut.
   virtual void withdraw(const ServedPool& pool, routing::Slot slot) = 0;

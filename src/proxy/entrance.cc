@@ -49,7 +49,9 @@ class Entrance final : public ClientConnection, Handshake, net::StreamOwner, net
 
   void shut_down() override {
     const bool has_begun = tls_ == nullptr ? !came_.empty() : has_begun_tls();
-    if (!has_begun) close();
+    if (has_begun) return;
+    if (!context_.shutting_down) return close();
+    deadline_.set(context_.deadlines.now() + kToBegin);
   }
   void close_now() override { close(); }
   void withdraw(const ServedPool&, routing::Slot) override {}

@@ -102,6 +102,7 @@ size_t H1Client::take_head(std::string_view bytes) {
   const conf::Limits& limits = context_.settings().limits;
   if (state_ == State::idle) {
     state_ = State::head;
+    is_new_ = false;
     searched_ = 0;
     deadline_.set(context_.deadlines.now() + millis(context_.settings().timeouts.head));
   }
@@ -201,6 +202,7 @@ void H1Client::on_deadline() {
 }
 
 void H1Client::shut_down() {
+  if (state_ == State::idle && is_new_ && context_.shutting_down) return become_idle();
   if (state_ == State::idle && waiting_.empty()) {
     stream_->finish();
     return stream_->queued() == 0 ? close(false) : drain();
@@ -288,8 +290,9 @@ void H1Client::exchange_over(bool whole, bool request_ended) {
 
 void H1Client::become_idle() {
   state_ = State::idle;
-  if (context_.shutting_down) return drain();
-  deadline_.set(context_.deadlines.now() + millis(context_.settings().timeouts.idle));
+  if (context_.shutting_down && !is_new_) return drain();
+  deadline_.set(context_.deadlines.now() +
+                (context_.shutting_down ? kToBegin : millis(context_.settings().timeouts.idle)));
   lag_.wait(stream_->queued());
 }
 

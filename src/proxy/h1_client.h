@@ -99,6 +99,7 @@ class H1Client final : public ClientConnection, net::StreamOwner, net::DeadlineO
   Lag lag_;
   State state_ = State::idle;
   bool taking_ = false;        // within take(): what an exchange asks for is about to happen anyway
+  bool is_new_ = true;         // no request has begun on it
   bool client_ended_ = false;  // the client has sent its last byte
   bool keep_alive_ = true;     // after the exchange under way
   Delimited delimited_ = Delimited::by_length;

@@ -32,16 +32,22 @@ TEST_CASE("a connection that does not begin with a PROXY header where one is due
   CHECK(proxy.net.dials() == 0);
 }
 
-TEST_CASE("whoever has said nothing yet is not waited for at a shutdown, and whoever has begun is") {
+TEST_CASE("whoever has connected before a shutdown is served") {
   Proxy proxy(behind_a_proxy());
   FakeStream& silent = proxy.client();
   FakeStream& begun = proxy.client();
   begun.sends("PROXY TCP4 198.51.100.7 ");
   proxy.shut_down();
-  CHECK_FALSE(silent.open());
   REQUIRE(begun.open());
   begun.sends("192.0.2.1 1 2\r\n");
+  begun.sends(kGet);
+  proxy.backend().sends(kOk);
+  CHECK(begun.received.ends_with("ok"));
   CHECK(begun.finished());
+
+  CHECK(silent.open());
+  proxy.net.pass(2000);
+  CHECK_FALSE(silent.open());
 }
 
 TEST_CASE("a header that does not come in time, or is cut, ends its connection") {

@@ -364,16 +364,28 @@ TEST_CASE("an answer that its client never takes is given up, and the client see
 
 // ---- shutdown
 
-TEST_CASE("shutting down ends an idle connection at once") {
+TEST_CASE("shutting down ends an idle connection at once, and waits for the first request of a new one") {
   Proxy proxy;
-  FakeStream& fresh = proxy.client();
   FakeStream& used = proxy.client();
   used.sends(kGet);
   proxy.backend().sends(kOk);
+  FakeStream& fresh = proxy.client();
+  FakeStream& silent = proxy.client();
   proxy.shut_down();
-  CHECK_FALSE(fresh.open());
   CHECK_FALSE(used.open());
   CHECK(used.end_seen == FakeStream::End::orderly);
+
+  REQUIRE(fresh.open());
+  fresh.sends(kGet);
+  proxy.backend(0).sends(kOk);
+  CHECK(contains(fresh.received, "\r\nConnection: close\r\n"));
+  CHECK(fresh.received.ends_with("ok"));
+  CHECK(fresh.finished());
+
+  CHECK(silent.open());
+  proxy.net.pass(2000);
+  CHECK_FALSE(silent.open());
+  CHECK(silent.end_seen == FakeStream::End::orderly);
 }
 
 TEST_CASE("shutting down waits for the answer under way, and says that it is the last") {
