@@ -111,11 +111,11 @@ bool others_listen(const conf::Address& address) {
   const auto own = own_sockets();  // first, so that none of them is taken for another's
   if (!own) return true;
   const Place place = at(address);
-  if (place.v4 && look_in("/proc/net/tcp", place, *own) != Found::nobody) return true;
+  if (place.v4 && look_in("/proc/self/net/tcp", place, *own) != Found::nobody) return true;
   // A machine without IPv6 has no table of it; a socket for both families stands in the one of IPv6.
   std::error_code error;
-  if (!std::filesystem::exists("/proc/net/tcp6", error)) return false;
-  return look_in("/proc/net/tcp6", place, *own) != Found::nobody;
+  if (!std::filesystem::exists("/proc/self/net/tcp6", error)) return false;
+  return look_in("/proc/self/net/tcp6", place, *own) != Found::nobody;
 }
 
 }  // namespace limpet::net
