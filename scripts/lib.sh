@@ -30,6 +30,7 @@ test_needs='
   python3-pytest       /usr/lib/python3/dist-packages/pytest/__init__.py
   curl                 curl
   openssl              openssl
+  systemd              systemd-analyze
 '
 apps_needs='
   default-jre-headless java

@@ -12,8 +12,9 @@ import time
 
 import pytest
 
-from support.limpet import HASH_SECRET, KEY, binary, settings, to_toml
+from support.limpet import HASH_SECRET, KEY, binary, run, settings, to_toml
 from support.status import Status, status_table
+from support.tls import make, tls_table
 from support.wire import eventually, free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -237,12 +238,17 @@ def test_no_secret_is_told_to_anybody(scene, manager, tmp_path):
     keys = tmp_path / "limpet.keys"
     keys.write_text(f"key = {KEY}\nhash_secret = {HASH_SECRET}\n")
     keys.chmod(0o600)
+    certificate = make(tmp_path)
+    private = [line for line in pathlib.Path(certificate.key).read_text().splitlines() if not line.startswith("-")]
     config = settings([scene.backend("a")], pool={"affinity": ["cookie"]}, status=status_table(token=TOKEN),
-                      log={"level": "debug"})
+                      listener={"tls": tls_table(certificate)}, log={"level": "debug"})
     config["secrets"] = {"key_file": str(keys)}
     limpet = scene.start(config, environment=manager.environment)
-    limpet.browser().get()
+    browser = limpet.browser()
+    browser.get()
+    assert browser.jar and private
     limpet.log()
+    checked = []
     for faulty in ({**config, "secrets": {"keys": [KEY, KEY], "hash_secret": HASH_SECRET}},
                    {**config, "status": {**config["status"], "token": TOKEN + " "}},
                    {**config, "status": {**config["status"], "token": TOKEN + "-too"}}):
@@ -251,19 +257,22 @@ def test_no_secret_is_told_to_anybody(scene, manager, tmp_path):
         while "RELOADING" not in manager.told():
             pass
         assert "nothing is changed" in manager.told()["STATUS"]
+        checked += run("check", limpet.file)[1:]
     status = Status(limpet)
     answers = [status.get(path).text for path in ("/", "/status", "/incidents", "/metrics")]
-    said = "\n".join([*answers, limpet.stdout, limpet.stderr, manager.everything])
-    for secret in (KEY, HASH_SECRET, TOKEN, KEY[:16], HASH_SECRET[:16]):
+    said = "\n".join([*answers, limpet.stdout, limpet.stderr, manager.everything, *checked])
+    for secret in (KEY, HASH_SECRET, TOKEN, KEY[:16], HASH_SECRET[:16], *private, *browser.jar.values()):
         assert secret not in said and secret.upper() not in said
 
 
-# The unit.
+# The units (how they run: test_unit.py).
 
 
+needs_analyze = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed (Debian: systemd)")
+
+
+@needs_analyze
 def test_the_units_are_what_systemd_takes(tmp_path):
-    if shutil.which("systemd-analyze") is None:
-        pytest.skip("systemd-analyze is not installed (Debian: systemd)")
     for name in ("limpet.service", "limpet.socket"):
         # What it runs has to be there to be verified.
         text = (ROOT / "conf" / name).read_text().replace("/usr/local/bin/limpet", binary())
@@ -272,3 +281,10 @@ def test_the_units_are_what_systemd_takes(tmp_path):
                           capture_output=True, text=True, timeout=60)
     ours = [line for line in (done.stdout + done.stderr).splitlines() if "limpet" in line]
     assert done.returncode == 0 and ours == [], done.stdout + done.stderr
+
+
+@needs_analyze
+def test_the_unit_leaves_little_to_advise():
+    done = subprocess.run(["systemd-analyze", "security", "--offline=yes", "--threshold=15", ROOT / "conf/limpet.service"],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "Overall exposure level" in done.stdout, done.stdout + done.stderr
