@@ -73,6 +73,7 @@ class Machine(Systemd):
         self.install, self.enable = steps
         self.must("rm", "-rf", FILES, "/var/lib/limpet")  # this machine may have a Limpet of its own
         self.run("userdel", "limpet")
+        self.must("rm", "-f", "/usr/bin/kill")  # which a bare Debian lacks (procps)
         self.must("sh", "-c", self.install)
         self.group = int(self.must("id", "-g", "limpet"))
         self.certificate = make(folder, "shop")
@@ -277,7 +278,7 @@ def test_the_watchdog_starts_anew_what_stands_still(started, limit):
         started.must("systemctl", "restart", "limpet")
     try:
         process = started.process()
-        started.must("kill", "-STOP", process)
+        started.must("sh", "-c", f"kill -STOP {process}")
         eventually(lambda: started.show("limpet", "NRestarts", "SubState") == {"NRestarts": "1", "SubState": "running"}, 4 * PATIENCE)
         assert started.process() != process and started.get().text == "a"
         assert "Watchdog timeout" in started.journal() and "status=6/ABRT" in started.journal()
