@@ -17,11 +17,11 @@ def start(scene, limits=None, *, workers=2, **keys):
     return limpet, Status(limpet)
 
 
-def come(limpet, **how):
+def come(limpet, target="/", **how):
     """A client that is let in, and has been served; or None: it was reset, and told nothing."""
     try:
         client = limpet.client(**how)
-        assert client.get().status == 200
+        assert client.get(target).status == 200
         return client
     except Closed as error:
         assert error.was_reset and not error.received

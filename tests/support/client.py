@@ -88,8 +88,9 @@ class Browser:
     """Keeps cookies between requests, each on a connection of its own unless keep_alive. Comes from an address of its own, or from
     `source`: what one address asks for without a key goes to one backend for a while."""
 
-    def __init__(self, limpet, preface=b"", keep_alive=False, source=None):
+    def __init__(self, limpet, preface=b"", keep_alive=False, source=None, listener=None):
         self.limpet = limpet
+        self.listener = listener
         self.preface = preface
         self.source = source or new_address()
         self.jar = {}
@@ -100,16 +101,15 @@ class Browser:
         lines = list(fields)
         if self.jar:
             lines.append("Cookie: " + "; ".join(f"{name}={value}" for name, value in self.jar.items()))
-        client = self._client or self.limpet.client(preface=self.preface, source=self.source)
+        client = self._client or self.limpet.client(self.listener, preface=self.preface, source=self.source)
         response = client.request(method, target, lines, body, **how)
         for name, (value, attributes) in response.set_cookies.items():
             if attributes.get("max-age") == "0":
                 self.jar.pop(name, None)
             else:
                 self.jar[name] = value
-        if self.keep_alive:
-            self._client = client
-        else:
+        self._client = client if self.keep_alive else None
+        if not self.keep_alive:
             client.close()
         return response
 

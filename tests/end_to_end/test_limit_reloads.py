@@ -1,0 +1,412 @@
+"""Every limit there is, changed by reloads under load, one after the other: each new value holds from then on, no request of those who
+are within it fails, and no session moves."""
+
+import pathlib
+import re
+import select
+import signal
+import threading
+import time
+import tomllib
+
+from test_client_limits import come
+from test_queues import Busy
+
+from support.client import connect, new_address, request_bytes
+from support.limpet import settings, to_toml
+from support.status import Status, status_table
+from support.tls import make, tls_table
+from support.wire import eventually, free_port
+
+SHIPPED = tomllib.loads((pathlib.Path(__file__).parents[2] / "conf/limpet.toml").read_text())
+IS_LIMIT = re.compile(r"(limits|timeouts|listener\.limits|pool\.rate)\..+|pool\.(backend\.)?(max_|queue_|shed).*")
+SHORT = "400ms"
+HELLO = b"\x16\x03\x01\x00\x50\x01"  # as a handshake begins
+
+
+def flat(table, path=""):
+    """(dotted key, value) of everything in it."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{path}{key}.")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            for item in value:
+                yield from flat(item, f"{path}{key}.")
+        else:
+            yield path + key, value
+
+
+DEFAULTS = {key: value for key, value in flat(SHIPPED) if IS_LIMIT.fullmatch(key)}
+
+
+def in_bytes(size):
+    return int(re.sub(r"[A-Z].*", "", str(size))) * (1024 if "KiB" in str(size) else 1024 ** 3 if "GiB" in str(size) else 1)
+
+
+class Load:
+    """Clients with sessions at backends a and b, by both listeners. Each asks, pauses, and asks again, over a connection that it keeps or
+    over a new one each time."""
+
+    def __init__(self, limpet):
+        self.keeps, self.is_over = True, False
+        self.browsers = {"plain": [], "tls": []}
+        for listener, count in (("plain", 8), ("tls", 4)):
+            while len(self.browsers[listener]) < count:
+                browser = limpet.browser(listener=listener)
+                browser.home = browser.get("/quick").text
+                if browser.home != "c":
+                    self.browsers[listener].append(browser)
+        self.all = sum(self.browsers.values(), [])
+        self.answered, self.faults = {browser: 0 for browser in self.all}, []
+        self.threads = [threading.Thread(target=self.run, args=(browser,)) for browser in self.all]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self, browser):
+        while not self.is_over:
+            browser.keep_alive = self.keeps
+            try:
+                answer = browser.get("/quick")
+                if (answer.status, answer.text) != (200, browser.home):
+                    self.faults.append(f"{answer.status} by {answer.text}, at home at {browser.home}")
+            except Exception as error:  # whatever it is, it is no answer
+                self.faults.append(repr(error))
+                browser._client = None
+            self.answered[browser] += 1
+            time.sleep(0.02)
+
+    def go_on(self, keeps=None):
+        """Each has asked and been answered, over connections as they are to be from now on."""
+        self.keeps = self.keeps if keeps is None else keeps
+        before = dict(self.answered)
+        eventually(lambda: all(self.answered[browser] >= before[browser] + 2 for browser in self.all), what="everybody is served")
+
+    def end(self):
+        self.is_over = True
+        for thread in self.threads:
+            thread.join(10)
+
+
+class World:
+    """What is changed, and who tries it."""
+
+    def __init__(self, scene, folder):
+        backends = scene.backends(3)
+        self.busy = Busy(*backends)
+        listeners = [{"name": "plain", "address": f"127.0.0.1:{free_port()}"}, {"name": "tls", "address": f"127.0.0.1:{free_port()}", "tls": tls_table(make(folder))}]
+        self.limpet = scene.start(settings(backends, pool={"affinity": ["cookie"], "health": {"check": "none"}}, listeners=listeners, workers=2, status=status_table()))
+        self.status = Status(self.limpet)
+        self.load = Load(self.limpet)
+        self.known = []  # with sessions at c
+        while len(self.known) < 8:
+            browser = self.limpet.browser()
+            if browser.get("/quick").text == "c":
+                self.known.append(browser)
+        self.done = 0
+        self.under_way, self.answers = [], []
+
+    def put(self, changes):
+        """The default settings, and these; what is to hold of every listener or backend, or of some by name."""
+        config = self.limpet.config
+        tables = {"limits": {}, "timeouts": {}}
+        pool = {key: value for key, value in config["pool"][0].items() if not IS_LIMIT.fullmatch(f"pool.{key}") and key not in ("rate", "backend")}
+        pool |= {"rate": {}, "backend": [{key: value for key, value in one.items() if not IS_LIMIT.fullmatch(f"pool.backend.{key}")} for one in config["pool"][0]["backend"]]}
+        listeners = [{**listener, "limits": {}} for listener in config["listener"]]
+        for key, value in changes.items():
+            path, _, name = key.rpartition(".")
+            for table in {"limits": [tables["limits"]], "timeouts": [tables["timeouts"]], "listener.limits": [one["limits"] for one in listeners],
+                          "pool": [pool], "pool.rate": [pool["rate"]], "pool.backend": pool["backend"]}[path]:
+                if not isinstance(value, dict):
+                    table[name] = value
+                elif table["name"] in value:
+                    table[name] = value[table["name"]]
+        config |= {**tables, "listener": listeners, "pool": [pool]}
+        pathlib.Path(self.limpet.file).write_text(to_toml(config))
+        self.limpet.signal(signal.SIGHUP)
+        self.done += 1
+        eventually(lambda: self.status.report()["reloads"] == {"done": self.done, "refused": 0}, what=lambda: self.limpet.stderr[-500:])
+
+    def listener(self, name):
+        return next(listener for listener in self.status.report()["listeners"] if listener["name"] == name)
+
+    # Who asks.
+
+    def answer(self, *fields, target="/quick", body=None):
+        return self.limpet.request("POST" if body else "GET", target, fields, body, listener="plain", source=new_address()).status
+
+    def newcomer(self):
+        return self.limpet.browser().get("/quick").status
+
+    def passed(self, count, source, cookies=""):
+        """How many of so many requests at once, of one client, are answered 200 (the others are refused for the rate); and by how much
+        more it may be, for the time that this took."""
+        client = self.limpet.client("plain", source=source)
+        began = time.monotonic()
+        client.send(request_bytes("GET", "/quick", [f"Cookie: {cookies}"] if cookies else []) * count)
+        statuses = [client.read_response().status for _ in range(count)]
+        took = time.monotonic() - began
+        client.close()
+        assert set(statuses) <= {200, 429}
+        return statuses.count(200), took
+
+    def hold(self, count, more=0):
+        """So many clients of c ask for what takes long; as many are served, and `more` wait."""
+        there = len(self.under_way) - len(self.answers)
+        for browser in self.known[len(self.under_way):][:count + more - there]:
+            thread = threading.Thread(target=lambda one=browser: self.answers.append(one.get("/long").status))
+            self.under_way.append(thread)
+            thread.start()
+        eventually(lambda: self.busy.here["c"] == count and self.status.backend("c")["waiting"] == more, what=lambda: (self.busy.here, self.status.backend("c")))
+
+    def let_go(self, *expected):
+        """What was held is answered: 200 all, or as said."""
+        self.busy.let_go(len(self.under_way))
+        for thread in self.under_way:
+            thread.join(10)
+        self.busy.gates = threading.Semaphore(0)
+        answers, self.answers, self.under_way = self.answers, [], []
+        assert sorted(answers) == sorted(expected or [200] * len(answers))
+
+
+# What each tries; `limit` says what holds now.
+
+
+def heads(world, limit):
+    size = in_bytes(limit["limits.head"])
+    assert world.answer("X-Long: " + "x" * (size - 500)) == 200
+    assert world.answer("X-Long: " + "x" * size) == 431
+
+
+def targets(world, limit):
+    size = in_bytes(limit["limits.target"])
+    assert world.answer(target="/quick?" + "x" * (size - 7)) == 200
+    assert world.answer(target="/quick?" + "x" * (size - 6)) == 414
+
+
+def numbers_of_fields(world, limit):
+    most = limit["limits.headers"]
+    assert world.answer(*["X: y"] * (most - 1)) == 200  # and Host
+    assert world.answer(*["X: y"] * most) == 431
+
+
+def bodies(world, limit):
+    size = in_bytes(limit["limits.body"])
+    assert world.answer(body=b"x" * min(size or 5000, 5000)) == 200
+    if 0 < size < 5000:
+        assert world.answer(body=b"x" * (size + 1)) == 413
+
+
+def handshakes(world, limit):
+    """Of both workers; the load needs none."""
+    most, there, begun = limit["limits.handshakes"], world.listener("tls")["connections"], []
+
+    def begin(count):
+        for _ in range(count):
+            begun.append(connect(world.limpet.addresses["tls"]))
+            begun[-1].sendall(HELLO)
+
+    begin(min(most, 9))
+    eventually(lambda: world.listener("tls")["connections"] == there + len(begun))
+    if most < 9:
+        begin(most + 1)
+        eventually(lambda: select.select(begun, [], [], 0)[0])
+    assert bool(select.select(begun, [], [], 0)[0]) == (most < 9)
+    for one in begun:
+        one.close()
+    eventually(lambda: world.listener("tls")["connections"] == there)
+
+
+def times(world, limit):
+    """One of them is short: whom that is for is cut, and nobody else is by then."""
+    address = world.limpet.addresses["plain"]
+    one_of_each = {"timeouts.idle": connect(address), "timeouts.head": connect(address), "timeouts.body": connect(address), "timeouts.body_rate": connect(address),
+                   "timeouts.handshake": connect(world.limpet.addresses["tls"])}
+    one_of_each["timeouts.idle"].sendall(request_bytes("GET", "/quick"))
+    assert one_of_each["timeouts.idle"].recv(4096)
+    one_of_each["timeouts.head"].sendall(b"GET /quick HTTP/1.1\r\n")
+    one_of_each["timeouts.handshake"].sendall(HELLO)
+    for slow in ("timeouts.body", "timeouts.body_rate"):
+        one_of_each[slow].sendall(b"POST /quick HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
+    expected = {key for key, value in limit.items() if key.startswith("timeouts.") and value not in (DEFAULTS[key], 0, 1)}
+    cut = set()
+
+    def goes_on():
+        cut.update(key for key, sock in one_of_each.items() if select.select([sock], [], [], 0)[0])
+        if "timeouts.body_rate" not in cut:
+            one_of_each["timeouts.body_rate"].sendall(b"x")
+        time.sleep(0.02)
+        return cut >= expected
+
+    eventually(goes_on, what=lambda: f"{cut} are cut")
+    assert cut == expected
+    for sock in one_of_each.values():
+        sock.close()
+
+
+def connections(world, limit):
+    """The load's are there, and stay."""
+    most = limit["listener.limits.connections"]
+    eventually(lambda: world.listener("plain")["connections"] == 8)
+    inside = [come(world.limpet, "/quick", source=new_address()) for _ in range(10)]
+    assert sum(client is not None for client in inside) == min(most - 8 if most else 10, 10)
+    close(inside)
+    eventually(lambda: world.listener("plain")["connections"] == 8)
+
+
+def connections_of_one(world, limit):
+    most, source = limit["listener.limits.connections_per_client"], new_address()
+    inside = [come(world.limpet, "/quick", source=source) for _ in range(10)]
+    assert sum(client is not None for client in inside) == min(most or 10, 10)
+    close(inside)
+
+
+def new_connections_of_one(world, limit):
+    a_second, source, began = limit["listener.limits.new_connections_per_second"], new_address(), time.monotonic()
+    inside = [come(world.limpet, "/quick", source=source) for _ in range(150)]
+    took = time.monotonic() - began
+    let_in = sum(client is not None for client in inside)
+    assert min(a_second or 150, 150) <= let_in <= (a_second + a_second * took + 1 if a_second else 150)
+    close(inside)
+
+
+def close(inside):
+    for client in inside:
+        if client:
+            client.close()
+
+
+def requests_of_one(world, limit):
+    a_second, burst = limit["pool.rate.requests"], limit["pool.rate.burst"] or limit["pool.rate.requests"]
+    source = new_address()
+    if limit["pool.rate.by"] == "session":
+        for browser in (world.limpet.browser(source=source) for _ in range(2)):
+            browser.get("/quick")
+            passed, _ = world.passed(200, source, "; ".join(f"{name}={value}" for name, value in browser.jar.items()))
+            assert passed >= burst
+        return
+    passed, took = world.passed(400, source)
+    if a_second:
+        assert min(burst, 400) <= passed <= burst + a_second * took + 1
+    else:
+        assert passed == 400
+    more, took = world.passed(10, source)
+    assert more <= a_second * (took + 1) or burst >= 400 or not a_second
+
+
+def places(world, limit):
+    """Eight ask for a place at c, beside the load at a and b: who waits is let in by a reload."""
+    most = limit["pool.backend.max_connections"]
+    served = min(most or 8, 8)
+    world.hold(served, 8 - served)
+    world.load.go_on()
+    assert world.status.metric("limpet_backend_connections_max", backend="c") == most
+    if served == 8:
+        world.let_go()
+
+
+def waits(world, limit):
+    """Whoever waits does so for as long as was said when it came."""
+    if limit["pool.queue_timeout"] == "30s":
+        world.hold(1, 1)
+    elif limit["pool.queue_timeout"] == SHORT:
+        assert world.known[-1].get("/quick").status == 503
+        world.hold(1, 2)  # the second of whom the next reload, to more time, helps nothing
+    else:
+        eventually(lambda: world.answers == [503])
+        world.hold(1, 2)
+        world.let_go(200, 200, 200, 503)
+
+
+def newcomers_while_many_are_under_way(world, limit):
+    if not world.under_way:
+        assert world.newcomer() == 200 or limit["pool.shed_in_flight"] < 20
+        world.hold(6)
+    world.load.go_on()
+    is_refused = limit["pool.shed"] != "off" and limit["pool.shed_in_flight"] < 20
+    assert world.newcomer() == (503 if is_refused else 200)
+    if not limit["pool.shed_in_flight"]:
+        world.let_go()
+
+
+def newcomers_while_somebody_waits(world, limit):
+    if not world.under_way:
+        world.hold(1, 1)
+    if limit["pool.shed_queue_time"] == "100ms":
+        eventually(lambda: world.newcomer() == 503)
+    else:
+        assert world.newcomer() == 200
+    if limit["pool.shed"] == "off":
+        world.let_go()
+
+
+def sessions_of_backends(world, limit):
+    most = limit["pool.backend.max_sessions"]
+    assert world.status.backend("c")["sessions"]["max"] == most
+    if most == 1:
+        eventually(lambda: world.newcomer() == 503)
+    else:
+        assert [world.newcomer() for _ in range(4)] == [200] * 4
+
+
+def sessions_of_the_pool(world, limit):
+    most = limit["pool.max_sessions"]
+    assert world.status.pool()["sessions"]["max"] == most
+    for _ in range(3):
+        assert world.newcomer() == 200
+    if most == 20:
+        assert world.status.pool()["sessions"]["totals"]["evicted"] > 0
+
+
+ONE = {"pool.backend.max_connections": {"c": 1}}
+SHED = {"pool.shed": "new-sessions"}
+# Who tries, whether the load keeps its connections meanwhile, and what is put in force for it, one after the other. {}: the defaults.
+# The load always stays within it.
+STEPS = [
+    (heads, False, [{"limits.head": "4KiB"}, {"limits.head": "64KiB"}, {"limits.head": "16KiB"}, {}]),
+    (targets, False, [{"limits.target": 100}, {"limits.target": "16KiB"}, {"limits.target": "1KiB"}, {}]),
+    (numbers_of_fields, False, [{"limits.headers": 10}, {"limits.headers": 200}, {"limits.headers": 20}, {}]),
+    (bodies, False, [{"limits.body": "1KiB"}, {"limits.body": "4KiB"}, {"limits.body": "2KiB"}, {"limits.body": 0}, {}]),
+    (handshakes, True, [{"limits.handshakes": 2}, {"limits.handshakes": 5}, {"limits.handshakes": 3}, {}]),
+    (times, False, [{"timeouts.idle": "1s"}, {"timeouts.head": SHORT}, {"timeouts.body": SHORT, "timeouts.body_rate": 1000}, {}]),
+    (times, True, [{"timeouts.body": SHORT, "timeouts.body_rate": 1}, {"timeouts.body": SHORT, "timeouts.body_rate": 0}, {"timeouts.handshake": SHORT}, {}]),
+    (connections, True, [{"listener.limits.connections": n} for n in (12, 15, 10, 0)]),
+    (connections_of_one, False, [{"listener.limits.connections_per_client": n} for n in (3, 5, 2, 0)]),
+    (new_connections_of_one, False, [{"listener.limits.new_connections_per_second": n} for n in (100, 120, 60, 0)]),
+    (requests_of_one, False, [{"pool.rate.requests": 100}, {"pool.rate.requests": 200}, {"pool.rate.requests": 100, "pool.rate.burst": 50},
+                              {"pool.rate.requests": 100, "pool.rate.burst": 50, "pool.rate.by": "session"}, {"pool.rate.requests": 100, "pool.rate.burst": 150},
+                              {"pool.rate.requests": 10_000, "pool.rate.burst": 400}, {}]),
+    (places, False, [{"pool.backend.max_connections": n} for n in (4, 6, 0, 20, 12, 3, 0)]),
+    (waits, False, [{**ONE, "pool.queue_timeout": "30s"}, {**ONE, "pool.queue_timeout": SHORT}, {**ONE, "pool.queue_timeout": "1h"}]),
+    (newcomers_while_many_are_under_way, False, [{**SHED, "pool.shed_in_flight": n} for n in (1000, 4, 2000)] + [{"pool.shed_in_flight": 4}, {**SHED, "pool.shed_in_flight": 5}, {}]),
+    (newcomers_while_somebody_waits, False, [{**ONE, **SHED, "pool.shed_queue_time": "1h"}, {**ONE, **SHED, "pool.shed_queue_time": "100ms"}, {**ONE, **SHED, "pool.shed_queue_time": "30m"}, ONE]),
+    (sessions_of_backends, False, [{"pool.backend.max_sessions": n} for n in (1, 1000, 0)]),
+    (sessions_of_the_pool, False, [{"pool.max_sessions": n} for n in (1000, 20, 1_000_000)]),
+]
+
+
+def test_every_limit_there_is_is_changed():
+    assert DEFAULTS.keys() == {key for _, _, steps in STEPS for changes in steps for key in changes}
+
+
+def test_reloads_change_every_limit_without_a_failed_request(scene, tmp_path):
+    world = World(scene, tmp_path)
+    load = world.load
+    try:
+        for probe, keeps, steps in STEPS:
+            load.go_on(keeps)
+            for changes in steps:
+                world.put(changes)
+                load.go_on()
+                try:
+                    probe(world, {**DEFAULTS, **changes})
+                except AssertionError as error:
+                    raise AssertionError(f"{probe.__name__} with {changes}: {error}") from error
+                assert not load.faults, f"with {changes}: {load.faults}"
+        load.go_on(True)
+    finally:
+        world.busy.let_go(100)
+        load.end()
+    print(f"{world.done} reloads; {sum(load.answered.values())} requests")
+    assert not load.faults
+    assert world.status.backend("c")["state"] == "up"
+    assert world.status.pool()["books_imbalance"] == 0
