@@ -87,6 +87,7 @@ status::PoolReport Reporter::report_pool(OverseenPool& pool) {
   out.guesses_missed = pool.memory->guesses_missed;
   out.requests = status::requests_of_all(pool.meters, pool.slots_ever);
   status::add_decisions(pool.meters, out);
+  out.sheds = pool.plan != nullptr && pool.plan->sheds(now());
   if (pool.tls != nullptr) out.tls = tls_of(*pool.tls);
   forecast_drains(pool);
   for (size_t i = 0; i < pool.fleet.backends.size(); ++i) {

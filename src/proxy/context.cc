@@ -67,20 +67,6 @@ void ServedPool::follow(SharedPoolPlan plan) {
   plan_ = std::move(plan);
 }
 
-bool ServedPool::sheds(net::Millis now) const {
-  const conf::Pool& said = settings();
-  if (said.shed == conf::Shed::off) return false;
-  const net::Millis longest = millis(said.shed_queue_time);
-  if (longest != 0 && permits().longest_wait(now) >= longest) return true;
-  if (said.shed_in_flight == 0) return false;
-  uint64_t entered = 0, left = 0;
-  for (const auto& meter : plan_->meters) {
-    left += meter->left.value();
-    entered += meter->entered.value();
-  }
-  return entered > left + said.shed_in_flight;
-}
-
 void ServedPool::on_stray(routing::Slot slot) {
   meter_->backends[slot].strays.add();
   if (!stray_log_.is_time()) return;

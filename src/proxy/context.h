@@ -75,8 +75,7 @@ class ServedPool final : public net::Mortal, StrayListener {
   }
 
   routing::Permits& permits() const { return *plan_->router->memory()->permits; }
-  // By the pool's `shed`: no session is to be begun now.
-  bool sheds(net::Millis now) const;
+  bool sheds(net::Millis now) const { return plan_->sheds(now); }
 
   // A request that was identified and not yet answered may remember any slot of the plan that it came under.
   // While there is such a request the plan is kept, which keeps others from taking the slot over.

@@ -28,6 +28,9 @@ struct PoolPlan {
   std::vector<std::shared_ptr<PoolMeter>> meters;  // by worker
   routing::Fleet fleet;
   net::SharedTlsTrust tls;  // nullptr: none
+
+  // By the pool's `shed`: no session is to be begun now, milliseconds of the workers' clock.
+  bool sheds(uint64_t now_ms) const;
 };
 using SharedPoolPlan = std::shared_ptr<const PoolPlan>;
 

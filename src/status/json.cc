@@ -239,6 +239,7 @@ Json to_json(const PoolReport& pool) {
           {"decision_latency", latency(pool.decision_latency)},
           {"queue", {{"time", latency(pool.queue_time)}, {"timeouts", pool.queue_timeouts}}},
           {"rate_limited", pool.rate_limited},
+          {"sheds", pool.sheds},
           {"tls", pool.tls ? to_json(*pool.tls) : Json()},
           {"backends", list(pool.backends)},
           {"history", history(pool.history)}};

@@ -216,6 +216,8 @@ void routing_decisions(Exposition& out, const Report& report) {
     out.sample(labels + Labels{{"limit", "shed"}}, decided(pool, routing::Reason::shed));
     out.sample(labels + Labels{{"limit", "rate"}}, pool.rate_limited);
   });
+  out.gauge("limpet_pool_sheds", "1 while requests that would begin a session are refused (shed).");
+  each_pool(report, [&](const PoolReport& pool, const Labels& labels) { out.sample(labels, pool.sheds); });
   out.counter("limpet_pool_session_errors_total",
               "What went wrong with a session's key or its place, by kind.");
   each_pool(report, [&](const PoolReport& pool, const Labels& labels) {

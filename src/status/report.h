@@ -124,6 +124,7 @@ struct PoolReport {
   HistogramReport queue_time;   // of those that waited for a place at a backend
   uint64_t queue_timeouts = 0;  // for as long as one waits
   uint64_t rate_limited = 0;    // requests, of clients that sent too many
+  bool sheds = false;           // refuses at the moment what would begin a session
   RequestReport requests;       // to all of its backends, also those that are gone
   std::vector<BackendReport> backends;
   std::vector<Sample> history;        // oldest first

@@ -1,6 +1,7 @@
 #include "src/status/tables.h"
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "conf/spelling.h"
@@ -55,6 +56,18 @@ std::string drain_words(const Json& drain, int64_t now) {
   return unknown.is_null() ? words : words + "; " + text(unknown, "text");
 }
 
+// How many wait for a place at a backend that has no more; empty: it has. An older Limpet tells nothing of
+// it.
+std::string full_words(const Json& backend) {
+  const auto most = backend.value("max_connections", uint64_t{0}),
+             wait = backend.value("waiting", uint64_t{0});
+  const uint64_t in_flight = number(backend.at("requests"), "in_flight");
+  if (most == 0 || (wait == 0 && in_flight < most)) return "";
+  const uint64_t served = std::max(most, in_flight - std::min(wait, in_flight));
+  return "full: " + std::to_string(served) + " of " + std::to_string(most) +
+         (wait == 0 ? "" : ", " + std::to_string(wait) + (wait == 1 ? " waits" : " wait"));
+}
+
 std::string why(const Json& backend, int64_t now) {
   std::string why = text(backend, "why");
   const int64_t lasted = now - backend.at("since").get<int64_t>();
@@ -64,13 +77,35 @@ std::string why(const Json& backend, int64_t now) {
   if (const Json& drain = backend.at("drain"); !drain.is_null()) add(drain_words(drain, now));
   if (const auto warmth = number(backend, "warmth_percent"); warmth < 100)
     add("warming up, " + std::to_string(warmth) + " %");
+  if (const std::string full = full_words(backend); !full.empty()) add(full);
   return why;
 }
 
+// "rate limit 3, shed 5", of those that there are; empty: there are none.
+std::string counts(const std::vector<std::pair<std::string, uint64_t>>& named) {
+  std::string words;
+  for (const auto& [name, count] : named) {
+    if (count != 0) words += (words.empty() ? "" : ", ") + name + " " + std::to_string(count);
+  }
+  return words;
+}
+
+// What was refused for a limit. An older Limpet tells less.
+std::string refusals(const Json& pool) {
+  return counts({{"rate limit", pool.value("rate_limited", uint64_t{0})},
+                 {"shed", pool.at("decisions").value("shed", uint64_t{0})},
+                 {"queue timeout", pool.value("queue", Json::object()).value("timeouts", uint64_t{0})}});
+}
+
 std::string why_pool(const Json& pool) {
-  if (!pool.value("listed", true)) return "the file does not name it any more";
-  const auto imbalance = pool.at("books_imbalance").get<int64_t>();
-  return imbalance == 0 ? "" : "BOOKS OUT OF BALANCE BY " + std::to_string(imbalance);
+  std::string why;
+  const auto add = [&why](const std::string& more) { why += (why.empty() ? "" : "; ") + more; };
+  if (!pool.value("listed", true)) add("the file does not name it any more");
+  if (const auto imbalance = pool.at("books_imbalance").get<int64_t>(); imbalance != 0)
+    add("BOOKS OUT OF BALANCE BY " + std::to_string(imbalance));
+  if (pool.value("sheds", false)) add("REFUSES NEW SESSIONS (shed)");
+  if (const std::string refused = refusals(pool); !refused.empty()) add("refused: " + refused);
+  return why;
 }
 
 bool is_open(const Json& incident) { return incident.at("closed").is_null(); }
@@ -105,11 +140,17 @@ std::string refused(const Json& status) {
 
 std::string over_limits(const Json& status) {
   uint64_t count = 0;
+  std::map<std::string, uint64_t> all;
   for (const Json& listener : status.value("listeners", Json::array())) {
     const Json by_limit = listener.value("refused", Json::object());
-    for (const Json& refused : by_limit) count += refused.get<uint64_t>();
+    for (const auto& [limit, refused] : by_limit.items()) {
+      all[limit] += refused.get<uint64_t>();
+      count += refused.get<uint64_t>();
+    }
   }
-  return count == 0 ? "" : " (" + std::to_string(count) + " REFUSED, over a listener's limits)";
+  return count == 0 ? ""
+                    : " (" + std::to_string(count) +
+                          " REFUSED, over a listener's limits: " + counts({all.begin(), all.end()}) + ")";
 }
 
 // What somebody has to do something about.

@@ -9,9 +9,7 @@ import threading
 import time
 import tomllib
 
-from test_client_limits import come
-from test_queues import Busy
-
+from support.busy import Busy
 from support.client import connect, new_address, request_bytes
 from support.limpet import settings, to_toml
 from support.status import Status, status_table
@@ -247,7 +245,7 @@ def connections(world, limit):
     """The load's are there, and stay."""
     most = limit["listener.limits.connections"]
     eventually(lambda: world.listener("plain")["connections"] == 8)
-    inside = [come(world.limpet, "/quick", source=new_address()) for _ in range(10)]
+    inside = [world.limpet.come("/quick", source=new_address()) for _ in range(10)]
     assert sum(client is not None for client in inside) == min(most - 8 if most else 10, 10)
     close(inside)
     eventually(lambda: world.listener("plain")["connections"] == 8)
@@ -255,14 +253,14 @@ def connections(world, limit):
 
 def connections_of_one(world, limit):
     most, source = limit["listener.limits.connections_per_client"], new_address()
-    inside = [come(world.limpet, "/quick", source=source) for _ in range(10)]
+    inside = [world.limpet.come("/quick", source=source) for _ in range(10)]
     assert sum(client is not None for client in inside) == min(most or 10, 10)
     close(inside)
 
 
 def new_connections_of_one(world, limit):
     a_second, source, began = limit["listener.limits.new_connections_per_second"], new_address(), time.monotonic()
-    inside = [come(world.limpet, "/quick", source=source) for _ in range(150)]
+    inside = [world.limpet.come("/quick", source=source) for _ in range(150)]
     took = time.monotonic() - began
     let_in = sum(client is not None for client in inside)
     assert min(a_second or 150, 150) <= let_in <= (a_second + a_second * took + 1 if a_second else 150)

@@ -4,38 +4,12 @@ import threading
 
 import pytest
 
+from support.busy import Busy
 from support.limpet import settings, to_toml
 from support.status import Status, status_table
 from support.wire import eventually
 
 POOL = {"affinity": ["cookie"], "health": {"check": "none"}}
-
-
-class Busy:
-    """Handles requests until it is told to let them go; knows the most that were there at once."""
-
-    def __init__(self, *backends):
-        self.lock, self.here, self.most, self.gates = threading.Lock(), {}, {}, threading.Semaphore(0)
-        for backend in backends:
-            self.here[backend.name] = self.most[backend.name] = 0
-            backend.handler = self
-
-    def __call__(self, connection, request):
-        name = connection.backend.name
-        connection.read_body()
-        if connection.checks:
-            return connection.reply()
-        with self.lock:
-            self.here[name] += 1
-            self.most[name] = max(self.most[name], self.here[name])
-        if not request.target.startswith("/quick"):
-            assert self.gates.acquire(timeout=30)
-        with self.lock:
-            self.here[name] -= 1
-        return connection.reply(body=name.encode())
-
-    def let_go(self, count):
-        self.gates.release(count)
 
 
 def table(backend, **keys):
@@ -61,6 +35,7 @@ def test_no_more_are_under_way_than_the_limit_says_and_everybody_is_served(scene
     eventually(lambda: status.backend("a")["waiting"] == 192, 20)
     assert busy.here["a"] == 8
     assert status.metric("limpet_backend_requests_waiting", backend="a") == 192
+    assert "full: 8 of 8, 192 wait\n" in status.command("status")[1]
     busy.let_go(200)
     for thread in threads:
         thread.join(30)
@@ -197,6 +172,8 @@ def test_new_sessions_are_refused_under_load_and_known_ones_served(scene, by):
     line = limpet.log_of("/new")[0]
     assert (line["end"], line["reason"]) == ("shed", "shed")
     assert status.metric("limpet_pool_requests_refused_total", limit="shed") >= 1
+    assert status.pool()["sheds"] and status.metric("limpet_pool_sheds") == 1
+    assert "REFUSES NEW SESSIONS (shed); refused: shed " in status.command("status")[1]
     last = threading.Thread(target=lambda: answers.append(known[3].get("/quick")))
     last.start()
     busy.let_go(3)
@@ -204,3 +181,4 @@ def test_new_sessions_are_refused_under_load_and_known_ones_served(scene, by):
         thread.join(10)
     assert [answer.status for answer in answers] == [200] * 4
     assert limpet.browser().get("/quick").status == 200
+    assert not status.pool()["sheds"] and status.metric("limpet_pool_sheds") == 0

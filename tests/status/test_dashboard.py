@@ -6,10 +6,12 @@ $LIMPET_SHOTS names a directory that screenshots go to, where they are wanted.
 import os
 import pathlib
 import re
+import threading
 
 import pytest
 
 from browser import Browser
+from support.busy import Busy
 from support.client import new_address
 from support.session_app import session_servers
 from support.status import Status, status_table
@@ -173,9 +175,31 @@ def test_what_is_refused_for_a_limit_is_told_by_limit(scene, faultless):
     assert "refused" not in faultless.text("#pools .head .quiet")[0]
     while client.get().status == 200:
         pass
-    assert limpet.client(source=source).is_closed()
+    assert limpet.come(source=source) is None
     faultless.wait("#pools .head .quiet", "refused: rate limit 1$")
     faultless.wait("#connections", "^1, 1 refused$")
+    faultless.wait("#process", " · connections to main refused: connections_per_client 1$")
+
+
+def test_who_waits_at_a_full_backend_is_told_and_that_newcomers_are_refused(scene, faultless):
+    backend = scene.backend("a")
+    busy = Busy(backend)
+    limpet = scene.limpet([backend.as_table(max_connections=2)], pool={"affinity": ["cookie"], "shed": "new-sessions", "shed_in_flight": 4}, status=status_table())
+    known = [limpet.browser() for _ in range(5)]
+    assert [one.get("/quick").status for one in known] == [200] * 5
+    faultless.open(Status(limpet).url)
+    faultless.wait("#link", "^live$")
+    threads = [threading.Thread(target=one.get) for one in known]
+    for thread in threads:
+        thread.start()
+    faultless.wait(row("a") + " .why", "full: 2 of 2, 3 wait$")
+    faultless.wait("#alarms li", "^app: requests that would begin a session are refused .shed.")
+    assert limpet.browser().get("/quick").status == 503
+    faultless.wait("#pools .head .quiet", "refused: shed 1$")
+    busy.let_go(5)
+    for thread in threads:
+        thread.join(10)
+    faultless.wait(row("a") + " .why", "^$")
 
 
 def test_the_token_is_asked_for_once(scene, faultless):

@@ -22,7 +22,7 @@ import pytest
 from support.backend import Backend, Hanging
 from support.client import Browser, Client
 from support.tls import SafeClient
-from support.wire import eventually, free_port
+from support.wire import Closed, eventually, free_port
 
 KEY = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 OTHER_KEY = "ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100"
@@ -181,6 +181,18 @@ class Limpet:
         client = (SafeClient if listener in self.speaking_tls else Client)(self.addresses[listener], **how)
         self.clients.append(client)
         return client
+
+    def come(self, target="/", **how):
+        """A client that is let in, and has been served; or None: it was reset, and told nothing."""
+        try:
+            client = self.client(**how)
+            assert client.get(target).status == 200
+            return client
+        except Closed as error:
+            assert error.was_reset and not error.received
+        except OSError:
+            pass
+        return None
 
     def refuses(self):
         """Whether it takes no new connection."""

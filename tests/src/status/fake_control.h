@@ -99,6 +99,7 @@ inline status::PoolReport pool_report(Counting& count, const std::string& name) 
   made.queue_time = count.histogram();
   made.queue_timeouts = count();
   made.rate_limited = count();
+  made.sheds = name == "shop";
   for (int i = 0; i < 3; ++i) {
     status::Sample sample;
     sample.at = 1'700'000'000 + i * status::kSampleSeconds;

@@ -43,6 +43,8 @@ TEST_CASE("what was refused for a limit of clients has its count under the limit
         json{{"connections", 7}, {"connections_per_client", 8}, {"new_connections_per_second", 9}});
   const status::Report report = test::made_up_report();
   CHECK(plain(to_json(report.pools[0]))["rate_limited"] == report.pools[0].rate_limited);
+  CHECK(plain(to_json(report.pools[0]))["sheds"] == true);
+  CHECK(plain(to_json(report.pools[1]))["sheds"] == false);
 }
 
 TEST_CASE("every event of the ledger has its count under its name") {

@@ -73,6 +73,8 @@ TEST_CASE("what was refused for a limit of clients has its count under the limit
   CHECK(refused("new_connections_per_second") == 9);
   CHECK(read("limpet_pool_requests_refused_total", {{"pool", "shop"}, {"limit", "rate"}}) ==
         static_cast<double>(report.pools[0].rate_limited));
+  CHECK(read("limpet_pool_sheds", {{"pool", "shop"}}) == 1);
+  CHECK(read("limpet_pool_sheds", {{"pool", report.pools[1].name}}) == 0);
 }
 
 TEST_CASE("labels bring names back as they are, whatever they hold") {

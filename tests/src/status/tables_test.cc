@@ -102,7 +102,8 @@ TEST_CASE("the status says how many connections were refused, where any were") {
   report.listeners = {{.name = "main", .address = "*:80", .refused = {1, 2, 3}},
                       {.name = "side", .address = "*:81", .refused = {0, 0, 4}}};
   CHECK(status::status_table(status::to_json(report))
-            .find(", 7 connections (10 REFUSED, over a listener's limits), ") != std::string::npos);
+            .find(", 7 connections (10 REFUSED, over a listener's limits: connections 1, "
+                  "connections_per_client 2, new_connections_per_second 7), ") != std::string::npos);
   json.erase("refused_connections");  // of a Limpet that did not count them
   CHECK(status::status_table(json).find(", 7 connections, ") != std::string::npos);
 }
@@ -131,6 +132,45 @@ TEST_CASE("why a backend is in its state says for how long, once there is someth
   backend.state = routing::BackendState::up;
   backend.warmth = 40;
   CHECK(line_of(report, "  app-3 ").ends_with("  warming up, 40 %"));
+}
+
+TEST_CASE("a backend without a free place says so, and how many wait for one") {
+  status::Report report = test::made_up_report();
+  status::BackendReport& backend = report.pools[0].backends[0];
+  const auto full = [&](uint32_t most, uint32_t waiting, uint64_t in_flight) {
+    backend.max_connections = most;
+    backend.waiting = waiting;
+    backend.requests.in_flight = in_flight;
+    const std::string line = line_of(report, "  " + backend.name + " ");
+    const size_t at = line.find("full: ");
+    return at == line.npos ? "" : line.substr(at);
+  };
+  CHECK(full(8, 12, 20) == "full: 8 of 8, 12 wait");
+  CHECK(full(8, 1, 9) == "full: 8 of 8, 1 waits");
+  CHECK(full(8, 0, 8) == "full: 8 of 8");
+  CHECK(full(8, 0, 7).empty());
+  CHECK(full(0, 0, 7).empty());
+  CHECK(full(4, 2, 10) == "full: 8 of 4, 2 wait");  // the limit was lowered
+  CHECK(full(8, 3, 2) == "full: 8 of 8, 3 wait");   // counted at two moments
+}
+
+TEST_CASE("a pool's row says what is refused for a limit, and whether it sheds") {
+  status::Report report = test::made_up_report();
+  status::PoolReport& pool = report.pools[0];
+  const auto row = [&] { return line_of(report, pool.name + " "); };
+  uint64_t& shed = pool.decisions[static_cast<size_t>(routing::Reason::shed)];
+  shed = 2;
+  pool.rate_limited = 1;
+  pool.queue_timeouts = 3;
+  CHECK(row().ends_with("  REFUSES NEW SESSIONS (shed); refused: rate limit 1, shed 2, queue timeout 3"));
+  pool.sheds = false;
+  shed = 0;
+  CHECK(row().ends_with("  refused: rate limit 1, queue timeout 3"));
+  pool.rate_limited = pool.queue_timeouts = 0;
+  CHECK(row().find("efuse") == std::string::npos);
+  Json older = status::to_json(report);
+  for (const char* key : {"queue", "rate_limited", "sheds"}) older["pools"][0].erase(key);
+  CHECK(status::status_table(older) == status::status_table(status::to_json(report)));
 }
 
 TEST_CASE("a drain says when what is left is cut, where anything is") {
