@@ -23,6 +23,9 @@ constexpr uint64_t kNow = 1'000'000'000'000;  // microseconds
 constexpr uint64_t kSecond = 1'000'000;
 constexpr uint64_t kAnn = mixed(1);
 
+// Clients that meet in one set.
+constexpr uint64_t meeting(uint64_t number) { return (number + 1) << 40 | 4711; }
+
 // A bucket by its definition: it holds a burst, each takes one out, and one comes back in each interval.
 class Bucket {
  public:
@@ -35,6 +38,7 @@ class Bucket {
     microseconds_ -= rate_.interval_us;
     return 0;
   }
+  void empty() { microseconds_ = 0; }
 
  private:
   const Rate rate_;
@@ -61,13 +65,14 @@ TEST_CASE("of any clients, each is treated as by a bucket of its own") {
     Rates rates;
     const Rate rate =
         Rate::of(static_cast<uint32_t>(1 + random() % 200), static_cast<uint32_t>(1 + random() % 20));
-    const size_t clients = 1 + random() % 8;  // as many as a set holds, should they all meet there
+    const size_t clients = 1 + random() % Rates::kWays;  // who may all meet in a set
+    const bool meet = random() % 2 == 0;
     std::vector<Bucket> buckets(clients, Bucket(rate));
     uint64_t now = kNow + random() % (kSecond << 22);
     for (int i = 0; i < 300; ++i) {
       now += random() % 4 == 0 ? random() % (3 * rate.bucket_us) : random() % (rate.interval_us + 1);
       const size_t client = random() % clients;
-      CHECK(rates.take(mixed(client + 1), now, rate) == buckets[client].take(now));
+      CHECK(rates.take(meet ? meeting(client) : mixed(client + 1), now, rate) == buckets[client].take(now));
     }
   }
 }
@@ -123,6 +128,51 @@ TEST_CASE("a thread whose clock is behind lets nobody through for that") {
   for (const uint64_t behind : {1u, 1'000u, 900'000u}) CHECK(rates.take(kAnn, kNow - behind, rate) != 0);
 }
 
+TEST_CASE("threads whose clocks differ let through no more than a burst and what came back") {
+  std::mt19937_64 random(20'260'616);
+  for (int round = 0; round < 100; ++round) {
+    Rates rates;
+    const Rate rate =
+        Rate::of(static_cast<uint32_t>(1 + random() % 1000), static_cast<uint32_t>(1 + random() % 20));
+    const uint64_t skew = 1 + random() % (kSecond - 1), burst = rate.bucket_us / rate.interval_us;
+    struct Passed {
+      uint64_t at, told;  // the thread's clock said
+    };
+    std::vector<Passed> passed;
+    for (uint64_t now = kNow; passed.size() < 100; now += random() % (2 * rate.interval_us + 1)) {
+      const uint64_t told = now - random() % skew;
+      if (rates.take(kAnn, told, rate) == 0) passed.push_back({now, told});
+    }
+    bool is_within = true;
+    for (size_t i = 0; i < passed.size(); ++i) {
+      for (size_t j = i; j < passed.size(); ++j)
+        is_within = is_within && j - i + 1 <= burst + (passed[j].at - passed[i].told) / rate.interval_us;
+    }
+    CHECK(is_within);
+  }
+}
+
+TEST_CASE(
+    "after any pause, of the client or of the process, there is what came back meanwhile, a burst at most") {
+  std::mt19937_64 random(20'260'617);
+  constexpr uint64_t kRound = uint64_t{1} << 40;  // when times come again, and one that is old may look new
+  for (int round = 0; round < 300; ++round) {
+    Rates rates;
+    const Rate rate =
+        Rate::of(static_cast<uint32_t>(1 + random() % 1000), static_cast<uint32_t>(1 + random() % 20));
+    Bucket bucket(rate);
+    uint64_t now = kNow + random() % kRound;
+    for (int i = 0; i < 50; ++i) {
+      for (uint64_t asked = random() % 30; asked > 0; --asked)
+        CHECK(rates.take(kAnn, now, rate) == bucket.take(now));
+      const uint64_t pause = random() % (uint64_t{1} << random() % 45);
+      const uint64_t near = 2 * (rate.bucket_us + kSecond), into_round = pause % kRound;
+      const bool comes_again = pause > near && (into_round < near || into_round > kRound - near);
+      now += comes_again ? near : pause;
+    }
+  }
+}
+
 TEST_CASE("it goes on where times go round") {
   Rates rates;
   const Rate rate = Rate::of(10, 3);
@@ -155,6 +205,30 @@ TEST_CASE(
     if (!is_let_in) FAIL("client ", client);
   }
   CHECK(rates.take(kAnn, kNow + 500, rate) != 0);
+}
+
+TEST_CASE("of clients that crowd each other out none is refused whom a bucket of its own would let through") {
+  std::mt19937_64 random(20'260'618);
+  uint64_t anew = 0;
+  for (int round = 0; round < 100; ++round) {
+    Rates rates;
+    const Rate rate =
+        Rate::of(static_cast<uint32_t>(1 + random() % 200), static_cast<uint32_t>(1 + random() % 20));
+    const size_t clients = Rates::kWays + 1 + random() % 30;
+    std::vector<Bucket> buckets(clients, Bucket(rate));
+    uint64_t now = kNow;
+    for (int i = 0; i < 1000; ++i) {
+      now += random() % (rate.interval_us / 4 + 1);
+      const size_t client = random() % clients;
+      const bool passes = rates.take(meeting(client), now, rate) == 0;
+      const bool would_pass = buckets[client].take(now) == 0;
+      CHECK((passes || !would_pass));
+      if (!passes || would_pass) continue;
+      buckets[client].empty();  // it has begun anew, and has spent what this one has not got
+      ++anew;
+    }
+  }
+  CHECK(anew > 0);
 }
 
 TEST_CASE("of 40,000 that have asked as often as they may one in thirty begins anew, of 10,000 hardly any") {
