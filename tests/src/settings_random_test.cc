@@ -23,4 +23,11 @@ TEST_CASE("the shipped files can be put to use") {
   }
 }
 
+TEST_CASE("settings with limits that are soon reached can be put to use") {
+  const SettingsCheck::Outcome outcome = SettingsCheck::check(
+      bytes_of(content(LIMPET_SOURCE_DIR "/tests/fuzz/corpus/fuzz_settings/limits.toml")));
+  CHECK(outcome.wrong == "");
+  CHECK(outcome.is_loaded);
+}
+
 }  // namespace limpet::settings_random_test

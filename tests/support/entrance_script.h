@@ -5,7 +5,9 @@
 // served.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -27,6 +29,7 @@ class EntranceScript {
     std::string wrong;  // the first thing that went wrong; empty when nothing did
     // What came about, by which a test can tell that its plays were worth something.
     size_t answered = 0, full = 0, resumed = 0, failed = 0, early = 0;
+    std::array<size_t, proxy::kConnectionLimits> refused{};  // connections, by the limit
   };
 
   static Outcome play(std::span<const uint8_t> moves) {
@@ -36,6 +39,7 @@ class EntranceScript {
 
  private:
   static constexpr size_t kMostClients = 6, kMostMoves = 150;
+  static constexpr std::array<uint32_t, 4> kPerClient{1, 2, 1000, 1000};  // 1000 counts, and refuses nobody
   static constexpr std::array<size_t, 8> kPieces{1, 2, 5, 20, 100, 500, 5000, kAll};
   static constexpr std::array<std::string_view, 8> kBits{
       "PROXY TCP4 203.0.113.9 192.0.2.1 1 2\r\n",
@@ -88,7 +92,7 @@ class EntranceScript {
   }
 
   // Listener 0 speaks TLS; 1 expects the PROXY protocol's header before that; 2 expects it before HTTP.
-  static conf::Settings settings() {
+  static conf::Settings settings(Choices& choices) {
     conf::Settings made = settings_of(1, {conf::AffinityKind::ip});
     made.limits.handshakes = 3;
     made.timeouts.handshake = conf::Duration(5000);
@@ -97,7 +101,10 @@ class EntranceScript {
     for (size_t i = 0; i < made.listeners.size(); ++i) {
       made.listeners[i].address.port = static_cast<uint16_t>(8000 + i);
       made.listeners[i].proxy_protocol = i != 0;
-      made.listeners[i].limits.connections_per_client = 1000;  // counts them, and refuses nobody
+      conf::ListenerLimits& limits = made.listeners[i].limits;
+      limits.connections_per_client = choices.of(kPerClient);
+      if (choices.one_in(3)) limits.connections = static_cast<uint32_t>(1 + choices.below(3));
+      if (choices.one_in(4)) limits.new_connections_per_second = static_cast<uint32_t>(1 + choices.below(3));
       if (i == 2) continue;
       made.listeners[i].tls.clients.mode = conf::TlsClients::Mode::optional;
       made.listeners[i].tls.clients.subject = "X-Subject";
@@ -110,7 +117,9 @@ class EntranceScript {
     std::unique_ptr<TlsPeer> tls;  // nullptr: none
     std::string address;           // that is told of it
     std::string tag;
-    std::string to_send;  // on the wire, and not yet come
+    size_t listener;
+    std::string to_send;   // on the wire, and not yet come
+    bool refused = false;  // at once
     bool shows_itself = false;
     bool asks_early = false;
     bool sound = true;  // it has said nothing but what is right, in time
@@ -119,7 +128,7 @@ class EntranceScript {
     size_t answered = 0;
   };
 
-  explicit EntranceScript(std::span<const uint8_t> moves) : choices_(moves), stage_(settings()) {
+  explicit EntranceScript(std::span<const uint8_t> moves) : choices_(moves), stage_(settings(choices_)) {
     show(shared().first);
     stage_.net.after_event = [this] { check(); };
   }
@@ -183,13 +192,17 @@ class EntranceScript {
   void new_client() {
     if (clients_.size() == kMostClients || ending_) return;
     const size_t listener = choices_.below(3), version = choices_.below(2);
-    const std::string number = std::to_string(clients_.size());
+    const std::string number = std::to_string(choices_.below(3));
+    const bool is_one_too_many = is_over(listener, "192.0.2." + number);
     auto made = std::make_unique<Client>(Client{.stream = stage_.client("192.0.2." + number, listener),
                                                 .tls = nullptr,
                                                 .address = "192.0.2." + number,
-                                                .tag = "client-" + number,
+                                                .tag = "client-" + std::to_string(clients_.size()),
+                                                .listener = listener,
                                                 .to_send = ""});
     Client& client = *clients_.emplace_back(std::move(made));
+    if (client.stream.open() == is_one_too_many) note("a limit of connections is not held to");
+    if (!client.stream.open()) return refuse(client);
     if (listener != 0) {
       client.address = "203.0.113." + number;
       const proxy::ProxiedEnds ends{conf::IpAddress::parse(client.address).value(),
@@ -215,6 +228,38 @@ class EntranceScript {
     }
     client.tls->start();
     client.to_send += client.tls->output();
+  }
+
+  // By the limits of what is known when a connection comes.
+  bool is_over(size_t listener, const std::string& address) {
+    const conf::ListenerLimits& limits = stage_.settings.listeners[listener].limits;
+    size_t all = 0, of_this = 0;
+    for (const auto& client : clients_) {
+      if (!client->stream.open() || client->listener != listener) continue;
+      ++all;
+      of_this += client->address == address ? 1 : 0;
+    }
+    if (limits.connections != 0 && all >= limits.connections) return true;
+    if (listener != 0) return false;  // a header is going to tell whose it is
+    return is_too_fast(address, limits.new_connections_per_second) ||
+           of_this >= limits.connections_per_client;
+  }
+  // So many at once, of which each comes back in its time.
+  bool is_too_fast(const std::string& address, uint32_t a_second) {
+    if (a_second == 0) return false;
+    const uint64_t now = stage_.net.monotonic_us(), interval = 1'000'000 / a_second;
+    uint64_t& full_at = full_at_.try_emplace(address, 0).first->second;
+    const uint64_t then = std::max(full_at, now) + interval;
+    if (then > now + interval * a_second) return true;
+    full_at = then;
+    return false;
+  }
+  // It was reset, and told nothing.
+  void refuse(Client& client) {
+    client.sound = false;
+    client.refused = true;
+    if (client.stream.end_seen != FakeStream::End::reset || !client.stream.received.empty())
+      note("a connection is refused by more than a reset");
   }
 
   static std::string request_of(const Client& client) {
@@ -367,12 +412,26 @@ class EntranceScript {
       }
       serve_backends();
     }
-    if (ending_ || !outcome_.wrong.empty() || clients_.size() > stage_.settings.limits.handshakes) return;
+    const auto let_in =
+        std::count_if(clients_.begin(), clients_.end(), [](const auto& client) { return !client->refused; });
+    if (ending_ || !outcome_.wrong.empty() || let_in > stage_.settings.limits.handshakes) return;
     for (const auto& client : clients_) {
       if (!client->sound) continue;
+      if (may_be_refused(*client)) continue;
       if (client->asked == 0 || client->answered != client->asked)
         note(client->tag + " did everything right and is not served");
     }
+  }
+
+  // For what its header has told, or another's that was spoilt; then it was reset, and told nothing.
+  bool may_be_refused(const Client& client) const {
+    const conf::ListenerLimits& limits = stage_.settings.listeners[client.listener].limits;
+    if (client.listener == 0 || client.stream.open()) return false;
+    size_t others = 0;
+    for (const auto& other : clients_)
+      others += other->listener == client.listener && (other->address == client.address || !other->sound);
+    return (others > limits.connections_per_client || limits.new_connections_per_second != 0) &&
+           client.stream.end_seen == FakeStream::End::reset && client.plain.empty();
   }
 
   // Nobody does anything any more, so everything ends, and the handshakes add up.
@@ -391,6 +450,7 @@ class EntranceScript {
       outcome_.full += ended(proxy::HandshakeEnd::full);
       outcome_.resumed += ended(proxy::HandshakeEnd::resumed);
       outcome_.failed += ended(proxy::HandshakeEnd::failed);
+      for (size_t i = 0; i < meter->refused.size(); ++i) outcome_.refused[i] += meter->refused[i];
       if (meter->connections != 0) note("a connection is counted that is gone");
       if (meter->clients.clients() != 0) note("a client is counted that has no connection");
     }
@@ -403,6 +463,20 @@ class EntranceScript {
     if (!stage_.net.fault.empty()) note(stage_.net.fault);
     if (stage_.context().handshakes.count() > stage_.settings.limits.handshakes)
       note("too many handshakes are under way");
+    for (size_t i = 0; i < stage_.plan().listeners.size(); ++i) check_limits(i);
+  }
+  void check_limits(size_t listener) {
+    const conf::ListenerLimits& limits = stage_.settings.listeners[listener].limits;
+    std::map<std::string, size_t> served;
+    size_t all = 0;
+    for (const auto& client : clients_) {
+      if (client->listener != listener || !client->stream.open()) continue;
+      ++all;
+      if (client->sound && client->answered != 0) ++served[client->address];
+    }
+    if (limits.connections != 0 && all > limits.connections) note("a listener has too many connections");
+    for (const auto& [address, count] : served)
+      if (count > limits.connections_per_client) note("a client has too many connections");
   }
   template <class Do>
   void with_client(Do&& act) {
@@ -416,6 +490,7 @@ class EntranceScript {
   Outcome outcome_;
   std::vector<std::unique_ptr<Client>> clients_;
   Stage stage_;
+  std::map<std::string, uint64_t> full_at_;  // of whom comes to listener 0: when it may open so many again
   bool ending_ = false;
   bool anybody_ = false;  // what comes without TLS may say that it is anybody's
 };

@@ -23,7 +23,8 @@ class ExchangeScript {
     // What came about, by which a test can tell that its plays were worth something.
     size_t answered = 0;
     size_t tunnels = 0;
-    size_t repeated = 0;  // requests that reached a second connection
+    size_t repeated = 0;                          // requests that reached a second connection
+    size_t over_rate = 0, shed = 0, refused = 0;  // requests; requests; connections
   };
 
   // `trace` gets the events, one a line, unless it is null.
@@ -118,6 +119,23 @@ class ExchangeScript {
                      .tunnel = Duration(3500),
                      .keep_alive = Duration(2900)};
     pool.max_sessions = 50;
+    if (choices.one_in(4)) {
+      pool.rate = {.requests = static_cast<uint32_t>(1 + choices.below(4)),
+                   .burst = static_cast<uint32_t>(choices.below(4)),
+                   .by = choices.flip() ? conf::RateBy::client : conf::RateBy::session};
+    }
+    if (choices.one_in(4)) {
+      pool.shed = conf::Shed::new_sessions;
+      pool.shed_in_flight = static_cast<uint32_t>(choices.below(3));
+      pool.shed_queue_time = Duration(pool.shed_in_flight == 0 ? 100 : 0);
+    }
+    if (choices.one_in(4)) {
+      for (conf::Listener& listener : settings.listeners) {
+        listener.limits = {.connections = static_cast<uint32_t>(choices.below(4)),
+                           .connections_per_client = static_cast<uint32_t>(choices.below(3)),
+                           .new_connections_per_second = static_cast<uint32_t>(choices.below(3))};
+      }
+    }
     if (choices.flip()) pool.patience = Duration(300);
     if (choices.one_in(4)) pool.failover = conf::Failover::refuse;
     if (choices.one_in(4)) pool.backends[0].max_sessions = 1;
@@ -194,7 +212,9 @@ class ExchangeScript {
     const size_t listener = choices_.one_in(4) && stage_.plan().listeners.size() > 1 ? 1 : 0;
     static const std::array<std::string_view, 3> kAddresses{"192.0.2.1", "192.0.2.2", "2001:db8::1"};
     log("client connects");
-    FakeStream& stream = stage_.client(choices_.of(kAddresses), listener);
+    const std::string_view address = choices_.of(kAddresses);
+    FakeStream& stream = stage_.client(address, listener);
+    addresses_.emplace_back(listener == 1 ? "192.0.2.7" : address);
     if (listener == 1) {
       stream.say("PROXY TCP4 192.0.2.7 192.0.2.8 1 2\r\n");
     } else {
@@ -515,7 +535,9 @@ class ExchangeScript {
     constexpr net::Millis kSoon = 1200;  // patience is shorter, every timeout longer
     for (net::Millis waited = 0; ok() && waited < kSoon; waited += 100) {
       while (ok() && behave_once()) stage_.deliver_permits();
-      if (ok()) stage_.net.pass(100);
+      if (!ok()) break;
+      stage_.net.pass(100);
+      stage_.deliver_permits();
     }
     for (const auto& client : clients_) {
       if (!ok() || !client->sound || client->may_have_gone) continue;
@@ -574,6 +596,7 @@ class ExchangeScript {
   // Nobody does anything any more, so everything ends by itself.
   void time_out() {
     log("nobody moves");
+    check_rates();
     stage_.net.pass(3600'000);
     if (!stage_.net.files_asked.empty()) note("a file is waited for");
     for (const auto& stream : stage_.net.streams) {
@@ -581,6 +604,20 @@ class ExchangeScript {
     }
     const std::string books = stage_.books();
     if (!books.empty()) note(books);
+  }
+
+  // No client's requests have reached backends more often than it may send them.
+  void check_rates() {
+    const conf::RequestRate& rate = stage_.settings.pools[0].rate;
+    if (rate.requests == 0 || rate.by != conf::RateBy::client) return;
+    std::map<std::string_view, uint64_t> came;
+    for (const auto& [tag, request] : tagged_)
+      if (!request.sent.empty()) ++came[addresses_[std::stoul(tag.substr(1))]];
+    const uint64_t passed_ms = stage_.net.now() - began_;
+    const uint64_t most = rate.at_once() + rate.requests * passed_ms / 1000 + 1;
+    for (const auto& [address, count] : came)
+      if (count > most)
+        note(std::to_string(count) + " requests of one client came through, not " + std::to_string(most));
   }
 
   // ---- what always holds
@@ -618,6 +655,11 @@ class ExchangeScript {
       outcome.tunnels += client->reader.tunnel ? 1 : 0;
     }
     for (const auto& [tag, request] : tagged_) outcome.repeated += request.sent.size() > 1 ? 1 : 0;
+    const proxy::PoolMeter& meter = *meter_;
+    outcome.over_rate = meter.rate_limited.value();
+    outcome.shed = meter.reasons[static_cast<size_t>(routing::Reason::shed)].value();
+    for (const auto& listener : listeners_)
+      for (const auto& refused : listener->refused) outcome.refused += refused;
     return outcome;
   }
 
@@ -667,6 +709,11 @@ class ExchangeScript {
   Choices choices_;
   std::string* const trace_;
   Stage stage_;
+  // Of the first plan; what it serves may leave later ones.
+  const std::shared_ptr<proxy::PoolMeter> meter_ = stage_.plan().pools[0]->meters[0];
+  const std::vector<std::shared_ptr<proxy::ListenerMeter>> listeners_ = stage_.plan().listeners;
+  const net::Millis began_ = stage_.net.now();
+  std::vector<std::string_view> addresses_;  // of the clients
   TaggedRequests tagged_;
   std::vector<std::unique_ptr<ClientPeer>> clients_;
   std::vector<std::unique_ptr<BackendPeer>> backends_;

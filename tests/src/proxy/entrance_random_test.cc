@@ -16,6 +16,7 @@ TEST_CASE("whoever is served is who they are, and whoever does everything right 
     all.resumed += outcome.resumed;
     all.failed += outcome.failed;
     all.early += outcome.early;
+    for (size_t i = 0; i < all.refused.size(); ++i) all.refused[i] += outcome.refused[i];
   });
   // The plays came to something.
   CHECK(all.answered > 100);
@@ -23,6 +24,7 @@ TEST_CASE("whoever is served is who they are, and whoever does everything right 
   CHECK(all.resumed > 10);
   CHECK(all.failed > 10);
   CHECK(all.early > 0);
+  for (const size_t refused : all.refused) CHECK(refused > 0);
 }
 
 }  // namespace limpet::proxy::entrance_random_test

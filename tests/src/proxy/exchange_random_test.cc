@@ -20,6 +20,9 @@ TEST_CASE("no order of events breaks what an exchange promises to its client and
     all.answered += outcome.answered;
     all.tunnels += outcome.tunnels;
     all.repeated += outcome.repeated;
+    all.over_rate += outcome.over_rate;
+    all.shed += outcome.shed;
+    all.refused += outcome.refused;
     if (outcome.wrong.empty()) continue;
     std::string trace;
     ExchangeScript::play(moves, &trace);
@@ -29,6 +32,9 @@ TEST_CASE("no order of events breaks what an exchange promises to its client and
   CHECK(all.answered > kPlays);
   CHECK(all.tunnels > 0);
   CHECK(all.repeated > 0);
+  CHECK(all.over_rate > 0);
+  CHECK(all.shed > 0);
+  CHECK(all.refused > 0);
 }
 
 }  // namespace limpet::proxy::exchange_random_test
