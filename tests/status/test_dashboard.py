@@ -6,13 +6,12 @@ $LIMPET_SHOTS names a directory that screenshots go to, where they are wanted.
 import os
 import pathlib
 import re
-import threading
 
 import pytest
 
 from browser import Browser
 from support.busy import Busy
-from support.client import new_address
+from support.client import new_address, request_bytes
 from support.session_app import session_servers
 from support.status import Status, status_table
 from support.tls import make, tls_table
@@ -184,21 +183,21 @@ def test_what_is_refused_for_a_limit_is_told_by_limit(scene, faultless):
 def test_who_waits_at_a_full_backend_is_told_and_that_newcomers_are_refused(scene, faultless):
     backend = scene.backend("a")
     busy = Busy(backend)
-    limpet = scene.limpet([backend.as_table(max_connections=2)], pool={"affinity": ["cookie"], "shed": "new-sessions", "shed_in_flight": 4}, status=status_table())
-    known = [limpet.browser() for _ in range(5)]
-    assert [one.get("/quick").status for one in known] == [200] * 5
+    limpet = scene.limpet([backend.as_table(max_connections=2)], pool={"affinity": ["cookie"], "queue_timeout": "1m", "shed": "new-sessions", "shed_in_flight": 4}, status=status_table())
+    known = limpet.browser()
+    assert known.get("/quick").status == 200
+    cookie = "; ".join(f"{name}={value}" for name, value in known.jar.items())
     faultless.open(Status(limpet).url)
     faultless.wait("#link", "^live$")
-    threads = [threading.Thread(target=one.get) for one in known]
-    for thread in threads:
-        thread.start()
+    clients = [limpet.client() for _ in range(5)]
+    for client in clients:
+        client.send(request_bytes("GET", "/", [f"Cookie: {cookie}"]))
     faultless.wait(row("a") + " .why", "full: 2 of 2, 3 wait$")
     faultless.wait("#alarms li", "^app: requests that would begin a session are refused .shed.")
     assert limpet.browser().get("/quick").status == 503
     faultless.wait("#pools .head .quiet", "refused: shed 1$")
     busy.let_go(5)
-    for thread in threads:
-        thread.join(10)
+    assert [client.read_response().status for client in clients] == [200] * 5
     faultless.wait(row("a") + " .why", "^$")
 
 
