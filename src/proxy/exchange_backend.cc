@@ -139,6 +139,7 @@ void Exchange::on_backend_batch_end() {
   if (phase_ == Phase::relay || phase_ == Phase::tunnel) {
     flush_client();
     if (backend_ && client_->queued() != 0) backend_->pause();
+    lag_.end();
     // What leads up to an answer earns it no more time.
     if (has_begun_response() || !has_request()) await_progress();
     if (phase_ == Phase::tunnel) client_->pull();

@@ -45,6 +45,7 @@ void Exchange::on_deadline() {
   } else if (phase_ == Phase::connect) {
     connect_failed(UV_ETIMEDOUT);
   } else if (lag_.is_taken(client_->queued(), context_.settings().timeouts)) {
+    lag_.end();
     await_progress();
   } else if (phase_ == Phase::tunnel) {
     cut(failures::kTunnelIdle);

@@ -62,8 +62,10 @@ void Exchange::await_progress() {
   } else if (lasting_ != Lasting::no) {
     wait = timeouts.stream;
   }
-  lag_.wait(client_->queued());
   net::Millis most = millis(wait);
+  const size_t queued = client_->queued();
+  if (!lag_.goes_on(queued)) lag_.wait(queued, now_ms() + most);
+  if (queued != 0) most = lag_.left(now_ms());  // whatever else it does meanwhile: it has to take that
   if (is_awaiting_head()) {
     head_due_ = now_ms() + most;
     most = std::min(most, kLong);

@@ -195,7 +195,7 @@ void H1Client::on_deadline() {
   if (state_ == State::head) {
     refuse({408, "the request's head did not come in time"});
   } else if (lag_.is_taken(stream_->queued(), context_.settings().timeouts)) {
-    await_taking();
+    await(millis(context_.settings().timeouts.body));
   } else {
     close(false);
   }
@@ -291,22 +291,21 @@ void H1Client::exchange_over(bool whole, bool request_ended) {
 void H1Client::become_idle() {
   state_ = State::idle;
   if (context_.shutting_down && !is_new_) return drain();
-  deadline_.set(context_.deadlines.now() +
-                (context_.shutting_down ? kToBegin : millis(context_.settings().timeouts.idle)));
-  lag_.wait(stream_->queued());
+  await(context_.shutting_down ? kToBegin : millis(context_.settings().timeouts.idle));
 }
 
 void H1Client::drain() {
   state_ = State::draining;
   waiting_ = {};
-  await_taking();
+  await(millis(context_.settings().timeouts.body));
   stream_->finish();
   if (stream_->queued() == 0) linger();
 }
 
-void H1Client::await_taking() {
-  deadline_.set(context_.deadlines.now() + millis(context_.settings().timeouts.body));
-  lag_.wait(stream_->queued());
+void H1Client::await(net::Millis at_most) {
+  const net::Millis until = context_.deadlines.now() + at_most;
+  deadline_.set(until);
+  lag_.wait(stream_->queued(), until);
 }
 
 void H1Client::linger() {

@@ -84,7 +84,7 @@ class H1Client final : public ClientConnection, net::StreamOwner, net::DeadlineO
   void go_on();
   void become_idle();
   void drain();
-  void await_taking();
+  void await(net::Millis at_most);  // the client, or that it takes what waits for it
   void linger();
   void close(bool reset);
 

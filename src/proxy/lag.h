@@ -7,12 +7,21 @@
 #include <cstdint>
 
 #include "conf/settings.h"
+#include "src/net/deadlines.h"
 
 namespace limpet::proxy {
 
 class Lag {
  public:
-  void wait(size_t queued) { left_ = queued; }  // for so much, from now on
+  // For so much, from now on until then.
+  void wait(size_t queued, net::Millis until) {
+    left_ = queued;
+    until_ = until;
+  }
+  // Whether what was waited for last still is, by the number of bytes that wait now.
+  bool goes_on(size_t queued) const { return left_ != 0 && queued != 0; }
+  net::Millis left(net::Millis now) const { return until_ > now ? until_ - now : 0; }
+  void end() { left_ = 0; }  // what waits from now on is waited for anew
 
   // After `timeouts.body`: that went on.
   bool is_taken(size_t queued, const conf::ClientTimeouts& timeouts) const {
@@ -22,6 +31,7 @@ class Lag {
 
  private:
   size_t left_ = 0;
+  net::Millis until_ = 0;
 };
 
 }  // namespace limpet::proxy

@@ -1,5 +1,6 @@
 """Timeouts: each is configurable, and each is answered by its own status."""
 
+import contextlib
 import threading
 import time
 
@@ -104,6 +105,32 @@ def test_a_client_that_does_not_take_its_answer_is_cut(scene):
     assert limpet.log_of("/untaken")[0]["end"] != "ok"
     with pytest.raises(Closed):
         client.read_response()
+
+
+@pytest.mark.parametrize("begin, piece", [(request_bytes("POST", "/untaken", fields=["Transfer-Encoding: chunked"]), b"1\r\nx\r\n"),
+                                          (request_bytes("POST", "/untaken", fields=["Content-Length: 1000000"]), b"x" * 1000),
+                                          (request_bytes("GET", "/untaken", fields=["Connection: Upgrade", "Upgrade: bytes"]), b"x")], ids=["chunks", "length", "tunnel"])
+def test_a_client_that_sends_on_and_takes_nothing_is_cut(scene, begin, piece):
+    def handler(connection, request):
+        if request.has("Upgrade"):
+            connection.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: bytes\r\n\r\n" + b"x" * 30_000_000)
+        else:
+            connection.reply(body=b"x" * 30_000_000)
+
+    a = scene.backend("a", handler)
+    limpet = scene.limpet([a], timeouts={"body": "500ms"})
+    client = limpet.client(receive_buffer=32768)
+    client.send(begin)
+
+    def is_cut():
+        with contextlib.suppress(OSError):
+            client.send(piece)
+        time.sleep(0.1)
+        return "/untaken" in limpet.stdout
+
+    eventually(is_cut)
+    line = limpet.log_of("/untaken")[0]
+    assert line["end"] in ("client_timeout", "tunnel_timeout") and line["total_ms"] < 3000
 
 
 def test_a_client_that_takes_its_answer_slowly_is_served(scene):
