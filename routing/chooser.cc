@@ -210,11 +210,12 @@ bool Chooser::is_unbound(const Request& request) const {
   return table_.is_unbound(request.identity.key, request.now.steady);
 }
 
-// It brings no id, so the session that the answer may open is a new one, and a home that drains is for want
-// of any other.
+// The session that the answer may open is a new one, so a home that drains is for want of any other. An id of
+// the application's, where another kind comes first, is somebody's session all the same.
 Choice Chooser::choose_untracked(const Request& request) {
   if (request.identity.kind != Kind::cookie) {
-    if (request.candidates.tried.sheds) return {.reason = Reason::shed};
+    const bool is_id = request.identity.kind == Kind::session_id;
+    if (request.candidates.tried.sheds && !is_id) return {.reason = Reason::shed};
     return place_by_hash(request, Share::warm, Reason::hash);
   }
   const Slot home = request.identity.token_home;

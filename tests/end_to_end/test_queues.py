@@ -182,3 +182,18 @@ def test_new_sessions_are_refused_under_load_and_known_ones_served(scene, by):
     assert [answer.status for answer in answers] == [200] * 4
     assert limpet.browser().get("/quick").status == 200
     assert not status.pool()["sheds"] and status.metric("limpet_pool_sheds") == 0
+
+
+@pytest.mark.parametrize("affinity", [["session-id", "cookie"], ["cookie", "session-id"]])
+def test_who_brings_an_id_is_not_refused_for_new_sessions(scene, affinity):
+    backend = scene.backend("a")
+    busy = Busy(backend)
+    pool = {"affinity": affinity, "session_id": {"sources": ["cookie:SID"]}, "health": {"check": "none"}, "shed": "new-sessions", "shed_in_flight": 1}
+    limpet = scene.start(settings([backend], pool=pool))
+    answers = []
+    first = ask(limpet, answers)
+    eventually(lambda: busy.here["a"] == 1)
+    assert limpet.get("/quick").status == 503
+    assert limpet.get("/quick", "Cookie: SID=of-somebody").status == 200
+    busy.let_go(1)
+    first.join(10)
