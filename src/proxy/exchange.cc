@@ -79,7 +79,8 @@ void Exchange::start(ClientSide& client, const http::RequestHead& request) {
   status_ = 0;
   attempts_ = 0;
   touch_at_ = 0;
-  queue_us_ = queued_us_ = queue_due_ = 0;
+  queue_us_ = queued_us_ = 0;
+  queue_timeout_.reset();
   polls_awaited_ = 0;
   request_state_ = RequestState::coming;
   response_state_ = ResponseState::awaited;

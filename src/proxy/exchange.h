@@ -238,10 +238,11 @@ class Exchange final : public http::BodySink,
   routing::Slot asked_ = routing::kNoSlot;  // the backend of the last of them
   uint64_t queue_us_ = 0;                   // when it began to wait for a place; 0: it does not
   uint64_t queued_us_ = 0;                  // how long it has waited
-  net::Millis queue_due_ = 0;               // when that is over; 0: it has not begun
-  net::Millis touch_at_ = 0;                // when the session of what lasts is to be kept alive next
-  net::Millis due_ = 0;                     // when the time for progress is over
-  net::Millis head_due_ = 0;                // when the backend's time to begin its answer is over
+  // For how long it may wait, all in all, as the file said when it began to; none: it has not.
+  std::optional<net::Millis> queue_timeout_;
+  net::Millis touch_at_ = 0;  // when the session of what lasts is to be kept alive next
+  net::Millis due_ = 0;       // when the time for progress is over
+  net::Millis head_due_ = 0;  // when the backend's time to begin its answer is over
   Phase phase_ = Phase::none;
   bool advancing_ = false;
   uint8_t polls_awaited_ = 0;  // for an idle connection, since choose

@@ -61,7 +61,7 @@ void Exchange::log() {
       .status = status_,
       .bytes_in = bytes_in_,
       .bytes_out = bytes_out_,
-      .queued_us = queue_due_ == 0 ? -1 : static_cast<int64_t>(queued_us_),
+      .queued_us = queue_timeout_ ? static_cast<int64_t>(queued_us_) : -1,
       .connect_us = since(connect_us_, connected_us_),
       .head_us = since(started_us_, head_us_),
       .total_us = since(started_us_, now_us()),

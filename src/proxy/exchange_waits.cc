@@ -21,9 +21,9 @@ Exchange::Step Exchange::take_permit() {
     phase_ = Phase::connect;
     return Step::go;
   }
-  if (queue_due_ == 0) queue_due_ = now_ms() + millis(pool_->settings().queue_timeout);
+  if (!queue_timeout_) queue_timeout_ = millis(pool_->settings().queue_timeout);
   queue_us_ = now_us();
-  deadline_.set(queue_due_);
+  deadline_.set(now_ms() + *queue_timeout_ - std::min<net::Millis>(*queue_timeout_, queued_us_ / 1000));
   phase_ = Phase::await_permit;
   waiting_ = pool_->permits().wait(choice_.slot, now_ms(), context_.permit_calls, this);
   return Step::wait;

@@ -1,6 +1,7 @@
 """Backends that serve so many requests at once at most: others wait, each session for its own backend."""
 
 import threading
+import time
 
 import pytest
 
@@ -106,6 +107,38 @@ def test_a_client_that_goes_away_waits_no_more(scene):
     busy.let_go(1)
     first.join(10)
     assert limpet.get("/quick").status == 200
+
+
+def test_time_that_a_request_waits_for_its_home_is_none_in_the_queue(scene):
+    backend = scene.backend("a")
+    busy = Busy(backend)
+    pool = {**POOL, "queue_timeout": "1s", "patience": "20s"}
+    limpet = scene.start(settings([table(backend, max_connections=2)], pool=pool, status=status_table()))
+    one, twin = limpet.browser(), limpet.browser()
+    one.get("/quick")
+    twin.jar = dict(one.jar)
+    answers = []
+    threads = [ask(limpet, answers) for _ in range(2)]
+    eventually(lambda: busy.here["a"] == 2)
+    threads.append(threading.Thread(target=lambda: answers.append(twin.get("/quick-later"))))
+    threads[-1].start()
+    status = Status(limpet)
+    eventually(lambda: status.backend("a")["waiting"] == 1)
+    backend.refuse()
+    backend.connections[0].shut()  # who waited has a place now, but nobody listens
+    eventually(lambda: status.backend("a")["waiting"] == 0)
+    time.sleep(1)
+    limpet.config["pool"][0]["backend"][0]["max_connections"] = 1
+    with open(limpet.file, "w", encoding="utf-8") as file:
+        file.write(to_toml(limpet.config))
+    assert status.command("reload")[0] == 0
+    eventually(lambda: status.backend("a")["waiting"] == 1)
+    time.sleep(0.1)
+    backend.listen()
+    busy.let_go(2)
+    for thread in threads:
+        thread.join(10)
+    assert sorted(answer.status for answer in answers) == [200, 200, 503]
 
 
 def test_a_reload_raises_the_limit_and_lets_in_who_waits(scene):
