@@ -48,6 +48,8 @@ class Exchange final : public http::BodySink,
   // Nothing of it is still to come; what follows is not of this request.
   bool has_whole_request() const { return has_request() && phase_ != Phase::tunnel; }
   bool is_tunnel() const { return phase_ == Phase::tunnel; }
+  // At no backend, and until it is nothing is read of its body.
+  bool awaits_its_turn() const { return phase_ == Phase::await_permit || phase_ == Phase::await_home; }
 
   // The client's side, called by whoever serves it.
   bool takes_body() const;  // more of the request's body, or of the tunnel, can go on its way now

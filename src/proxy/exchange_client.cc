@@ -57,14 +57,15 @@ void Exchange::on_client_batch_end() {
 
 void Exchange::on_client_end() {
   if (request_state_ == RequestState::cut || request_state_ == RequestState::closed) return;
+  const bool leaves = !client_->listener().settings.half_close && (has_request() || awaits_its_turn());
   request_state_ = has_request() ? RequestState::closed : RequestState::cut;
   if (phase_ == Phase::tunnel) {
     backend_->finish_tunnel();
     await_progress();
+  } else if (leaves) {
+    cut(failures::kClientGone);
   } else if (request_state_ == RequestState::cut) {
     fail(failures::kBodyCut);
-  } else if (!client_->listener().settings.half_close) {
-    cut(failures::kClientGone);
   }
   advance();
 }

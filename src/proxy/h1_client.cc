@@ -163,7 +163,8 @@ void H1Client::go_on() {
   }
   if (!client_ended_ || has_said_all()) return;
   if (state_ == State::exchange) {
-    const bool leaves = !listener_.settings.half_close && exchange().has_whole_request();
+    const bool leaves =
+        !listener_.settings.half_close && (exchange().has_whole_request() || exchange().awaits_its_turn());
     if (waiting_.empty() || leaves) exchange().on_client_end();
   } else if (waiting_.empty() || stream_->queued() == 0) {  // else what waits is taken once that has left
     drain();

@@ -109,6 +109,26 @@ def test_a_client_that_goes_away_waits_no_more(scene):
     assert limpet.get("/quick").status == 200
 
 
+@pytest.mark.parametrize("sent", [5, 4], ids=["its whole body", "half of it"])
+def test_a_client_that_goes_away_after_its_body_waits_no_more(scene, sent):
+    backend = scene.backend("a")
+    busy = Busy(backend)
+    limpet = scene.start(settings([table(backend, max_connections=1)], pool=POOL, status=status_table()))
+    answers = []
+    first = ask(limpet, answers)
+    eventually(lambda: busy.here["a"] == 1)
+    status = Status(limpet)
+    gone = limpet.client()
+    gone.send(b"POST /gone HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n" + b"hello"[:sent])
+    eventually(lambda: status.backend("a")["waiting"] == 1)
+    gone.close()
+    eventually(lambda: status.backend("a")["waiting"] == 0, 3)
+    assert limpet.log_of("/gone")[0]["end"] == "client_gone"
+    busy.let_go(1)
+    first.join(10)
+    assert len(backend.requests) == 1
+
+
 def test_time_that_a_request_waits_for_its_home_is_none_in_the_queue(scene):
     backend = scene.backend("a")
     busy = Busy(backend)
