@@ -64,13 +64,15 @@ Identity Router::identify(const RequestView& request, const Fleet& fleet, Now no
   return parts_->identifier.identify(request, fleet, parts_->memory->table, now);
 }
 
-// An id counts where it is a session's: a client may make up as many as it likes.
+// An id counts where it is a session's: a client may make up as many as it likes. So may it addresses of its
+// network, and those are a client's whatever `affinity` makes of them.
 uint64_t Router::take_turn(const Identity& identity, const conf::IpAddress& client, Now now,
                            uint64_t now_us) {
   if (parts_->rates == nullptr) return 0;
   const bool is_id = identity.kind == conf::AffinityKind::session_id;
   const bool by_session =
       parts_->rate.by == conf::RateBy::session && identity.has_key &&
+      identity.kind != conf::AffinityKind::ip &&
       (!is_id || identity.has_own_token() || (identity.tracked && table().knows(identity.key, now.steady)));
   if (!by_session && !has_address(client)) return 0;
   const uint64_t key = by_session ? identity.key : parts_->identifier.key_of_one_client(client);

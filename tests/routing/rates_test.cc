@@ -292,7 +292,12 @@ TEST_CASE("without a rate everybody is let through, and no table is kept") {
 
 TEST_CASE("a client is its address, of IPv6 the /64, whatever the affinity makes of it") {
   conf::Pool pool = limited({Kind::ip}, conf::RateBy::client);
-  pool.ip = {.mask_v4 = 8, .mask_v6 = 16};
+  SUBCASE("networks are sessions") { pool.ip = {.mask_v4 = 8, .mask_v6 = 16}; }
+  SUBCASE("each address is a session") { pool.ip = {.mask_v4 = 32, .mask_v6 = 128}; }
+  SUBCASE("each is counted for its session") {
+    pool.rate.by = conf::RateBy::session;
+    pool.ip = {.mask_v4 = 8, .mask_v6 = 128};
+  }
   Stage stage(pool);
   CHECK(passed(stage, {.client = "192.0.2.1"}) == 2);
   CHECK(passed(stage, {.client = "192.0.2.2"}) == 2);
