@@ -54,8 +54,8 @@ std::string escaped_lines(std::string_view text) {
 // After "it is": the state, and why.
 std::string condition(const Json& backend) {
   const std::string state = backend.at("state");
-  return (state == "maintenance" ? "in maintenance" : state) + ", " +
-         conf::escaped(backend.at("why").get<std::string>());
+  return conf::escaped((state == "maintenance" ? "in maintenance" : state) + ", " +
+                       backend.at("why").get<std::string>());
 }
 
 std::string login_name() {
@@ -309,7 +309,7 @@ std::string Asker::drain_story(const Followed& drain, const Json& incident, uint
     story += ", none was seen for " + conf::duration_words(at_first.at("idle_timeout_s").get<int64_t>());
   else
     story += ", none was cut";
-  return all_are_known ? story : story + "; " + at_last.at("text").get<std::string>();
+  return all_are_known ? story : story + "; " + conf::escaped(at_last.at("text").get<std::string>());
 }
 
 }  // namespace

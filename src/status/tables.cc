@@ -121,8 +121,8 @@ std::string cause(const Json& incident) {
 std::string going_on(const Json& incident, int64_t now) {
   const int64_t lasted = now - incident.at("opened").get<int64_t>();
   const uint64_t joined = number(incident, "joined");
-  return "incident " + std::to_string(number(incident, "id")) + ": " + conf::escaped(where(incident)) + " " +
-         text(incident, "kind") + " (" + conf::escaped(cause(incident)) + ")" +
+  return "incident " + std::to_string(number(incident, "id")) + ": " +
+         conf::escaped(where(incident) + " " + text(incident, "kind") + " (" + cause(incident) + ")") +
          (lasted > 0 ? " for " + conf::duration_words(lasted) : "") + ": of " +
          conf::counted(number(incident, "at_risk"), "session") + " (" +
          std::to_string(number(incident.at("returned"), "at_risk")) + " returned)" +
@@ -198,7 +198,7 @@ std::string all_tls_files(const Json& status, int64_t now) {
 
 std::string status_table(const Json& status) {
   const auto now = status.at("now").get<int64_t>();
-  std::string out = "limpet " + text(status, "limpet") + ", up " +
+  std::string out = "limpet " + conf::escaped(text(status, "limpet")) + ", up " +
                     conf::duration_words(now - status.at("started").get<int64_t>()) + ", " +
                     conf::counted(number(status, "workers"), "worker") + ", " +
                     conf::counted(number(status, "connections"), "connection") + refused(status) +
@@ -275,10 +275,10 @@ std::string session_lines(const Json& found, int64_t now) {
   std::string out;
   for (const Json& session : found.at("sessions")) {
     const auto first = session.at("first_seen").get<int64_t>(), last = session.at("last_seen").get<int64_t>();
-    out += conf::escaped(text(session, "pool") + "/" + text(session, "backend")) + " (" +
-           text(session, "backend_state") + "): " + conf::escaped(text(session, "why")) + "; first seen " +
-           time_words(first) + " (" + conf::duration_words(now - first) + " ago), last seen " +
-           conf::duration_words(now - last) + " ago, " +
+    const std::string home = text(session, "pool") + "/" + text(session, "backend");
+    out += conf::escaped(home + " (" + text(session, "backend_state") + "): " + text(session, "why")) +
+           "; first seen " + time_words(first) + " (" + conf::duration_words(now - first) +
+           " ago), last seen " + conf::duration_words(now - last) + " ago, " +
            (session.at("returned").get<bool>() ? "returned" : "not returned yet") +
            (session.at("polls").get<bool>() ? ", polling\n" : "\n");
   }
@@ -292,14 +292,13 @@ std::string drain_line(const Json& backend, int64_t now, size_t width) {
   constexpr size_t kBar = 24;
   const size_t of_none = drain.value("unknown", Json()).is_null() ? kBar : 0;
   const size_t done = began == 0 ? of_none : static_cast<size_t>((began - left) * kBar / began);
-  return cut_to("[" + std::string(done, '#') + std::string(kBar - done, '.') + "] " + drain_words(drain, now),
-                width);
+  const std::string bar = std::string(done, '#') + std::string(kBar - done, '.');
+  return cut_to("[" + bar + "] " + conf::escaped(drain_words(drain, now)), width);
 }
 
 std::string waiting_line(const Json& backend, int64_t now, size_t width) {
-  return cut_to(conf::escaped(text(backend, "name")) + " is " + text(backend, "state") + ": " +
-                    conf::escaped(why(backend, now)),
-                width);
+  const std::string is = text(backend, "name") + " is " + text(backend, "state");
+  return cut_to(conf::escaped(is + ": " + why(backend, now)), width);
 }
 
 }  // namespace limpet::status

@@ -202,4 +202,28 @@ TEST_CASE("a drain that may have unknown sessions says so, and its progress does
   CHECK(drain_line(to_json(backend), report.now, SIZE_MAX) == "[########################] no sessions left");
 }
 
+// Of all that differ from `said` in one text.
+template <class Words>
+void check_no_escapes(const Json& said, Words&& words) {
+  const Json leaves = said.flatten();
+  for (const auto& [where, value] : leaves.items()) {
+    if (!value.is_string()) continue;
+    Json other = said;
+    other[Json::json_pointer(where)] = value.template get<std::string>() + "\x1b[2J";
+    CHECK_MESSAGE(words(other).find('\x1b') == std::string::npos, where);
+  }
+}
+
+TEST_CASE("whatever a server says moves no terminal's cursor") {
+  const status::Report report = test::made_up_report();
+  check_no_escapes(to_json(report), status_table);
+  check_no_escapes({{"incidents", to_json(report.incidents)}}, incidents_table);
+  const Json session = {{"pool", "shop"},  {"backend", "app-1"}, {"backend_state", "up"}, {"why", "bound"},
+                        {"first_seen", 1}, {"last_seen", 2},     {"returned", true},      {"polls", true}};
+  check_no_escapes({{"sessions", {session}}}, [](const Json& found) { return session_lines(found, 3); });
+  const Json draining = to_json(report.pools[0].backends[1]);
+  for (const auto line : {drain_line, waiting_line})
+    check_no_escapes(draining, [&](const Json& backend) { return line(backend, report.now, SIZE_MAX); });
+}
+
 }  // namespace limpet::status::tables_test
