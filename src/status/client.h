@@ -28,9 +28,8 @@ class Client {
     std::string body;
   };
 
-  // `token` and `who` may be empty. `trust`: who is believed to be at the address, by TLS; nullptr: it is
-  // asked plainly. Whoever shows a certificate that is itself among the trusted ones is believed, whatever
-  // its name.
+  // `token` and `who` may be empty. `trust`: who is believed to be at the address, by TLS, as Channel does;
+  // nullptr: it is asked plainly.
   Client(conf::Address address, std::string token, std::string who, net::SharedTlsTrust trust = nullptr);
 
   // The answer, or why there is none, in words.
