@@ -5,7 +5,7 @@ import time
 import pytest
 
 from support.client import new_address, proxy_v1
-from support.limpet import settings, to_toml
+from support.limpet import settings
 from support.status import Status, status_table
 from support.tls import make, tls_table
 from support.wire import eventually
@@ -23,8 +23,7 @@ def change(limpet, status, limits):
 
 
 def reload(limpet, status):
-    with open(limpet.file, "w", encoding="utf-8") as file:
-        file.write(to_toml(limpet.config))
+    limpet.write()
     assert status.post("/reload").status == 200
 
 

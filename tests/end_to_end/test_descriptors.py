@@ -1,8 +1,6 @@
 """Out of descriptors: who is served goes on to be served, everybody else is refused and counted, and operators get in."""
 
 import contextlib
-import os
-import pathlib
 import resource
 import signal
 import subprocess
@@ -12,7 +10,7 @@ import threading
 import pytest
 
 from support.client import request_bytes
-from support.limpet import settings, to_toml
+from support.limpet import settings
 from support.status import Status, status_table
 from support.wire import Closed, eventually, free_port
 
@@ -110,7 +108,7 @@ def test_two_processes_that_connect_and_leave_while_descriptors_are_out_harm_nob
         assert is_served(inside[0], "/after")
         eventually(lambda: "/after" in log.read_text())
         limpet.config["listener"].append({"name": "other", "address": f"127.0.0.1:{free_port()}"})
-        pathlib.Path(limpet.file).write_text(to_toml(limpet.config))
+        limpet.write()
         assert status.post("/reload").status == 200
         assert all(is_served(client) for client in inside)
         assert [backend["state"] for backend in status.pool()["backends"]] == ["up", "up"]

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from support.busy import Busy
-from support.limpet import settings, to_toml
+from support.limpet import settings
 from support.status import Status, status_table
 from support.wire import eventually
 
@@ -171,8 +171,7 @@ def test_a_reload_raises_the_limit_and_lets_in_who_waits(scene):
     eventually(lambda: status.backend("a")["waiting"] == 4)
     for limit, under_way in ((3, 3), (0, 5)):
         limpet.config["pool"][0]["backend"][0]["max_connections"] = limit
-        with open(limpet.file, "w", encoding="utf-8") as file:
-            file.write(to_toml(limpet.config))
+        limpet.write()
         assert status.command("reload")[0] == 0
         eventually(lambda: busy.here["a"] == under_way)
     busy.let_go(5)

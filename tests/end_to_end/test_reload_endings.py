@@ -2,12 +2,11 @@
 leave nothing behind."""
 
 import copy
-import pathlib
 import signal
 
 import pytest
 
-from support.limpet import is_sanitized, pool_table, to_toml
+from support.limpet import is_sanitized, pool_table
 from support.session_app import session_servers
 from support.status import Status, status_table
 from support.tls import PLAIN
@@ -193,7 +192,7 @@ def test_reloads_while_clients_ask_and_workers_log_serve_everybody(scene, transp
     for number in range(30):
         limpet.config["log"]["level"] = ("debug", "info")[number % 2]
         limpet.config["listener"] = config["listener"] if number % 3 else [config["listener"][1]]
-        pathlib.Path(limpet.file).write_text(to_toml(limpet.config))
+        limpet.write()
         if number % 2:
             limpet.signal(signal.SIGHUP)
         else:

@@ -1,11 +1,9 @@
 """What a reload reaches beside the next request: tunnels at backends out of service, listeners, the keys of sessions, the log."""
 
-import pathlib
-
 import pytest
 
 from support.client import Client, request_bytes
-from support.limpet import pool_table, settings, to_toml
+from support.limpet import pool_table, settings
 from support.session_app import session_servers
 from support.status import Status, status_table
 from support.wire import Closed, eventually, free_port
@@ -14,7 +12,7 @@ from support.wire import Closed, eventually, free_port
 def reload(limpet, status, **changes):
     """Puts the file in force, with other values where they are given."""
     limpet.config.update(changes)
-    pathlib.Path(limpet.file).write_text(to_toml(limpet.config))
+    limpet.write()
     return status.post("/reload")
 
 

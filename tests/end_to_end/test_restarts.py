@@ -2,12 +2,10 @@
 sessions there at risk, until their first answer tells whether their data has survived."""
 
 import itertools
-import pathlib
 import secrets
 
 import pytest
 
-from support.limpet import to_toml
 from support.status import Status, status_table
 from support.wire import eventually
 
@@ -197,7 +195,7 @@ def test_a_restart_without_sessions_opens_nothing(scene):
 def test_another_field_after_a_reload_begins_anew(scene):
     limpet, status, (a, b), of = started(scene, 2)
     limpet.config["pool"][0]["health"]["instance_header"] = "X-Backend"
-    pathlib.Path(limpet.file).write_text(to_toml(limpet.config))
+    limpet.write()
     assert status.post("/reload").status == 200
     wait_for_checks(a, 4)
     assert status.incidents() == []

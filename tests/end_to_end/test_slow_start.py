@@ -1,10 +1,7 @@
 """slow_start: a backend that comes, or comes back, gets few of the new sessions at first, then more, then its whole share."""
 
-import pathlib
-
 import pytest
 
-from support.limpet import to_toml
 from support.status import Status, status_table
 
 BATCH = 40
@@ -19,7 +16,7 @@ def comes_back(scene, limpet, status):
 
 def joins(scene, limpet, status):
     limpet.config["pool"][0]["backend"].append(scene.backend("b").as_table())
-    pathlib.Path(limpet.file).write_text(to_toml(limpet.config))
+    limpet.write()
     assert status.post("/reload").status == 200
 
 

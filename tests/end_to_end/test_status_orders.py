@@ -1,7 +1,5 @@
 """Orders at the status endpoint: what they do to a backend, to its sessions and to the file; who may give them; what the log says."""
 
-import pathlib
-
 import pytest
 
 from support.limpet import to_toml
@@ -118,15 +116,12 @@ def test_a_session_is_unbound_and_pinned(scene):
 def test_a_reload_takes_a_good_file_and_refuses_a_faulty_one(scene):
     limpet, status = session_scene(scene)
     users = logged_in(limpet, 4)
-    path = pathlib.Path(limpet.file)
-    good = path.read_text()
-    path.write_text(good + "\nno_such_key = 1\n")
+    limpet.write(to_toml(limpet.config) + "\nno_such_key = 1\n")
     answer = status.post("/reload")
     assert answer.status != 200 and "no_such_key" in answer.json["error"]
     assert status.report()["reloads"] == {"done": 0, "refused": 1}
-    config = limpet.config
-    config["pool"][0]["backend"].append(scene.backend("c").as_table())
-    path.write_text(to_toml(config))
+    limpet.config["pool"][0]["backend"].append(scene.backend("c").as_table())
+    limpet.write()
     assert status.post("/reload").status == 200
     assert status.report()["reloads"] == {"done": 1, "refused": 1}
     assert [backend["name"] for backend in status.pool()["backends"]] == ["a", "b", "c"]

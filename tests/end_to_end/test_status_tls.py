@@ -53,14 +53,9 @@ def curl(status, path, *words):
 
 
 def put(limpet, **changes):
-    """A file with these changes in the status' table takes the old one's place, and is read; returns what the log says of it."""
+    """Reloads with these changes in the status' table; returns what the log says of it."""
     limpet.config["status"] = {key: value for key, value in {**limpet.config["status"], **changes}.items() if value is not None}
-    pathlib.Path(limpet.file + ".next").write_text(to_toml(limpet.config))
-    os.rename(limpet.file + ".next", limpet.file)
-    before = limpet.stderr.count("reload by SIGHUP: ")
-    limpet.signal(signal.SIGHUP)
-    eventually(lambda: limpet.stderr.count("reload by SIGHUP: ") > before)
-    return limpet.stderr.rpartition("reload by SIGHUP: ")[2]
+    return limpet.reload()
 
 
 def test_everything_is_asked_by_tls(limpet, status, current):
@@ -230,7 +225,7 @@ def test_an_order_to_reload_is_answered_where_it_leads_to_tls(scene, current):
     limpet = scene.limpet([scene.backend()], status=status_table(token=TOKEN))
     status = Status(limpet)
     limpet.config["status"]["tls"] = tls_table(current)
-    pathlib.Path(limpet.file).write_text(to_toml(limpet.config))
+    limpet.write()
     code, out, err = status.command("reload", token=TOKEN)
     assert (code, err) == (0, "") and "is in force" in out
     assert Status(limpet, current).get("/healthz").status == 200

@@ -153,8 +153,7 @@ def test_a_backend_that_comes_to_speak_tls_is_spoken_to_so_after_a_reload(scene,
     assert client.get().get("X-Backend") == "plain"
     config = settings([{**table, "address": f"localhost:{sealed.port}"}], pool={"tls": {"ca": authority.file}}, status=limpet.config["status"])
     config["listener"] = limpet.config["listener"]
-    with open(limpet.file, "w", encoding="utf-8") as file:
-        file.write(to_toml(config))
+    limpet.write(config)
     code, out, err = Status(limpet).command("reload")
     assert code == 0, err
     eventually(lambda: client.get().get("X-Backend") == "sealed")  # workers follow in their next turn
@@ -175,9 +174,7 @@ def test_files_that_are_no_certificates_are_refused_by_name(scene, server_contex
     nothing = tmp_path / "nothing.pem"
     nothing.write_text("no certificate")
     for tls in ({"ca": str(nothing)}, {"ca": authority.file, "certificate": str(nothing)}):
-        config = {**limpet.config, "pool": [{**limpet.config["pool"][0], "tls": tls}]}
-        with open(limpet.file, "w", encoding="utf-8") as file:
-            file.write(to_toml(config))
+        limpet.write({**limpet.config, "pool": [{**limpet.config["pool"][0], "tls": tls}]})
         code, _, err = Status(limpet).command("reload")
         assert code != 0 and str(nothing) in err
     assert limpet.client().get().status == 200

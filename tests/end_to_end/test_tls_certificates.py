@@ -5,7 +5,6 @@ import os
 import pathlib
 import re
 import shutil
-import signal
 import ssl
 import threading
 
@@ -173,13 +172,6 @@ class Callers:
         client.close()
 
 
-def reload(limpet):
-    """By SIGHUP; waits for what becomes of it."""
-    before = limpet.stderr.count("reload by SIGHUP: ")
-    limpet.signal(signal.SIGHUP)
-    eventually(lambda: limpet.stderr.count("reload by SIGHUP: ") > before)
-
-
 @pytest.mark.parametrize("way", [Links, Copies, Renames])
 def test_certificates_renewed_and_reloaded_under_load_fail_no_request(scene, tmp_path, way):
     authority = make(tmp_path, "authority", names=(), is_authority=True)
@@ -196,7 +188,7 @@ def test_certificates_renewed_and_reloaded_under_load_fail_no_request(scene, tmp
     with callers:
         for renewed in certificates[1:]:
             for _ in files.steps(renewed):
-                reload(limpet)
+                limpet.reload()
             eventually(lambda: is_shown(limpet, renewed) and renewed.der() in callers.seen, what="the new certificate is shown")
         list(files.steps(certificates[0]))
         eventually(lambda: is_shown(limpet, certificates[0]), PATIENCE)  # without a reload
@@ -216,7 +208,7 @@ def test_what_was_shown_and_believed_before_is_left_behind_by_no_reload(scene, c
     sizes = []
     for number in range(200):
         current.take(others[number % 2])
-        reload(limpet)
+        limpet.reload()
         eventually(lambda: limpet.get().status == (503 if number % 2 else 200))
         if number % 50 == 49:
             sizes.append(limpet.status("VmRSS"))
@@ -227,8 +219,7 @@ def test_what_was_shown_and_believed_before_is_left_behind_by_no_reload(scene, c
 def test_a_reload_with_a_bad_certificate_changes_nothing(limpet, current):
     before = current.der()
     pathlib.Path(current.key).write_text("no key")
-    reload(limpet)
-    assert "nothing is changed: listener main: " in limpet.stderr
+    assert "nothing is changed: listener main: " in limpet.reload()
     assert shown(limpet) == before
 
 

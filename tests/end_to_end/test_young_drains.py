@@ -1,9 +1,7 @@
 """Drains that begin before Limpet has run for idle_timeout: it does not know all sessions yet, says so, and waits, unless it is told not to."""
 
-import pathlib
 import time
 
-from support.limpet import to_toml
 from support.status import Status, status_table
 from support.wire import eventually
 
@@ -66,7 +64,7 @@ def test_what_leaves_the_file_waits_too(scene):
     limpet, status = started(scene, scene.backends(2), idle_timeout="4s")
     begun = time.monotonic()
     del limpet.config["pool"][0]["backend"][0]
-    pathlib.Path(limpet.file).write_text(to_toml(limpet.config))
+    limpet.write()
     assert status.post("/reload").status == 200
     time.sleep(1.5)
     assert status.backend("a")["state"] == "draining" and SAYS in status.incidents("drain")[0]["detail"]

@@ -16,7 +16,6 @@ import signal
 import threading
 import time
 
-from support.limpet import to_toml
 from support.network import few_ports, socket_from, taken_ports
 from support.truth import Client
 from support.wire import free_port
@@ -328,9 +327,7 @@ class World:
         return [server for server in self.servers if server.name not in self.struck()]
 
     def reload(self, config):
-        draft = pathlib.Path(self.limpet.file + ".new")
-        draft.write_text(to_toml(config))
-        draft.rename(self.limpet.file)
+        self.limpet.write(config)
         self.limpet.signal(signal.SIGHUP)
 
     def choose(self):

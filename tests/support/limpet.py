@@ -27,6 +27,7 @@ from support.wire import Closed, eventually, free_port
 KEY = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 OTHER_KEY = "ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100"
 HASH_SECRET = "5a" * 32
+RELOADED = "reload by SIGHUP: "  # then the log says what came of it
 
 SANITIZER_REPORTS = ("ERROR: AddressSanitizer", "runtime error:", "WARNING: ThreadSanitizer", "ERROR: LeakSanitizer")
 SANITIZER_OPTIONS = {
@@ -136,7 +137,7 @@ class Limpet:
         self.file = os.path.join(self.directory.name, "limpet.toml")
         self.stdout_path = os.path.join(self.directory.name, "access.log")
         self.stderr_path = os.path.join(self.directory.name, "errors.log")
-        pathlib.Path(self.file).write_text(config if isinstance(config, str) else to_toml(config))
+        self.write()
         self.addresses, self.speaking_tls = {}, set()
         if not isinstance(config, str):
             self.addresses = {entry["name"]: _connectable(entry["address"]) for entry in config["listener"]}
@@ -168,6 +169,23 @@ class Limpet:
                 except OSError:
                     assert time.monotonic() < end, f"limpet does not accept at {host}:{port}: {self.stderr}"
                     time.sleep(0.002)
+
+    # Its file.
+
+    def write(self, config=None):
+        """This, or what `config` of its own says by now, takes the file's place."""
+        config = self.config if config is None else config
+        draft = pathlib.Path(self.file + ".next")
+        draft.write_text(config if isinstance(config, str) else to_toml(config))
+        draft.rename(self.file)
+
+    def reload(self, config=None):
+        """Writes the file and has it read by SIGHUP; returns what the log says came of it."""
+        self.write(config)
+        before = self.stderr.count(RELOADED)
+        self.signal(signal.SIGHUP)
+        eventually(lambda: self.stderr.count(RELOADED) > before)
+        return self.stderr.rpartition(RELOADED)[2]
 
     # Clients.
 

@@ -9,7 +9,6 @@ import random
 import signal
 import time
 
-from support.limpet import to_toml
 from support.truth import crowd, hold_lost, seen_by
 
 SHORT, LONG = (float(os.environ.get("TRUTH_SECONDS", seconds)) for seconds in (8, 60))
@@ -68,8 +67,7 @@ class Storm:
             backends.remove(next(backend for backend in backends if backend["name"] == server.name))
         for backend in backends:
             backend["weight"] = self.random.choice((50, 100, 200))
-        with open(self.limpet.file, "w", encoding="utf-8") as file:
-            file.write(to_toml(config))
+        self.limpet.write(config)
         self.limpet.signal(signal.SIGHUP)
 
 

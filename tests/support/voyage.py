@@ -6,7 +6,7 @@ import random
 import signal
 
 from support.applications import Application
-from support.limpet import settings, to_toml
+from support.limpet import settings
 from support.status import Status, adds_up, status_table
 from support.visitor import BY_CHANGE, BY_RESTART, NO_REASON, Visitor
 from support.wire import eventually
@@ -57,8 +57,7 @@ class Balancer:
 
     def reload(self, backends):
         self.config["pool"][0]["backend"] = backends
-        with open(self.limpet.file, "w", encoding="utf-8") as file:
-            file.write(to_toml(self.config))
+        self.limpet.write()
         answer = self.status.post("/reload")
         assert answer.status == 200, answer.text
 
