@@ -14,7 +14,7 @@ import time
 import pytest
 
 from support.client import request_bytes
-from support.limpet import binary, settings, to_toml
+from support.limpet import binary, settings
 from support.status import Status, status_table
 from support.wire import eventually
 

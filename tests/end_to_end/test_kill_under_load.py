@@ -4,7 +4,6 @@ that Limpet's own figures of it are what clients saw. The figures are printed.""
 import asyncio
 import collections
 import dataclasses
-import datetime
 import random
 import time
 
@@ -13,7 +12,6 @@ import pytest
 from support.limpet import settings
 from support.status import Status, status_table
 from support.truth import Client, Server, seen_by
-from support.wire import eventually
 
 CLIENTS = 300
 INTERVAL = 0.5  # seconds between two checks

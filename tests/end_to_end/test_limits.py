@@ -1,11 +1,9 @@
 """Limits, each answered by its own status: head 431, target 414, body 413, number of fields 431."""
 
-import time
-
 import pytest
 
 from support.client import request_bytes
-from support.wire import Closed, eventually, head
+from support.wire import eventually, head
 
 LIMITS = {"head": "4KiB", "target": "1KiB", "headers": 20, "body": "10KiB"}
 

@@ -1,10 +1,6 @@
 """What takes a backend down, and what does not: requests make Limpet ask, and the question decides. Each backend here is broken in a way
 of its own, or is not broken at all while something else is."""
 
-import os
-import resource
-import signal
-import socket
 import threading
 import time
 

@@ -3,7 +3,6 @@ forgotten, and nothing is left behind."""
 
 import asyncio
 import copy
-import itertools
 import os
 import pathlib
 import random

@@ -18,7 +18,7 @@ from support.limpet import binary, is_sanitized, pool_table, settings, to_toml
 from support.network import network_or_skip
 from support.systemd import PROGRAM, Systemd
 from support.tls import SafeClient, context, make
-from support.wire import Closed, eventually, free_port
+from support.wire import Closed, eventually
 
 PATIENCE = 15
 ROOT = pathlib.Path(__file__).resolve().parents[2]
