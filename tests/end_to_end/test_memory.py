@@ -2,14 +2,14 @@
 
 import pathlib
 import re
-import socket
 
 import pytest
 
+from support.crowds import asked, begun, certificate, half_greeted, read_on, sealed, silent, web_socket  # noqa: F401
 from support.limpet import settings
 from support.patience import many_descriptors, patient_server  # noqa: F401
 from support.status import Status, status_table
-from support.tls import context, make, tls_table
+from support.tls import tls_table
 from support.wire import eventually, free_port
 
 pytestmark = pytest.mark.soak
@@ -26,52 +26,6 @@ def descriptors():
         yield
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    return make(tmp_path_factory.mktemp("certificate"))
-
-
-def from_client(limpet, listener, number):
-    """From addresses of which each has ports enough."""
-    sock = socket.socket()
-    sock.bind((f"127.0.{1 + number // 2000}.1", 0))
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.connect(limpet.addresses[listener])
-    return sock
-
-
-def silent(limpet, number, listener="plain"):
-    return from_client(limpet, listener, number)
-
-
-def begun(limpet, number, target, fields=b""):
-    sock = from_client(limpet, "plain", number)
-    sock.sendall(b"GET %b HTTP/1.1\r\nHost: shop.test\r\n%b\r\n" % (target, fields))
-    return sock
-
-
-def read_on(sock, end=b"s"):
-    while not sock.recv(65536).endswith(end):
-        pass
-    return sock
-
-
-def asked(limpet, number):
-    return read_on(begun(limpet, number, b"/"))
-
-
-def sealed(limpet, number, how=context()):
-    sock = how.wrap_socket(from_client(limpet, "tls", number), server_hostname="shop.test")
-    sock.sendall(b"GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n")
-    return read_on(sock)
-
-
-def half_greeted(limpet, number):
-    sock = from_client(limpet, "tls", number)
-    sock.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
-    return sock
-
-
 # What the README calls them.
 KINDS = {
     "silent": silent,
@@ -81,7 +35,7 @@ KINDS = {
     "in a handshake": half_greeted,
     "waiting for its answer": lambda limpet, number: begun(limpet, number, b"/hold"),
     "a stream of events": lambda limpet, number: read_on(begun(limpet, number, b"/events"), b"s\r\n"),
-    "a WebSocket": lambda limpet, number: read_on(begun(limpet, number, b"/", b"Connection: upgrade\r\nUpgrade: websocket\r\n")),
+    "a WebSocket": web_socket,
     "waiting for a place": lambda limpet, number: begun(limpet, number, b"/hold"),
 }
 WITH_BACKENDS = ("waiting for its answer", "a stream of events", "a WebSocket")
@@ -95,7 +49,7 @@ def said(kind):
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_a_connection_costs_what_the_readme_says(scene, patient_server, certificate, kind):
+def test_a_connection_costs_what_the_readme_says(scene, patient_server, certificate, kind):  # noqa: F811
     backend = {**patient_server, "max_connections": 1 if kind == "waiting for a place" else 0}
     limpet = scene.start(settings([backend], pool={"queue_timeout": "10m", "timeouts": {"head": "10m"}}, status=status_table(), log={"access": "off"},
                                   limits={"handshakes": 2 * MANY}, timeouts={"handshake": "10m", "idle": "10m"},

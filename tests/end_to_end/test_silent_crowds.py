@@ -4,13 +4,12 @@ README says. Of those that have one to a backend each there are as many as there
 import pathlib
 import re
 import resource
-import socket
 import time
 
 import pytest
-from test_memory import MANY, README, asked, begun, certificate, from_client, half_greeted, read_on, sealed, silent  # noqa: F401
-from test_slow_clients import assert_others_are_served_as_ever
 
+from support.crowds import (assert_others_are_served_as_ever, asked, begun, certificate, half_a_body, half_a_head, half_greeted,  # noqa: F401
+                            reads_nothing, sealed, silent, web_socket)
 from support.limpet import pool_table, settings
 from support.patience import many_descriptors, patient_server  # noqa: F401
 from support.status import Status, status_table
@@ -19,32 +18,9 @@ from support.wire import eventually, free_port
 
 pytestmark = pytest.mark.soak
 
+MANY = 10_000
+README = (pathlib.Path(__file__).resolve().parent.parent.parent / "README.md").read_text()
 OWN = 100  # descriptors of the process itself, and of connections to backends that are kept
-
-
-def half_a_head(limpet, number):
-    sock = from_client(limpet, "plain", number)
-    sock.sendall(b"GET / HTTP/1.1\r\nHost: shop.test\r\nX-Slow: y")
-    return sock
-
-
-def half_a_body(limpet, number):
-    sock = from_client(limpet, "plain", number)
-    sock.sendall(b"POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 1000000\r\n\r\nhalf")
-    return sock
-
-
-def reads_nothing(limpet, number):
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    sock.bind((f"127.0.{1 + number // 2000}.1", 0))
-    sock.connect(limpet.addresses["plain"])
-    sock.sendall(b"GET /large HTTP/1.1\r\nHost: shop.test\r\n\r\n")
-    return sock
-
-
-def web_socket(limpet, number):
-    return read_on(begun(limpet, number, b"/", b"Connection: upgrade\r\nUpgrade: websocket\r\n"))
 
 
 # How one comes, what the README's formula says that it takes, and how many connections to backends it holds.
@@ -111,7 +87,7 @@ def test_thousands_that_say_no_more_cost_others_nothing(scene, patient_server, c
         held += [come(beset, number) for number in range(many)]
         eventually(lambda: status.report()["connections"] == many, 30, lambda: status.report()["connections"])
         eventually(lambda: is_at_rest(beset), 60)
-        assert_others_are_served_as_ever((beset, other))
+        assert_others_are_served_as_ever(beset, other)
         report = status.report()
         taken, resident, most = len(beset.descriptors()), beset.status("VmRSS") * 1024, formula(many, parts, 2)
         print(f"{many} {kind}: {resident / 1e6:.1f} MB, {most / 1e6:.1f} by the README; {taken} descriptors of {report['descriptors']}")

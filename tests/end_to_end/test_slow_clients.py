@@ -6,31 +6,26 @@ the machine does meanwhile both suffer alike.
 
 import os
 import subprocess
-import time
 
 import pytest
 
 from support.client import connect
+from support.crowds import assert_others_are_served_as_ever, certificate, connections  # noqa: F401
 from support.limpet import settings
 from support.patience import many_descriptors, patient_server  # noqa: F401
-from support.status import Status, status_table
-from support.tls import make, tls_table
+from support.status import status_table
+from support.tls import tls_table
 from support.wire import eventually, free_port
 
 pytestmark = pytest.mark.soak
 
-MANY, ROUNDS = 1000, 2000
+MANY = 1000
 MODES = {"headers": ["-H"], "bodies": ["-B", "-s", "4096"], "ranges": ["-R", "-r", "50"],
          "reads": ["-X", "-w", "10", "-y", "20", "-n", "5", "-z", "32", "-k", "3"]}
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    return make(tmp_path_factory.mktemp("certificate"))
-
-
 @pytest.fixture
-def limpets(scene, patient_server, certificate):
+def limpets(scene, patient_server, certificate):  # noqa: F811
     """The one that is going to be beset, and the other."""
     def start():
         listeners = [{"name": "plain", "address": f"127.0.0.1:{free_port()}"},
@@ -38,32 +33,6 @@ def limpets(scene, patient_server, certificate):
         config = settings([patient_server], listeners=listeners, status=status_table(), log={"access": "off"})
         return scene.start(config)
     return start(), start()
-
-
-def connections(limpet):
-    return Status(limpet).report()["connections"]
-
-
-def p99s(turns):
-    """Of requests by turns, of each client's; in microseconds."""
-    times = [[] for _ in turns]
-    for number in range(ROUNDS):
-        for which in (0, 1) if number % 2 else (1, 0):  # who comes first after the pause finds the machine asleep
-            begin = time.perf_counter()
-            assert turns[which].get().status == 200
-            times[which].append(time.perf_counter() - begin)
-        time.sleep(0.001)
-    return [sorted(of_one)[ROUNDS * 99 // 100] * 1e6 for of_one in times]
-
-
-def assert_others_are_served_as_ever(limpets):
-    """In the middle one of five measurements: something else on the machine may spoil one of them."""
-    turns = [limpet.client("plain") for limpet in limpets]
-    measured = sorted((p99s(turns) for _ in range(5)), key=lambda pair: pair[0] / pair[1])
-    ratios = ", ".join(f"{beset / quiet:.2f}" for beset, quiet in measured)
-    beset, quiet = measured[2]
-    print(f"{connections(limpets[0])} connections; p99 beset {beset:.0f} us, quiet {quiet:.0f} us: {ratios}")
-    assert beset < 2 * quiet
 
 
 @pytest.mark.parametrize("listener", ["plain", "tls"])
@@ -77,7 +46,7 @@ def test_slow_requests_do_not_slow_down_others(limpets, mode, listener):
     try:
         if mode != "ranges":  # each of which is answered, and closed by the tool
             eventually(lambda: connections(limpets[0]) >= MANY * 9 // 10, 20, lambda: connections(limpets[0]))
-        assert_others_are_served_as_ever(limpets)
+        assert_others_are_served_as_ever(*limpets)
         assert tool.poll() is None
     finally:
         tool.kill()
@@ -95,7 +64,7 @@ def test_slow_handshakes_do_not_slow_down_others(limpets):
                 sock.sendall(hello[:20])
                 slow.append(sock)
             eventually(lambda: connections(limpets[0]) >= MANY)
-            assert_others_are_served_as_ever(limpets)
+            assert_others_are_served_as_ever(*limpets)
         finally:
             for sock in slow:
                 sock.close()
