@@ -26,7 +26,7 @@ OWN = 100  # descriptors of the process itself, and of connections to backends t
 # How one comes, what the README's formula says that it takes, and how many connections to backends it holds.
 KINDS = {
     "silent": (silent, ["client"], 0),
-    "half a head": (half_a_head, ["client", "under way"], 0),
+    "half a head": (half_a_head, ["client"], 0),
     "idle": (asked, ["client"], 0),
     "silent where TLS is spoken": (lambda limpet, number: silent(limpet, number, "tls"), ["TLS"], 0),
     "half a handshake": (half_greeted, ["handshake"], 0),
