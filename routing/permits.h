@@ -78,8 +78,8 @@ class Permits : public std::enable_shared_from_this<Permits> {
   // is called.
   void follow(const Fleet& fleet);
 
-  // A place there, into `place`, or none where there is no limit. False: it has to be waited for.
-  bool take(Slot slot, Permit& place);
+  // A place there, into `permit`, or none where there is no limit. False: it has to be waited for.
+  bool take(Slot slot, Permit& permit);
 
   // Advice, for whoever may go elsewhere: whether take() would say true, and how many more requests a
   // backend has than it has places, as a part of these.

@@ -51,7 +51,7 @@ std::string chain_warning(const Certificate& certificate) {
   return "comes without the certificate of its issuer, which most clients do not know";
 }
 
-// What a listener shows, or the status endpoint; `whose` says which of them in front of each line.
+// The certificates that a listener or the status endpoint shows. Each warning begins with `whose` they are.
 class Shown {
  public:
   Shown(std::string whose, const conf::ListenerTls& tls, std::vector<std::string>& lines)

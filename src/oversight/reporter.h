@@ -14,7 +14,8 @@
 
 namespace limpet {
 
-status::TlsFilesReport files_of(const net::TlsIdentity& identity);  // nothing being wrong with them
+// Without what is wrong with the files, which TlsWatch adds.
+status::TlsFilesReport files_of(const net::TlsIdentity& identity);
 
 // Of the loop's thread.
 class Reporter {

@@ -16,7 +16,7 @@ struct Ask {
   std::string_view authorization{};  // the field's value
   std::string_view on_behalf{};      // X-Limpet: who wants the change
   std::string peer{};                // the client's address
-  bool tls = false;                  // it came by that
+  bool tls = false;                  // it came over TLS
 };
 
 // One that outlives the request.

@@ -71,7 +71,7 @@ class Server::Thread final : net::Acceptor, net::DeadlineOwner, public Connectio
     return listener_ != nullptr;
   }
 
-  // On the loop's thread, or before it runs. False, and why: what was shown goes on being shown.
+  // On the loop's thread, or before that runs. False, and why in `error`: what was shown so far stays.
   bool show(const net::SharedTlsIdentity& identity, std::string& error) {
     if (identity == nullptr) return tls_.reset(), true;
     if (tls_ != nullptr && &tls_->identity() == identity.get()) return true;
@@ -119,7 +119,7 @@ class Server::Thread final : net::Acceptor, net::DeadlineOwner, public Connectio
     stream->start(connection.as_owner());
   }
 
-  // What a handshake is under way with stays for as long as that.
+  // The stream keeps the certificates that its handshake began with, whatever is shown meanwhile.
   void shake_hands(Connection& connection, net::StreamPtr below) {
     auto* const stream = new net::TlsStream(tls_room_, tls_->accept());
     stream->keep(tls_);

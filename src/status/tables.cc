@@ -82,7 +82,7 @@ std::string why(const Json& backend, int64_t now) {
 }
 
 // "rate limit 3, shed 5", of those that there are; empty: there are none.
-std::string counts(const std::vector<std::pair<std::string, uint64_t>>& named) {
+std::string count_words(const std::vector<std::pair<std::string, uint64_t>>& named) {
   std::string words;
   for (const auto& [name, count] : named) {
     if (count != 0) words += (words.empty() ? "" : ", ") + name + " " + std::to_string(count);
@@ -92,9 +92,9 @@ std::string counts(const std::vector<std::pair<std::string, uint64_t>>& named) {
 
 // What was refused for a limit. An older Limpet tells less.
 std::string refusals(const Json& pool) {
-  return counts({{"rate limit", pool.value("rate_limited", uint64_t{0})},
-                 {"shed", pool.at("decisions").value("shed", uint64_t{0})},
-                 {"queue timeout", pool.value("queue", Json::object()).value("timeouts", uint64_t{0})}});
+  return count_words({{"rate limit", pool.value("rate_limited", uint64_t{0})},
+                      {"shed", pool.at("decisions").value("shed", uint64_t{0})},
+                      {"queue timeout", pool.value("queue", Json::object()).value("timeouts", uint64_t{0})}});
 }
 
 std::string why_pool(const Json& pool) {
@@ -148,9 +148,10 @@ std::string over_limits(const Json& status) {
       count += refused.get<uint64_t>();
     }
   }
-  return count == 0 ? ""
-                    : " (" + std::to_string(count) +
-                          " REFUSED, over a listener's limits: " + counts({all.begin(), all.end()}) + ")";
+  return count == 0
+             ? ""
+             : " (" + std::to_string(count) +
+                   " REFUSED, over a listener's limits: " + count_words({all.begin(), all.end()}) + ")";
 }
 
 // What somebody has to do something about.
