@@ -19,12 +19,7 @@ def start(scene, limits=None, *, workers=2, **keys):
 
 def change(limpet, status, limits):
     limpet.config["listener"][0]["limits"] = limits
-    reload(limpet, status)
-
-
-def reload(limpet, status):
-    limpet.write()
-    assert status.post("/reload").status == 200
+    assert status.reload().status == 200
 
 
 def refused(status, limit):
@@ -170,8 +165,8 @@ def test_a_reload_changes_the_rate(scene, changed):
     source = new_address()
     assert 429 in statuses(limpet, 30, source=source)
     limpet.config["pool"][0]["rate"] = changed
-    reload(limpet, status)
+    assert status.reload().status == 200
     assert statuses(limpet, 30, source=source) == [200] * 30
     limpet.config["pool"][0]["rate"] = {"requests": 1, "burst": 2}
-    reload(limpet, status)
+    assert status.reload().status == 200
     assert 429 in statuses(limpet, 30, source=source)

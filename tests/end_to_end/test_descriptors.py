@@ -108,8 +108,7 @@ def test_two_processes_that_connect_and_leave_while_descriptors_are_out_harm_nob
         assert is_served(inside[0], "/after")
         eventually(lambda: "/after" in log.read_text())
         limpet.config["listener"].append({"name": "other", "address": f"127.0.0.1:{free_port()}"})
-        limpet.write()
-        assert status.post("/reload").status == 200
+        assert status.reload().status == 200
         assert all(is_served(client) for client in inside)
         assert [backend["state"] for backend in status.pool()["backends"]] == ["up", "up"]
         assert status.get("/incidents").json["incidents"] == []

@@ -11,7 +11,7 @@ from support.session_app import session_servers
 from support.status import Status, status_table
 from support.tls import PLAIN
 from support.wire import Closed, eventually, free_port
-from test_reload_reach import echo, echoes, reload, tunnel_of
+from test_reload_reach import echo, echoes, tunnel_of
 
 RELOADS = 80 if not is_sanitized() else 40
 WARM = RELOADS // 2  # after so many
@@ -48,7 +48,7 @@ def test_a_connection_kept_at_a_listener_that_left_the_file_is_answered_once_mor
     entries = without_old_listener(limpet.config)["listener"]
     if change != "removed":
         entries = [listener_table("old", transport), *entries]
-    assert reload(limpet, status, listener=entries).status == 200
+    assert status.reload(listener=entries).status == 200
     for client in clients:
         answer = client.get()
         assert answer.status == 200 and answer.tokens("connection") == ["close"]
@@ -63,7 +63,7 @@ def test_a_listener_that_left_the_file_is_told_of_while_it_has_connections(scene
     status = Status(limpet)
     limpet.addresses = {"old": limpet.addresses["old"], "new": limpet.addresses["new"]}
     tunnel = tunnel_of(limpet)
-    assert reload(limpet, status, **without_old_listener(limpet.config)).status == 200
+    assert status.reload(**without_old_listener(limpet.config)).status == 200
     old = listeners_of(status)["old"]
     assert (old["listed"], old["connections"]) == (False, 1)
     assert echoes(tunnel)
@@ -78,7 +78,7 @@ def test_what_outlives_the_drain_timeout_at_a_listener_that_left_the_file_is_cut
                           listeners=[listener_table("old", transport), listener_table("new", transport)], status=status_table())
     status = Status(limpet)
     tunnel = tunnel_of(limpet)
-    assert reload(limpet, status, **without_old_listener(limpet.config)).status == 200
+    assert status.reload(**without_old_listener(limpet.config)).status == 200
     eventually(lambda: not echoes(tunnel), what="the tunnel is cut")
     eventually(lambda: "old" not in listeners_of(status), what="the listener is gone")
     assert limpet.get(listener="new").status == 200
@@ -101,7 +101,7 @@ def test_a_pool_that_left_the_file_is_told_of_while_something_is_under_way_there
     limpet = scene.limpet(status=status_table(), workers=2, **two_pools(scene))
     status = Status(limpet)
     tunnel = tunnel_of(limpet)
-    assert reload(limpet, status, **without_old_pool(limpet.config)).status == 200
+    assert status.reload(**without_old_pool(limpet.config)).status == 200
     assert not pools_of(status)["old"]["listed"]
     assert echoes(tunnel)
     assert not pools_of(status)["old"]["listed"]
@@ -116,7 +116,7 @@ def test_a_tunnel_of_a_pool_that_left_the_file_is_cut_at_its_drain_timeout(scene
     limpet = scene.limpet(status=status_table(), **two_pools(scene, transport, drain_timeout="300ms"))
     status = Status(limpet)
     tunnel = tunnel_of(limpet)
-    assert reload(limpet, status, **without_old_pool(limpet.config)).status == 200
+    assert status.reload(**without_old_pool(limpet.config)).status == 200
     eventually(lambda: not echoes(tunnel), what="the tunnel is cut")
     assert limpet.log_of("/tunnel")[0]["end"] == "backend_withdrawn"
     eventually(lambda: "old" not in pools_of(status), what="the pool is gone")
@@ -131,9 +131,9 @@ def test_a_pool_that_comes_back_before_it_is_gone_has_its_sessions(scene):
     browser.get("/who")
     config = copy.deepcopy(limpet.config)
     other = {**config["pool"][0], "name": "other"}
-    assert reload(limpet, status, pool=[other], route=[{"pool": "other"}]).status == 200
+    assert status.reload(pool=[other], route=[{"pool": "other"}]).status == 200
     assert pools_of(status)["app"]["sessions"]["live"] == 1
-    assert reload(limpet, status, pool=config["pool"], route=config["route"]).status == 200
+    assert status.reload(pool=config["pool"], route=config["route"]).status == 200
     assert pools_of(status)["app"]["listed"]
     assert pools_of(status)["app"]["sessions"]["live"] == 1
 
@@ -151,10 +151,10 @@ def test_reloads_that_each_bring_a_pool_a_listener_and_backends_leave_nothing_be
         pools = [pool_table("app", [*config["pool"][0]["backend"], *({**backend, "weight": 0} for backend in backends)], **app), pool_table(f"p{number}", backends, **app)]
         listeners = [*config["listener"], listener_table(f"l{number}", transport)]
         routes = [*config["route"], {"path": "/new", "pool": f"p{number}"}]
-        assert reload(limpet, status, pool=pools, listener=listeners, route=routes).status == 200
+        assert status.reload(pool=pools, listener=listeners, route=routes).status == 200
         assert limpet.get().status == 200
         if number % 10 == 9:  # all is as it was
-            assert reload(limpet, status, **{key: config[key] for key in ("pool", "listener", "route")}).status == 200
+            assert status.reload(**{key: config[key] for key in ("pool", "listener", "route")}).status == 200
             eventually(lambda: len(pools_of(status)) == len(listeners_of(status)) == len(pools_of(status)["app"]["backends"]) == 1, what="what came has gone")
             sizes.append(limpet.status("VmRSS"))
     assert sizes[-1] - sizes[WARM // 10 - 1] < GROWTH_KIB, sizes
@@ -168,10 +168,10 @@ def test_a_backend_that_takes_over_a_slot_takes_over_neither_counts_nor_sessions
     for _ in range(10):
         assert old.get().text == "a"
     limpet.config["pool"][0]["backend"] = [other.as_table()]
-    assert reload(limpet, status).status == 200
+    assert status.reload().status == 200
     eventually(lambda: [backend["name"] for backend in status.pool()["backends"]] == ["c"] or not old.get().text, what="a is gone")
     limpet.config["pool"][0]["backend"] = [other.as_table(), second.as_table()]
-    assert reload(limpet, status).status == 200
+    assert status.reload().status == 200
     assert status.backend("b")["requests"]["answers"]["2xx"] == 0
     assert status.backend("b")["sessions"]["live"] == 0
     assert status.backend("b")["state"] == "up"

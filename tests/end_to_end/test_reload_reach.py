@@ -9,13 +9,6 @@ from support.status import Status, status_table
 from support.wire import Closed, eventually, free_port
 
 
-def reload(limpet, status, **changes):
-    """Puts the file in force, with other values where they are given."""
-    limpet.config.update(changes)
-    limpet.write()
-    return status.post("/reload")
-
-
 def echo(connection, request):
     if request.target != "/tunnel":
         return connection.reply(body=request.target.encode())
@@ -50,7 +43,7 @@ def test_a_shorter_drain_timeout_cuts_what_outlived_it_at_once(scene, order, sta
     assert status.wait_for_state("a", state)["cause"] == cause
     assert echoes(tunnel)
     limpet.config["pool"][0]["drain_timeout"] = "1ms"
-    assert reload(limpet, status).status == 200
+    assert status.reload().status == 200
     eventually(lambda: not echoes(tunnel), what="the tunnel ends")
     assert limpet.log_of("/tunnel")[0]["end"] == "backend_withdrawn"
 
@@ -60,11 +53,11 @@ def test_a_second_listener_comes_by_a_reload_though_the_first_gets_a_name_by_it(
     first, second = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
     limpet = scene.start(settings([a], listeners=[{"name": "main", "address": first}], status=status_table()))
     status = Status(limpet)
-    assert reload(limpet, status, listener=[{"address": first}]).status == 200
+    assert status.reload(listener=[{"address": first}]).status == 200
     known = limpet.client()
     assert known.request().status == 200
     two = [{"name": "front", "address": first}, {"name": "side", "address": second}]
-    answer = reload(limpet, status, listener=two)
+    answer = status.reload(listener=two)
     assert answer.status == 200, answer.text
     assert known.request().status == 200, "a connection to the first listener ended"
 
@@ -83,7 +76,7 @@ def test_a_second_listener_comes_by_a_reload_though_the_first_gets_a_name_by_it(
 
     assert accepts(first) and eventually(lambda: accepts(second))
     third = f"127.0.0.1:{free_port()}"
-    assert reload(limpet, status, listener=[{"name": "front", "address": third}, {"name": "side", "address": second}]).status == 200
+    assert status.reload(listener=[{"name": "front", "address": third}, {"name": "side", "address": second}]).status == 200
     eventually(lambda: accepts(third) and not accepts(first), what="the listener moves to another address")
     assert accepts(second)
 
@@ -95,7 +88,7 @@ def test_a_listener_moves_between_one_address_and_all_of_them_on_its_port(scene,
     limpet = scene.start(settings(scene.backends(1), workers=workers, status=status_table(), listeners=[{"name": "main", "address": f"{one}:{port}"}]))
     status = Status(limpet)
     for address in [other, one] * 3:
-        answer = reload(limpet, status, listener=[{"name": "main", "address": f"{address}:{port}"}])
+        answer = status.reload(listener=[{"name": "main", "address": f"{address}:{port}"}])
         assert answer.status == 200, answer.text
         assert answers_at(limpet.address)
 
@@ -115,7 +108,7 @@ def test_an_address_joins_another_that_overlaps_it_and_leaves_again(scene):
     limpet = scene.start(settings(scene.backends(1), status=status_table(), listeners=[one]))
     status = Status(limpet)
     for listeners in ([one, all_of_them], [all_of_them], [all_of_them, one], [one]):
-        answer = reload(limpet, status, listener=listeners)
+        answer = status.reload(listener=listeners)
         assert answer.status == 200, answer.text
         assert eventually(lambda: answers_at(("127.0.0.1", port)))
         if all_of_them in listeners:
@@ -126,7 +119,7 @@ def test_an_address_where_another_process_listens_is_refused_also_beside_ones_ow
     port = free_port()
     limpet = scene.start(settings(scene.backends(1), status=status_table(), listeners=[{"name": "main", "address": f"127.0.0.1:{port}"}]))
     other = scene.start(settings(scene.backends(1), listeners=[{"name": "main", "address": f"127.0.0.2:{port}"}]))
-    answer = reload(limpet, Status(limpet), listener=[{"name": "main", "address": f"*:{port}"}])
+    answer = Status(limpet).reload(listener=[{"name": "main", "address": f"*:{port}"}])
     assert answer.status == 409 and "Address already in use" in answer.text
     assert limpet.get().status == other.get().status == 200
 
@@ -134,7 +127,7 @@ def test_an_address_where_another_process_listens_is_refused_also_beside_ones_ow
 def test_a_reload_that_cannot_be_done_is_refused_as_a_conflict(scene):
     limpet = scene.limpet(scene.backends(1), status=status_table())
     status = Status(limpet)
-    answer = reload(limpet, status, workers=3)
+    answer = status.reload(workers=3)
     assert answer.status == 409 and "workers" in answer.json["error"]
 
 
@@ -143,7 +136,7 @@ def test_keys_of_sessions_do_not_change_by_a_reload(scene):
     status = Status(limpet)
     limpet.get()
     limpet.config["pool"][0]["ip"] = {"mask_v4": 24}
-    answer = reload(limpet, status)
+    answer = status.reload()
     assert answer.status == 409 and "pool app: ip.mask_v4" in answer.json["error"]
     assert status.pool()["sessions"]["live"] == 1
 
@@ -162,9 +155,9 @@ def test_a_pool_that_comes_back_with_another_affinity_begins_anew_and_what_it_lo
     status.post("/pools/app/backends/a/maintenance")
     at_risk = status.pool()["sessions"]["at_risk"]
     assert at_risk == 3
-    assert reload(limpet, status, pool=[other], route=routes[1:]).status == 200
+    assert status.reload(pool=[other], route=routes[1:]).status == 200
     again = pool_table("app", servers, affinity=["cookie"])
-    assert reload(limpet, status, pool=[again, other], route=routes).status == 200
+    assert status.reload(pool=[again, other], route=routes).status == 200
     pool = status.pool()
     assert pool["sessions"]["live"] == 0 and pool["books_imbalance"] == 0
     assert {backend["state"] for backend in pool["backends"]} == {"up"}

@@ -195,7 +195,6 @@ def test_a_restart_without_sessions_opens_nothing(scene):
 def test_another_field_after_a_reload_begins_anew(scene):
     limpet, status, (a, b), of = started(scene, 2)
     limpet.config["pool"][0]["health"]["instance_header"] = "X-Backend"
-    limpet.write()
-    assert status.post("/reload").status == 200
+    assert status.reload().status == 200
     wait_for_checks(a, 4)
     assert status.incidents() == []

@@ -16,8 +16,7 @@ def comes_back(scene, limpet, status):
 
 def joins(scene, limpet, status):
     limpet.config["pool"][0]["backend"].append(scene.backend("b").as_table())
-    limpet.write()
-    assert status.post("/reload").status == 200
+    assert status.reload().status == 200
 
 
 @pytest.mark.parametrize("comes, there", [(comes_back, "ab"), (joins, "a")])

@@ -121,8 +121,7 @@ def test_a_reload_takes_a_good_file_and_refuses_a_faulty_one(scene):
     assert answer.status != 200 and "no_such_key" in answer.json["error"]
     assert status.report()["reloads"] == {"done": 0, "refused": 1}
     limpet.config["pool"][0]["backend"].append(scene.backend("c").as_table())
-    limpet.write()
-    assert status.post("/reload").status == 200
+    assert status.reload().status == 200
     assert status.report()["reloads"] == {"done": 1, "refused": 1}
     assert [backend["name"] for backend in status.pool()["backends"]] == ["a", "b", "c"]
     assert all(user.get("/who").text.startswith(f"{home}:") for home in users for user in users[home])

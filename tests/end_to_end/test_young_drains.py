@@ -64,8 +64,7 @@ def test_what_leaves_the_file_waits_too(scene):
     limpet, status = started(scene, scene.backends(2), idle_timeout="4s")
     begun = time.monotonic()
     del limpet.config["pool"][0]["backend"][0]
-    limpet.write()
-    assert status.post("/reload").status == 200
+    assert status.reload().status == 200
     time.sleep(1.5)
     assert status.backend("a")["state"] == "draining" and SAYS in status.incidents("drain")[0]["detail"]
     eventually(lambda: [backend["name"] for backend in status.pool()["backends"]] == ["b"], 10, "nothing is left of it")

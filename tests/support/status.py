@@ -68,6 +68,12 @@ class Status:
             headers["Authorization"] = f"Bearer {token or self.token}"
         return self.request("POST", path, headers)
 
+    def reload(self, **changes):
+        """Writes the file, with other values where they are given, and orders to read it; the answer."""
+        self.limpet.config.update(changes)
+        self.limpet.write()
+        return self.post("/reload")
+
     # What it says.
 
     def report(self):

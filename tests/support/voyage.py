@@ -57,8 +57,7 @@ class Balancer:
 
     def reload(self, backends):
         self.config["pool"][0]["backend"] = backends
-        self.limpet.write()
-        answer = self.status.post("/reload")
+        answer = self.status.reload()
         assert answer.status == 200, answer.text
 
 
