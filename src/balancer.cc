@@ -1,7 +1,6 @@
 #include "src/balancer.h"
 
 #include <spdlog/spdlog.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -36,19 +35,6 @@ namespace {
 
 constexpr uint64_t kLogReport = 1000;  // milliseconds between two looks at what the access log dropped
 
-// Every connection is a file; the limit that is allowed is the limit to have.
-void raise_file_limit() {
-  rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-uint64_t file_limit() {
-  rlimit limit;
-  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : net::kAnyDescriptor;
-}
-
 std::vector<std::string> host_names(const conf::Settings& settings) {
   std::vector<std::string> names;
   for (const conf::Pool& pool : settings.pools) {
@@ -77,7 +63,7 @@ class Balancer final : status::Control {
         access_log_(access_log),
         log_(log),
         secrets_(secrets),
-        descriptors_(file_limit),
+        descriptors_(net::file_limit),
         manager_(ServiceManager::of_environment()),
         workers_wanted_(count_of_workers(*settings)),
         calls_(loop_.uv()),
@@ -396,7 +382,7 @@ class Balancer final : status::Control {
 
 int run_balancer(const std::string& file, std::shared_ptr<const conf::Settings> settings,
                  const Secrets& secrets, Log& log) {
-  raise_file_limit();
+  net::raise_file_limit();
   AccessLog::Opened opened = AccessLog::open(settings->log);
   if (const auto* wrong = std::get_if<std::string>(&opened)) {
     spdlog::error("{}", *wrong);

@@ -31,6 +31,10 @@ bool is_shortage(int error);
 bool is_local(int error);
 bool is_refused(int error);  // nobody listens there
 
+// How many files this process may have open, now (RLIMIT_NOFILE).
+uint64_t file_limit();
+void raise_file_limit();  // as far as this process may
+
 // Keeps connections for later.
 class Keeper {
  public:
@@ -48,7 +52,7 @@ class Descriptors {
   // The status endpoint has this many connections at most, and fewer where the limit is low.
   static constexpr size_t kMostForStatus = 64;
 
-  // `limit` tells how many descriptors this process may have (RLIMIT_NOFILE), now.
+  // `limit` tells how many descriptors there may be, now: file_limit(), but for tests.
   explicit Descriptors(std::function<uint64_t()> limit);
 
   // Before anything is short. The keeper lives until nobody meets a shortage any more.
