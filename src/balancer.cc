@@ -277,6 +277,8 @@ class Balancer final : status::Control {
     auto tls = load_identities(*next, secrets_, tls_.used());
     if (const auto* wrong = std::get_if<std::string>(&tls))
       return {false, kConflict, "nothing is changed: " + *wrong};
+    const status::LoadedToken token = status::load_token(next->status);
+    if (!token.wrong.empty()) return {false, kConflict, "nothing is changed: " + token.wrong};
     WorkerSockets sockets;
     std::string error;
     if (!bind_new(settings_.get(), *next, workers_.size(), passed_, sockets, error))
@@ -286,7 +288,11 @@ class Balancer final : status::Control {
     loaded_ = std::time(nullptr);
     auto& identities = std::get<Identities>(tls);
     publish(overseer_.adopt(std::move(next), identities.listeners, identities.pools), sockets);
-    if (server_ != nullptr) server_->use(identities.status);
+    if (server_ != nullptr) {
+      server_->use(identities.status);
+      server_->require(token.text);
+    }
+    if (!token.warning.empty()) spdlog::warn("{}", token.warning);
     tls_.watch(settings_, std::move(identities));
     return {true, 200, file_ + " is in force"};
   }

@@ -6,16 +6,6 @@
 
 namespace limpet {
 
-namespace {
-
-// What it shows by TLS, and whether, changes without a restart.
-conf::Status without_tls(conf::Status status) {
-  status.tls = {};
-  return status;
-}
-
-}  // namespace
-
 std::vector<std::string> needs_restart(const conf::Settings& now, const conf::Settings& next) {
   std::vector<std::string> keys;
   const auto note = [&](bool changed, std::string key) {
@@ -24,7 +14,7 @@ std::vector<std::string> needs_restart(const conf::Settings& now, const conf::Se
   note(next.workers != now.workers, "workers");
   note(next.user != now.user, "user");
   note(next.secrets != now.secrets, "secrets");
-  note(without_tls(next.status) != without_tls(now.status), "status");
+  note(next.status.address != now.status.address, "status.address");
   note(next.log.access != now.log.access, "log.access");
   note(next.log.access_format != now.log.access_format, "log.access_format");
   std::unordered_map<std::string_view, const conf::Pool*> known;

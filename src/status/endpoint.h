@@ -17,6 +17,8 @@ class Endpoint {
   // `control` outlives it. `token`: for what changes anything; empty where none is needed.
   Endpoint(Control& control, std::string_view token);
 
+  void require(std::string_view token) { guard_.require(token); }
+
   Answer answer(const Ask& ask);
   // Whether the answer is there without asking `control`, which may take time.
   static bool answers_at_once(const Ask& ask) { return ask.target == "/healthz"; }
@@ -51,7 +53,7 @@ class Endpoint {
   Answer reload(const Given& given);
 
   Control& control_;
-  const Guard guard_;
+  Guard guard_;
   const std::string page_policy_;
 };
 

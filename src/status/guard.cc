@@ -28,8 +28,16 @@ std::string_view without_port(std::string_view host) {
 
 }  // namespace
 
-Guard::Guard(std::string_view token) : machine_(machine_name()) {
-  if (!token.empty()) token_ = digest(token);
+Guard::Guard(std::string_view token) : machine_(machine_name()) { require(token); }
+
+void Guard::require(std::string_view token) {
+  const std::lock_guard lock(mutex_);
+  token_ = token.empty() ? std::nullopt : std::optional(digest(token));
+}
+
+std::optional<Guard::Digest> Guard::token() const {
+  const std::lock_guard lock(mutex_);
+  return token_;
 }
 
 Guard::Digest Guard::digest(std::string_view text) {
@@ -39,10 +47,10 @@ Guard::Digest Guard::digest(std::string_view text) {
 }
 
 // Digests are of one length and say nothing about where two tokens differ, so that the time tells neither.
-bool Guard::has_token(const Ask& ask) const {
-  if (!token_ || !equals_ignoring_case(ask.authorization.substr(0, kScheme.size()), kScheme)) return false;
+bool Guard::shows(const std::optional<Digest>& token, const Ask& ask) {
+  if (!token || !equals_ignoring_case(ask.authorization.substr(0, kScheme.size()), kScheme)) return false;
   const Digest given = digest(trimmed(ask.authorization.substr(kScheme.size())));
-  return CRYPTO_memcmp(given.data(), token_->data(), given.size()) == 0;
+  return CRYPTO_memcmp(given.data(), token->data(), given.size()) == 0;
 }
 
 bool Guard::is_ours(std::string_view host) const {
@@ -56,7 +64,8 @@ bool Guard::is_ours(std::string_view host) const {
 }
 
 std::optional<Answer> Guard::refuse(const Ask& ask, bool changes_something) const {
-  const bool trusted = has_token(ask);
+  const std::optional<Digest> token = this->token();
+  const bool trusted = shows(token, ask);
   if (!trusted && !ask.tls && !is_ours(ask.host)) {
     return failure(
         403, "the Host " + conf::in_quotes(ask.host) +
@@ -64,7 +73,7 @@ std::optional<Answer> Guard::refuse(const Ask& ask, bool changes_something) cons
                  "or by a name without dots");
   }
   if (!changes_something || trusted) return std::nullopt;
-  if (token_) {
+  if (token) {
     Answer answer =
         failure(401, ask.authorization.empty() ? "this needs the token: Authorization: Bearer TOKEN"
                                                : "the token is wrong");

@@ -11,9 +11,12 @@
 //     outside can own: localhost, one without a dot, this machine's. A request with the token may call us
 //     as it likes, and so may one by TLS: before it sent anything, its browser saw a certificate of that
 //     name.
+//
+// Any thread may ask.
 #pragma once
 
 #include <array>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,7 +27,10 @@ namespace limpet::status {
 
 class Guard {
  public:
-  explicit Guard(std::string_view token);  // empty: none is needed
+  explicit Guard(std::string_view token);
+
+  // The token from now on; empty: none is needed.
+  void require(std::string_view token);
 
   // The refusal, if there is one.
   std::optional<Answer> refuse(const Ask& ask, bool changes_something) const;
@@ -35,11 +41,13 @@ class Guard {
  private:
   using Digest = std::array<unsigned char, 32>;
   static Digest digest(std::string_view text);
-  bool has_token(const Ask& ask) const;
+  std::optional<Digest> token() const;
+  static bool shows(const std::optional<Digest>& token, const Ask& ask);
   bool is_ours(std::string_view host) const;
 
-  std::optional<Digest> token_;
-  std::string machine_;  // its name
+  mutable std::mutex mutex_;
+  std::optional<Digest> token_;  // guarded by mutex_
+  const std::string machine_;    // its name
 };
 
 }  // namespace limpet::status

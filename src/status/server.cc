@@ -88,6 +88,8 @@ class Server::Thread final : net::Acceptor, net::DeadlineOwner, public Connectio
     });
   }
 
+  void require(std::string_view token) { endpoint_.require(token); }
+
   void start() {
     thread_ = std::thread([this] { loop_.run(); });
     asker_.start();
@@ -217,6 +219,8 @@ Server::~Server() = default;
 uint16_t Server::port() const { return thread_->port(); }
 
 void Server::use(net::SharedTlsIdentity identity) { thread_->use(std::move(identity)); }
+
+void Server::require(std::string_view token) { thread_->require(token); }
 
 std::variant<std::unique_ptr<Server>, std::string> Server::start(const conf::Status& settings,
                                                                  const std::string& token, Control& control,

@@ -10,6 +10,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <variant>
 
 #include "conf/settings.h"
@@ -41,6 +42,8 @@ class Server {
 
   // What it shows to new connections from now on; nullptr: they are plain.
   void use(net::SharedTlsIdentity identity);
+  // The token that changes need, from when this returns; empty: none.
+  void require(std::string_view token);
 
  private:
   class Thread;

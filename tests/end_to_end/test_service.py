@@ -249,7 +249,7 @@ def test_no_secret_is_told_to_anybody(scene, manager, tmp_path):
     checked = []
     for faulty in ({**config, "secrets": {"keys": [KEY, KEY], "hash_secret": HASH_SECRET}},
                    {**config, "status": {**config["status"], "token": TOKEN + " "}},
-                   {**config, "status": {**config["status"], "token": TOKEN + "-too"}}):
+                   {**config, "workers": 3, "status": {**config["status"], "token": TOKEN + "-too"}}):
         limpet.write(faulty)
         limpet.signal(signal.SIGHUP)
         while "RELOADING" not in manager.told():

@@ -140,6 +140,34 @@ def test_changes_need_the_token_and_reads_do_not(scene):
     assert token not in limpet.stderr + status.get("/status").text
 
 
+def test_a_reload_takes_the_token_file_s_new_token_and_refuses_a_faulty_one_by_name(scene, tmp_path):
+    leaked, fresh, last = "leaked-0123456789", "fresh-0123456789", "final-0123456789"
+    file = tmp_path / "token"
+    file.write_text(leaked + "\n")
+    file.chmod(0o600)
+    limpet, status = session_scene(scene, status={"token_file": str(file)})
+
+    def drained_by(token):
+        return status.post("/pools/app/backends/a/drain", token=token).status
+
+    file.write_text(fresh + "\n")
+    assert status.post("/reload", token=leaked).status == 200
+    assert [drained_by(token) for token in (leaked, fresh)] == [401, 200]
+
+    file.write_text("short\n")
+    answer = status.post("/reload", token=fresh)
+    assert answer.status == 409 and "status.token_file" in answer.json["error"]
+    assert [drained_by(token) for token in ("short", fresh)] == [401, 200]
+
+    config = limpet.config
+    del config["status"]["token_file"]
+    config["status"]["token"] = last
+    pathlib.Path(limpet.file).write_text(to_toml(config))
+    assert status.post("/reload", token=fresh).status == 200
+    assert [drained_by(token) for token in (leaked, fresh, last)] == [401, 401, 200]
+    assert not any(token in limpet.stderr for token in (leaked, fresh, last))
+
+
 def test_beyond_loopback_it_starts_with_a_token_alone(scene):
     from support.limpet import Limpet, settings
     address = status_table()["address"].replace("127.0.0.1", "*")

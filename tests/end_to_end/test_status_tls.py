@@ -237,7 +237,7 @@ def test_a_reload_with_a_bad_certificate_or_another_address_changes_nothing(limp
     assert "nothing is changed: status: " in put(limpet)
     assert shown(status) == before
     del limpet.config["status"]["tls"]
-    assert "take a restart:\nstatus\n" in put(limpet, address="127.0.0.1:1")
+    assert "take a restart:\nstatus.address\n" in put(limpet, address="127.0.0.1:1")
     assert shown(status) == before
 
 

@@ -39,7 +39,7 @@ TEST_CASE("what only the start reads takes a restart") {
   CHECK(refused([](conf::Settings& it) { it.workers = 7; }) == Keys{"workers"});
   CHECK(refused([](conf::Settings& it) { it.user = "limpet"; }) == Keys{"user"});
   CHECK(refused([](conf::Settings& it) { it.secrets.key_file = "other.keys"; }) == Keys{"secrets"});
-  CHECK(refused([](conf::Settings& it) { it.status.address.reset(); }) == Keys{"status"});
+  CHECK(refused([](conf::Settings& it) { it.status.address.reset(); }) == Keys{"status.address"});
   CHECK(refused([](conf::Settings& it) { it.log.access = "off"; }) == Keys{"log.access"});
   CHECK(refused([](conf::Settings& it) { it.log.access_format = conf::AccessFormat::combined; }) ==
         Keys{"log.access_format"});
@@ -104,13 +104,15 @@ TEST_CASE("listeners, pools and all that does not make keys may come, go and cha
   CHECK(refused([](conf::Settings& it) { it.pools.clear(); }).empty());
 }
 
-TEST_CASE("what the status endpoint shows by TLS takes none, and its address does") {
+TEST_CASE("what the status endpoint shows by TLS and its token take none, and its address does") {
   const auto show = [](conf::Settings& it) { it.status.tls.certificates = {{"s.pem", ""}}; };
   CHECK(refused(show) == Keys{});
+  CHECK(refused([](conf::Settings& it) { it.status.token = "fedcba9876543210"; }) == Keys{});
+  CHECK(refused([](conf::Settings& it) { it.status.token_file = "other"; }) == Keys{});
   CHECK(refused([&](conf::Settings& it) {
           show(it);
           it.status.address->port = 1;
-        }) == Keys{"status"});
+        }) == Keys{"status.address"});
 }
 
 }  // namespace limpet::reload_test

@@ -75,6 +75,15 @@ TEST_CASE("where there is a token a change needs it, whole and exact") {
   }
 }
 
+TEST_CASE("another token is needed from then on, or none") {
+  Guard guard("leaked");
+  guard.require("secret");
+  CHECK(refusal(guard, change("Bearer leaked", "alice"), true) == 401);
+  CHECK(refusal(guard, change("Bearer secret"), true) == 0);
+  guard.require("");
+  CHECK(refusal(guard, change("", "alice"), true) == 0);
+}
+
 TEST_CASE("the refusal for want of the token says what is wanted and how") {
   const auto refused = Guard("secret").refuse(change(""), true);
   REQUIRE(refused);
