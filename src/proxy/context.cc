@@ -98,7 +98,8 @@ Context::Context(std::shared_ptr<const Plan> plan, size_t worker, net::Deadlines
       dialer_(dialer),
       witness_(witness),
       access_log_(its_access_log),
-      log_flush_(its_deadlines, *this) {
+      log_flush_(its_deadlines, *this),
+      burst_log_(its_deadlines) {
   follow(std::move(plan));
   RAND_bytes(reinterpret_cast<unsigned char*>(id_state_), sizeof id_state_);
 }
@@ -211,25 +212,20 @@ void Context::give_up_idle(int below) {
 Context::~Context() { permit_calls->close(); }
 
 void Context::refused_header(const std::string& listener, const std::string& peer, const char* why) {
-  ++refused_headers_;
-  if (!header_log_.is_time()) return;
-  spdlog::warn("listener {}: {} refused, the last from {}, {}", listener,
-               conf::counted(std::exchange(refused_headers_, 0), "connection"), peer, why);
+  burst_log_.warn(listener, why, "connection", "refused, the last from " + peer + ", " + why);
 }
 
 void Context::crowded_out(const std::string& listener) {
-  ++crowded_out_;
-  if (!crowd_log_.is_time()) return;
-  spdlog::warn("listener {}: {} given up for newer ones, for {} are under way (limits.handshakes)", listener,
-               conf::counted(std::exchange(crowded_out_, 0), "TLS handshake"), settings().limits.handshakes);
+  burst_log_.warn(listener, "limits.handshakes", "TLS handshake",
+                  "given up for newer ones, for " + std::to_string(settings().limits.handshakes) +
+                      " are under way (limits.handshakes)");
 }
 
 void Context::over_limit(const ServedListener& listener, ConnectionLimit limit, const std::string& peer) {
   listener.meter->refused[static_cast<size_t>(limit)].fetch_add(1, std::memory_order_relaxed);
-  ++over_limit_;
-  if (!limit_log_.is_time()) return;
-  spdlog::warn("listener {}: {} refused, the last from {} (limits.{})", listener.settings.name,
-               conf::counted(std::exchange(over_limit_, 0), "connection"), peer, text(limit));
+  const std::string key = std::string("limits.") + text(limit);
+  burst_log_.warn(listener.settings.name, key, "connection",
+                  "refused, the last from " + peer + " (" + key + ")");
 }
 
 void Context::log(const AccessRecord& record) {

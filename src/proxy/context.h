@@ -19,6 +19,7 @@
 #include "src/net/polls.h"
 #include "src/net/small_files.h"
 #include "src/proxy/backend_connections.h"
+#include "src/proxy/burst_log.h"
 #include "src/proxy/clock.h"
 #include "src/proxy/handshakes.h"
 #include "src/proxy/permit_calls.h"
@@ -201,12 +202,7 @@ class Context final : net::DeadlineOwner {
   std::vector<ServedListener*> listeners_;  // as in the plan's settings
   AccessLogBuffer* const access_log_;       // nullptr: off
   net::Deadline log_flush_;
-  net::NowAndThen header_log_{std::chrono::seconds(10)};
-  uint64_t refused_headers_ = 0;  // since the last line in the log
-  net::NowAndThen crowd_log_{std::chrono::seconds(10)};
-  uint64_t crowded_out_ = 0;  // since the last line in the log
-  net::NowAndThen limit_log_{std::chrono::seconds(10)};
-  uint64_t over_limit_ = 0;  // since the last line in the log
+  BurstLog burst_log_;
   uint64_t id_state_[2];
   uint32_t decisions_ = 0;
 };

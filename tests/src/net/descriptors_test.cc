@@ -1,35 +1,19 @@
 #include "src/net/descriptors.h"
 
 #include <doctest/doctest.h>
-#include <spdlog/sinks/ostream_sink.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <sstream>
 #include <thread>
 #include <vector>
 
 #include "tests/support/descriptors.h"
+#include "tests/support/logged.h"
 
 namespace limpet::net::descriptors_test {
 
 using Shortage = Descriptors::Shortage;
-
-// What is logged while this lives.
-class Logged {
- public:
-  Logged() {
-    spdlog::set_default_logger(std::make_shared<spdlog::logger>(
-        "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(text_, true)));
-  }
-  ~Logged() { spdlog::set_default_logger(before_); }
-  std::string text() const { return text_.str(); }
-
- private:
-  std::ostringstream text_;
-  const std::shared_ptr<spdlog::logger> before_ = spdlog::default_logger();
-};
+using test::Logged;
 
 TEST_CASE("clients leave descriptors to backends, and both leave some to operators, whatever the limit") {
   for (uint64_t limit = 64; limit <= 1'048'576; limit += limit / 16) {
