@@ -29,8 +29,12 @@ struct PoolPlan {
   routing::Fleet fleet;
   net::SharedTlsTrust tls;  // nullptr: none
 
-  // By the pool's `shed`: no session is to be begun now, milliseconds of the workers' clock.
+  // By the pool's `shed`: no session is to be begun now, milliseconds of the workers' clock. Who waits for
+  // its own backend speaks against nobody who can be placed at another that has a place.
   bool sheds(uint64_t now_ms) const;
+
+ private:
+  bool has_free_place() const;  // for a new session
 };
 using SharedPoolPlan = std::shared_ptr<const PoolPlan>;
 

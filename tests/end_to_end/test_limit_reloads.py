@@ -325,7 +325,10 @@ def newcomers_while_somebody_waits(world, limit):
     if not world.under_way:
         world.hold(1, 1)
     if limit["pool.shed_queue_time"] == "100ms":
-        eventually(lambda: world.newcomer() == 503)
+        eventually(lambda: world.status.pool()["sheds"])
+        shed = world.status.pool()["decisions"]["shed"]
+        assert world.newcomer() == 503
+        assert world.status.pool()["decisions"]["shed"] == shed + 1
     else:
         assert world.newcomer() == 200
     if limit["pool.shed"] == "off":
@@ -371,7 +374,7 @@ STEPS = [
     (places, False, [{"pool.backend.max_connections": n} for n in (4, 6, 0, 20, 12, 3, 0)]),
     (waits, False, [{**ONE, "pool.queue_timeout": "30s"}, {**ONE, "pool.queue_timeout": SHORT}, {**ONE, "pool.queue_timeout": "1h"}]),
     (newcomers_while_many_are_under_way, False, [{**SHED, "pool.shed_in_flight": n} for n in (1000, 4, 2000)] + [{"pool.shed_in_flight": 4}, {**SHED, "pool.shed_in_flight": 5}, {}]),
-    (newcomers_while_somebody_waits, False, [{**ONE, **SHED, "pool.shed_queue_time": "1h"}, {**ONE, **SHED, "pool.shed_queue_time": "100ms"}, {**ONE, **SHED, "pool.shed_queue_time": "30m"}, ONE]),
+    (newcomers_while_somebody_waits, False, [{**ONE, **SHED, "pool.shed_queue_time": "1h"}, {**ONE, **SHED, "pool.shed_queue_time": "100ms", "pool.backend.max_sessions": {"a": 1, "b": 1}}, {**ONE, **SHED, "pool.shed_queue_time": "30m"}, ONE]),
     (sessions_of_backends, False, [{"pool.backend.max_sessions": n} for n in (1, 1000, 0)]),
     (sessions_of_the_pool, False, [{"pool.max_sessions": n} for n in (1000, 20, 1_000_000)]),
 ]

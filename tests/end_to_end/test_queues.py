@@ -249,3 +249,34 @@ def test_who_brings_an_id_is_not_refused_for_new_sessions(scene, affinity):
     assert limpet.get("/quick", "Cookie: SID=of-somebody").status == 200
     busy.let_go(1)
     first.join(10)
+
+
+@pytest.mark.parametrize("by, whole_pool", [({"shed_queue_time": "100ms"}, False), ({"shed_in_flight": 2}, True)])
+def test_one_busy_home_shuts_newcomers_out_by_the_count_of_the_pool_alone(scene, by, whole_pool):
+    a, b = scene.backends(2)
+    busy = Busy(a, b)
+    pool = {**POOL, "queue_timeout": "1m", "shed": "new-sessions", **by}
+    limpet = scene.start(settings([table(a, max_connections=1), table(b, max_connections=1)], pool=pool, status=status_table()))
+    slow = limpet.browser()
+    home = slow.get("/quick").text
+    other = "b" if home == "a" else "a"
+    twins = [limpet.browser() for _ in range(3)]
+    for twin in twins:
+        twin.jar = dict(slow.jar)
+    threads = [threading.Thread(target=lambda t=twin: t.get("/")) for twin in twins]
+    for thread in threads:
+        thread.start()
+    status = Status(limpet)
+    eventually(lambda: status.backend(home)["waiting"] == 2)
+    threading.Event().wait(0.2)  # or more, as it has waited for longer then
+    answers = [limpet.browser().get("/quick") for _ in range(3)]
+    assert [answer.status for answer in answers] == [503 if whole_pool else 200] * 3
+    assert status.pool()["sheds"] == whole_pool
+    if not whole_pool:
+        assert {answer.text for answer in answers} == {other}
+        threads.append(ask(limpet, []))
+        eventually(lambda: busy.here[other] == 1)
+        assert limpet.browser().get("/quick").status == 503 and status.pool()["sheds"]
+    busy.let_go(len(threads))
+    for thread in threads:
+        thread.join(10)
