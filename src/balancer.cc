@@ -26,6 +26,7 @@
 #include "src/status/token.h"
 #include "src/status/words.h"
 #include "src/tls_watch.h"
+#include "src/warnings.h"
 #include "src/worker.h"
 #include "src/worker_sockets.h"
 
@@ -91,6 +92,7 @@ class Balancer final : status::Control {
     const auto plan = overseer_.adopt(settings_, identities.listeners, identities.pools).plan;
     tls_.watch(settings_, std::move(identities));
     for (const std::string& line : passed_.unused(settings_->listeners)) spdlog::warn("{}", line);
+    for (const std::string& line : warnings(*settings_, descriptors_)) spdlog::warn("{}", line);
     WorkerSockets sockets;
     std::string error;
     if (!bind_new(nullptr, *settings_, workers_wanted_, passed_, sockets, error))
@@ -293,6 +295,7 @@ class Balancer final : status::Control {
       server_->require(token.text);
     }
     if (!token.warning.empty()) spdlog::warn("{}", token.warning);
+    for (const std::string& line : warnings(*settings_, descriptors_)) spdlog::warn("{}", line);
     tls_.watch(settings_, std::move(identities));
     return {true, 200, file_ + " is in force"};
   }

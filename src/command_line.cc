@@ -11,13 +11,13 @@
 
 #include "conf/load.h"
 #include "conf/spelling.h"
-#include "conf/warnings.h"
 #include "routing/loops.h"
 #include "src/certificate_checks.h"
 #include "src/name_warnings.h"
 #include "src/secrets.h"
 #include "src/status/token.h"
 #include "src/user.h"
+#include "src/warnings.h"
 
 namespace limpet {
 namespace {
@@ -226,7 +226,8 @@ int check_file(const std::string& file, std::ostream& out, std::ostream& err) {
   if (!settings.user.empty())
     for (const std::string& warning : out_of_reach(file, settings))
       err << file << ": warning: " << warning << '\n';
-  for (const std::string& warning : conf::warnings(settings)) err << file << ": warning: " << warning << '\n';
+  for (const std::string& warning : warnings(settings, net::Descriptors(net::file_limit)))
+    err << file << ": warning: " << warning << '\n';
   for (const std::string& warning : certificate_warnings(settings, std::time(nullptr)))
     err << file << ": warning: " << warning << '\n';
   for (const std::string& warning : name_warnings(settings)) err << file << ": warning: " << warning << '\n';

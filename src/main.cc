@@ -12,6 +12,7 @@
 #include "src/command_line.h"
 #include "src/commands.h"
 #include "src/log.h"
+#include "src/net/descriptors.h"
 #include "src/secrets.h"
 #include "src/signals.h"
 #include "src/user.h"
@@ -70,6 +71,7 @@ int main(int argc, char** argv) {
     case limpet::CommandLine::Command::run:
       return run(line.file);
     case limpet::CommandLine::Command::check:
+      limpet::net::raise_file_limit();  // as `run` does
       return limpet::check_file(line.file, std::cout, std::cerr);
     case limpet::CommandLine::Command::none:
       return line.exit_code;

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -200,6 +201,20 @@ std::variant<Secrets, conf::Faults> taken(KeyFile file) {
   return std::move(file.secrets);
 }
 
+std::string unmade(const std::string& what, const std::string& path, int error) {
+  return what + " the key file " + path + ": " + std::strerror(error) +
+         "; session tokens and affinity hashes will not outlive the process: name a file in a folder that "
+         "can "
+         "be written in `secrets.key_file` (\"/var/lib/limpet/limpet.keys\" in the unit), make this folder "
+         "writable, or set `secrets.keys` and `secrets.hash_secret`";
+}
+
+// Why no file can be made beside this one, as an errno; 0: one can.
+int folder_error(const std::string& path) {
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  return ::access(folder.empty() ? "." : folder.c_str(), W_OK | X_OK) == 0 ? 0 : errno;
+}
+
 std::variant<Secrets, conf::Faults> read_or_make(const std::string& path) {
   if (std::optional<KeyFile> file = read_key_file(path)) return taken(std::move(*file));
   Secrets made{.keys = {random_secret()}, .hash_secret = random_secret(), .warnings = {}};
@@ -208,10 +223,7 @@ std::variant<Secrets, conf::Faults> read_or_make(const std::string& path) {
     if (std::optional<KeyFile> file = read_key_file(path)) return taken(std::move(*file));
   }
   if (error != 0) {
-    made.warnings.push_back(
-        "cannot make the key file " + path + ": " + std::strerror(error) +
-        "; session tokens and affinity hashes will not outlive this process: make its folder writable, or "
-        "set secrets.keys and secrets.hash_secret");
+    made.warnings.push_back(unmade("cannot make", path, error));
   }
   return made;
 }
@@ -234,7 +246,13 @@ std::variant<Secrets, conf::Faults> load_secrets(const conf::Settings& settings)
 
 std::variant<Secrets, conf::Faults> check_secrets(const conf::Settings& settings) {
   const conf::Secrets& wanted = settings.secrets;
-  if (wanted.keys.empty()) return taken(read_key_file(wanted.key_file).value_or(KeyFile{}));
+  if (wanted.keys.empty()) {
+    if (std::optional<KeyFile> file = read_key_file(wanted.key_file)) return taken(std::move(*file));
+    Secrets none;
+    if (const int error = folder_error(wanted.key_file))
+      none.warnings.push_back(unmade("a start by who checks here could not make", wanted.key_file, error));
+    return none;
+  }
   return Secrets{.keys = wanted.keys, .hash_secret = wanted.hash_secret, .warnings = {}};
 }
 

@@ -76,6 +76,14 @@ int Descriptors::for_clients() const {
   return std::max(for_backends() - std::max(limit() / 8, kLeastForBackends), 0);
 }
 
+std::string Descriptors::too_few_for(uint64_t connections) const {
+  const auto most = static_cast<uint64_t>(for_clients());
+  if (connections <= most) return {};
+  return "listeners may have " + conf::counted(connections, "connection") +
+         " (listener.limits.connections), and the limit of open files leaves clients " +
+         std::to_string(most) + advice(-EMFILE, limit());
+}
+
 size_t Descriptors::for_status() const {
   return std::min(static_cast<size_t>(for_operators(limit())) / 2, kMostForStatus);
 }

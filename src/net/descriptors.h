@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "src/net/now_and_then.h"
@@ -63,6 +64,8 @@ class Descriptors {
   int for_backends() const;
   int limit() const { return limit_.load(std::memory_order_relaxed); }
   void look_again() { limit_ = capped(); }  // it may have been changed, and is not told
+  // What is wrong where clients may have so many connections, by listeners' limits; empty: nothing.
+  std::string too_few_for(uint64_t connections) const;
   // As many connections leave half of what is kept for operators to logs, reloads, checks and names.
   size_t for_status() const;
 

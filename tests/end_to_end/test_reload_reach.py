@@ -187,3 +187,16 @@ def test_the_log_has_a_line_for_each_change_of_a_backends_state_with_its_cause(s
     assert len(lines("info", "a", "down (order: ann from 127.0.0.1); ")) == 1
     assert len(lines("info", "a", "up (checks); ")) == 1
     assert len(lines("warning", "b", "down (checks: a connection: connection refused); ")) == 1
+
+
+def test_what_check_warns_of_is_logged_at_the_start_and_by_each_reload(scene):
+    status = status_table(token="0123456789abcdef")
+    config = settings([scene.backend("a")], pool={"shed": "new-sessions"}, status={**status, "address": status["address"].replace("127.0.0.1", "*")})
+    limpet = scene.start(config)
+    lines = ["can read the token; [status.tls] encrypts it", "pool app: `shed` refuses nobody without"]
+    assert [limpet.stderr.count(line) for line in lines] == [1, 1]
+    assert "is in force" in limpet.reload()
+    assert eventually(lambda: [limpet.stderr.count(line) for line in lines] == [2, 2])
+    config["pool"][0]["shed"] = "off"
+    assert "is in force" in limpet.reload()
+    assert eventually(lambda: [limpet.stderr.count(line) for line in lines] == [3, 2])

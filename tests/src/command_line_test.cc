@@ -212,6 +212,23 @@ TEST_CASE("a key file is checked as a start would, and none is made") {
   CHECK(file.err.starts_with(file.path + ": warning: the key file " + keys));
 }
 
+TEST_CASE("a key file that a start could not make is warned of, with the key that names another") {
+  CheckedFile file("[secrets]\nkey_file = \"nowhere/limpet.keys\"\n" + std::string(kSound));
+  CHECK(file.exit_code == limpet::kExitOk);
+  CHECK(file.err.starts_with(file.path +
+                             ": warning: a start by who checks here could not make the key file " +
+                             file.folder + "/nowhere/limpet.keys: No such file or directory; "));
+  CHECK(file.err.find("`secrets.key_file`") < file.err.find("`secrets.keys`"));
+}
+
+TEST_CASE("more clients than there are descriptors for are warned of") {
+  std::string text(kSound);
+  text.insert(text.find("[[pool]]"), "[listener.limits]\nconnections = 4000000000\n");
+  const CheckedFile file(text);
+  CHECK(file.exit_code == limpet::kExitOk);
+  CHECK(file.err.starts_with(file.path + ": warning: listeners may have 4000000000 connections ("));
+}
+
 TEST_CASE("a file that is not there is a fault") {
   std::ostringstream out, err;
   CHECK(limpet::check_file("/nowhere/limpet.toml", out, err) == limpet::kExitFault);

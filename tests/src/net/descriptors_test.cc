@@ -38,6 +38,19 @@ TEST_CASE("a limit that is too low for anything refuses everybody") {
   for (uint64_t limit = 0; limit < 24; ++limit) CHECK(Descriptors(test::limit_of(limit)).for_clients() == 0);
 }
 
+TEST_CASE("whoever lets in more clients than there are descriptors for is told so") {
+  const Descriptors here(test::limit_of(1024));
+  const auto most = static_cast<uint64_t>(here.for_clients());
+  CHECK(here.too_few_for(0) == "");
+  CHECK(here.too_few_for(most) == "");
+  CHECK(here.too_few_for(50'000) ==
+        "listeners may have 50000 connections (listener.limits.connections), and the limit of open files "
+        "leaves "
+        "clients " +
+            std::to_string(most) +
+            "; raise the limit of open files, which is 1024 (ulimit -n, LimitNOFILE=)");
+}
+
 TEST_CASE("only what this machine or process lacks is a shortage") {
   for (const int lack : {EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL}) CHECK(is_shortage(-lack));
   for (const int other : {0, -ECONNREFUSED, -ETIMEDOUT, -ECONNRESET, -EAGAIN, -ENETUNREACH})
