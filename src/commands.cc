@@ -73,7 +73,11 @@ std::string token_of(const CommandLine& asked) {
 
 status::Client client_of(const CommandLine& asked) {
   auto where = status::parse_where(asked.at, !asked.ca.empty());
-  if (!where) throw Refused{conf::in_quotes(asked.at) + " is no HOST:PORT"};
+  if (!where) {
+    const std::string host = asked.at.substr(0, asked.at.find_last_not_of('/') + 1);
+    const bool lacks_port = status::parse_where(host + ":1", false).has_value();
+    throw Refused{conf::in_quotes(asked.at) + (lacks_port ? " says no port: HOST:PORT" : " is no HOST:PORT")};
+  }
   if (!where->tls && !asked.ca.empty())
     throw Refused{"--ca (or LIMPET_CA) says whom to trust by TLS, and http:// is without it"};
   std::shared_ptr<net::TlsTrust> trust;

@@ -25,7 +25,8 @@ constexpr int kLooksWithin = 4;
 constexpr std::chrono::seconds kToEnd{10};
 
 std::string status_line(std::string text) {
-  for (size_t at; (at = text.find('\n')) != std::string::npos;) text.replace(at, 1, "; ");
+  for (size_t at; (at = text.find('\n')) != std::string::npos;)
+    text.replace(at, 1, at != 0 && text[at - 1] == ':' ? " " : "; ");
   return "STATUS=" + text;
 }
 

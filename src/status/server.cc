@@ -228,7 +228,8 @@ std::variant<std::unique_ptr<Server>, std::string> Server::start(const conf::Sta
                                                                  const net::SharedTlsIdentity& identity) {
   auto thread = std::make_unique<Thread>(settings, token, control, descriptors);
   std::string error;
-  if (!thread->show(identity, error) || !thread->listen(error)) return error;
+  if (!thread->show(identity, error)) return error;
+  if (!thread->listen(error)) return "[status] address: cannot listen on " + error;
   thread->start();
   return std::unique_ptr<Server>(new Server(std::move(thread)));
 }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.limpet import to_toml
+from support.limpet import settings, to_toml
 from support.session_app import session_servers
 from support.status import Status, status_table
 from support.wire import eventually
@@ -159,13 +159,20 @@ def test_a_reload_takes_the_token_file_s_new_token_and_refuses_a_faulty_one_by_n
     assert answer.status == 409 and "status.token_file" in answer.json["error"]
     assert [drained_by(token) for token in ("short", fresh)] == [401, 200]
 
-    config = limpet.config
-    del config["status"]["token_file"]
-    config["status"]["token"] = last
-    pathlib.Path(limpet.file).write_text(to_toml(config))
+    del limpet.config["status"]["token_file"]
+    limpet.config["status"]["token"] = last
+    limpet.write()
     assert status.post("/reload", token=fresh).status == 200
     assert [drained_by(token) for token in (leaked, fresh, last)] == [401, 401, 200]
     assert not any(token in limpet.stderr for token in (leaked, fresh, last))
+
+
+def test_an_address_that_is_taken_is_said_to_be_the_status_endpoint_s(scene):
+    limpet, _ = session_scene(scene)
+    second = scene.start(settings(scene.backends(1), status={"address": limpet.config["status"]["address"]}), wait=False)
+    assert second.wait(5) == 1
+    assert f"[status] address: cannot listen on {limpet.config['status']['address']}: Address already in use" in second.stderr
+    scene.forget(second)
 
 
 def test_beyond_loopback_it_starts_with_a_token_alone(scene):

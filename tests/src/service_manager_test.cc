@@ -45,6 +45,8 @@ TEST_CASE("a manager is told what happens, at a path or an abstract name") {
     ServiceManager told(name, 2s);
     told.ready("serving\nwell");
     CHECK(manager.told() == "READY=1\nSTATUS=serving; well");
+    told.ready("it has faults:\none\nanother");
+    CHECK(manager.told() == "READY=1\nSTATUS=it has faults: one; another");
     told.alive();
     CHECK(manager.told() == "WATCHDOG=1");
     told.stopping(30'000ms, "it ends");

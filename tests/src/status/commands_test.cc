@@ -268,8 +268,13 @@ TEST_CASE("a place that is none, and one where nothing listens, are said") {
     asked.at = scene.command(Command::status, "status").at;
   }
   CHECK(Scene::run(asked).err.starts_with("limpet status: nothing listens at " + asked.at));
-  asked.at = "somewhere";
-  CHECK(Scene::run(asked).err == "limpet status: \"somewhere\" is no HOST:PORT\n");
+  for (const char* portless : {"somewhere", "https://lb.example.com", "https://lb.example.com/", "[::1]"}) {
+    asked.at = portless;
+    CHECK(Scene::run(asked).err ==
+          "limpet status: \"" + std::string(portless) + "\" says no port: HOST:PORT\n");
+  }
+  asked.at = "::1:80";
+  CHECK(Scene::run(asked).err == "limpet status: \"::1:80\" is no HOST:PORT\n");
   CHECK(Scene::run(asked).exit_code == 1);
 }
 
