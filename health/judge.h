@@ -45,6 +45,8 @@ struct Unknown {
   Millis idle_timeout = 0;  // the pool's
   Millis left = 0;          // until it knows all
 };
+// In short, where the rest is told beside it or grows old.
+inline constexpr char kMayNotKnow[] = "Limpet may not know all of its sessions";
 // "Limpet has served this pool for 2 min and may not know all of its sessions: it can say that none is left
 // when none was seen for 30 min, in 28 min at the earliest".
 std::string text(const Unknown& unknown);

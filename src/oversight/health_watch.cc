@@ -110,14 +110,18 @@ void HealthWatch::apply(OverseenPool& pool, routing::Slot slot, const health::Ch
   const uint32_t sessions = homes.live(slot);
   homes.set_in_service(slot, health::in_service(change->to));
   const std::string& name = pool.fleet.backends[slot].name;
+  const auto detail = [&change](const std::string& more) {
+    return change->detail + (change->detail.empty() || more.empty() ? "" : "; ") + more;
+  };
+  const auto unknown = (*pool.health)[slot].unknown(now());
+  const std::string in_log = detail(unknown ? health::text(*unknown) : "");
   health::Change told = *change;
-  if (const auto unknown = (*pool.health)[slot].unknown(now()))
-    told.detail += (told.detail.empty() ? "" : "; ") + health::text(*unknown);
+  told.detail = detail(unknown ? health::kMayNotKnow : "");
   const bool failed = change->to == routing::BackendState::down && health::in_service(change->from);
   spdlog::log(failed ? spdlog::level::warn : spdlog::level::info,
               "pool {}: backend {} is {} ({}{}{}); it has {}", pool.settings->name, name,
-              routing::predicate(told.to), health::text(told.cause), told.detail.empty() ? "" : ": ",
-              told.detail, conf::counted(sessions, "session"));
+              routing::predicate(told.to), health::text(told.cause), in_log.empty() ? "" : ": ", in_log,
+              conf::counted(sessions, "session"));
   if (change->to == routing::BackendState::draining) backend.drain_began_with = sessions;
   if (health::in_service(change->to)) {
     if (!health::in_service(change->from)) homes.set_shaken(slot, unix_seconds());

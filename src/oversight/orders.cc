@@ -49,7 +49,8 @@ Orders::Done Orders::order(const std::string& pool_name, const std::string& back
           backend + " of " + pool_name + " is " + routing::predicate(state) +
               (waits ? " until its checks pass: " : ": ") +
               conf::counted(pool->table().homes().live(slot), "session") +
-              (unknown ? "; " + health::text(*unknown) : "")};
+              (unknown ? "; " + health::text(*unknown) + "; with --known-only a drain does not wait for these"
+                       : "")};
 }
 
 Orders::Done Orders::unbind(const std::string& pool_name, const std::string& session,

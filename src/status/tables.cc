@@ -53,7 +53,9 @@ std::string drain_words(const Json& drain, int64_t now) {
     words += left > 0 ? ", cut in " + conf::duration_words(left) : ", cut now";
   }
   const Json unknown = drain.value("unknown", Json());  // an older Limpet tells nothing of it
-  return unknown.is_null() ? words : words + "; " + text(unknown, "text");
+  return unknown.is_null() ? words
+                           : words + "; Limpet may not know all of its sessions for " +
+                                 conf::duration_words(unknown.at("known_in_s").get<int64_t>()) + " yet";
 }
 
 // How many wait for a place at a backend that has no more; empty: it has. An older Limpet tells nothing of
@@ -140,18 +142,23 @@ std::string refused(const Json& status) {
 
 std::string over_limits(const Json& status) {
   uint64_t count = 0;
-  std::map<std::string, uint64_t> all;
-  for (const Json& listener : status.value("listeners", Json::array())) {
-    const Json by_limit = listener.value("refused", Json::object());
-    for (const auto& [limit, refused] : by_limit.items()) {
-      all[limit] += refused.get<uint64_t>();
-      count += refused.get<uint64_t>();
+  std::string of_one, of_each;
+  const Json listeners = status.value("listeners", Json::array());
+  for (const Json& listener : listeners) {
+    std::vector<std::pair<std::string, uint64_t>> by_limit;
+    const Json refused = listener.value("refused", Json::object());
+    for (const auto& [limit, refusals] : refused.items()) {
+      by_limit.emplace_back(limit, refusals.get<uint64_t>());
+      count += by_limit.back().second;
     }
+    of_one = count_words(by_limit);
+    if (!of_one.empty())
+      of_each += (of_each.empty() ? "" : "; ") + conf::escaped(text(listener, "name")) + ": " + of_one;
   }
   return count == 0
              ? ""
              : " (" + std::to_string(count) +
-                   " REFUSED, over a listener's limits: " + count_words({all.begin(), all.end()}) + ")";
+                   " REFUSED, over a listener's limits: " + (listeners.size() == 1 ? of_one : of_each) + ")";
 }
 
 // What somebody has to do something about.

@@ -23,14 +23,15 @@ def test_a_session_of_before_a_restart_keeps_its_draining_home(scene):
     begun = time.monotonic()
     browser.limpet = limpet
     answer = status.post("/pools/app/backends/a/drain", who="ann").json["text"]
-    assert answer.startswith("a of app is draining: 0 sessions; Limpet has served this pool for ") and SAYS in answer and "seen for 6 s" in answer
+    assert answer.startswith("a of app is draining: 0 sessions; Limpet has served this pool for ") and SAYS in answer and "seen for 6 s" in answer and "--known-only" in answer
     time.sleep(2.5)
     drain = status.wait_for_state("a", "draining")["drain"]
     assert (drain["began_with"], drain["left"], drain["unknown"]["idle_timeout_s"]) == (0, 0, 6) and SAYS in drain["unknown"]["text"]
     assert drain["unknown"]["served_s"] >= 2 and 1 <= drain["unknown"]["known_in_s"] <= 4
     incident, = status.incidents("drain")
-    assert (incident["at_risk"], incident["end"]) == (0, "open") and incident["detail"].startswith("ann from 127.0.0.1; Limpet has served")
+    assert (incident["at_risk"], incident["end"]) == (0, "open") and incident["detail"] == "ann from 127.0.0.1; Limpet " + SAYS
     assert SAYS in limpet.stderr and SAYS in status.command("status")[1]
+    assert "has served this pool for" in limpet.stderr and "has served this pool for" not in status.command("status")[1]
 
     assert browser.get().text == "a", "its home was taken away"
     assert status.backend("a")["drain"]["left"] == 1
@@ -46,7 +47,7 @@ def test_the_command_waits_until_all_sessions_are_known_and_says_so(scene):
     code, out, err = status.command("drain", "app/a", "--wait")
     assert (code, err) == (0, "")
     first, line, *_, last = out.splitlines()
-    assert SAYS in first and line.startswith("[........................] no sessions left; Limpet has served this pool for ")
+    assert SAYS in first and "--known-only" in first and line.startswith("[........................] no sessions left; Limpet " + SAYS)
     assert last.startswith("app/a is drained after ") and last.endswith(": it began with 0 sessions, none was seen for 4 s")
 
 
