@@ -34,8 +34,6 @@ namespace limpet {
 
 namespace {
 
-// Milliseconds within which signals are one: timeout(1) passes on what its whole group has had already.
-constexpr uint64_t kOneSignal = 1000;
 constexpr uint64_t kLogReport = 1000;  // milliseconds between two looks at what the access log dropped
 
 std::vector<std::string> host_names(const conf::Settings& settings) {
@@ -213,12 +211,8 @@ class Balancer final : status::Control {
       reload_now("SIGHUP");
       return;
     }
-    if (shutting_down_) {
-      if (uv_now(loop_.uv()) - stopped_at_ < kOneSignal) return;
-      end_at_once();
-    }
+    if (shutting_down_) end_at_once();
     shutting_down_ = true;
-    stopped_at_ = uv_now(loop_.uv());
     manager_.stopping(settings_->shutdown_timeout,
                       std::string(strsignal(number)) + ": what is under way ends");
     spdlog::info("{}: accepting no more, {} for what is under way", strsignal(number),
@@ -391,7 +385,6 @@ class Balancer final : status::Control {
   std::array<uv_signal_t, std::size(kSignalsOfRun)> signals_;
   uint64_t reloads_ = 0, failed_reloads_ = 0;
   bool shutting_down_ = false;
-  uint64_t stopped_at_ = 0;  // by the loop's clock: when it was told to shut down
 };
 
 }  // namespace

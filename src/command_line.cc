@@ -28,7 +28,7 @@ constexpr char kPurpose[] =
 
 constexpr char kFooter[] = R"(Signals:
   SIGTERM, SIGINT   stop accepting, let requests finish within shutdown_timeout, exit 0;
-                    one more, a second later or more, exits at once
+                    a second one exits at once
   SIGHUP            read the file again; a faulty one changes nothing
   SIGUSR1           reopen the access log, after it was rotated
 
