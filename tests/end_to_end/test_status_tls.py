@@ -175,7 +175,7 @@ def test_new_files_are_shown_by_themselves(limpet, status, current, tmp_path):
     other = make(tmp_path, "other", names=("127.0.0.1",))
     current.take(other)
     eventually(lambda: shown(status) == other.der(), PATIENCE)
-    assert f"{current.file} is read again, and in use: a certificate that expires 20" in limpet.stderr
+    eventually(lambda: f"{current.file} is read again, and in use: a certificate that expires 20" in limpet.stderr)
     kept.request("GET", "/healthz")
     assert kept.getresponse().read() == b'{"alive":true}\n'
     kept.close()
