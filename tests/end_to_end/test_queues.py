@@ -132,7 +132,7 @@ def test_a_client_that_goes_away_after_its_body_waits_no_more(scene, sent):
 def test_time_that_a_request_waits_for_its_home_is_none_in_the_queue(scene):
     backend = scene.backend("a")
     busy = Busy(backend)
-    pool = {**POOL, "queue_timeout": "1s", "patience": "20s"}
+    pool = {**POOL, "queue_timeout": "1s", "patience": "20s", "health": {"check": "none", "fall": 100}}  # it stays up
     limpet = scene.start(settings([table(backend, max_connections=2)], pool=pool, status=status_table()))
     one, twin = limpet.browser(), limpet.browser()
     one.get("/quick")
