@@ -10,7 +10,7 @@ RUN bash -c '. scripts/lib.sh && build_release limpet && strip build/limpet'
 
 FROM debian:trixie-slim
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends libllhttp9.2 libspdlog1.15 libssl3t64 libuv1t64 libxxhash0 \
+    && apt-get install -y --no-install-recommends libllhttp9.2 libnghttp2-14 libspdlog1.15 libssl3t64 libuv1t64 libxxhash0 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin limpet \
     && install -d -o limpet /etc/limpet

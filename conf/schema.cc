@@ -12,6 +12,7 @@ namespace {
 constexpr int64_t kMostWorkers = 1024;
 constexpr int64_t kMostHeaders = 10'000;
 constexpr int64_t kMostHandshakes = 1'000'000;
+constexpr int64_t kMostStreams = 10'000;
 constexpr int64_t kMostSessions = 1'000'000'000;  // at some 50 bytes each this fills most machines
 
 // Nobody waits longer for a byte; sessions, which people come back to, may live for a year.
@@ -67,6 +68,7 @@ const Keys<Limits>& limits_keys() {
       key("target", &Limits::target, Size{64, 1 * MiB}),
       key("headers", &Limits::headers, Integer{1, kMostHeaders}),
       key("body", &Limits::body, Size{1, 1024 * GiB, "no limit"}),
+      key("streams", &Limits::streams, Integer{1, kMostStreams}),
       key("handshakes", &Limits::handshakes, Integer{1, kMostHandshakes}),
   };
   return keys;
@@ -187,6 +189,7 @@ const Keys<Listener>& listener_keys() {
           Word<Underscores>{{{"drop", Underscores::drop}, {"pass", Underscores::pass}}}),
       key("traceparent", &Listener::traceparent,
           Word<Traceparent>{{{"pass", Traceparent::pass}, {"make", Traceparent::make}}}),
+      key("http2", &Listener::http2, Boolean{}),
       key("half_close", &Listener::half_close, Boolean{}),
       key("redirect_to_https", &Listener::redirect_to_https, Boolean{}),
       key("acme_challenges", &Listener::acme_challenges,

@@ -110,6 +110,7 @@ struct Listener {
   bool strict_paths = false;  // paths with "%2f", "%5c" or "%00", which servers read differently, are refused
   Underscores underscores = Underscores::drop;  // from peers that are no trusted proxies
   Traceparent traceparent = Traceparent::pass;
+  bool http2 = true;        // is spoken with clients that offer it, or begin with it
   bool half_close = false;  // a client that has sent its last byte still waits for its answers
   ListenerTls tls = {};
   bool redirect_to_https = false;  // whoever comes without TLS is sent to the same place with it
@@ -316,6 +317,7 @@ struct Limits {
   uint64_t target = 8 * KiB;   // request target; beyond it 414
   uint32_t headers = 100;      // field lines; beyond it 431
   uint64_t body = 1 * GiB;     // beyond it 413; 0: no limit
+  uint32_t streams = 100;      // requests at once on one connection of HTTP/2
   uint32_t handshakes = 1000;  // of TLS under way at one worker; beyond it the oldest is given up
   bool operator==(const Limits&) const = default;
 };

@@ -13,6 +13,7 @@ build_needs='
   pkg-config           pkg-config
   libuv1-dev           /usr/include/uv.h
   libllhttp-dev|node-llhttp  /usr/include/llhttp.h|/usr/share/llhttp/llhttp.c
+  libnghttp2-dev       /usr/include/nghttp2/nghttp2.h
   libssl-dev           /usr/include/openssl/ssl.h
   libxxhash-dev        /usr/include/xxhash.h
   libtomlplusplus-dev  /usr/include/toml++/toml.h

@@ -30,12 +30,13 @@ std::shared_ptr<const Object> known_or(std::shared_ptr<Object> made,
   return known != former.end() ? *known : std::move(made);
 }
 
-net::SharedTlsIdentity identity_of(const conf::ListenerTls& settings, const TlsFiles& files,
+net::SharedTlsIdentity identity_of(const conf::ListenerTls& settings, bool http2, const TlsFiles& files,
                                    const Secrets& secrets,
                                    const std::vector<net::SharedTlsIdentity>& former) {
   if (!settings) return nullptr;
   auto made = std::make_shared<net::TlsIdentity>();
   made->settings = settings;
+  made->http2 = http2;
   for (const conf::TlsCertificate& named : settings.certificates)
     made->certificates.push_back(files.certificate(named));
   if (settings.clients) made->client_authorities = files.authorities(settings.clients.ca);
@@ -58,9 +59,10 @@ Identities made_of(TlsFiles files, const conf::Settings& settings, const Secrets
   Identities made;
   made.files = std::move(files);
   for (const conf::Listener& listener : settings.listeners)
-    made.listeners.push_back(identity_of(listener.tls, made.files, secrets, former.listeners));
+    made.listeners.push_back(
+        identity_of(listener.tls, listener.http2, made.files, secrets, former.listeners));
   for (const conf::Pool& pool : settings.pools) made.pools.push_back(trust_of(pool, made.files, former));
-  made.status = identity_of(settings.status.tls, made.files, secrets, {former.status});
+  made.status = identity_of(settings.status.tls, false, made.files, secrets, {former.status});
   return made;
 }
 

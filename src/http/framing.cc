@@ -66,6 +66,14 @@ bool may_be_offered(std::string_view protocol) {
          (slash == std::string_view::npos || is_token(protocol.substr(slash + 1)));
 }
 
+Fault check_expectations(const Fields& fields) {
+  for (size_t i = 0; fields.has(FieldName::expect) && i < fields.size(); ++i) {
+    if (fields.names[i] == FieldName::expect && !equals_ignoring_case(fields.list[i].value, "100-continue"))
+      return {417, "an unknown expectation"};
+  }
+  return {};
+}
+
 Fault read_framing(const Fields& fields, uint8_t minor_version, Body& body) {
   if (!fields.seen.intersects(FieldSet(FieldName::content_length, FieldName::transfer_encoding))) return {};
   int lengths = 0;

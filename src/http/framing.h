@@ -36,6 +36,9 @@ void for_each_offer(const Fields& fields, Visit&& visit) {
   }
 }
 
+// What Expect asks for, but 100-continue, is not met here (RFC 9110, section 10.1.1).
+Fault check_expectations(const Fields& fields);
+
 // Sets `body` by the fields that delimit it, leaves it where there are none, or says what is wrong with them.
 // A message has one length, said once.
 Fault read_framing(const Fields& fields, uint8_t minor_version, Body& body);

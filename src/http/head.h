@@ -102,7 +102,8 @@ struct RequestHead {
   std::string_view target;  // as it is forwarded: origin-form or "*"
   // The authority: from the target's absolute form, else from Host; may be empty in HTTP/1.0.
   std::string_view host;
-  bool absolute_form = false;
+  bool absolute_form = false;  // its authority came with the target: it takes Host's place
+  uint8_t major_version = 1;
   uint8_t minor_version = 1;  // of HTTP/1
   Fields fields;
   Body body;
@@ -126,7 +127,8 @@ struct ResponseHead {
   std::string_view bytes;
   uint16_t status = 0;
   std::string_view reason;
-  uint8_t minor_version = 1;
+  uint8_t major_version = 1;
+  uint8_t minor_version = 1;  // of HTTP/1
   Fields fields;
   Body body;
   bool keep_alive = true;  // the backend would take another request on this connection

@@ -10,8 +10,6 @@ namespace limpet::http {
 
 namespace {
 
-bool is_target_octet(char octet) { return octet > ' ' && octet < 0x7f; }
-
 // method SP target SP version, and nothing more (RFC 9112, section 3). A method is any token (RFC 9110,
 // section 9.1).
 Fault read_request_line(std::string_view head, RequestHead& out) {
@@ -22,8 +20,7 @@ Fault read_request_line(std::string_view head, RequestHead& out) {
   const std::string_view method = line.substr(0, first), version = line.substr(last + 1);
   const std::string_view target = line.substr(first + 1, last - first - 1);
   if (!is_token(method)) return {400, "the method is not valid"};
-  if (target.empty() || !std::all_of(target.begin(), target.end(), is_target_octet))
-    return {400, "the request target is not valid"};
+  if (!is_target(target)) return {400, "the request target is not valid"};
   if (version.size() != 8 || !version.starts_with("HTTP/") || version[6] != '.')
     return {400, "the request's version is not valid"};
   if (version != "HTTP/1.1" && version != "HTTP/1.0")
@@ -77,11 +74,7 @@ Fault Parser::parse_request(std::string_view head, const HeadLimits& limits, Req
   out.upgrades = false;
   if (options.upgrade && out.minor_version >= 1)
     for_each_offer(out.fields, [&](std::string_view) { out.upgrades = true; });
-  for (size_t i = 0; out.fields.has(FieldName::expect) && i < out.fields.size(); ++i) {
-    if (out.fields.names[i] != FieldName::expect) continue;
-    if (!equals_ignoring_case(out.fields.list[i].value, "100-continue"))
-      return {417, "an unknown expectation"};
-  }
+  if (const Fault fault = check_expectations(out.fields)) return fault;
   return resolve_target(out);
 }
 

@@ -125,13 +125,18 @@ bool belongs_in_a_head(std::string_view name) {
                      [name](std::string_view known) { return equals_ignoring_case(name, known); });
 }
 
+template <typename Head>
+std::string_view version_of(const Head& head) {
+  return head.major_version == 2 ? "2.0" : head.minor_version == 0 ? "1.0" : "1.1";
+}
+
 // With the final empty line.
-void put_via(uint8_t minor_version, std::string_view pseudonym, std::string_view mark, Cursor& out) {
+void put_via(std::string_view version, std::string_view pseudonym, std::string_view mark, Cursor& out) {
   if (pseudonym.empty()) {
     out.put("\r\n");
     return;
   }
-  out.put(minor_version == 0 ? std::string_view("Via: 1.0 ") : std::string_view("Via: 1.1 ")).put(pseudonym);
+  out.put("Via: ").put(version).put(" ").put(pseudonym);
   if (!mark.empty()) out.put(" (").put(mark).put(")");
   out.put("\r\n\r\n");
 }
@@ -182,7 +187,7 @@ void put_request(const RequestHead& request, const RequestEdits& edits, Cursor& 
   if (edits.peer.certificate) out.put(edits.peer.certificate->lines);
   if (!edits.request_id.empty()) out.field("X-Request-Id", edits.request_id);
   if (!edits.traceparent.empty()) out.field("traceparent", edits.traceparent);
-  put_via(request.minor_version, edits.via, edits.mark, out);
+  put_via(version_of(request), edits.via, edits.mark, out);
 }
 
 void put_response(const ResponseHead& response, const ResponseEdits& edits, Cursor& out) {
@@ -213,7 +218,7 @@ void put_response(const ResponseHead& response, const ResponseEdits& edits, Curs
     out.put("Connection: keep-alive\r\n");
   }
   if (response.status >= 200 && !fields.has(FieldName::date)) out.field("Date", edits.date);
-  put_via(response.minor_version, edits.via, {}, out);
+  put_via(version_of(response), edits.via, {}, out);
 }
 
 }  // namespace

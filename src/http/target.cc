@@ -12,24 +12,6 @@ bool is_host_octet(char c) {
   return is_letter(c) || is_digit(c) || std::string_view("-._~%!$&'()*+;=").find(c) != std::string_view::npos;
 }
 
-// uri-host [ ":" port ] (RFC 3986, section 3.2.2). A comma, though a sub-delim, is refused: it would join two
-// Hosts.
-bool is_authority(std::string_view text) {
-  size_t end = 0;
-  if (!text.empty() && text[0] == '[') {
-    end = text.find(']');
-    if (end == std::string_view::npos) return false;
-    const std::string_view inside = text.substr(1, end - 1);
-    if (inside.find(':') == std::string_view::npos || !conf::IpAddress::parse(inside)) return false;
-    ++end;
-  } else {
-    while (end < text.size() && is_host_octet(text[end])) ++end;
-  }
-  if (end == text.size()) return true;
-  const std::string_view port = text.substr(end + 1);
-  return text[end] == ':' && (port.empty() || whole_number<uint16_t>(port));
-}
-
 Fault split_absolute(RequestHead& request) {
   const size_t colon = request.target.find("://");
   const std::string_view scheme = request.target.substr(0, colon);
@@ -50,6 +32,36 @@ Fault split_absolute(RequestHead& request) {
 
 }  // namespace
 
+// A comma, though a sub-delim, is refused: it would join two Hosts.
+bool is_authority(std::string_view text) {
+  size_t end = 0;
+  if (!text.empty() && text[0] == '[') {
+    end = text.find(']');
+    if (end == std::string_view::npos) return false;
+    const std::string_view inside = text.substr(1, end - 1);
+    if (inside.find(':') == std::string_view::npos || !conf::IpAddress::parse(inside)) return false;
+    ++end;
+  } else {
+    while (end < text.size() && is_host_octet(text[end])) ++end;
+  }
+  if (end == text.size()) return true;
+  const std::string_view port = text.substr(end + 1);
+  return text[end] == ':' && (port.empty() || whole_number<uint16_t>(port));
+}
+
+bool is_target(std::string_view text) {
+  return !text.empty() &&
+         std::all_of(text.begin(), text.end(), [](char octet) { return octet > ' ' && octet < 0x7f; });
+}
+
+Fault check_path(const RequestHead& request) {
+  if (!is_target(request.target)) return {400, "the request target is not valid"};
+  if (request.target.find('#') != std::string_view::npos) return {400, "a fragment in the request target"};
+  if (request.target == "*" && request.method != "OPTIONS") return {400, "the target * is for OPTIONS alone"};
+  if (request.target == "*" || request.target[0] == '/') return {};
+  return {400, "the request target is not valid"};
+}
+
 Fault resolve_target(RequestHead& request) {
   int hosts = 0;
   request.host = {};
@@ -63,15 +75,10 @@ Fault resolve_target(RequestHead& request) {
   if (hosts == 0 && request.minor_version >= 1) return {400, "no Host"};
   if (!is_authority(request.host)) return {400, "Host is not valid"};
 
-  if (request.target.find('#') != std::string_view::npos) return {400, "a fragment in the request target"};
   if (request.method == "CONNECT") return {501, "CONNECT is not served here"};
-  if (request.target == "*") {
-    if (request.method != "OPTIONS") return {400, "the target * is for OPTIONS alone"};
-    return {};
-  }
-  if (!request.target.empty() && request.target[0] == '/') return {};
-  if (request.target.find("://") != std::string_view::npos) return split_absolute(request);
-  return {400, "the request target is not valid"};
+  const bool is_absolute = request.target[0] != '/' && request.target.find("://") != std::string_view::npos;
+  if (is_absolute && request.target.find('#') == std::string_view::npos) return split_absolute(request);
+  return check_path(request);
 }
 
 }  // namespace limpet::http

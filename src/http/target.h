@@ -10,4 +10,11 @@ namespace limpet::http {
 // host and absolute_form.
 Fault resolve_target(RequestHead& request);
 
+// uri-host [ ":" port ] (RFC 3986, section 3.2.2).
+bool is_authority(std::string_view text);
+// Whether all octets may stand in a request target; false for an empty text.
+bool is_target(std::string_view text);
+// What is wrong with a target that has to be in origin-form, or "*" for OPTIONS.
+Fault check_path(const RequestHead& request);
+
 }  // namespace limpet::http

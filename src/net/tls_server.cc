@@ -18,24 +18,39 @@ constexpr const char* kIntermediateCiphers =
 
 constexpr uint32_t kMostEarlyData = 16 * 1024;  // a request or a few, without bodies
 
-constexpr std::string_view kHttp1 = "http/1.1";
+constexpr std::string_view kHttp1 = "http/1.1", kHttp2 = "h2";
 
-// Of those that the client offers the first that is spoken here (RFC 7301, section 3.2).
-int on_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* offered,
-            unsigned size, void*) {
-  std::string_view rest(reinterpret_cast<const char*>(offered), size);
-  while (!rest.empty()) {
-    const std::string_view name = rest.substr(1, static_cast<unsigned char>(rest[0]));
-    rest.remove_prefix(std::min(rest.size(), name.size() + 1));
-    if (name != kHttp1) continue;
-    *out = reinterpret_cast<const unsigned char*>(name.data());
-    *out_size = static_cast<unsigned char>(name.size());
-    return SSL_TLSEXT_ERR_OK;
+// Among those that the client offers; its data() is null where it is not.
+std::string_view find_offered(std::string_view offered, std::string_view wanted) {
+  while (!offered.empty()) {
+    const std::string_view name = offered.substr(1, static_cast<unsigned char>(offered[0]));
+    if (name == wanted) return name;
+    offered.remove_prefix(std::min(offered.size(), name.size() + 1));
   }
-  return SSL_TLSEXT_ERR_ALERT_FATAL;
+  return {};
+}
+
+// Of those that are spoken here the best that the client offers (RFC 7301, section 3.2).
+int on_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* offered,
+            unsigned size, void* identity) {
+  const std::string_view all(reinterpret_cast<const char*>(offered), size);
+  std::string_view chosen;
+  if (static_cast<const TlsIdentity*>(identity)->http2) chosen = find_offered(all, kHttp2);
+  if (chosen.empty()) chosen = find_offered(all, kHttp1);
+  if (chosen.empty()) return SSL_TLSEXT_ERR_ALERT_FATAL;
+  *out = reinterpret_cast<const unsigned char*>(chosen.data());
+  *out_size = static_cast<unsigned char>(chosen.size());
+  return SSL_TLSEXT_ERR_OK;
 }
 
 }  // namespace
+
+bool TlsServer::chose_http2(const SSL* tls) {
+  const unsigned char* name = nullptr;
+  unsigned size = 0;
+  SSL_get0_alpn_selected(tls, &name, &size);
+  return std::string_view(reinterpret_cast<const char*>(name), size) == kHttp2;
+}
 
 TlsServer::TlsServer(SharedTlsIdentity identity, TlsTickets::Clock clock)
     : identity_(std::move(identity)), tickets_(identity_->ticket_secret, clock) {}
@@ -94,7 +109,7 @@ SslContextPtr TlsServer::new_context(const Bundle& bundle, std::string& error) {
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);  // tickets carry sessions
   SSL_CTX_set_num_tickets(context, 1);                          // each of its connections brings the next
   SSL_CTX_set_dh_auto(context, 1);
-  SSL_CTX_set_alpn_select_cb(context, on_alpn, nullptr);
+  SSL_CTX_set_alpn_select_cb(context, on_alpn, const_cast<TlsIdentity*>(identity_.get()));
   SSL_CTX_set_tlsext_servername_arg(context, this);
   SSL_CTX_set_tlsext_servername_callback(
       context, +[](SSL* tls, int* alert, void* self) {

@@ -22,6 +22,7 @@ struct TlsIdentity {
   std::vector<SharedCertificate> certificates;  // as in the settings
   std::string ticket_secret;
   SharedAuthorities client_authorities = nullptr;  // nullptr: clients are asked for no certificate
+  bool http2 = false;                              // is spoken, beside HTTP/1.1
   bool operator==(const TlsIdentity&) const = default;
 };
 using SharedTlsIdentity = std::shared_ptr<const TlsIdentity>;
@@ -33,6 +34,8 @@ class TlsServer {
                                          TlsTickets::Clock clock = unix_seconds);
 
   SslPtr accept();  // for one connection
+  // By ALPN, once the handshake is over.
+  static bool chose_http2(const SSL* tls);
 
   const TlsIdentity& identity() const { return *identity_; }
 

@@ -10,6 +10,7 @@
 #include "conf/spelling.h"
 #include "src/http/trace_context.h"
 #include "src/proxy/h1_request.h"
+#include "src/proxy/h2_request.h"
 #include "src/proxy/set_cookie.h"
 
 namespace limpet::proxy {
@@ -226,6 +227,13 @@ void Context::over_limit(const ServedListener& listener, ConnectionLimit limit, 
   const std::string key = std::string("limits.") + text(limit);
   burst_log_.warn(listener.settings.name, key, "connection",
                   "refused, the last from " + peer + " (" + key + ")");
+}
+
+void Context::abused_http2(const ServedListener& listener, http::H2Abuse abuse, const std::string& peer) {
+  listener.meter->abused[static_cast<size_t>(abuse)].fetch_add(1, std::memory_order_relaxed);
+  const std::string kind = text(abuse);
+  burst_log_.warn(listener.settings.name, "http2." + kind, "connection",
+                  "cut, the last from " + peer + ", that asked too much of HTTP/2 (" + kind + ")");
 }
 
 void Context::log(const AccessRecord& record) {

@@ -13,6 +13,7 @@
 #include "health/evidence.h"
 #include "routing/memory.h"
 #include "src/access_log.h"
+#include "src/http/h2_abuse.h"
 #include "src/net/gather.h"
 #include "src/net/loop.h"
 #include "src/net/now_and_then.h"
@@ -30,6 +31,7 @@
 namespace limpet::proxy {
 
 struct H1Request;
+class H2Request;
 
 using conf::millis;
 
@@ -171,6 +173,7 @@ class Context final : net::DeadlineOwner {
   const std::shared_ptr<PermitCalls> permit_calls = std::make_shared<PermitCalls>();
 
   Spares<H1Request> h1_requests;
+  Spares<H2Request> h2_requests;
   std::string_view new_request_id(std::string& out);
   std::string new_traceparent();
   // Every 16th: reading the clock costs as much as the decision.
@@ -179,6 +182,8 @@ class Context final : net::DeadlineOwner {
   void crowded_out(const std::string& listener);
   // A client's connection was refused.
   void over_limit(const ServedListener& listener, ConnectionLimit limit, const std::string& peer);
+  // A client's connection ends for what it did too much of.
+  void abused_http2(const ServedListener& listener, http::H2Abuse abuse, const std::string& peer);
   // A client's connection did not begin with the PROXY protocol's header.
   void refused_header(const std::string& listener, const std::string& peer, const char* why);
   bool logs() const { return access_log_ != nullptr; }

@@ -10,6 +10,7 @@
 #include "src/net/tls_stream.h"
 #include "src/proxy/certificate_fields.h"
 #include "src/proxy/h1_client.h"
+#include "src/proxy/h2_client.h"
 #include "src/proxy/proxy_protocol.h"
 
 namespace limpet::proxy {
@@ -138,8 +139,13 @@ class Entrance final : public ClientConnection, Handshake, net::StreamOwner, net
     context_.handshakes.end(*this);
     deadline_.clear();
     peer_.tls = tls_ != nullptr;
-    auto* const client = new H1Client(context_, listener_, std::move(peer_), home_, std::move(admission_));
-    client->begin(std::move(stream_), rest);
+    if (tls_ != nullptr && net::TlsServer::chose_http2(tls_->tls())) {
+      (new H2Client(context_, listener_, std::move(peer_), home_, std::move(admission_)))
+          ->begin(std::move(stream_), rest);
+    } else {
+      (new H1Client(context_, listener_, std::move(peer_), home_, std::move(admission_)))
+          ->begin(std::move(stream_), rest);
+    }
     leave();
   }
 

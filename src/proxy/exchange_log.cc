@@ -54,6 +54,7 @@ void Exchange::log() {
       .target = request_->target,
       .host = request_->host,
       .protocol = request_->bytes.empty()        ? ""
+                  : request_->major_version == 2 ? "HTTP/2.0"
                   : request_->minor_version == 0 ? "HTTP/1.0"
                                                  : "HTTP/1.1",
       .referer = request_->fields.first(http::FieldName::referer),

@@ -2,18 +2,11 @@
 
 #include "src/http/chunk.h"
 #include "src/proxy/certificate_fields.h"
+#include "src/proxy/h2_client.h"
+#include "src/proxy/linger.h"
 #include "src/proxy/proxy_protocol.h"
 
 namespace limpet::proxy {
-
-namespace {
-
-// After the last answer: how long, and how many bytes, to go on reading before closing (RFC 9112,
-// section 9.6).
-constexpr net::Millis kLinger = 2000;
-constexpr size_t kMostLingered = 16 * 1024 * 1024;
-
-}  // namespace
 
 H1Client::H1Client(Context& context, ServedListener& listener, http::Peer peer, ClientConnections& home,
                    Admission admission)
@@ -88,6 +81,20 @@ size_t H1Client::take(std::string_view bytes) {
   return taken;
 }
 
+// As far as it has come. Over TLS the protocol was chosen before (RFC 9113, section 3.2).
+bool H1Client::begins_http2(std::string_view bytes) const {
+  const std::string_view begin = H2Client::kPreface.substr(0, bytes.size());
+  return is_first_ && listener_.settings.http2 && !peer_.tls && bytes.starts_with(begin);
+}
+
+void H1Client::become_http2(std::string_view bytes) {
+  state_ = State::closed;
+  deadline_.clear();
+  (new H2Client(context_, listener_, std::move(peer_), home_, std::move(admission_)))
+      ->begin(std::move(stream_), bytes);
+  leave();
+}
+
 size_t H1Client::take_head(std::string_view bytes) {
   if (state_ == State::idle && listener_.settings.proxy_protocol && begins_proxy_header(bytes)) {
     context_.refused_header(listener_.settings.name, peer_.text,
@@ -105,6 +112,11 @@ size_t H1Client::take_head(std::string_view bytes) {
     is_new_ = false;
     searched_ = 0;
     deadline_.set(context_.deadlines.now() + millis(context_.settings().timeouts.head));
+  }
+  if (bytes[0] == H2Client::kPreface[0] && begins_http2(bytes)) {
+    if (bytes.size() < H2Client::kPreface.size()) return 0;
+    become_http2(bytes);
+    return bytes.size();
   }
   const http::HeadSearch search =
       http::find_head(bytes, searched_, {limits.head, limits.target, limits.headers});
@@ -129,6 +141,7 @@ size_t H1Client::take_head(std::string_view bytes) {
 
 H1Request& H1Client::new_request() {
   state_ = State::exchange;
+  is_first_ = false;
   deadline_.clear();
   delimited_ = Delimited::by_length;
   request_ = context_.h1_requests.take(context_);

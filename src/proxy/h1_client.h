@@ -78,6 +78,8 @@ class H1Client final : public ClientConnection, net::StreamOwner, net::DeadlineO
   void keep(std::string_view rest);
   bool has_said_all() const { return state_ >= State::draining; }
   bool is_ending() const { return context_.shutting_down || !listener_.listed; }
+  bool begins_http2(std::string_view bytes) const;
+  void become_http2(std::string_view bytes);
   H1Request& new_request();
   Exchange& exchange() { return request_->exchange; }
   void refuse(const http::Fault& fault);
@@ -101,6 +103,7 @@ class H1Client final : public ClientConnection, net::StreamOwner, net::DeadlineO
   bool taking_ = false;        // within take(): what an exchange asks for is about to happen anyway
   bool is_new_ = true;         // no request has begun on it
   bool client_ended_ = false;  // the client has sent its last byte
+  bool is_first_ = true;       // nothing of a request has come yet
   bool keep_alive_ = true;     // after the exchange under way
   Delimited delimited_ = Delimited::by_length;
 };

@@ -12,6 +12,7 @@
 #include "routing/fleet.h"
 #include "routing/router.h"
 #include "routing/routes.h"
+#include "src/http/h2_abuse.h"
 #include "src/net/tls_connector.h"
 #include "src/net/tls_server.h"
 #include "src/proxy/client_counts.h"
@@ -43,6 +44,7 @@ struct ListenerMeter {
   std::atomic<uint32_t> connections{0};
   std::array<std::atomic<uint64_t>, kHandshakeEnds> handshakes{};
   std::array<std::atomic<uint64_t>, kConnectionLimits> refused{};  // connections, by limit
+  std::array<std::atomic<uint64_t>, http::kH2Abuses> abused{};     // connections that were cut for it
   ClientCounts clients;
 };
 

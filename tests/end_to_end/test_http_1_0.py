@@ -148,9 +148,9 @@ def test_an_http_0_9_request_is_refused(scene, line):
     assert a.bytes_received == 0
 
 
-def test_the_http_2_preface_is_refused(scene):
+def test_the_http_2_preface_is_refused_where_that_is_not_spoken(scene):
     a = scene.backend("a")
-    client = scene.limpet([a]).client()
+    client = scene.limpet([a], listener={"http2": False}).client()
     client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
     assert client.read_response().status in (400, 505)
     assert a.bytes_received == 0

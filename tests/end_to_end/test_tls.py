@@ -129,10 +129,18 @@ def test_the_modern_profile_refuses_tls_1_2(scene, shop):
         SafeClient(limpet.address, context(version=BOTH[0]))
 
 
-def test_http_1_1_is_chosen_by_alpn_and_nothing_else(safe):
-    assert SafeClient(safe.address, context(alpn=["h2", "http/1.1"])).tls.selected_alpn_protocol() == "http/1.1"
+def test_by_alpn_http_2_is_chosen_before_http_1_1_and_nothing_else(safe):
+    assert SafeClient(safe.address, context(alpn=["http/1.1", "h2"])).tls.selected_alpn_protocol() == "h2"
+    assert SafeClient(safe.address, context(alpn=["http/1.1"])).tls.selected_alpn_protocol() == "http/1.1"
     with pytest.raises(ssl.SSLError, match="(?i)no.application.protocol"):
-        SafeClient(safe.address, context(alpn=["h2"]))
+        SafeClient(safe.address, context(alpn=["h3"]))
+
+
+def test_without_http_2_http_1_1_is_chosen(scene, shop):
+    limpet = scene.limpet([scene.backend()], listener={"http2": False, "tls": tls_table(shop)})
+    assert SafeClient(limpet.address, context(alpn=["h2", "http/1.1"])).tls.selected_alpn_protocol() == "http/1.1"
+    with pytest.raises(ssl.SSLError, match="(?i)no.application.protocol"):
+        SafeClient(limpet.address, context(alpn=["h2"]))
 
 
 def test_the_backend_is_told_of_tls(safe):

@@ -10,7 +10,8 @@ using namespace limpet::test;
 
 struct Shop {
   Shop(std::initializer_list<Issued> shown, conf::ListenerTls settings = {})
-      : server(TlsServer::make(identity_of(shown, std::move(settings)), error)) {
+      : Shop(identity_of(shown, std::move(settings))) {}
+  explicit Shop(SharedTlsIdentity identity) : server(TlsServer::make(std::move(identity), error)) {
     REQUIRE(error == "");
   }
   std::string error;
@@ -172,6 +173,16 @@ TEST_CASE("of the protocols that a client offers http/1.1 is taken") {
   const Visit none(shop, {});
   CHECK(none.client.is_open());
   CHECK(none.protocol() == "");
+}
+
+TEST_CASE("where HTTP/2 is spoken it is taken by all who offer it") {
+  auto identity = std::make_shared<TlsIdentity>(*identity_of({issue({})}));
+  identity->http2 = true;
+  Shop shop(identity);
+  CHECK(Visit(shop, {.alpn = "\x08http/1.1\x02h2"}).protocol() == "h2");
+  CHECK(Visit(shop, {.alpn = "\x02h2"}).protocol() == "h2");
+  CHECK(Visit(shop, {.alpn = "\x08http/1.1"}).protocol() == "http/1.1");
+  CHECK(Visit(shop, {}).protocol() == "");
 }
 
 TEST_CASE("a client that offers only what is not spoken here hears that there is no such protocol") {

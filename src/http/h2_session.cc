@@ -1,0 +1,399 @@
+#include "src/http/h2_session.h"
+
+#include <nghttp2/nghttp2.h>
+
+#include <algorithm>
+#include <new>
+
+namespace limpet::http {
+
+namespace {
+
+constexpr uint32_t kMostSettings = 32;  // in one frame
+
+// What belongs to one connection has no place here (RFC 9113, section 8.2.2).
+constexpr FieldSet kNotInHttp2{FieldName::connection,        FieldName::keep_alive,
+                               FieldName::proxy_connection,  FieldName::upgrade,
+                               FieldName::transfer_encoding, FieldName::hop_by_hop};
+
+uint8_t* octets(std::string_view text) {
+  return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data()));  // nghttp2 only reads them
+}
+
+std::string_view view(const uint8_t* octets, size_t size) {
+  return {reinterpret_cast<const char*>(octets), size};
+}
+
+}  // namespace
+
+// ---- what nghttp2 tells
+
+struct H2Session::Callbacks {
+  static H2Session& of(void* user) { return *static_cast<H2Session*>(user); }
+
+  static int on_begin_frame(nghttp2_session*, const nghttp2_frame_hd* head, void* user) {
+    H2Session& self = of(user);
+    switch (head->type) {
+      case NGHTTP2_SETTINGS:
+        if ((head->flags & NGHTTP2_FLAG_ACK) == 0) self.count(H2Abuse::settings);
+        break;
+      case NGHTTP2_PING:
+        if ((head->flags & NGHTTP2_FLAG_ACK) == 0) self.count(H2Abuse::pings);
+        break;
+      case NGHTTP2_PRIORITY:
+      case NGHTTP2_PRIORITY_UPDATE:
+        self.count(H2Abuse::priorities);
+        break;
+      case NGHTTP2_WINDOW_UPDATE:
+        self.count(H2Abuse::window_updates);
+        break;
+      case NGHTTP2_DATA:
+      case NGHTTP2_HEADERS:
+      case NGHTTP2_RST_STREAM:
+      case NGHTTP2_GOAWAY:
+      case NGHTTP2_CONTINUATION:
+        break;
+      default:
+        self.count(H2Abuse::empty_frames);
+    }
+    return 0;
+  }
+
+  static int on_begin_headers(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
+    H2Session& self = of(user);
+    const int32_t id = frame->hd.stream_id;
+    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
+      if (Stream* const stream = self.find(id)) stream->trailers.begin(self.limits_);
+      return 0;
+    }
+    Stream* const stream = self.broken_ ? nullptr : self.owner_.on_new_stream();
+    if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    stream->id_ = id;
+    stream->head.begin(self.limits_);
+    nghttp2_session_set_stream_user_data(session, id, stream);
+    self.in_head_ = stream;
+    return 0;
+  }
+
+  static int on_header(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_size,
+                       const uint8_t* value, size_t value_size, uint8_t, void* user) {
+    Stream* const stream = of(user).find(frame->hd.stream_id);
+    if (stream == nullptr) return 0;
+    (stream->has_head_ ? stream->trailers : stream->head).add(view(name, name_size), view(value, value_size));
+    return 0;
+  }
+
+  // nghttp2 would leave the field out and go on.
+  static int on_invalid_header(nghttp2_session*, const nghttp2_frame*, const uint8_t*, size_t, const uint8_t*,
+                               size_t, uint8_t, void*) {
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+  }
+
+  static int on_data(nghttp2_session* session, uint8_t, int32_t id, const uint8_t* data, size_t size,
+                     void* user) {
+    Stream* const stream = of(user).find(id);
+    if (stream == nullptr) {
+      nghttp2_session_consume(session, id, size);
+    } else {
+      stream->on_content(view(data, size));
+    }
+    return 0;
+  }
+
+  static int on_frame(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+    H2Session& self = of(user);
+    const bool ends = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    switch (frame->hd.type) {
+      case NGHTTP2_DATA:
+        if (frame->hd.length > frame->data.padlen) {
+          self.budget_.passed();
+        } else if (!ends) {
+          self.count(H2Abuse::empty_frames);
+        }
+        break;
+      case NGHTTP2_RST_STREAM:
+        self.count(H2Abuse::resets);
+        return 0;
+      case NGHTTP2_PING:
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) self.owner_.on_ping_answered();
+        return 0;
+      case NGHTTP2_GOAWAY:
+        self.owner_.on_goaway();
+        return 0;
+      case NGHTTP2_HEADERS:
+        break;
+      default:
+        return 0;
+    }
+    Stream* const stream = self.find(frame->hd.stream_id);
+    if (stream == nullptr) return 0;
+    stream->remote_ended_ = ends;
+    if (frame->hd.type == NGHTTP2_HEADERS && !stream->has_head_) {
+      self.in_head_ = nullptr;
+      stream->has_head_ = true;
+      stream->on_head(!ends);
+    } else if (ends) {
+      stream->on_content_end();
+    }
+    return 0;
+  }
+
+  static int on_invalid_frame(nghttp2_session*, const nghttp2_frame* frame, int, void* user) {
+    H2Session& self = of(user);
+    const bool is_head = frame->hd.type == NGHTTP2_HEADERS;
+    if (Stream* const stream = self.find(frame->hd.stream_id)) stream->is_malformed_ = true;
+    self.count(is_head ? H2Abuse::heads : H2Abuse::stream_errors);
+    return 0;
+  }
+
+  static int on_stream_close(nghttp2_session*, int32_t id, uint32_t code, void* user) {
+    H2Session& self = of(user);
+    Stream* const stream = self.find(id);
+    if (stream == nullptr) return 0;
+    self.forget(*stream);
+    if (self.out_ != nullptr) {
+      self.closed_.emplace_back(stream, static_cast<H2Error>(code));
+    } else {
+      stream->on_closed(static_cast<H2Error>(code), stream->is_malformed_);
+    }
+    return 0;
+  }
+
+  // An answer may end before its request has: the rest of that is not asked for (RFC 9113, section 8.1).
+  static int on_frame_sent(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
+    H2Session& self = of(user);
+    if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
+    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
+    self.budget_.answered();
+    const Stream* const stream = self.find(frame->hd.stream_id);
+    if (stream != nullptr && !stream->remote_ended_)
+      nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
+    return 0;
+  }
+
+  static ssize_t on_read(nghttp2_session* session, int32_t id, uint8_t*, size_t most, uint32_t* flags,
+                         nghttp2_data_source* source, void* user) {
+    Stream& stream = *static_cast<Stream*>(source->ptr);
+    const size_t size = std::min(most, stream.outgoing.size());
+    const bool ends = stream.outgoing.has_ended() && size == stream.outgoing.size();
+    if (size == 0 && !ends) {
+      stream.waits_ = true;
+      return NGHTTP2_ERR_DEFERRED;
+    }
+    *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    if (!ends) return static_cast<ssize_t>(size);
+    *flags |= NGHTTP2_DATA_FLAG_EOF;
+    if (stream.trailer_lines_.empty()) return static_cast<ssize_t>(size);
+    *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+    H2Session& self = of(user);
+    self.fields_.clear();
+    self.add_lines(stream.trailer_lines_);
+    nghttp2_submit_trailer(session, id, self.fields_.data(), self.fields_.size());
+    return static_cast<ssize_t>(size);
+  }
+
+  static int on_send_data(nghttp2_session*, nghttp2_frame* frame, const uint8_t* head, size_t size,
+                          nghttp2_data_source* source, void* user) {
+    constexpr size_t kFrameHead = 9;
+    H2Session& self = of(user);
+    if (self.out_->size() >= self.most_) return NGHTTP2_ERR_WOULDBLOCK;
+    Stream& stream = *static_cast<Stream*>(source->ptr);
+    self.out_->text(view(head, kFrameHead));
+    if (size == 0) return 0;
+    stream.outgoing.take(size, *self.out_);
+    self.sent_.push_back(&stream);
+    self.budget_.passed();
+    (void)frame;
+    return 0;
+  }
+
+  static const nghttp2_session_callbacks* all() {
+    static const nghttp2_session_callbacks* const made = [] {
+      nghttp2_session_callbacks* callbacks = nullptr;
+      if (nghttp2_session_callbacks_new(&callbacks) != 0) throw std::bad_alloc();
+      nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
+      nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
+      nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
+      nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, on_invalid_header);
+      nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
+      nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
+      nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame);
+      nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
+      nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_sent);
+      nghttp2_session_callbacks_set_send_data_callback(callbacks, on_send_data);
+      return callbacks;
+    }();
+    return made;
+  }
+
+  static const nghttp2_option* options() {
+    static const nghttp2_option* const made = [] {
+      nghttp2_option* option = nullptr;
+      if (nghttp2_option_new(&option) != 0) throw std::bad_alloc();
+      nghttp2_option_set_no_auto_window_update(option, 1);
+      nghttp2_option_set_no_closed_streams(option, 1);
+      nghttp2_option_set_max_settings(option, kMostSettings);
+      nghttp2_option_set_builtin_recv_extension_type(option, NGHTTP2_PRIORITY_UPDATE);
+      return option;
+    }();
+    return made;
+  }
+};
+
+// ---- what it is
+
+H2Session::H2Session(Owner& owner, const Settings& settings, uint64_t now_ms)
+    : owner_(owner), limits_(settings.head), budget_(now_ms), now_ms_(now_ms) {
+  if (nghttp2_session_server_new2(&session_, Callbacks::all(), this, Callbacks::options()) != 0)
+    throw std::bad_alloc();
+  const std::array<nghttp2_settings_entry, 4> entries{{
+      {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, settings.streams},
+      {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, settings.stream_window},
+      {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<uint32_t>(settings.head.head)},
+      {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+  }};
+  nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, entries.data(), entries.size());
+  nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0,
+                                        static_cast<int32_t>(settings.connection_window));
+}
+
+H2Session::~H2Session() { nghttp2_session_del(session_); }
+
+void H2Session::Stream::clear() {
+  id_ = 0;
+  has_head_ = is_malformed_ = remote_ended_ = waits_ = false;
+  trailer_lines_.clear();
+  outgoing.clear();
+  head.give_back_memory();
+  trailers.give_back_memory();
+}
+
+H2Session::Stream* H2Session::find(int32_t id) const {
+  return id == 0 ? nullptr : static_cast<Stream*>(nghttp2_session_get_stream_user_data(session_, id));
+}
+
+void H2Session::forget(Stream& stream) {
+  nghttp2_session_set_stream_user_data(session_, stream.id_, nullptr);
+  if (in_head_ == &stream) in_head_ = nullptr;
+}
+
+void H2Session::count(H2Abuse abuse) {
+  if (broken_) return;
+  if (budget_.spend(abuse, now_ms_)) return;
+  owner_.on_abuse(abuse);
+  go_away(H2Error::enhance_your_calm);
+}
+
+// ---- what comes in
+
+bool H2Session::feed(std::string_view bytes, uint64_t now_ms) {
+  now_ms_ = now_ms;
+  feeding_ = true;
+  const ssize_t taken = nghttp2_session_mem_recv(session_, octets(bytes), bytes.size());
+  feeding_ = false;
+  if (taken == NGHTTP2_ERR_FLOODED) count(H2Abuse::flood);
+  if (taken < 0) broken_ = true;
+  return !broken_;
+}
+
+void H2Session::consume(Stream& stream, size_t bytes) {
+  nghttp2_session_consume(session_, stream.id_, bytes);
+}
+
+// ---- what goes out
+
+void H2Session::gather(size_t most, net::Gather& out) {
+  out_ = &out;
+  most_ = out.size() + most;
+  while (out.size() < most_) {
+    const uint8_t* bytes = nullptr;
+    const ssize_t size = nghttp2_session_mem_send(session_, &bytes);
+    if (size < 0) broken_ = true;
+    if (size <= 0) break;
+    out.text(view(bytes, static_cast<size_t>(size)));
+  }
+  out_ = nullptr;
+}
+
+void H2Session::sent() {
+  for (Stream* const stream : sent_) stream->outgoing.keep();
+  sent_.clear();
+  while (!closed_.empty()) {
+    const auto [stream, error] = closed_.back();
+    closed_.pop_back();
+    stream->on_closed(error, stream->is_malformed_);
+  }
+}
+
+bool H2Session::is_over() const {
+  return nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0;
+}
+
+void H2Session::begin_fields(int status) {
+  for (size_t i = status_.size(); i-- > 0; status /= 10) status_[i] = static_cast<char>('0' + status % 10);
+  fields_.clear();
+  add_field(":status", {status_.data(), status_.size()});
+}
+
+void H2Session::add_field(std::string_view name, std::string_view value) {
+  fields_.push_back({octets(name), octets(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE});
+}
+
+void H2Session::add_lines(std::string_view lines) {
+  while (lines.size() > 2) {
+    const size_t end = lines.find("\r\n");
+    const size_t colon = lines.find(':');
+    const std::string_view name = lines.substr(0, colon);
+    if (!kNotInHttp2.contains(field_name(name)))
+      add_field(name, trimmed(lines.substr(colon + 1, end - colon - 1)));
+    lines.remove_prefix(end + 2);
+  }
+}
+
+void H2Session::send_interim(Stream& stream, int status, std::string_view head) {
+  begin_fields(status);
+  add_lines(head.substr(head.find('\n') + 1));
+  nghttp2_submit_headers(session_, NGHTTP2_FLAG_NONE, stream.id_, nullptr, fields_.data(), fields_.size(),
+                         nullptr);
+}
+
+void H2Session::send_head(Stream& stream, int status, std::string_view head, bool ends) {
+  begin_fields(status);
+  add_lines(head.substr(head.find('\n') + 1));
+  nghttp2_data_provider content{.source = {.ptr = &stream}, .read_callback = Callbacks::on_read};
+  nghttp2_submit_response(session_, stream.id_, fields_.data(), fields_.size(), ends ? nullptr : &content);
+}
+
+void H2Session::send_trailers(Stream& stream, std::string_view lines) {
+  if (lines.size() > 2) stream.trailer_lines_.assign(lines);
+  stream.outgoing.end();
+}
+
+void H2Session::resume(Stream& stream) {
+  if (!stream.waits_) return;
+  stream.waits_ = false;
+  nghttp2_session_resume_data(session_, stream.id_);
+}
+
+void H2Session::reset(Stream& stream, H2Error error) {
+  nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id_, static_cast<uint32_t>(error));
+}
+
+// ---- how it ends
+
+void H2Session::give_notice() {
+  nghttp2_submit_shutdown_notice(session_);
+  nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr);
+}
+
+void H2Session::go_away() {
+  nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_),
+                        NGHTTP2_NO_ERROR, nullptr, 0);
+}
+
+void H2Session::go_away(H2Error error) {
+  nghttp2_session_terminate_session(session_, static_cast<uint32_t>(error));
+  broken_ = true;
+}
+
+}  // namespace limpet::http

@@ -1,0 +1,143 @@
+// One HTTP/2 connection without its stream (RFC 9113): bytes in, events and bytes out. The only place that
+// knows nghttp2, which keeps the protocol: states, flow control, HPACK, and what is malformed.
+//
+// Windows open only as bytes are consumed, so a stream whose content nobody takes holds no more than its
+// window. Peers that make work and ask for nothing are told to go: see H2Budget.
+#pragma once
+
+#include <nghttp2/nghttp2.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "src/http/h2_abuse.h"
+#include "src/http/h2_head.h"
+#include "src/http/h2_outgoing.h"
+#include "src/net/gather.h"
+
+namespace limpet::http {
+
+// RFC 9113, section 7: those that are sent or looked at here.
+enum class H2Error : uint32_t {
+  none = 0,
+  protocol = 1,
+  internal = 2,
+  refused_stream = 7,
+  cancel = 8,
+  enhance_your_calm = 11,
+};
+
+class H2Session {
+ public:
+  // What the owner keeps of one stream. No event comes after on_closed().
+  class Stream {
+   public:
+    virtual void on_head(bool has_content) = 0;  // `head` is whole; interim ones of an answer as well
+    virtual void on_content(std::string_view piece) = 0;  // to be consume()d once it is done with
+    virtual void on_content_end() = 0;                    // `trailers` are those that came
+    // By either side, or both have ended. `malformed`: what came breaks the protocol.
+    virtual void on_closed(H2Error error, bool malformed) = 0;
+
+    int32_t id() const { return id_; }
+
+    H2Head head, trailers;
+    H2Outgoing outgoing;
+
+   protected:
+    ~Stream() = default;
+    void clear();  // before it is used for another
+
+   private:
+    friend class H2Session;
+    int32_t id_ = 0;         // 0: in no session
+    bool has_head_ = false;  // a final one has come whole
+    bool is_malformed_ = false;
+    bool remote_ended_ = false;
+    bool waits_ = false;  // nghttp2 has found nothing to send, and asks again once it is told
+    std::string trailer_lines_;
+  };
+
+  class Owner {
+   public:
+    virtual Stream* on_new_stream() = 0;       // a request begins to come
+    virtual void on_abuse(H2Abuse abuse) = 0;  // the connection ends for it
+    virtual void on_ping_answered() = 0;
+    virtual void on_goaway() = 0;  // of the peer: it takes no more streams
+
+   protected:
+    ~Owner() = default;
+  };
+
+  struct Settings {
+    uint32_t streams = 100;  // at once
+    HeadLimits head;
+    uint32_t stream_window = 64 * 1024;       // bytes
+    uint32_t connection_window = 256 * 1024;  // bytes
+  };
+  H2Session(Owner& owner, const Settings& settings, uint64_t now_ms);
+  ~H2Session();
+  H2Session(const H2Session&) = delete;
+  H2Session& operator=(const H2Session&) = delete;
+
+  // Takes what came. Streams' events, and the owner's, happen within; none of them may call gather().
+  // False: the connection is beyond help, and has said so.
+  bool feed(std::string_view bytes, uint64_t now_ms);
+  bool is_feeding() const { return feeding_; }
+  // A request's head has begun to come and is not whole.
+  bool is_in_head() const { return in_head_ != nullptr; }
+
+  // Adds what may leave now, about `most` bytes of it. It refers to streams' content until sent().
+  void gather(size_t most, net::Gather& out);
+  void sent();
+  // The peer, or we, have said that it is over, and all that had to leave has been gathered.
+  bool is_over() const;
+
+  // An answer's head, as lines of HTTP/1 with a status line before them. Content follows by `outgoing` and
+  // resume(), unless it `ends` here; not for an interim one.
+  void send_interim(Stream& stream, int status, std::string_view head);
+  void send_head(Stream& stream, int status, std::string_view head, bool ends);
+  void send_trailers(Stream& stream, std::string_view lines);  // behind all content; ends the stream
+  void resume(Stream& stream);                                 // `outgoing` has more, or has ended
+  void reset(Stream& stream, H2Error error);
+  void consume(Stream& stream, size_t bytes);  // its sender may send as many more
+  void forget(Stream& stream);                 // nothing more is told of it
+
+  // In two steps, so that no request is lost (section 6.8): a notice, and once that has arrived, which
+  // on_ping_answered() tells, the last stream that is served.
+  void give_notice();
+  void go_away();
+  void go_away(H2Error error);  // at once; what is under way is cut
+
+  bool is_broken() const { return broken_; }
+
+ private:
+  struct Callbacks;
+  friend struct Callbacks;
+
+  void count(H2Abuse abuse);
+  Stream* find(int32_t id) const;
+  void begin_fields(int status);
+  void add_field(std::string_view name, std::string_view value);
+  void add_lines(std::string_view lines);
+  Owner& owner_;
+  const HeadLimits limits_;
+  nghttp2_session* session_ = nullptr;
+  std::vector<nghttp2_nv> fields_;                   // that are about to be sent
+  std::array<char, 3> status_{};                     // one of them
+  std::vector<Stream*> sent_;                        // streams whose content was gathered
+  std::vector<std::pair<Stream*, H2Error>> closed_;  // while gathering
+  Stream* in_head_ = nullptr;
+  net::Gather* out_ = nullptr;  // while gathering
+  size_t most_ = 0;             // that it may hold then, about
+  H2Budget budget_;
+  uint64_t now_ms_;
+  bool feeding_ = false;
+  bool broken_ = false;
+};
+
+}  // namespace limpet::http

@@ -1,0 +1,231 @@
+#include "src/proxy/h2_client.h"
+
+#include <utility>
+
+#include "src/proxy/linger.h"
+
+namespace limpet::proxy {
+
+namespace {
+
+constexpr size_t kMostAtOnce = 64 * 1024;  // bytes of one write, about
+constexpr net::Millis kNotice = 1000;      // until a client that does not answer is taken to have seen it
+
+http::H2Session::Settings settings_of(const conf::Limits& limits) {
+  return {.streams = limits.streams, .head = {limits.head, limits.target, limits.headers}};
+}
+
+}  // namespace
+
+H2Client::H2Client(Context& context, ServedListener& listener, http::Peer peer, ClientConnections& home,
+                   Admission admission)
+    : ClientConnection(context, listener, home, std::move(admission)),
+      session_(*this, settings_of(context.settings().limits), context.deadlines.now()),
+      peer_(std::move(peer)),
+      deadline_(context.deadlines, *this) {}
+
+H2Client::~H2Client() = default;
+
+void H2Client::begin(net::StreamPtr stream, std::string_view came) {
+  stream_ = std::move(stream);
+  stream_->start(this);
+  set_deadline();
+  if (!came.empty()) on_bytes(came);
+}
+
+// ---- what comes in
+
+void H2Client::on_bytes(std::string_view bytes) {
+  if (has_said_all()) {
+    lingered_ += bytes.size();
+    if (lingered_ > kMostLingered) close(false);
+    return;
+  }
+  session_.feed(bytes, context_.deadlines.now());
+  turn_to(nullptr);
+  go_on();
+}
+
+// What nghttp2 tells of two requests in turn would mix on their way to their backends.
+void H2Client::turn_to(H2Request* request) {
+  if (told_ == request) return;
+  if (H2Request* const before = std::exchange(told_, request)) before->end_batch();
+}
+
+http::H2Session::Stream* H2Client::on_new_stream() {
+  if (is_ending() && state_ == State::open) shut_down();
+  H2Request* const made = context_.h2_requests.take(context_).release();
+  made->begin(*this);
+  made->prev_ = nullptr;
+  made->next_ = first_;
+  if (first_ != nullptr) first_->prev_ = made;
+  first_ = made;
+  return made;
+}
+
+void H2Client::remove(H2Request& request) {
+  (request.prev_ != nullptr ? request.prev_->next_ : first_) = request.next_;
+  if (request.next_ != nullptr) request.next_->prev_ = request.prev_;
+  if (told_ == &request) told_ = nullptr;
+  context_.h2_requests.give_back(std::unique_ptr<H2Request>(&request), context_.graveyard);
+}
+
+void H2Client::on_abuse(http::H2Abuse abuse) { context_.abused_http2(listener_, abuse, peer_.text); }
+
+void H2Client::on_end() {
+  if (state_ == State::lingering) return close(false);
+  client_ended_ = true;
+  if (has_said_all()) return;
+  turn_to(nullptr);
+  end_requests();
+  send();
+  drain();
+}
+
+void H2Client::on_broken(int) { close(false); }
+
+void H2Client::on_drained() {
+  if (state_ == State::draining) return linger();
+  go_on();
+}
+
+// ---- what goes out
+
+void H2Client::send() {
+  if (sending_ || session_.is_feeding() || stream_ == nullptr || takes_no_more_) return;
+  sending_ = true;
+  net::Gather& out = context_.to_client;
+  while (!takes_no_more_ && stream_->queued() == 0) {
+    session_.gather(kMostAtOnce, out);
+    const bool is_all = out.empty();
+    takes_no_more_ = !is_all && !stream_->write(out.parts());
+    out.clear();
+    session_.sent();
+    if (is_all) break;
+  }
+  sending_ = false;
+  if (!std::exchange(has_lagging_, false)) return;
+  for (H2Request* next = first_; next != nullptr;) std::exchange(next, next->next_)->look_whether_drained();
+}
+
+// After every event.
+void H2Client::go_on() {
+  if (session_.is_feeding() || sending_) return;
+  send();
+  if (has_said_all()) return;
+  const bool is_cut = session_.is_broken() || takes_no_more_;
+  if (is_cut) end_requests();
+  if (is_cut || session_.is_over()) return drain();
+  set_deadline();
+}
+
+// ---- how it ends
+
+void H2Client::set_deadline() {
+  if (state_ == State::noticed) return;
+  const Waits waits = session_.is_in_head() ? Waits::head : first_ == nullptr ? Waits::idle : Waits::no;
+  if (std::exchange(waits_, waits) == waits && deadline_.is_set() == (waits != Waits::no)) return;
+  const conf::ClientTimeouts& timeouts = context_.settings().timeouts;
+  if (waits == Waits::no) return deadline_.clear();
+  const net::Millis until =
+      context_.deadlines.now() + millis(waits == Waits::head ? timeouts.head : timeouts.idle);
+  deadline_.set(until);
+  lag_.wait(stream_->queued(), until);
+}
+
+void H2Client::on_deadline() {
+  switch (state_) {
+    case State::noticed:
+      on_ping_answered();
+      return go_on();
+    case State::open:
+    case State::leaving:
+      if (waits_ == Waits::head) {
+        session_.go_away(http::H2Error::enhance_your_calm);
+      } else if (lag_.is_taken(stream_->queued(), context_.settings().timeouts)) {
+        waits_ = Waits::no;
+      } else if (stream_->queued() != 0) {
+        return close(false);
+      } else {
+        session_.go_away();
+      }
+      return go_on();
+    default:
+      if (lag_.is_taken(stream_->queued(), context_.settings().timeouts)) return await_taking();
+      close(false);
+  }
+}
+
+void H2Client::shut_down() {
+  if (state_ != State::open) return;
+  state_ = State::noticed;
+  session_.give_notice();
+  deadline_.set(context_.deadlines.now() + kNotice);
+  go_on();
+}
+
+void H2Client::on_ping_answered() {
+  if (state_ != State::noticed) return;
+  state_ = State::leaving;
+  waits_ = Waits::no;
+  deadline_.clear();
+  session_.go_away();
+}
+
+void H2Client::close_now() {
+  for (H2Request* next = first_; next != nullptr;) {
+    H2Request& request = *std::exchange(next, next->next_);
+    if (request.has_exchange()) request.exchange().on_stop();
+  }
+  close(false);
+}
+
+void H2Client::withdraw(const ServedPool& pool, routing::Slot slot) {
+  for (H2Request* next = first_; next != nullptr;) {
+    H2Request& request = *std::exchange(next, next->next_);
+    if (request.has_exchange()) request.exchange().on_backend_withdrawn(pool, slot);
+  }
+}
+
+// Their client is gone.
+void H2Client::end_requests() {
+  while (first_ != nullptr) {
+    session_.forget(*first_);
+    first_->on_closed(http::H2Error::cancel, false);
+  }
+}
+
+void H2Client::drain() {
+  state_ = State::draining;
+  await_taking();
+  stream_->finish();
+  if (stream_->queued() == 0) linger();
+}
+
+void H2Client::await_taking() {
+  const net::Millis until = context_.deadlines.now() + millis(context_.settings().timeouts.body);
+  deadline_.set(until);
+  lag_.wait(stream_->queued(), until);
+}
+
+void H2Client::linger() {
+  state_ = State::lingering;
+  if (client_ended_ || takes_no_more_) return close(false);
+  deadline_.set(context_.deadlines.now() + kLinger);
+}
+
+void H2Client::close(bool reset) {
+  if (state_ == State::closed) return;
+  state_ = State::closed;
+  told_ = nullptr;
+  takes_no_more_ = true;
+  end_requests();
+  deadline_.clear();
+  if (!reset) stream_->finish();
+  if (reset || stream_->queued() != 0) stream_.release()->reset();  // what is dropped has to be missed
+  stream_.reset();
+  own_connections_.drop_all();
+  ClientConnection::leave();
+}
+
+}  // namespace limpet::proxy
