@@ -404,6 +404,8 @@ const Keys<Pool>& pool_keys() {
       key("passive", &Pool::passive, Table<PassiveHealth>{passive_keys(), "pool.passive"}),
       key("retries", &Pool::retries, Table<Retries>{retries_keys(), "pool.retries"}),
       key("rate", &Pool::rate, Table<RequestRate>{rate_keys(), "pool.rate"}),
+      key("protocol", &Pool::protocol,
+          Word<Protocol>{{{"http/1.1", Protocol::http1}, {"h2", Protocol::http2}}}),
       key("send_proxy", &Pool::send_proxy, Integer{0, 2}),
       key("tls", &Pool::tls, OptionalTable<PoolTls>{{pool_tls_keys(), "pool.tls"}}),
       backends_key(),

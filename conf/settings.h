@@ -134,6 +134,9 @@ struct Route {
   bool operator==(const Route&) const = default;
 };
 
+// What is spoken with backends; with clients what they offer is.
+enum class Protocol : uint8_t { http1, http2 };
+
 enum class AffinityKind : uint8_t { ip, cookie, session_id };
 enum class Storage : uint8_t { local, backup, replicated, shared };
 enum class Placement : uint8_t { least_sessions, round_robin, hash, random_two };
@@ -302,6 +305,7 @@ struct Pool {
   Retries retries;
   RequestRate rate;
   std::optional<PoolTls> tls;  // none: plain
+  Protocol protocol = Protocol::http1;
   uint8_t send_proxy =
       0;  // the version of the PROXY protocol that connections to backends begin with; 0: none
   std::vector<Backend> backends;  // at least one, and at least one whose weight is not 0

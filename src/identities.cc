@@ -48,6 +48,7 @@ net::SharedTlsTrust trust_of(const conf::Pool& pool, const TlsFiles& files, cons
   if (!pool.tls) return nullptr;
   auto made = std::make_shared<net::TlsTrust>();
   made->settings = *pool.tls;
+  made->http2 = pool.protocol == conf::Protocol::http2;
   if (!pool.tls->insecure) made->authorities = files.authorities(pool.tls->ca);
   if (!pool.tls->certificate.empty())
     made->certificate = files.certificate({pool.tls->certificate, pool.tls->key});

@@ -20,7 +20,7 @@ class H2Head {
   void add(std::string_view name, std::string_view value);  // in the order they came
   void give_back_memory();
 
-  bool has_status() const { return status_.size != 0; }
+  bool is_interim() const { return view(status_).starts_with('1'); }
 
   // What has been added, as views that stay until the next begin(). `has_content`: DATA may follow.
   // A request that is refused is put into `out` as far as a log can tell of it.

@@ -11,10 +11,12 @@ namespace {
 
 constexpr uint32_t kMostSettings = 32;  // in one frame
 
-// What belongs to one connection has no place here (RFC 9113, section 8.2.2).
-constexpr FieldSet kNotInHttp2{FieldName::connection,        FieldName::keep_alive,
-                               FieldName::proxy_connection,  FieldName::upgrade,
-                               FieldName::transfer_encoding, FieldName::hop_by_hop};
+// What belongs to one connection has no place here (RFC 9113, section 8.2.2); Host is :authority.
+constexpr FieldSet kNotInHttp2{
+    FieldName::host,    FieldName::connection,        FieldName::keep_alive, FieldName::proxy_connection,
+    FieldName::upgrade, FieldName::transfer_encoding, FieldName::hop_by_hop};
+
+bool is_host(std::string_view line) { return field_name(line.substr(0, line.find(':'))) == FieldName::host; }
 
 uint8_t* octets(std::string_view text) {
   return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data()));  // nghttp2 only reads them
@@ -62,10 +64,11 @@ struct H2Session::Callbacks {
   static int on_begin_headers(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
     H2Session& self = of(user);
     const int32_t id = frame->hd.stream_id;
-    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
-      if (Stream* const stream = self.find(id)) stream->trailers.begin(self.limits_);
+    if (Stream* const stream = self.find(id)) {
+      (stream->has_head_ ? stream->trailers : stream->head).begin(self.limits_);
       return 0;
     }
+    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
     Stream* const stream = self.broken_ ? nullptr : self.owner_.on_new_stream();
     if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     stream->id_ = id;
@@ -130,7 +133,7 @@ struct H2Session::Callbacks {
     stream->remote_ended_ = ends;
     if (frame->hd.type == NGHTTP2_HEADERS && !stream->has_head_) {
       self.in_head_ = nullptr;
-      stream->has_head_ = true;
+      stream->has_head_ = !stream->head.is_interim();
       stream->on_head(!ends);
     } else if (ends) {
       stream->on_content_end();
@@ -166,7 +169,7 @@ struct H2Session::Callbacks {
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
     self.budget_.answered();
     const Stream* const stream = self.find(frame->hd.stream_id);
-    if (stream != nullptr && !stream->remote_ended_)
+    if (self.role_ == Role::server && stream != nullptr && !stream->remote_ended_)
       nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
     return 0;
   }
@@ -242,14 +245,16 @@ struct H2Session::Callbacks {
 
 // ---- what it is
 
-H2Session::H2Session(Owner& owner, const Settings& settings, uint64_t now_ms)
-    : owner_(owner), limits_(settings.head), budget_(now_ms), now_ms_(now_ms) {
-  if (nghttp2_session_server_new2(&session_, Callbacks::all(), this, Callbacks::options()) != 0)
-    throw std::bad_alloc();
+H2Session::H2Session(Role role, Owner& owner, const Settings& settings, uint64_t now_ms)
+    : owner_(owner), role_(role), limits_(settings.head), budget_(now_ms), now_ms_(now_ms) {
+  const auto make = role == Role::server ? nghttp2_session_server_new2 : nghttp2_session_client_new2;
+  if (make(&session_, Callbacks::all(), this, Callbacks::options()) != 0) throw std::bad_alloc();
+  const bool serves = role == Role::server;
   const std::array<nghttp2_settings_entry, 4> entries{{
-      {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, settings.streams},
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, settings.stream_window},
       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<uint32_t>(settings.head.head)},
+      {serves ? NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS : NGHTTP2_SETTINGS_ENABLE_PUSH,
+       serves ? settings.streams : 0},
       {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
   }};
   nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, entries.data(), entries.size());
@@ -278,7 +283,7 @@ void H2Session::forget(Stream& stream) {
 }
 
 void H2Session::count(H2Abuse abuse) {
-  if (broken_) return;
+  if (broken_ || role_ == Role::client) return;
   if (budget_.spend(abuse, now_ms_)) return;
   owner_.on_abuse(abuse);
   go_away(H2Error::enhance_your_calm);
@@ -340,7 +345,7 @@ void H2Session::add_field(std::string_view name, std::string_view value) {
 }
 
 void H2Session::add_lines(std::string_view lines) {
-  while (lines.size() > 2) {
+  while (!lines.starts_with('\r')) {
     const size_t end = lines.find("\r\n");
     const size_t colon = lines.find(':');
     const std::string_view name = lines.substr(0, colon);
@@ -364,6 +369,31 @@ void H2Session::send_head(Stream& stream, int status, std::string_view head, boo
   nghttp2_submit_response(session_, stream.id_, fields_.data(), fields_.size(), ends ? nullptr : &content);
 }
 
+void H2Session::send_request(Stream& stream, std::string_view scheme, std::string_view head, bool ends) {
+  const std::string_view line = head.substr(0, head.find("\r\n"));
+  const size_t method = line.find(' '), target = line.rfind(' ');
+  fields_.clear();
+  add_field(":method", line.substr(0, method));
+  add_field(":scheme", scheme);
+  add_field(":path", line.substr(method + 1, target - method - 1));
+  const std::string_view lines = head.substr(line.size() + 2);
+  for (std::string_view rest = lines; !rest.starts_with('\r'); rest.remove_prefix(rest.find('\n') + 1)) {
+    if (!is_host(rest)) continue;
+    const size_t begin = rest.find(':') + 1;
+    const std::string_view value = trimmed(rest.substr(begin, rest.find('\r') - begin));
+    if (!value.empty()) add_field(":authority", value);
+    break;
+  }
+  add_lines(lines);
+  nghttp2_data_provider content{.source = {.ptr = &stream}, .read_callback = Callbacks::on_read};
+  stream.id_ = nghttp2_submit_request(session_, nullptr, fields_.data(), fields_.size(),
+                                      ends ? nullptr : &content, &stream);
+}
+
+size_t H2Session::most_streams() const {
+  return nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
 void H2Session::send_trailers(Stream& stream, std::string_view lines) {
   if (lines.size() > 2) stream.trailer_lines_.assign(lines);
   stream.outgoing.end();
@@ -381,9 +411,11 @@ void H2Session::reset(Stream& stream, H2Error error) {
 
 // ---- how it ends
 
+void H2Session::ping() { nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr); }
+
 void H2Session::give_notice() {
   nghttp2_submit_shutdown_notice(session_);
-  nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr);
+  ping();
 }
 
 void H2Session::go_away() {

@@ -64,22 +64,26 @@ class H2Session {
 
   class Owner {
    public:
-    virtual Stream* on_new_stream() = 0;       // a request begins to come
-    virtual void on_abuse(H2Abuse abuse) = 0;  // the connection ends for it
+    virtual Stream* on_new_stream() { return nullptr; }  // a server's: a request begins to come
+    virtual void on_abuse(H2Abuse) {}                    // a server's: the connection ends for it
     virtual void on_ping_answered() = 0;
-    virtual void on_goaway() = 0;  // of the peer: it takes no more streams
+    virtual void on_goaway() {}  // a client's: the server takes no more streams
 
    protected:
     ~Owner() = default;
   };
 
+  static constexpr size_t kMostAtOnce = 64 * 1024;  // bytes of one write, about
+
+  enum class Role : uint8_t { server, client };
   struct Settings {
-    uint32_t streams = 100;  // at once
+    uint32_t streams = 100;  // at once, that a client may have
     HeadLimits head;
     uint32_t stream_window = 64 * 1024;       // bytes
     uint32_t connection_window = 256 * 1024;  // bytes
   };
-  H2Session(Owner& owner, const Settings& settings, uint64_t now_ms);
+
+  H2Session(Role role, Owner& owner, const Settings& settings, uint64_t now_ms);
   ~H2Session();
   H2Session(const H2Session&) = delete;
   H2Session& operator=(const H2Session&) = delete;
@@ -88,7 +92,7 @@ class H2Session {
   // False: the connection is beyond help, and has said so.
   bool feed(std::string_view bytes, uint64_t now_ms);
   bool is_feeding() const { return feeding_; }
-  // A request's head has begun to come and is not whole.
+  // To a server: a request's head has begun to come and is not whole.
   bool is_in_head() const { return in_head_ != nullptr; }
 
   // Adds what may leave now, about `most` bytes of it. It refers to streams' content until sent().
@@ -102,13 +106,17 @@ class H2Session {
   void send_interim(Stream& stream, int status, std::string_view head);
   void send_head(Stream& stream, int status, std::string_view head, bool ends);
   void send_trailers(Stream& stream, std::string_view lines);  // behind all content; ends the stream
-  void resume(Stream& stream);                                 // `outgoing` has more, or has ended
+  // A client's. The head as HTTP/1 has it, with a request line.
+  void send_request(Stream& stream, std::string_view scheme, std::string_view head, bool ends);
+  size_t most_streams() const;  // that the server takes at once
+  void resume(Stream& stream);  // `outgoing` has more, or has ended
   void reset(Stream& stream, H2Error error);
   void consume(Stream& stream, size_t bytes);  // its sender may send as many more
   void forget(Stream& stream);                 // nothing more is told of it
 
   // In two steps, so that no request is lost (section 6.8): a notice, and once that has arrived, which
   // on_ping_answered() tells, the last stream that is served.
+  void ping();
   void give_notice();
   void go_away();
   void go_away(H2Error error);  // at once; what is under way is cut
@@ -123,8 +131,10 @@ class H2Session {
   Stream* find(int32_t id) const;
   void begin_fields(int status);
   void add_field(std::string_view name, std::string_view value);
-  void add_lines(std::string_view lines);
+  void add_lines(std::string_view lines);  // up to the empty one
+
   Owner& owner_;
+  const Role role_;
   const HeadLimits limits_;
   nghttp2_session* session_ = nullptr;
   std::vector<nghttp2_nv> fields_;                   // that are about to be sent

@@ -11,8 +11,6 @@ namespace limpet::net {
 
 namespace {
 
-constexpr unsigned char kAlpn[] = "\x08http/1.1";
-
 // Where a connection's session is kept.
 int index_of_session() {
   static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
@@ -22,6 +20,12 @@ int index_of_session() {
 int on_new_session(SSL* tls, SSL_SESSION* session) {
   static_cast<TlsSession*>(SSL_get_ex_data(tls, index_of_session()))->keep(session);
   return 1;
+}
+
+bool set_alpn(SSL_CTX* context, bool http2) {
+  const std::string_view wire = http2 ? "\x02h2" : "\x08http/1.1";
+  return SSL_CTX_set_alpn_protos(context, reinterpret_cast<const unsigned char*>(wire.data()),
+                                 static_cast<unsigned>(wire.size())) == 0;
 }
 
 bool is_address(const std::string& name) {
@@ -42,7 +46,7 @@ std::unique_ptr<TlsConnector> TlsConnector::make(SharedTlsTrust trust, std::stri
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_sess_set_new_cb(context, on_new_session);
   bool good = SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1 && set_groups(context) &&
-              SSL_CTX_set_alpn_protos(context, kAlpn, sizeof kAlpn - 1) == 0;
+              set_alpn(context, made->trust_->http2);
   if (const Authorities* const believed = made->trust_->authorities.get()) {
     SSL_CTX_set1_cert_store(context, believed->store.get());
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);

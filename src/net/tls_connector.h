@@ -17,6 +17,7 @@ struct TlsTrust {
   conf::PoolTls settings;
   SharedAuthorities authorities;  // nullptr: nobody is verified
   SharedCertificate certificate;  // nullptr: none is shown
+  bool http2 = false;             // is what is to be spoken, and not HTTP/1.1
   bool operator==(const TlsTrust&) const = default;
 };
 using SharedTlsTrust = std::shared_ptr<const TlsTrust>;

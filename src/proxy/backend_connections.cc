@@ -7,7 +7,7 @@
 namespace limpet::proxy {
 
 BackendConnections::BackendConnections(net::Deadlines& deadlines, net::Graveyard& graveyard,
-                                       const net::Polls& polls, Dialer& dialer, StrayListener& strays,
+                                       net::Polls& polls, Dialer& dialer, StrayListener& strays,
                                        net::Gather& gathered, net::TlsRoom& tls_room)
     : deadlines_(deadlines),
       graveyard_(graveyard),
@@ -15,7 +15,8 @@ BackendConnections::BackendConnections(net::Deadlines& deadlines, net::Graveyard
       dialer_(dialer),
       strays_(strays),
       gathered_(gathered),
-      tls_room_(tls_room) {}
+      tls_room_(tls_room),
+      http2_(*this, deadlines) {}
 
 BackendConnections::~BackendConnections() { close_idle(); }
 
@@ -26,6 +27,7 @@ bool BackendConnections::has_idle(routing::Slot slot, net::Millis most_idle, con
 
 BackendPtr BackendConnections::take(routing::Slot slot, net::Millis most_idle, const OwnConnections& client,
                                     BackendEvents* events) {
+  if (protocol_ == conf::Protocol::http2) return http2_.take(slot, events);
   H1Backend* idle = client.find(*this);
   if (idle == nullptr || idle->slot_ != slot) {
     idle = newest_rested(at(slot));
@@ -58,6 +60,8 @@ bool BackendConnections::is_fresh(const H1Backend* idle, net::Millis most_idle) 
 BackendPtr BackendConnections::dial(const routing::Backend& backend, routing::Slot slot,
                                     BackendEvents* events, net::Millis patience, std::string preface,
                                     int& error) {
+  if (protocol_ == conf::Protocol::http2)
+    return http2_.dial(backend.address, slot, at(slot).first_address, events, patience, error);
   auto made = std::make_unique<H1Backend>(*this, slot, deadlines_);
   made->retired_ = at(slot).retired;
   made->turns_.start_with(at(slot).first_address);
@@ -95,8 +99,9 @@ void BackendConnections::close(std::unique_ptr<H1Backend> used) {
   graveyard_.bury(std::move(used));
 }
 
-void BackendConnections::connect_by(net::SharedTlsTrust trust) {
-  if (trust == (tls_ == nullptr ? nullptr : tls_->trust())) return;
+void BackendConnections::connect_by(net::SharedTlsTrust trust, conf::Protocol protocol) {
+  const bool is_same = trust == (tls_ == nullptr ? nullptr : tls_->trust());
+  if (std::exchange(protocol_, protocol) == protocol && is_same) return;
   std::string error;
   tls_ = trust == nullptr ? nullptr : net::TlsConnector::make(std::move(trust), error);
   if (!error.empty()) spdlog::error("{}", error);
@@ -117,6 +122,7 @@ net::StreamPtr BackendConnections::connect(const conf::Address& address, routing
 }
 
 void BackendConnections::close_idle() {
+  http2_.close_idle();
   for (AtSlot& slot : slots_) close_idle(slot);
 }
 
@@ -126,6 +132,7 @@ void BackendConnections::close_idle(AtSlot& slot) {
 }
 
 void BackendConnections::give_up_idle(int below) {
+  http2_.give_up_idle(below);
   for (const AtSlot& slot : slots_) {
     for (H1Backend* next = slot.newest; next != nullptr;) {
       H1Backend& idle = *std::exchange(next, next->older_);
@@ -141,6 +148,7 @@ void BackendConnections::retire(routing::Slot slot) {
   ++retired.retired;
   retired.first_address = 0;
   close_idle(retired);
+  http2_.retire(slot);
 }
 
 void BackendConnections::drop(H1Backend& idle) {

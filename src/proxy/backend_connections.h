@@ -13,6 +13,7 @@
 #include "src/net/tls_stream.h"
 #include "src/proxy/backend_side.h"
 #include "src/proxy/h1_backend.h"
+#include "src/proxy/h2_backends.h"
 #include "src/proxy/own_connections.h"
 
 namespace limpet::proxy {
@@ -42,8 +43,8 @@ class StrayListener {
 
 class BackendConnections {
  public:
-  BackendConnections(net::Deadlines& deadlines, net::Graveyard& graveyard, const net::Polls& polls,
-                     Dialer& dialer, StrayListener& strays, net::Gather& gathered, net::TlsRoom& tls_room);
+  BackendConnections(net::Deadlines& deadlines, net::Graveyard& graveyard, net::Polls& polls, Dialer& dialer,
+                     StrayListener& strays, net::Gather& gathered, net::TlsRoom& tls_room);
   ~BackendConnections();
   BackendConnections(const BackendConnections&) = delete;
   BackendConnections& operator=(const BackendConnections&) = delete;
@@ -64,7 +65,7 @@ class BackendConnections {
 
   // How connections are made from now on; those that are not made so are not used again. nullptr: without
   // TLS.
-  void connect_by(net::SharedTlsTrust trust);
+  void connect_by(net::SharedTlsTrust trust, conf::Protocol protocol);
   void close_idle();
   // Those that hold a descriptor below this number, and belong to no client, by a reset: an orderly end would
   // hold the port for a minute.
@@ -84,6 +85,9 @@ class BackendConnections {
   void close(std::unique_ptr<H1Backend> used);
   void drop(H1Backend& idle);   // an idle one ended
   void stray(H1Backend& idle);  // or spoke
+  H2Backends& http2() { return http2_; }
+  net::Polls& polls() { return polls_; }
+  void bury(std::unique_ptr<net::Mortal> ended) { graveyard_.bury(std::move(ended)); }
   void prefer(routing::Slot slot, unsigned index) { at(slot).first_address = index; }
 
  private:
@@ -109,13 +113,15 @@ class BackendConnections {
 
   net::Deadlines& deadlines_;
   net::Graveyard& graveyard_;
-  const net::Polls& polls_;
+  net::Polls& polls_;
   Dialer& dialer_;
   StrayListener& strays_;
   net::Gather& gathered_;
   net::TlsRoom& tls_room_;
   std::unique_ptr<net::TlsConnector> tls_;  // nullptr: none
+  conf::Protocol protocol_ = conf::Protocol::http1;
   std::vector<AtSlot> slots_;
+  H2Backends http2_;
 };
 
 }  // namespace limpet::proxy

@@ -48,7 +48,9 @@ class BackendSide {
   virtual bool has_gathered() const = 0;
   virtual bool flush() = 0;
   virtual size_t queued() const = 0;
-  virtual bool has_sent() const = 0;  // a part of this request, or that is not certain
+  // A part of this request, or that is not certain; unless the backend says that it has not looked at it.
+  virtual bool has_sent() const = 0;
+  virtual bool may_be_disowned() const = 0;  // it may still say so
 
   virtual void become_tunnel() = 0;  // the answer's head was a 101
   virtual void finish_tunnel() = 0;  // the client has sent its last byte

@@ -29,7 +29,7 @@ class ServedPool::Era {
 };
 
 ServedPool::ServedPool(SharedPoolPlan plan, size_t worker, net::Deadlines& deadlines,
-                       net::Graveyard& graveyard, const net::Polls& polls, Dialer& dialer, Witness& witness,
+                       net::Graveyard& graveyard, net::Polls& polls, Dialer& dialer, Witness& witness,
                        net::Gather& to_backend, net::TlsRoom& tls_room)
     : connections(deadlines, graveyard, polls, dialer, *this, to_backend, tls_room),
       worker_(worker),
@@ -42,7 +42,7 @@ ServedPool::~ServedPool() = default;
 void ServedPool::follow(SharedPoolPlan plan) {
   if (plan == plan_) return;
   meter_ = plan->meters[worker_];
-  connections.connect_by(plan->tls);
+  connections.connect_by(plan->tls, plan->settings->protocol);
   const conf::Retries& allowed = plan->settings->retries;
   const auto workers = static_cast<uint32_t>(plan->meters.size());
   retries.allow(allowed.percent, (allowed.floor + workers - 1) / workers);

@@ -50,7 +50,7 @@ class Witness {
 class ServedPool final : public net::Mortal, StrayListener {
  public:
   ServedPool(SharedPoolPlan plan, size_t worker, net::Deadlines& deadlines, net::Graveyard& graveyard,
-             const net::Polls& polls, Dialer& dialer, Witness& witness, net::Gather& to_backend,
+             net::Polls& polls, Dialer& dialer, Witness& witness, net::Gather& to_backend,
              net::TlsRoom& tls_room);
   ~ServedPool() override;
 

@@ -382,7 +382,8 @@ void Exchange::leave_era() {
 void Exchange::flush_backend() {
   if (!backend_ || !backend_->has_gathered()) return;
   pace_.came(now_ms());
-  if (!backend_->flush()) attempt_ = Attempt::broken;
+  const BackendSide* const asked = backend_.get();
+  if (!backend_->flush() && backend_.get() == asked) attempt_ = Attempt::broken;
   await_progress();
 }
 

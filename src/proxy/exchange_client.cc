@@ -35,7 +35,7 @@ void Exchange::on_body(std::string_view piece) {
   bytes_in_ += piece.size();
   const uint64_t most = context_.settings().limits.body;
   if (most != 0 && bytes_in_ > most) return fail(failures::kTooLarge);
-  const bool may_go_again = !backend_->has_sent() || request_->idempotent();
+  const bool may_go_again = !backend_->has_sent() || backend_->may_be_disowned() || request_->idempotent();
   keeps_body_ = keeps_body_ && may_go_again && bytes_in_ <= kMostKept;
   if (keeps_body_) sent_body_.append(piece);
   backend_->send_body(piece);

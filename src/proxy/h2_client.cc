@@ -8,8 +8,7 @@ namespace limpet::proxy {
 
 namespace {
 
-constexpr size_t kMostAtOnce = 64 * 1024;  // bytes of one write, about
-constexpr net::Millis kNotice = 1000;      // until a client that does not answer is taken to have seen it
+constexpr net::Millis kNotice = 1000;  // until a client that does not answer is taken to have seen it
 
 http::H2Session::Settings settings_of(const conf::Limits& limits) {
   return {.streams = limits.streams, .head = {limits.head, limits.target, limits.headers}};
@@ -20,7 +19,8 @@ http::H2Session::Settings settings_of(const conf::Limits& limits) {
 H2Client::H2Client(Context& context, ServedListener& listener, http::Peer peer, ClientConnections& home,
                    Admission admission)
     : ClientConnection(context, listener, home, std::move(admission)),
-      session_(*this, settings_of(context.settings().limits), context.deadlines.now()),
+      session_(http::H2Session::Role::server, *this, settings_of(context.settings().limits),
+               context.deadlines.now()),
       peer_(std::move(peer)),
       deadline_(context.deadlines, *this) {}
 
@@ -96,7 +96,7 @@ void H2Client::send() {
   sending_ = true;
   net::Gather& out = context_.to_client;
   while (!takes_no_more_ && stream_->queued() == 0) {
-    session_.gather(kMostAtOnce, out);
+    session_.gather(http::H2Session::kMostAtOnce, out);
     const bool is_all = out.empty();
     takes_no_more_ = !is_all && !stream_->write(out.parts());
     out.clear();

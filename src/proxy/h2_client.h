@@ -55,7 +55,6 @@ class H2Client final : public ClientConnection, net::StreamOwner, net::DeadlineO
   http::H2Session::Stream* on_new_stream() override;
   void on_abuse(http::H2Abuse abuse) override;
   void on_ping_answered() override;
-  void on_goaway() override {}
 
   void turn_to(H2Request* request);
   void send();

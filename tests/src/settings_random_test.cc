@@ -1,4 +1,6 @@
 // Configuration files, put together at random.
+#include <doctest/doctest.h>
+
 #include "tests/support/folder.h"
 #include "tests/support/random_plays.h"
 #include "tests/support/settings_check.h"

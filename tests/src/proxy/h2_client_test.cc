@@ -318,6 +318,22 @@ TEST_CASE("what is not valid is refused in words, or by a reset, and reaches no 
   CHECK(refused(get("/" + std::string(10'000, 'y')), "too long") == "414");
 }
 
+TEST_CASE("what Limpet answers itself is a whole answer, and nothing of HTTP/1 is in it") {
+  conf::Settings settings = settings_of(1, {Kind::ip});
+  settings.routes[0].host = "b";
+  Proxy proxy(settings);
+  Visit client(proxy);
+  client.ask(get());
+  const auto& message = client[1];
+  CHECK(message.status() == "404");
+  CHECK(message.content.starts_with("404 Not Found: no pool serves"));
+  CHECK(message.field("content-length") == std::to_string(message.content.size()));
+  CHECK(message.head.size() == 6);
+  CHECK(message.ended);
+  for (const auto& [name, value] : message.head)
+    CHECK(name.find_first_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ \r") == name.npos);
+}
+
 TEST_CASE("content that is not as long as it says resets its stream, and its backend sees no whole request") {
   Proxy proxy;
   Visit client(proxy);

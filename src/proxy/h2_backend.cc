@@ -1,0 +1,362 @@
+#include "src/proxy/h2_backend.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "src/proxy/backend_connections.h"
+
+namespace limpet::proxy {
+
+namespace {
+
+constexpr size_t kMostCalls = 1000;      // on one connection, whatever the backend takes
+constexpr net::Millis kPatience = 5000;  // with a connection on which a call was not answered
+
+// What a backend's head may be: see H1Backend.
+constexpr http::H2Session::Settings kSettings{
+    .streams = 0,
+    .head = {.head = 128 * 1024, .target = 128 * 1024, .fields = 500},
+    .stream_window = 256 * 1024,
+    // Never what holds one client up for another's sake.
+    .connection_window = kMostCalls * 256 * 1024};
+
+}  // namespace
+
+// ---- a call: what goes out
+
+H2Call::H2Call(H2Backend& connection, BackendEvents* events, bool reused)
+    : home_(connection.home_), connection_(&connection), events_(events), reused_(reused) {}
+
+void H2Call::send_head(const http::RequestHead& request, const http::RequestEdits& edits) {
+  to_head_ = request.is_head();
+  net::Gather& scratch = home_.gathered();
+  http::write_request(request, edits, scratch);
+  const iovec text = scratch.parts().front();
+  connection_->session_.send_request(*this, home_.seals() ? "https" : "http",
+                                     {static_cast<const char*>(text.iov_base), text.iov_len},
+                                     request.body.kind == http::BodyKind::none);
+  scratch.clear();
+  has_gathered_ = true;
+}
+
+void H2Call::send_body(std::string_view piece) {
+  outgoing.add(piece);
+  has_gathered_ = true;
+}
+
+void H2Call::send_end(const http::Fields& fields, http::FieldSet drop) {
+  has_gathered_ = true;
+  if (connection_ == nullptr || fields.size() == 0) return outgoing.end();
+  net::Gather& scratch = home_.gathered();
+  http::write_trailers(fields, drop, scratch);
+  const iovec text = scratch.parts().front();
+  connection_->session_.send_trailers(*this, {static_cast<const char*>(text.iov_base), text.iov_len});
+  scratch.clear();
+}
+
+bool H2Call::flush() {
+  has_gathered_ = false;
+  if (connection_ == nullptr) {
+    outgoing.clear();
+    return false;
+  }
+  connection_->session_.resume(*this);
+  connection_->send();
+  outgoing.keep();
+  if (connection_ == nullptr || connection_->takes_no_more_) return false;
+  has_sent_ = true;
+  lags_ = queued() != 0;
+  connection_->has_lagging_ = connection_->has_lagging_ || lags_;
+  return true;
+}
+
+void H2Call::finish_tunnel() {
+  outgoing.end();
+  flush();
+}
+
+size_t H2Call::queued() const {
+  return connection_ == nullptr ? 0 : outgoing.size() + connection_->stream_->queued();
+}
+
+bool H2Call::tell_drained() {
+  if (!lags_) return false;
+  lags_ = queued() != 0;
+  connection_->has_lagging_ = connection_->has_lagging_ || lags_;
+  if (lags_ || events_ == nullptr) return false;
+  events_->on_backend_drained();
+  return true;
+}
+
+void H2Call::resume() {
+  paused_ = false;
+  if (unconsumed_ == 0 || connection_ == nullptr) return;
+  connection_->session_.consume(*this, std::exchange(unconsumed_, 0));
+  connection_->send();
+}
+
+// ---- what comes in
+
+void H2Call::on_head(bool has_content) {
+  answered_ = true;
+  if (events_ == nullptr) return;
+  connection_->turn_to(this);
+  const http::Fault wrong = head.finish_response(to_head_, has_content, response_);
+  if (wrong) {
+    spdlog::debug("backend {}: {}", connection_->address_.text(), wrong.what);
+    return fault(BackendFault::nonsense, 0);
+  }
+  const bool ends = !has_content && !response_.interim();
+  ended_ = ends;
+  events_->on_response_head(response_);
+  if (ends && events_ != nullptr) events_->on_response_end({});
+}
+
+void H2Call::on_content(std::string_view piece) {
+  connection_->turn_to(this);
+  if (events_ != nullptr) events_->on_response_body(piece);
+  if (connection_ == nullptr) return;
+  if (paused_ && events_ != nullptr) {
+    unconsumed_ += piece.size();
+  } else {
+    connection_->session_.consume(*this, piece.size());
+  }
+}
+
+void H2Call::on_content_end() {
+  ended_ = true;
+  if (events_ == nullptr) return;
+  connection_->turn_to(this);
+  http::Fields fields;
+  trailers.finish_trailers(fields);
+  events_->on_response_end(fields);
+}
+
+void H2Call::on_closed(http::H2Error error, bool malformed) {
+  H2Backend& connection = *connection_;
+  connection.turn_to(nullptr);
+  disowned_ = error == http::H2Error::refused_stream && !answered_;
+  leave();
+  if (!ended_) fault(malformed ? BackendFault::nonsense : BackendFault::closed, 0);
+}
+
+void H2Call::end_batch() {
+  if (events_ != nullptr) events_->on_backend_batch_end();
+}
+
+void H2Call::fault(BackendFault what, int error) {
+  if (events_ != nullptr) events_->on_backend_fault(what, error);
+}
+
+// ---- a call: how it ends
+
+// Its stream is no more.
+void H2Call::leave() {
+  H2Backend& connection = *std::exchange(connection_, nullptr);
+  connection.remove(*this);
+  if (events_ == nullptr) home_.bury(std::unique_ptr<H2Call>(this));
+}
+
+void H2Call::release(net::Millis keep_alive, OwnConnections&) {
+  if (connection_ != nullptr) connection_->keep_alive_ = keep_alive;
+  abandon();
+}
+
+// What has not ended is cut.
+void H2Call::abandon() {
+  events_ = nullptr;
+  if (connection_ == nullptr) return home_.bury(std::unique_ptr<H2Call>(this));
+  H2Backend& connection = *connection_;
+  if (connection.told_ == this) connection.told_ = nullptr;
+  if (connection.is_connecting() || id() == 0) {
+    leave();
+  } else if (!ended_ || outgoing.size() != 0 || !outgoing.has_ended()) {
+    if (!answered_) connection.suspect();
+    connection.session_.consume(*this, std::exchange(unconsumed_, 0));
+    connection.session_.reset(*this, http::H2Error::cancel);
+  }
+  connection.go_on_soon();
+}
+
+// ---- the connection
+
+H2Backend::H2Backend(BackendConnections& home, routing::Slot slot, net::Deadlines& deadlines)
+    : home_(home),
+      slot_(slot),
+      session_(http::H2Session::Role::client, *this, kSettings, deadlines.now()),
+      deadline_(deadlines, *this) {}
+
+bool H2Backend::dial(const conf::Address& address, unsigned first, net::Millis patience, int& error) {
+  address_ = address;
+  turns_.start_with(first);
+  turns_.begin(home_.count(address));
+  share_ = net::Turns::share_of(patience);
+  error = 0;
+  return dial_next(error);
+}
+
+bool H2Backend::dial_next(int& error) {
+  deadline_.clear();
+  stream_ = turns_.dial_next(error, [this](unsigned index, int& this_error) {
+    return home_.connect(address_, slot_, index, {}, this, this_error);
+  });
+  if (stream_ && turns_.has_more()) deadline_.set(home_.now() + share_);
+  return stream_ != nullptr;
+}
+
+H2Call* H2Backend::call(BackendEvents* events) {
+  const bool is_usable = state_ == State::connecting || (state_ == State::open && !suspected_);
+  if (!is_usable || takes_no_more_ || calls_ >= std::min(kMostCalls, session_.most_streams())) return nullptr;
+  auto* const made = new H2Call(*this, events, state_ == State::open);
+  made->prev_ = last_;
+  (last_ != nullptr ? last_->next_ : first_) = made;
+  last_ = made;
+  ++calls_;
+  if (state_ == State::open) deadline_.clear();
+  return made;
+}
+
+void H2Backend::remove(H2Call& call) {
+  (call.prev_ != nullptr ? call.prev_->next_ : first_) = call.next_;
+  (call.next_ != nullptr ? call.next_->prev_ : last_) = call.prev_;
+  if (told_ == &call) told_ = nullptr;
+  --calls_;
+}
+
+void H2Backend::on_connected() {
+  deadline_.clear();
+  state_ = State::open;
+  home_.prefer(slot_, turns_.index());
+  for (H2Call* next = first_; next != nullptr;) {
+    H2Call& call = *std::exchange(next, next->next_);
+    if (call.events_ != nullptr) call.events_->on_backend_connected();
+  }
+  go_on();
+}
+
+void H2Backend::on_bytes(std::string_view bytes) {
+  const bool is_sound = session_.feed(bytes, home_.now());
+  turn_to(nullptr);
+  if (!is_sound) fail_all(BackendFault::nonsense, 0);
+  go_on();
+}
+
+// What came for two calls in turn would mix on its way to their clients.
+void H2Backend::turn_to(H2Call* call) {
+  if (told_ == call) return;
+  if (H2Call* const before = std::exchange(told_, call)) before->end_batch();
+}
+
+void H2Backend::on_end() {
+  fail_all(BackendFault::closed, 0);
+  close(false);
+}
+
+void H2Backend::on_broken(int error) {
+  if (state_ != State::connecting) {
+    fail_all(BackendFault::closed, error);
+    return close(false);
+  }
+  if (dial_next(error)) return;
+  fail_all(BackendFault::connect_failed, error);
+  close(false);
+}
+
+void H2Backend::on_ping_answered() {
+  suspected_ = false;
+  deadline_.clear();
+}
+
+void H2Backend::on_deadline() {
+  if (state_ == State::connecting) return on_broken(UV_ETIMEDOUT);
+  if (suspected_) fail_all(BackendFault::closed, 0);
+  close(false);
+}
+
+void H2Backend::send() {
+  if (sending_ || session_.is_feeding() || state_ == State::connecting || stream_ == nullptr) return;
+  sending_ = true;
+  net::Gather& out = home_.gathered();
+  while (!takes_no_more_ && stream_->queued() == 0) {
+    session_.gather(http::H2Session::kMostAtOnce, out);
+    const bool is_all = out.empty();
+    takes_no_more_ = !is_all && !stream_->write(out.parts());
+    out.clear();
+    session_.sent();
+    if (is_all) break;
+  }
+  sending_ = false;
+  if (telling_) return;
+  telling_ = true;
+  for (bool has_told = true; has_told && std::exchange(has_lagging_, false);) {
+    has_told = false;
+    for (H2Call* next = first_; next != nullptr;)
+      has_told = std::exchange(next, next->next_)->tell_drained() || has_told;
+  }
+  telling_ = false;
+}
+
+// After every event.
+void H2Backend::go_on() {
+  if (state_ == State::closed || session_.is_feeding() || sending_ || telling_) return;
+  if (state_ == State::connecting) {
+    if (first_ == nullptr) close(false);
+    return;
+  }
+  send();
+  if (session_.is_broken() || session_.is_over()) {
+    fail_all(BackendFault::closed, 0);
+    return close(false);
+  }
+  if (first_ != nullptr || suspected_) return;
+  if (state_ == State::leaving) return close(false);
+  if (!deadline_.is_set()) deadline_.set(home_.now() + keep_alive_);
+}
+
+// Once this event is over: an exchange that gives its call up is no place to hear of other calls.
+void H2Backend::go_on_soon() {
+  if (state_ != State::closed && !std::exchange(goes_on_soon_, true)) home_.polls().await(*this);
+}
+
+void H2Backend::on_polled() {
+  goes_on_soon_ = false;
+  go_on();
+}
+
+// Whether the backend is there at all.
+void H2Backend::suspect() {
+  if (std::exchange(suspected_, true)) return;
+  session_.ping();
+  deadline_.set(home_.now() + kPatience);
+}
+
+void H2Backend::retire() {
+  if (state_ == State::open) state_ = State::leaving;
+  go_on();
+}
+
+void H2Backend::fail_all(BackendFault what, int error) {
+  turn_to(nullptr);
+  if (state_ != State::connecting) state_ = State::leaving;
+  while (first_ != nullptr) {
+    H2Call& call = *first_;
+    if (call.id() != 0) session_.forget(call);
+    call.leave();
+    if (!call.ended_) call.fault(what, error);
+  }
+}
+
+void H2Backend::close(bool reset) {
+  if (std::exchange(state_, State::closed) == State::closed) return;
+  deadline_.clear();
+  fail_all(BackendFault::closed, 0);
+  state_ = State::closed;
+  if (goes_on_soon_) home_.polls().forget(*this);
+  if (stream_ != nullptr && reset) stream_.release()->reset();
+  stream_.reset();
+  home_.http2().drop(*this);
+}
+
+}  // namespace limpet::proxy
