@@ -23,10 +23,10 @@ void H2Head::begin(const HeadLimits& limits) {
   text_.clear();
   cookies_.clear();
   lines_.clear();
-  method_ = scheme_ = authority_ = path_ = status_ = {};
+  method_ = scheme_ = authority_ = path_ = protocol_ = status_ = {};
   size_ = 0;
   fault_ = {};
-  has_cookies_ = false;
+  has_cookies_ = upgrades_ = false;
 }
 
 void H2Head::give_back_memory() {
@@ -39,6 +39,7 @@ H2Head::Span* H2Head::pseudo(std::string_view name) {
   if (name == ":scheme") return &scheme_;
   if (name == ":authority") return &authority_;
   if (name == ":path") return &path_;
+  if (name == ":protocol") return &protocol_;
   if (name == ":status") return &status_;
   return nullptr;
 }
@@ -76,6 +77,22 @@ void H2Head::add_line(std::string_view name, std::string_view value) {
   lines_.push_back({of_name, of_value});
 }
 
+bool H2Head::asks_for_web_socket() const {
+  return !fault_ && view(method_) == "CONNECT" && equals_ignoring_case(view(protocol_), "websocket");
+}
+
+void H2Head::become_upgrade(std::string_view key) {
+  upgrades_ = true;
+  add_line("upgrade", "websocket");
+  add_line("sec-websocket-key", key);
+}
+
+void H2Head::become_switch(std::string_view accept) {
+  upgrades_ = true;
+  add_line("upgrade", "websocket");
+  add_line("sec-websocket-accept", accept);
+}
+
 // Nothing is added any more.
 void H2Head::finish(Fields& out) {
   if (has_cookies_) add_line("cookie", cookies_);
@@ -87,12 +104,15 @@ void H2Head::finish(Fields& out) {
 Fault H2Head::finish_request(bool has_content, RequestHead& out) {
   bool says_length = false;
   for (const Line& line : lines_) says_length = says_length || view(line.name) == "content-length";
-  if (!has_content && !says_length && has_to_say_length(view(method_))) add_line("content-length", "0");
+  if (upgrades_) has_content = false;
+  if (!upgrades_ && !has_content && !says_length && has_to_say_length(view(method_)))
+    add_line("content-length", "0");
   out.clear();
   finish(out.fields);
   out.major_version = 2;
   out.bytes = text_;
-  out.method = view(method_);
+  out.method = upgrades_ ? std::string_view("GET") : view(method_);
+  out.upgrades = upgrades_;
   out.target = view(path_);
   if (fault_) return fault_;
 
@@ -145,7 +165,8 @@ Fault H2Head::finish_response(bool to_head, bool has_content, ResponseHead& out)
   out.reason = reason_phrase(out.status);
   if (fault_) return {502, fault_.what};
   const Fault fault = read_framing(out.fields, out.minor_version, out.body);
-  if (to_head || !has_content || out.status < 200 || out.status == 204 || out.status == 304) {
+  if (upgrades_) out.status = 101;
+  if (upgrades_ || to_head || !has_content || out.status < 200 || out.status == 204 || out.status == 304) {
     if (fault) out.fields.hold_back(FieldName::content_length);
     out.body = {};
     return {};

@@ -20,6 +20,13 @@ class H2Head {
   void add(std::string_view name, std::string_view value);  // in the order they came
   void give_back_memory();
 
+  // Of a request: it asks for a WebSocket (RFC 8441). As HTTP/1 has it, with this key, from now on.
+  bool asks_for_web_socket() const;
+  void become_upgrade(std::string_view key);
+  // Of an answer: what that request is answered, and takes, is an upgrade's (RFC 6455, section 4.2.2).
+  void become_switch(std::string_view accept);
+
+  bool is_success() const { return view(status_).starts_with('2'); }
   bool is_interim() const { return view(status_).starts_with('1'); }
 
   // What has been added, as views that stay until the next begin(). `has_content`: DATA may follow.
@@ -48,10 +55,11 @@ class H2Head {
   std::string text_;
   std::string cookies_;  // crumbs, joined (section 8.2.3)
   std::vector<Line> lines_;
-  Span method_, scheme_, authority_, path_, status_;
+  Span method_, scheme_, authority_, path_, protocol_, status_;
   uint64_t size_ = 0;
   Fault fault_;  // it is larger than it may be: nothing more is kept
   bool has_cookies_ = false;
+  bool upgrades_ = false;
 };
 
 }  // namespace limpet::http

@@ -18,6 +18,12 @@ constexpr FieldSet kNotInHttp2{
 
 bool is_host(std::string_view line) { return field_name(line.substr(0, line.find(':'))) == FieldName::host; }
 
+// What RFC 8441 leaves out, section 5.
+bool is_of_handshake(std::string_view name) {
+  return equals_ignoring_case(name, "sec-websocket-key") ||
+         equals_ignoring_case(name, "sec-websocket-accept");
+}
+
 uint8_t* octets(std::string_view text) {
   return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data()));  // nghttp2 only reads them
 }
@@ -120,6 +126,11 @@ struct H2Session::Callbacks {
       case NGHTTP2_PING:
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) self.owner_.on_ping_answered();
         return 0;
+      case NGHTTP2_SETTINGS:
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) return 0;
+        self.has_settings_ = true;
+        self.owner_.on_settings();
+        return 0;
       case NGHTTP2_GOAWAY:
         self.owner_.on_goaway();
         return 0;
@@ -169,7 +180,8 @@ struct H2Session::Callbacks {
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
     self.budget_.answered();
     const Stream* const stream = self.find(frame->hd.stream_id);
-    if (self.role_ == Role::server && stream != nullptr && !stream->remote_ended_)
+    const bool is_cut_short = stream != nullptr && !stream->remote_ended_ && !stream->is_tunnel;
+    if (self.role_ == Role::server && is_cut_short)
       nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
     return 0;
   }
@@ -250,14 +262,16 @@ H2Session::H2Session(Role role, Owner& owner, const Settings& settings, uint64_t
   const auto make = role == Role::server ? nghttp2_session_server_new2 : nghttp2_session_client_new2;
   if (make(&session_, Callbacks::all(), this, Callbacks::options()) != 0) throw std::bad_alloc();
   const bool serves = role == Role::server;
-  const std::array<nghttp2_settings_entry, 4> entries{{
+  const std::array<nghttp2_settings_entry, 5> entries{{
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, settings.stream_window},
       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<uint32_t>(settings.head.head)},
       {serves ? NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS : NGHTTP2_SETTINGS_ENABLE_PUSH,
        serves ? settings.streams : 0},
       {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+      {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
   }};
-  nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, entries.data(), entries.size());
+  const size_t count = serves ? entries.size() : entries.size() - 1;
+  nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, entries.data(), count);
   nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0,
                                         static_cast<int32_t>(settings.connection_window));
 }
@@ -266,7 +280,7 @@ H2Session::~H2Session() { nghttp2_session_del(session_); }
 
 void H2Session::Stream::clear() {
   id_ = 0;
-  has_head_ = is_malformed_ = remote_ended_ = waits_ = false;
+  has_head_ = is_malformed_ = remote_ended_ = waits_ = is_tunnel = false;
   trailer_lines_.clear();
   outgoing.clear();
   head.give_back_memory();
@@ -349,7 +363,7 @@ void H2Session::add_lines(std::string_view lines) {
     const size_t end = lines.find("\r\n");
     const size_t colon = lines.find(':');
     const std::string_view name = lines.substr(0, colon);
-    if (!kNotInHttp2.contains(field_name(name)))
+    if (!kNotInHttp2.contains(field_name(name)) && !is_of_handshake(name))
       add_field(name, trimmed(lines.substr(colon + 1, end - colon - 1)));
     lines.remove_prefix(end + 2);
   }
@@ -369,11 +383,13 @@ void H2Session::send_head(Stream& stream, int status, std::string_view head, boo
   nghttp2_submit_response(session_, stream.id_, fields_.data(), fields_.size(), ends ? nullptr : &content);
 }
 
-void H2Session::send_request(Stream& stream, std::string_view scheme, std::string_view head, bool ends) {
+void H2Session::send_request(Stream& stream, std::string_view scheme, std::string_view head, bool ends,
+                             bool upgrade) {
   const std::string_view line = head.substr(0, head.find("\r\n"));
   const size_t method = line.find(' '), target = line.rfind(' ');
   fields_.clear();
-  add_field(":method", line.substr(0, method));
+  add_field(":method", upgrade ? std::string_view("CONNECT") : line.substr(0, method));
+  if (upgrade) add_field(":protocol", "websocket");
   add_field(":scheme", scheme);
   add_field(":path", line.substr(method + 1, target - method - 1));
   const std::string_view lines = head.substr(line.size() + 2);
@@ -388,6 +404,10 @@ void H2Session::send_request(Stream& stream, std::string_view scheme, std::strin
   nghttp2_data_provider content{.source = {.ptr = &stream}, .read_callback = Callbacks::on_read};
   stream.id_ = nghttp2_submit_request(session_, nullptr, fields_.data(), fields_.size(),
                                       ends ? nullptr : &content, &stream);
+}
+
+bool H2Session::serves_web_sockets() const {
+  return nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
 }
 
 size_t H2Session::most_streams() const {

@@ -47,6 +47,7 @@ class H2Session {
 
     H2Head head, trailers;
     H2Outgoing outgoing;
+    bool is_tunnel = false;  // whose sides end each by itself
 
    protected:
     ~Stream() = default;
@@ -67,7 +68,8 @@ class H2Session {
     virtual Stream* on_new_stream() { return nullptr; }  // a server's: a request begins to come
     virtual void on_abuse(H2Abuse) {}                    // a server's: the connection ends for it
     virtual void on_ping_answered() = 0;
-    virtual void on_goaway() {}  // a client's: the server takes no more streams
+    virtual void on_settings() {}  // a client's: the server's have come
+    virtual void on_goaway() {}    // a client's: the server takes no more streams
 
    protected:
     ~Owner() = default;
@@ -107,9 +109,13 @@ class H2Session {
   void send_head(Stream& stream, int status, std::string_view head, bool ends);
   void send_trailers(Stream& stream, std::string_view lines);  // behind all content; ends the stream
   // A client's. The head as HTTP/1 has it, with a request line.
-  void send_request(Stream& stream, std::string_view scheme, std::string_view head, bool ends);
-  size_t most_streams() const;  // that the server takes at once
-  void resume(Stream& stream);  // `outgoing` has more, or has ended
+  // An `upgrade` to a WebSocket becomes what RFC 8441 says.
+  void send_request(Stream& stream, std::string_view scheme, std::string_view head, bool ends,
+                    bool upgrade = false);
+  bool has_settings() const { return has_settings_; }  // of the server
+  bool serves_web_sockets() const;                     // by these
+  size_t most_streams() const;                         // that the server takes at once
+  void resume(Stream& stream);                         // `outgoing` has more, or has ended
   void reset(Stream& stream, H2Error error);
   void consume(Stream& stream, size_t bytes);  // its sender may send as many more
   void forget(Stream& stream);                 // nothing more is told of it
@@ -147,6 +153,7 @@ class H2Session {
   H2Budget budget_;
   uint64_t now_ms_;
   bool feeding_ = false;
+  bool has_settings_ = false;
   bool broken_ = false;
 };
 

@@ -1,8 +1,20 @@
 #include "src/http/web_socket.h"
 
+#include <openssl/evp.h>
+
 #include <algorithm>
 
 namespace limpet::http {
+
+std::string web_socket_accept(std::string_view key) {
+  const std::string proved = std::string(key) + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned size = 0;
+  if (EVP_Digest(proved.data(), proved.size(), digest, &size, EVP_sha1(), nullptr) != 1) return {};
+  unsigned char text[EVP_MAX_MD_SIZE * 2];
+  const int written = EVP_EncodeBlock(text, digest, static_cast<int>(size));
+  return {reinterpret_cast<const char*>(text), static_cast<size_t>(written)};
+}
 namespace {
 
 constexpr uint8_t kClose = 8, kPong = 10, kLastData = 2;

@@ -2,9 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace limpet::http {
+
+// What a server proves by that it has read the key (section 4.2.2).
+std::string web_socket_accept(std::string_view key);
 
 // The frames that one side sends (section 5.2), read as far as to know a Close frame.
 class WebSocketFrames {

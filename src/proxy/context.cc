@@ -1,5 +1,6 @@
 #include "src/proxy/context.h"
 
+#include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <spdlog/spdlog.h>
 
@@ -265,6 +266,13 @@ std::string_view Context::new_request_id(std::string& out) {
     for (int digit = 0; digit < 16; ++digit, value >>= 4) *at++ = kHexDigits[value & 15];
   }
   return out;
+}
+
+std::string Context::new_web_socket_key() {
+  const uint64_t nonce[] = {next_random(), next_random()};
+  unsigned char text[2 * sizeof nonce];
+  const int size = EVP_EncodeBlock(text, reinterpret_cast<const unsigned char*>(nonce), sizeof nonce);
+  return {reinterpret_cast<const char*>(text), static_cast<size_t>(size)};
 }
 
 std::string Context::new_traceparent() {

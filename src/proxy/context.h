@@ -176,6 +176,7 @@ class Context final : net::DeadlineOwner {
   Spares<H2Request> h2_requests;
   std::string_view new_request_id(std::string& out);
   std::string new_traceparent();
+  std::string new_web_socket_key();  // RFC 6455, section 4.1
   // Every 16th: reading the clock costs as much as the decision.
   bool times_this_decision() { return (++decisions_ & 15) == 0; }
   // The oldest handshake was given up for a new one.

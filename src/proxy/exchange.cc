@@ -9,6 +9,7 @@
 
 #include "conf/normal_path.h"
 #include "src/http/connection_auth.h"
+#include "src/http/grpc.h"
 #include "src/http/trace_context.h"
 #include "src/net/socket_address.h"
 #include "src/proxy/context.h"
@@ -88,6 +89,7 @@ void Exchange::start(ClientSide& client, const http::RequestHead& request) {
   fresh_only_ = fresh_again_ = keeps_body_ = no_challenge_ = false;
   lasting_ = Lasting::no;
   client_address_ = client.peer().address;
+  is_call_ = request.major_version == 2 && http::is_grpc(request.fields.first(http::FieldName::content_type));
   came_early_ = client.is_early();
   choose_request_id();
   choose_trace();

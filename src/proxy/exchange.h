@@ -184,6 +184,7 @@ class Exchange final : public http::BodySink,
   void flush_client();
   void await_progress();
   bool is_awaiting_head() const;
+  conf::Duration head_wait() const;
   conf::Duration tunnel_wait() const;
   bool upload_has_a_rate() const;
   net::Millis upload_left() const;
@@ -256,6 +257,7 @@ class Exchange final : public http::BodySink,
   bool keeps_body_ = false;    // sent_body_ holds all of the body so far
   bool no_challenge_ = false;  // there is no file with an answer to it
   bool came_early_ = false;    // before the TLS handshake was over
+  bool is_call_ = false;       // of gRPC
   Lasting lasting_ = Lasting::no;
 };
 

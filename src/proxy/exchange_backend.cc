@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "src/http/connection_auth.h"
+#include "src/http/grpc.h"
 #include "src/proxy/context.h"
 #include "src/proxy/exchange.h"
 
@@ -17,10 +18,10 @@ constexpr std::string_view kEvents = "text/event-stream";  // HTML Living Standa
 bool is_stream(std::string_view type) {
   constexpr std::string_view kTypes[] = {kEvents, "application/x-ndjson", "application/json-seq",
                                          "multipart/x-mixed-replace"};
-  constexpr std::string_view kCalls = "application/grpc";  // and application/grpc+proto, application/grpc-web
+  constexpr std::string_view kCallsOfPages = "application/grpc-web";  // or application/grpc-web+proto
   const auto is_type = [type](std::string_view one) { return equals_ignoring_case(type, one); };
-  return std::any_of(std::begin(kTypes), std::end(kTypes), is_type) ||
-         equals_ignoring_case(type.substr(0, kCalls.size()), kCalls);
+  return std::any_of(std::begin(kTypes), std::end(kTypes), is_type) || http::is_grpc(type) ||
+         equals_ignoring_case(type.substr(0, kCallsOfPages.size()), kCallsOfPages);
 }
 
 // Of all interim answers to a request, so that one that never gets to a final answer ends.

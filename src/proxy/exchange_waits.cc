@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "src/http/grpc.h"
 #include "src/proxy/context.h"
 #include "src/proxy/exchange.h"
 
@@ -55,10 +56,12 @@ void Exchange::await_progress() {
   conf::Duration wait = timeouts.body;
   if (phase_ == Phase::tunnel) {
     wait = tunnel_wait();
+  } else if (is_call_ && client_->queued() == 0 && !has_begun_response() && takes_body()) {
+    wait = timeouts.stream;  // the client tells of things as they happen
   } else if (client_->queued() != 0 || (!has_begun_response() && takes_body())) {
     wait = context_.settings().timeouts.body;
   } else if (!has_begun_response()) {
-    wait = timeouts.head;
+    wait = head_wait();
   } else if (lasting_ != Lasting::no) {
     wait = timeouts.stream;
   }
@@ -91,6 +94,17 @@ void Exchange::set_deadline() { deadline_.set(lasts() ? std::min(due_, touch_at_
 // The whole request has come in, and all that is missing is the backend's answer.
 bool Exchange::is_awaiting_head() const {
   return phase_ == Phase::relay && has_request() && !has_begun_response() && client_->queued() == 0;
+}
+
+// Whoever calls says how long the answer may take, and gives up then.
+conf::Duration Exchange::head_wait() const {
+  const conf::Duration most = pool_->settings().timeouts.head;
+  if (!is_call_) return most;
+  for (const http::Field& field : request_->fields.list) {
+    if (equals_ignoring_case(field.name, "grpc-timeout"))
+      return std::max(most, http::grpc_timeout(field.value).value_or(most));
+  }
+  return most;
 }
 
 // A chunked body may be a stream, which is as slow as what it tells of.

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "src/http/framing.h"
+#include "src/http/web_socket.h"
 #include "src/proxy/backend_connections.h"
 
 namespace limpet::proxy {
@@ -22,6 +24,19 @@ constexpr http::H2Session::Settings kSettings{
     // Never what holds one client up for another's sake.
     .connection_window = kMostCalls * 256 * 1024};
 
+// Empty where the request does not ask for a WebSocket, or not well.
+std::string accept_of(const http::Fields& request) {
+  bool is_web_socket = false;
+  http::for_each_offer(request, [&](std::string_view protocol) {
+    is_web_socket = is_web_socket || equals_ignoring_case(protocol, "websocket");
+  });
+  for (const http::Field& field : request.list) {
+    if (is_web_socket && equals_ignoring_case(field.name, "sec-websocket-key"))
+      return http::web_socket_accept(field.value);
+  }
+  return {};
+}
+
 }  // namespace
 
 // ---- a call: what goes out
@@ -34,11 +49,21 @@ void H2Call::send_head(const http::RequestHead& request, const http::RequestEdit
   net::Gather& scratch = home_.gathered();
   http::write_request(request, edits, scratch);
   const iovec text = scratch.parts().front();
-  connection_->session_.send_request(*this, home_.seals() ? "https" : "http",
-                                     {static_cast<const char*>(text.iov_base), text.iov_len},
-                                     request.body.kind == http::BodyKind::none);
+  held_.assign(static_cast<const char*>(text.iov_base), text.iov_len);
   scratch.clear();
+  ends_ = request.body.kind == http::BodyKind::none;
+  if (request.upgrades) accept_ = accept_of(request.fields);
+  if (accept_.empty() || connection_->session_.has_settings()) submit();
   has_gathered_ = true;
+}
+
+void H2Call::submit() {
+  if (!connection_->session_.serves_web_sockets()) accept_.clear();
+  const bool upgrades = !accept_.empty();
+  connection_->session_.send_request(*this, home_.seals() ? "https" : "http", held_, ends_ && !upgrades,
+                                     upgrades);
+  held_.clear();
+  if (ends_ && !upgrades) outgoing.end();
 }
 
 void H2Call::send_body(std::string_view piece) {
@@ -47,6 +72,7 @@ void H2Call::send_body(std::string_view piece) {
 }
 
 void H2Call::send_end(const http::Fields& fields, http::FieldSet drop) {
+  if (!accept_.empty()) return;  // a tunnel, if the backend wants
   has_gathered_ = true;
   if (connection_ == nullptr || fields.size() == 0) return outgoing.end();
   net::Gather& scratch = home_.gathered();
@@ -103,6 +129,7 @@ void H2Call::on_head(bool has_content) {
   answered_ = true;
   if (events_ == nullptr) return;
   connection_->turn_to(this);
+  if (!accept_.empty() && has_content && head.is_success()) head.become_switch(accept_);
   const http::Fault wrong = head.finish_response(to_head_, has_content, response_);
   if (wrong) {
     spdlog::debug("backend {}: {}", connection_->address_.text(), wrong.what);
@@ -116,7 +143,11 @@ void H2Call::on_head(bool has_content) {
 
 void H2Call::on_content(std::string_view piece) {
   connection_->turn_to(this);
-  if (events_ != nullptr) events_->on_response_body(piece);
+  if (events_ != nullptr && is_tunnel) {
+    events_->on_backend_tunnel(piece);
+  } else if (events_ != nullptr) {
+    events_->on_response_body(piece);
+  }
   if (connection_ == nullptr) return;
   if (paused_ && events_ != nullptr) {
     unconsumed_ += piece.size();
@@ -129,6 +160,7 @@ void H2Call::on_content_end() {
   ended_ = true;
   if (events_ == nullptr) return;
   connection_->turn_to(this);
+  if (is_tunnel) return events_->on_backend_tunnel_end();
   http::Fields fields;
   trailers.finish_trailers(fields);
   events_->on_response_end(fields);
@@ -247,6 +279,12 @@ void H2Backend::on_bytes(std::string_view bytes) {
 void H2Backend::turn_to(H2Call* call) {
   if (told_ == call) return;
   if (H2Call* const before = std::exchange(told_, call)) before->end_batch();
+}
+
+void H2Backend::on_settings() {
+  for (H2Call* call = first_; call != nullptr; call = call->next_) {
+    if (!call->held_.empty()) call->submit();
+  }
 }
 
 void H2Backend::on_end() {

@@ -37,7 +37,7 @@ class H2Call final : public net::Mortal, public BackendSide, public http::H2Sess
   size_t queued() const override;
   bool has_sent() const override { return has_sent_ && !disowned_; }
   bool may_be_disowned() const override { return !answered_; }
-  void become_tunnel() override {}
+  void become_tunnel() override { is_tunnel = true; }
   void finish_tunnel() override;
   void pause() override { paused_ = true; }
   void resume() override;
@@ -55,6 +55,7 @@ class H2Call final : public net::Mortal, public BackendSide, public http::H2Sess
   void on_content_end() override;
   void on_closed(http::H2Error error, bool malformed) override;
 
+  void submit();
   void end_batch();
   bool tell_drained();
   void fault(BackendFault what, int error);
@@ -68,6 +69,9 @@ class H2Call final : public net::Mortal, public BackendSide, public http::H2Sess
   http::ResponseHead response_;
   size_t unconsumed_ = 0;  // bytes, while paused
   const bool reused_;
+  std::string held_;      // an upgrade's head, until the backend has said whether it serves those
+  std::string accept_;    // what a WebSocket's client has to be told
+  bool ends_ = false;     // the request has no content
   bool to_head_ = false;  // the request's method is HEAD
   bool has_gathered_ = false;
   bool has_sent_ = false;
@@ -112,6 +116,7 @@ class H2Backend final : public net::Mortal,
   void on_ping_answered() override;
   void on_polled() override;
   void on_goaway() override { retire(); }
+  void on_settings() override;
 
   bool dial_next(int& error);
   void turn_to(H2Call* call);

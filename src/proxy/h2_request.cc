@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "src/http/grpc.h"
 #include "src/proxy/certificate_fields.h"
 #include "src/proxy/h2_client.h"
 
@@ -31,6 +32,7 @@ bool H2Request::is_early() const { return client_->stream_->is_early(); }
 void H2Request::on_head(bool has_content) {
   client_->turn_to(this);
   content_ended_ = !has_content;
+  if (head.asks_for_web_socket() && has_content) head.become_upgrade(context_.new_web_socket_key());
   const http::Fault fault = head.finish_request(has_content, request_);
   state_ = State::exchange;
   if (fault) return exchange_.refuse(*this, request_, fault);
@@ -132,7 +134,9 @@ void H2Request::send_head(const http::ResponseHead& response, http::ResponseEdit
   edits.close = edits.keep_alive = edits.chunked = false;
   const bool is_empty = response.body.kind == http::BodyKind::none && response.status != 101;
   http::write_response(response, edits, context_.to_client);
-  client_->session_.send_head(*this, response.status, written(), is_empty);
+  is_tunnel = response.status == 101;
+  const int status = is_tunnel ? 200 : response.status;  // RFC 8441, section 5
+  client_->session_.send_head(*this, status, written(), is_empty);
   context_.to_client.clear();
 }
 
@@ -149,6 +153,11 @@ void H2Request::send_end(const http::Fields& fields) {
 size_t H2Request::send_own(http::OwnReply reply) {
   reply.close = reply.keep_alive = false;
   std::string text;
+  if (http::is_grpc(request_.fields.first(http::FieldName::content_type))) {
+    http::write_grpc_reply(reply, text);
+    if (is_open_) client_->session_.send_head(*this, 200, text, true);
+    return 0;
+  }
   const size_t size = http::write_own_reply(reply, text);
   if (!is_open_) return size;
   const std::string_view content = std::string_view(text).substr(text.size() - size);

@@ -334,6 +334,33 @@ TEST_CASE("what Limpet answers itself is a whole answer, and nothing of HTTP/1 i
     CHECK(name.find_first_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ \r") == name.npos);
 }
 
+TEST_CASE("a call of gRPC that Limpet refuses is answered by a head alone, with gRPC's status") {
+  Proxy proxy;
+  Visit client(proxy);
+  client.ask(with(with(post("/shop.Cart/Add"), "content-type", "application/grpc"), "te", "trailers"), true);
+  proxy.dialed(0).refuse();
+  const auto& message = client[1];
+  CHECK(message.status() == "200");
+  CHECK(message.field("grpc-status") == "14");
+  CHECK(message.field("grpc-message") == "503: no server can be reached");
+  CHECK(message.content.empty());
+  CHECK(message.ended);
+}
+
+TEST_CASE("a call is waited for as long as its client says") {
+  Proxy proxy;
+  Visit client(proxy);
+  client.ask(with(with(post("/a/B"), "content-type", "application/grpc"), "grpc-timeout", "5M"));
+  client.ask(with(post("/a/B"), "content-type", "application/grpc"));
+  proxy.backend(0);
+  proxy.backend(1);
+  proxy.net.pass(conf::millis(proxy.settings.pools[0].timeouts.head) + 100);
+  CHECK(client[3].field("grpc-status") == "4");
+  CHECK(client[1].head.empty());
+  proxy.net.pass(300'000);
+  CHECK(client[1].field("grpc-status") == "4");
+}
+
 TEST_CASE("content that is not as long as it says resets its stream, and its backend sees no whole request") {
   Proxy proxy;
   Visit client(proxy);
