@@ -155,6 +155,13 @@ void check_weights(const Subject& subject) {
   subject.fault("backend", "no backend takes new sessions, accepted: at least one with a weight above 0");
 }
 
+// What the PROXY protocol says is of one client's connection, and one of HTTP/2 is many clients'.
+void check_protocol(const Subject& subject) {
+  if (subject.pool.protocol != Protocol::http2 || subject.pool.send_proxy == 0) return;
+  if (!subject.sound("protocol") || !subject.sound("send_proxy")) return;
+  subject.fault("send_proxy", "does not go with protocol = \"h2\", accepted: one of the two");
+}
+
 void check_tls(const Subject& subject) {
   if (!subject.pool.tls) return;
   const PoolTls& tls = *subject.pool.tls;
@@ -186,6 +193,7 @@ void check_pools(const Settings& settings, Findings& findings) {
     check_failover(subject);
     check_stateless_paths(subject);
     check_weights(subject);
+    check_protocol(subject);
     check_tls(subject);
   }
 }

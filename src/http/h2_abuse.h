@@ -11,7 +11,7 @@ namespace limpet::http {
 enum class H2Abuse : uint8_t {
   resets,          // streams that it begins and cancels (CVE-2023-44487)
   stream_errors,   // and those that it makes us reset (CVE-2025-8671)
-  heads,           // that are larger than they may be, or malformed
+  heads,           // that are malformed, or unpack to much more than they may
   settings,        // CVE-2019-9515
   pings,           // CVE-2019-9512
   empty_frames,    // CVE-2019-9518

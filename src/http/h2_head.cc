@@ -45,8 +45,8 @@ H2Head::Span* H2Head::pseudo(std::string_view name) {
 }
 
 void H2Head::add(std::string_view name, std::string_view value) {
-  if (fault_) return;
   size_ += name.size() + value.size() + kAroundLine;
+  if (fault_) return;
   if (name.starts_with(':')) {
     if (name == ":path" && value.size() > limits_.target) fault_ = {414, "the request target is too long"};
     if (size_ > limits_.head) fault_ = {431, "the head is too large"};

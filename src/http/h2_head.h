@@ -19,6 +19,8 @@ class H2Head {
   void begin(const HeadLimits& limits);
   void add(std::string_view name, std::string_view value);  // in the order they came
   void give_back_memory();
+  // Much more has come than what was told is the most: a few octets on the wire may unpack to megabytes.
+  bool is_out_of_bounds() const { return size_ / 4 > limits_.head; }
 
   // Of a request: it asks for a WebSocket (RFC 8441). As HTTP/1 has it, with this key, from now on.
   bool asks_for_web_socket() const;

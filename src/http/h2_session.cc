@@ -88,8 +88,12 @@ struct H2Session::Callbacks {
                        const uint8_t* value, size_t value_size, uint8_t, void* user) {
     Stream* const stream = of(user).find(frame->hd.stream_id);
     if (stream == nullptr) return 0;
-    (stream->has_head_ ? stream->trailers : stream->head).add(view(name, name_size), view(value, value_size));
-    return 0;
+    H2Head& head = stream->has_head_ ? stream->trailers : stream->head;
+    head.add(view(name, name_size), view(value, value_size));
+    if (!head.is_out_of_bounds()) return 0;
+    stream->is_malformed_ = true;
+    of(user).count(H2Abuse::heads);
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // what follows is unpacked, and not looked at
   }
 
   // nghttp2 would leave the field out and go on.

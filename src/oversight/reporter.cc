@@ -54,6 +54,9 @@ void Reporter::report(status::Report& report, size_t most_incidents) {
     auto& refused = report.listeners.back().refused;
     for (size_t i = 0; i < refused.size(); ++i)
       refused[i] = listener.meter->refused[i].load(std::memory_order_relaxed);
+    auto& abuse = report.listeners.back().http2_abuse;
+    for (size_t i = 0; i < abuse.size(); ++i)
+      abuse[i] = listener.meter->abused[i].load(std::memory_order_relaxed);
     if (listener.tls != nullptr) report.listeners.back().tls = tls_at(listener);
   }
   std::unordered_set<std::string_view> names;

@@ -249,9 +249,16 @@ Json to_json(const ListenerReport& listener) {
   Json refused = Json::object();
   for (size_t i = 0; i < listener.refused.size(); ++i)
     refused[text(static_cast<proxy::ConnectionLimit>(i))] = listener.refused[i];
-  return {{"name", listener.name},         {"address", listener.address},
-          {"listed", listener.listed},     {"connections", listener.connections},
-          {"refused", std::move(refused)}, {"tls", listener.tls ? to_json(*listener.tls) : Json()}};
+  Json http2_abuse = Json::object();
+  for (size_t i = 0; i < listener.http2_abuse.size(); ++i)
+    http2_abuse[text(static_cast<http::H2Abuse>(i))] = listener.http2_abuse[i];
+  return {{"name", listener.name},
+          {"address", listener.address},
+          {"listed", listener.listed},
+          {"connections", listener.connections},
+          {"refused", std::move(refused)},
+          {"http2_abuse", std::move(http2_abuse)},
+          {"tls", listener.tls ? to_json(*listener.tls) : Json()}};
 }
 
 Json to_json(const health::Incident& incident) {

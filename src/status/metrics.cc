@@ -114,6 +114,15 @@ void listeners(Exposition& out, const Report& report) {
   });
 }
 
+void http2_abuse(Exposition& out, const Report& report) {
+  out.counter("limpet_listener_http2_abuse_total",
+              "Connections from clients that were cut for what they did too much of over HTTP/2, by kind.");
+  each_listener(report, [&](const ListenerReport& listener, const Labels& labels) {
+    for (size_t i = 0; i < listener.http2_abuse.size(); ++i)
+      out.sample(labels + Labels{{"kind", text(static_cast<http::H2Abuse>(i))}}, listener.http2_abuse[i]);
+  });
+}
+
 template <class Visit>
 void each_tls_files(const Report& report, Visit&& visit) {
   if (report.status_tls) visit(*report.status_tls, Labels{{"endpoint", "status"}});
@@ -397,6 +406,7 @@ std::string metrics(const Report& report) {
   Exposition out;
   process(out, report);
   listeners(out, report);
+  http2_abuse(out, report);
   tls(out, report);
   pool_sessions(out, report);
   routing_decisions(out, report);

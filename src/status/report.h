@@ -13,6 +13,7 @@
 #include "health/incidents.h"
 #include "health/judge.h"
 #include "routing/session_table.h"
+#include "src/http/h2_abuse.h"
 #include "src/proxy/meters.h"
 
 namespace limpet::status {
@@ -147,7 +148,9 @@ struct ListenerReport {
   bool listed = true;  // in the file; otherwise it takes no more connections, and those it has end
   uint64_t connections = 0;
   std::array<uint64_t, proxy::kConnectionLimits> refused{};  // since the start, by proxy::ConnectionLimit
-  std::optional<TlsReport> tls{};                            // where it is spoken
+  // Since the start, by http::H2Abuse: connections that were cut for it.
+  std::array<uint64_t, http::kH2Abuses> http2_abuse{};
+  std::optional<TlsReport> tls{};  // where it is spoken
 };
 
 struct Report {

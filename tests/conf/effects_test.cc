@@ -106,6 +106,19 @@ TEST_CASE("no fault of a file shows a secret, wherever it is broken") {
   }
 }
 
+std::string in_pool(const std::string& lines) {
+  const std::string name = "name = \"app\"\n";
+  std::string text = kBase;
+  return text.insert(text.find(name) + name.size(), lines + "\n");
+}
+
+TEST_CASE("a pool whose backends speak HTTP/2 does not send the PROXY protocol") {
+  CHECK(loaded(in_pool("protocol = \"h2\"")).pools[0].protocol == Protocol::http2);
+  CHECK(loaded(in_pool("protocol = \"http/1.1\"\nsend_proxy = 2")).pools[0].send_proxy == 2);
+  CHECK(faults(in_pool("protocol = \"h2\"\nsend_proxy = 2")) ==
+        "f:7:14: pool[0].send_proxy: does not go with protocol = \"h2\", accepted: one of the two");
+}
+
 TEST_CASE("a target's limit above the head's has no effect") {
   CHECK(faults("[limits]\nhead = \"4KiB\"\ntarget = \"5KiB\"" + kBase) ==
         "f:3:10: limits.target: has no effect above `limits.head`, which counts the target too, accepted: at "

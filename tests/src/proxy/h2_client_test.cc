@@ -431,6 +431,34 @@ TEST_CASE("a head that does not come whole in time ends its connection") {
   CHECK(client.stream.finished());
 }
 
+TEST_CASE("a head that unpacks to megabytes is not looked at to its end, and whoever sends many is cut") {
+  Proxy proxy;
+  Visit client(proxy);
+  client.peer.exchange();
+  // A field of 4000 octets goes into the table, and comes out again for each octet that names it.
+  const std::string value(4000, 'x');
+  const std::string first = std::string(
+                                "\x82\x86\x84\x41\x01"
+                                "a\x40\x01"
+                                "b\x7f\xa1\x1e",
+                                12) +
+                            value;
+  client.stream.sends(frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, 1, first));
+  CHECK(proxy.net.dials() == 1);
+  uint32_t id = 3;
+  for (; client.stream.open() && !client.stream.finished() && id < 1000; id += 2) {
+    const std::string bomb =
+        "\x82\x86\x84\x41\x01"
+        "a" +
+        std::string(10'000, '\xbf');
+    client.stream.sends(frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, id, bomb));
+  }
+  CHECK(id > 50);
+  CHECK(id < 250);
+  CHECK(proxy.net.dials() == 1);
+  CHECK(proxy.plan().listeners[0]->abused[static_cast<size_t>(http::H2Abuse::heads)] == 1);
+}
+
 TEST_CASE("whoever begins and cancels streams without end is cut, and counted") {
   Proxy proxy;
   Visit client(proxy);
