@@ -88,10 +88,12 @@ bool H2Call::flush() {
     outgoing.clear();
     return false;
   }
+  flushing_ = true;
   connection_->session_.resume(*this);
   connection_->send();
+  flushing_ = false;
   outgoing.keep();
-  if (connection_ == nullptr || connection_->takes_no_more_) return false;
+  if (closed_ || connection_->takes_no_more_) return false;
   has_sent_ = true;
   lags_ = queued() != 0;
   connection_->has_lagging_ = connection_->has_lagging_ || lags_;
@@ -120,15 +122,20 @@ void H2Call::resume() {
   paused_ = false;
   if (unconsumed_ == 0 || connection_ == nullptr) return;
   connection_->session_.consume(*this, std::exchange(unconsumed_, 0));
-  connection_->send();
+  connection_->go_on_soon();
 }
 
-// ---- what comes in
+// ---- a call: what comes in
+
+// What another call was told last is dealt with first, and may be the end of this one's exchange.
+bool H2Call::is_listened_to() {
+  connection_->turn_to(this);
+  return events_ != nullptr;
+}
 
 void H2Call::on_head(bool has_content) {
   answered_ = true;
-  if (events_ == nullptr) return;
-  connection_->turn_to(this);
+  if (!is_listened_to()) return;
   if (!accept_.empty() && has_content && head.is_success()) head.become_switch(accept_);
   const http::Fault wrong = head.finish_response(to_head_, has_content, response_);
   if (wrong) {
@@ -142,8 +149,7 @@ void H2Call::on_head(bool has_content) {
 }
 
 void H2Call::on_content(std::string_view piece) {
-  connection_->turn_to(this);
-  if (events_ != nullptr && is_tunnel) {
+  if (is_listened_to() && is_tunnel) {
     events_->on_backend_tunnel(piece);
   } else if (events_ != nullptr) {
     events_->on_response_body(piece);
@@ -158,8 +164,7 @@ void H2Call::on_content(std::string_view piece) {
 
 void H2Call::on_content_end() {
   ended_ = true;
-  if (events_ == nullptr) return;
-  connection_->turn_to(this);
+  if (!is_listened_to()) return;
   if (is_tunnel) return events_->on_backend_tunnel_end();
   http::Fields fields;
   trailers.finish_trailers(fields);
@@ -170,8 +175,14 @@ void H2Call::on_closed(http::H2Error error, bool malformed) {
   H2Backend& connection = *connection_;
   connection.turn_to(nullptr);
   disowned_ = error == http::H2Error::refused_stream && !answered_;
+  closed_ = malformed ? BackendFault::nonsense : BackendFault::closed;
+  flushing_ ? connection.go_on_soon() : settle();
+}
+
+// Its stream is no more.
+void H2Call::settle() {
   leave();
-  if (!ended_) fault(malformed ? BackendFault::nonsense : BackendFault::closed, 0);
+  if (!ended_) fault(*closed_, 0);
 }
 
 void H2Call::end_batch() {
@@ -184,7 +195,6 @@ void H2Call::fault(BackendFault what, int error) {
 
 // ---- a call: how it ends
 
-// Its stream is no more.
 void H2Call::leave() {
   H2Backend& connection = *std::exchange(connection_, nullptr);
   connection.remove(*this);
@@ -202,7 +212,7 @@ void H2Call::abandon() {
   if (connection_ == nullptr) return home_.bury(std::unique_ptr<H2Call>(this));
   H2Backend& connection = *connection_;
   if (connection.told_ == this) connection.told_ = nullptr;
-  if (connection.is_connecting() || id() == 0) {
+  if (connection.is_connecting() || id() == 0 || closed_) {
     leave();
   } else if (!ended_ || outgoing.size() != 0 || !outgoing.has_ended()) {
     if (!answered_) connection.suspect();
@@ -248,6 +258,12 @@ H2Call* H2Backend::call(BackendEvents* events) {
   ++calls_;
   if (state_ == State::open) deadline_.clear();
   return made;
+}
+
+bool H2Backend::is_idle() const {
+  const H2Call* call = first_;
+  while (call != nullptr && call->events_ == nullptr) call = call->next_;
+  return call == nullptr;
 }
 
 void H2Backend::remove(H2Call& call) {
@@ -344,6 +360,10 @@ void H2Backend::go_on() {
     return;
   }
   send();
+  for (H2Call* next = first_; next != nullptr;) {
+    H2Call& call = *std::exchange(next, next->next_);
+    if (call.closed_) call.settle();
+  }
   if (session_.is_broken() || session_.is_over()) {
     fail_all(BackendFault::closed, 0);
     return close(false);

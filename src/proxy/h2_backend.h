@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "routing/fleet.h"
@@ -56,6 +57,8 @@ class H2Call final : public net::Mortal, public BackendSide, public http::H2Sess
   void on_closed(http::H2Error error, bool malformed) override;
 
   void submit();
+  void settle();
+  bool is_listened_to();
   void end_batch();
   bool tell_drained();
   void fault(BackendFault what, int error);
@@ -75,7 +78,9 @@ class H2Call final : public net::Mortal, public BackendSide, public http::H2Sess
   bool to_head_ = false;  // the request's method is HEAD
   bool has_gathered_ = false;
   bool has_sent_ = false;
-  bool disowned_ = false;  // the backend has not looked at it
+  std::optional<BackendFault> closed_;  // the stream is; how that is told where it was not expected
+  bool flushing_ = false;               // what the stream tells meanwhile is told later
+  bool disowned_ = false;               // the backend has not looked at it
   bool answered_ = false;
   bool ended_ = false;  // the whole answer has come
   bool paused_ = false;
@@ -96,7 +101,7 @@ class H2Backend final : public net::Mortal,
   // A call that can be sent now, or once it is connected; nullptr: it takes no more.
   H2Call* call(BackendEvents* events);
   bool is_connecting() const { return state_ == State::connecting; }
-  bool is_idle() const { return first_ == nullptr; }
+  bool is_idle() const;  // no exchange has a call here
   int descriptor() const { return stream_->descriptor(); }
 
   void retire();  // takes no more calls, and ends behind the last

@@ -110,7 +110,7 @@ void H2Client::send() {
 
 // After every event.
 void H2Client::go_on() {
-  if (session_.is_feeding() || sending_) return;
+  if (session_.is_feeding() || sending_ || ending_) return;
   send();
   if (has_said_all()) return;
   const bool is_cut = session_.is_broken() || takes_no_more_;
@@ -173,26 +173,33 @@ void H2Client::on_ping_answered() {
 }
 
 void H2Client::close_now() {
+  ending_ = true;
   for (H2Request* next = first_; next != nullptr;) {
     H2Request& request = *std::exchange(next, next->next_);
     if (request.has_exchange()) request.exchange().on_stop();
   }
+  send();
   close(false);
 }
 
 void H2Client::withdraw(const ServedPool& pool, routing::Slot slot) {
+  ending_ = true;
   for (H2Request* next = first_; next != nullptr;) {
     H2Request& request = *std::exchange(next, next->next_);
     if (request.has_exchange()) request.exchange().on_backend_withdrawn(pool, slot);
   }
+  ending_ = false;
+  go_on();
 }
 
 // Their client is gone.
 void H2Client::end_requests() {
+  const bool was_ending = std::exchange(ending_, true);
   while (first_ != nullptr) {
     session_.forget(*first_);
     first_->on_closed(http::H2Error::cancel, false);
   }
+  ending_ = was_ending;
 }
 
 void H2Client::drain() {

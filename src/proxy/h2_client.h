@@ -81,6 +81,7 @@ class H2Client final : public ClientConnection, net::StreamOwner, net::DeadlineO
   State state_ = State::open;
   Waits waits_ = Waits::no;
   bool sending_ = false;
+  bool ending_ = false;         // requests end in a row
   bool takes_no_more_ = false;  // the stream does not; what it brings is still read
   bool client_ended_ = false;   // the client has sent its last byte
   bool has_lagging_ = false;    // one of the requests has something on its way

@@ -1,5 +1,6 @@
 #include "src/proxy/h2_request.h"
 
+#include <cassert>
 #include <utility>
 
 #include "src/http/grpc.h"
@@ -18,7 +19,7 @@ void H2Request::begin(H2Client& client) {
   client_ = &client;
   state_ = State::head;
   is_open_ = true;
-  content_ended_ = taking_ = lags_ = false;
+  content_ended_ = taking_ = lags_ = is_answered_ = flushing_ = false;
 }
 
 const http::Peer& H2Request::peer() const { return client_->peer_; }
@@ -105,9 +106,9 @@ void H2Request::on_closed(http::H2Error error, bool malformed) {
     return exchange_.refuse(*this, request_, {400, "the request is not valid HTTP/2"});
   }
   if (state_ == State::draining) return leave();
-  const bool is_answered = outgoing.has_ended() && error == http::H2Error::none;
+  is_answered_ = outgoing.has_ended() && error == http::H2Error::none;
   outgoing.clear();
-  if (state_ != State::exchange || is_answered) return;  // the exchange is about to be over
+  if (state_ != State::exchange || is_answered_ || flushing_) return;  // the exchange is about to be over
   if (malformed) {
     exchange_.on_malformed_body({400, "the request's content is not valid HTTP/2"});
   } else {
@@ -174,12 +175,14 @@ bool H2Request::flush() {
     outgoing.clear();
     return true;  // on_closed() tells what that means
   }
+  flushing_ = true;
   client_->session_.resume(*this);
   client_->send();
+  flushing_ = false;
   outgoing.keep();
   lags_ = queued() != 0;
   client_->has_lagging_ = client_->has_lagging_ || lags_;
-  return !client_->takes_no_more_;
+  return !client_->takes_no_more_ && (is_open_ || is_answered_);
 }
 
 size_t H2Request::queued() const {
@@ -234,6 +237,7 @@ void H2Request::on_deadline() {
 }
 
 void H2Request::leave() {
+  assert(state_ != State::closed);
   state_ = State::closed;
   deadline_.clear();
   client_->remove(*this);

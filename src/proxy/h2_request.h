@@ -77,7 +77,9 @@ class H2Request final : public net::Mortal, public http::H2Session::Stream, Clie
   bool is_open_ = false;        // the stream is
   bool content_ended_ = false;  // all of it has come
   bool taking_ = false;
-  bool lags_ = false;  // something was on its way to the client when that was looked at last
+  bool flushing_ = false;     // what its stream tells meanwhile flush() says
+  bool is_answered_ = false;  // to the end, and the stream has ended with that
+  bool lags_ = false;         // something was on its way to the client when that was looked at last
   Exchange exchange_;
 };
 
