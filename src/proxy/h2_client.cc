@@ -108,6 +108,16 @@ void H2Client::send() {
   for (H2Request* next = first_; next != nullptr;) std::exchange(next, next->next_)->look_whether_drained();
 }
 
+// Once all that this poll brought has been handled.
+void H2Client::go_on_soon() {
+  if (state_ != State::closed && !std::exchange(goes_on_soon_, true)) context_.polls.await(*this);
+}
+
+void H2Client::on_polled() {
+  goes_on_soon_ = false;
+  go_on();
+}
+
 // After every event.
 void H2Client::go_on() {
   if (session_.is_feeding() || sending_ || ending_) return;
@@ -224,6 +234,7 @@ void H2Client::linger() {
 void H2Client::close(bool reset) {
   if (state_ == State::closed) return;
   state_ = State::closed;
+  if (std::exchange(goes_on_soon_, false)) context_.polls.forget(*this);
   told_ = nullptr;
   takes_no_more_ = true;
   end_requests();

@@ -10,13 +10,18 @@
 
 #include "src/http/h2_session.h"
 #include "src/net/deadlines.h"
+#include "src/net/polls.h"
 #include "src/net/stream.h"
 #include "src/proxy/client_connection.h"
 #include "src/proxy/h2_request.h"
 
 namespace limpet::proxy {
 
-class H2Client final : public ClientConnection, net::StreamOwner, net::DeadlineOwner, http::H2Session::Owner {
+class H2Client final : public ClientConnection,
+                       net::StreamOwner,
+                       net::DeadlineOwner,
+                       net::Polls::Waiter,
+                       http::H2Session::Owner {
  public:
   // What a client that knows that HTTP/2 is spoken begins with (RFC 9113, section 3.4).
   static constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -51,6 +56,7 @@ class H2Client final : public ClientConnection, net::StreamOwner, net::DeadlineO
   void on_drained() override;
   void on_broken(int error) override;
   void on_deadline() override;
+  void on_polled() override;
 
   http::H2Session::Stream* on_new_stream() override;
   void on_abuse(http::H2Abuse abuse) override;
@@ -59,6 +65,7 @@ class H2Client final : public ClientConnection, net::StreamOwner, net::DeadlineO
   void turn_to(H2Request* request);
   void send();
   void go_on();
+  void go_on_soon();
   void set_deadline();
   void await_taking();
   void remove(H2Request& request);
@@ -81,6 +88,7 @@ class H2Client final : public ClientConnection, net::StreamOwner, net::DeadlineO
   State state_ = State::open;
   Waits waits_ = Waits::no;
   bool sending_ = false;
+  bool goes_on_soon_ = false;
   bool ending_ = false;         // requests end in a row
   bool takes_no_more_ = false;  // the stream does not; what it brings is still read
   bool client_ended_ = false;   // the client has sent its last byte

@@ -9,6 +9,10 @@
 
 namespace limpet::proxy {
 
+namespace {
+constexpr size_t kMostHeldBack = 16 * 1024;  // bytes; what is more is not worth a copy
+}
+
 H2Request::H2Request(Context& context)
     : context_(context), deadline_(context.deadlines, *this), exchange_(context) {}
 
@@ -92,7 +96,7 @@ void H2Request::end_batch() {
 void H2Request::pull() {
   if (client_->session_.is_feeding()) return;  // its batch ends soon
   end_batch();
-  client_->send();
+  client_->go_on_soon();  // more may be said
 }
 
 // Of what is malformed nghttp2 tells nothing more.
@@ -169,38 +173,43 @@ size_t H2Request::send_own(http::OwnReply reply) {
   return size;
 }
 
-// Where nothing can be sent now, what was gathered is kept until something can.
+// Little waits for what else this turn brings for the client: by TLS that is one record then. Where nothing
+// can be sent now, what was gathered is kept until something can.
 bool H2Request::flush() {
   if (!is_open_) {
     outgoing.clear();
     return true;  // on_closed() tells what that means
   }
-  flushing_ = true;
   client_->session_.resume(*this);
+  client_->has_lagging_ = true;  // until it is looked at
+  if (!lags_ && outgoing.size() <= kMostHeldBack) {
+    outgoing.keep();
+    client_->go_on_soon();
+    return !client_->takes_no_more_;
+  }
+  flushing_ = true;
   client_->send();
   flushing_ = false;
   outgoing.keep();
-  lags_ = queued() != 0;
-  client_->has_lagging_ = client_->has_lagging_ || lags_;
   return !client_->takes_no_more_ && (is_open_ || is_answered_);
 }
 
+// What is held back for the turn's end is no lag.
 size_t H2Request::queued() const {
-  return outgoing.size() + (client_->stream_ == nullptr ? 0 : client_->stream_->queued());
+  return (lags_ ? outgoing.size() : 0) + (client_->stream_ == nullptr ? 0 : client_->stream_->queued());
 }
 
 void H2Request::finish_tunnel() {
   outgoing.end();
   if (!is_open_) return;
   client_->session_.resume(*this);
-  client_->send();
+  client_->go_on_soon();
 }
 
 void H2Request::look_whether_drained() {
-  if (!lags_) return;
-  lags_ = queued() != 0;
+  const bool lagged = std::exchange(lags_, outgoing.size() + client_->stream_->queued() != 0);
   client_->has_lagging_ = client_->has_lagging_ || lags_;
-  if (!lags_ && state_ == State::exchange) exchange_.on_client_drained();
+  if (lagged && !lags_ && state_ == State::exchange) exchange_.on_client_drained();
 }
 
 // ---- how it goes on
@@ -208,11 +217,8 @@ void H2Request::look_whether_drained() {
 void H2Request::exchange_over(bool whole, bool) {
   clear_for_reuse(waiting_);
   state_ = State::draining;
-  H2Client& client = *client_;
-  if (!is_open_) {
-    leave();
-    return client.go_on();
-  }
+  client_->go_on_soon();
+  if (!is_open_) return leave();
   if (whole) {
     outgoing.end();
     client_->session_.resume(*this);
@@ -220,7 +226,6 @@ void H2Request::exchange_over(bool whole, bool) {
     client_->session_.reset(*this, http::H2Error::internal);
   }
   await_taking();
-  client.go_on();
 }
 
 void H2Request::await_taking() {
