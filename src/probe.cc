@@ -40,7 +40,8 @@ Probe::~Probe() { cancel(); }
 void Probe::start(const Question& question, ProbeEvents* done, uint64_t tag) {
   cancel();
   conf::Address asked = question.address;
-  if (question.check.port != 0) asked.port = question.check.port;
+  const bool has_port = asked.kind != conf::Address::Kind::unix_socket;
+  if (has_port && question.check.port != 0) asked.port = question.check.port;
   if (asked != address_) turns_ = {};
   address_ = asked;
   check_ = question.check;

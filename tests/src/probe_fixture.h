@@ -108,7 +108,7 @@ class Checked : WithResolver, public Loopback, public ProbeEvents {
     for_a_while();
   }
 
-  void start(uint64_t token = 7) { probe->start({address, check}, this, token); }
+  void start(uint64_t token = 7) { probe->start({address, check, nullptr, preface}, this, token); }
   // One check from its start to its result: "pass", "fail: answered 503".
   std::string run() {
     const size_t before = results.size();
@@ -148,6 +148,7 @@ class Checked : WithResolver, public Loopback, public ProbeEvents {
 
   conf::Address address;
   conf::HealthCheck check;
+  std::string preface;
   Manner manner;
   TlsServer tls;
   std::deque<std::unique_ptr<CheckedPeer>> peers;

@@ -136,6 +136,7 @@ TEST_CASE("a check goes through a unix socket, whatever its port") {
   const Bound bound(reinterpret_cast<const sockaddr*>(&address), sizeof address);
   CHECK(here.run() == "fail: connection refused");
   REQUIRE(listen(bound.socket.fd(), 1) == 0);
+  here.preface = "PROXY UNKNOWN\r\n";  // as to the backend, which it is
   here.start();
   here.for_a_while();
   Socket peer(bound.socket.accept());
@@ -143,6 +144,7 @@ TEST_CASE("a check goes through a unix socket, whatever its port") {
   bool ended = false;
   int error = 0;
   REQUIRE(here.until([&] { return (request += peer.take(ended, error)).ends_with("\r\n\r\n"); }));
+  CHECK(request.starts_with("PROXY UNKNOWN\r\nGET / "));
   CHECK(request.find("\r\nHost: localhost\r\n") != std::string::npos);
   peer.send(kReady);
   REQUIRE(here.until([&] { return here.results.size() == 3; }));
