@@ -126,6 +126,7 @@ struct H2Session::Callbacks {
         break;
       case NGHTTP2_RST_STREAM:
         self.count(H2Abuse::resets);
+        if (Stream* const reset = self.find(frame->hd.stream_id)) reset->is_reset_ = true;
         return 0;
       case NGHTTP2_PING:
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) self.owner_.on_ping_answered();
@@ -169,10 +170,14 @@ struct H2Session::Callbacks {
     Stream* const stream = self.find(id);
     if (stream == nullptr) return 0;
     self.forget(*stream);
+    const auto error = static_cast<H2Error>(code);
+    // Of content that is not of the length that the head says nghttp2 tells nothing else.
+    const bool is_refused = error == H2Error::none || error == H2Error::refused_stream;
+    stream->is_malformed_ = stream->is_malformed_ || !(stream->is_reset_ || is_refused);
     if (self.out_ != nullptr) {
-      self.closed_.emplace_back(stream, static_cast<H2Error>(code));
+      self.closed_.emplace_back(stream, error);
     } else {
-      stream->on_closed(static_cast<H2Error>(code), stream->is_malformed_);
+      stream->on_closed(error, stream->is_malformed_);
     }
     return 0;
   }
@@ -284,7 +289,7 @@ H2Session::~H2Session() { nghttp2_session_del(session_); }
 
 void H2Session::Stream::clear() {
   id_ = 0;
-  has_head_ = is_malformed_ = remote_ended_ = waits_ = is_tunnel = false;
+  has_head_ = is_malformed_ = is_reset_ = remote_ended_ = waits_ = is_tunnel = false;
   trailer_lines_.clear();
   outgoing.clear();
   head.give_back_memory();
@@ -430,6 +435,7 @@ void H2Session::resume(Stream& stream) {
 }
 
 void H2Session::reset(Stream& stream, H2Error error) {
+  stream.is_reset_ = true;
   nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id_, static_cast<uint32_t>(error));
 }
 

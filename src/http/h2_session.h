@@ -58,6 +58,7 @@ class H2Session {
     int32_t id_ = 0;         // 0: in no session
     bool has_head_ = false;  // a final one has come whole
     bool is_malformed_ = false;
+    bool is_reset_ = false;  // by the peer, or by the owner
     bool remote_ended_ = false;
     bool waits_ = false;  // nghttp2 has found nothing to send, and asks again once it is told
     std::string trailer_lines_;

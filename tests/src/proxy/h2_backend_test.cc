@@ -356,6 +356,25 @@ TEST_CASE("an answer that is malformed fails its request alone") {
   }
 }
 
+TEST_CASE("content that is not as long as its head says is no HTTP, and a reset is another failure") {
+  const auto failed = [](const std::function<void(H2Peer&)>& answer) {
+    Proxy proxy(speaking_http2());
+    FakeStream& client = proxy.client();
+    client.sends(kGet);
+    Server server(proxy);
+    server.peer.answer(1, kHeadOk, true);
+    answer(server.peer);
+    server.peer.exchange();
+    CHECK(server.stream.open());
+    REQUIRE(proxy.failures.size() == 1);
+    return proxy.failures[0].second;
+  };
+  for (const std::string content : {"", "x", "xyz"})
+    CHECK(failed([&](H2Peer& peer) { peer.content(1, content, true); }) == "an answer that is not HTTP");
+  for (const uint32_t error : {NGHTTP2_PROTOCOL_ERROR, NGHTTP2_CANCEL, NGHTTP2_NO_ERROR})
+    CHECK(failed([&](H2Peer& peer) { peer.reset(1, error); }) != "an answer that is not HTTP");
+}
+
 TEST_CASE("HTTP/2 on both sides carries a call with its trailers") {
   Proxy proxy(speaking_http2());
   FakeStream& stream = proxy.client();
