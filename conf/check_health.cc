@@ -13,7 +13,8 @@ struct Checked {
   const std::string path;
   const std::string inherited;  // the path of the table that says what this one does not; empty: none
   bool checks = false;          // whether anything is checked
-  bool asks_http = false;       // whether any of these checks are requests
+  bool asks_http = false;       // whether any of these checks are of kind http
+  bool asks_grpc = false;       // or grpc
   Findings& findings;
 
   std::string at(const char* key) const { return path + "." + key; }
@@ -27,13 +28,17 @@ struct Checked {
 // Where no check is configured a backend in doubt, or down, is asked all the same, and these say how; but not
 // what for, and not every so often.
 void check_effect(const Checked& subject) {
-  for (const char* key : {"method", "path", "host", "status", "body", "drain_status", "instance_header"}) {
-    if (subject.asks_http || !subject.given(key) || !subject.sound(key)) continue;
-    subject.findings.fault(subject.at(key), "has no effect, accepted: only with check = \"http\"");
-  }
-  if (subject.checks || !subject.given("interval") || !subject.sound("interval")) return;
-  subject.findings.fault(subject.at("interval"),
-                         "has no effect, accepted: only with check = \"tcp\" or \"http\"");
+  const auto expect = [&subject](bool has_effect, const char* key, const char* kinds) {
+    if (has_effect || !subject.given(key) || !subject.sound(key)) return;
+    subject.findings.fault(subject.at(key),
+                           std::string("has no effect, accepted: only with check = ") + kinds);
+  };
+  for (const char* key : {"method", "path", "status", "body", "drain_status"})
+    expect(subject.asks_http, key, "\"http\"");
+  for (const char* key : {"host", "instance_header"})
+    expect(subject.asks_http || subject.asks_grpc, key, "\"http\" or \"grpc\"");
+  expect(subject.asks_grpc, "service", "\"grpc\"");
+  expect(subject.checks, "interval", "\"tcp\", \"http\" or \"grpc\"");
 }
 
 // Where a backend says neither of two keys, they are the pool's and told there.
@@ -79,19 +84,30 @@ void check_passive(const PassiveHealth& passive, const std::string& path, Findin
 void check_pool(const Pool& pool, const std::string& path, Findings& findings) {
   check_passive(pool.passive, path + ".passive", findings);
 
-  Checked whole{pool.health, path + ".health", "", false, false, findings};
-  const auto count_in = [&](const HealthCheck& check) {
-    whole.checks |= check.kind != Kind::none;
-    whole.asks_http |= check.kind == Kind::http;
+  const auto count_in = [](const HealthCheck& check, Checked& subject) {
+    subject.checks |= check.kind != Kind::none;
+    subject.asks_http |= check.kind == Kind::http;
+    subject.asks_grpc |= check.kind == Kind::grpc;
   };
-  count_in(pool.health);
+  const auto check_protocol = [&](const Checked& subject) {
+    const bool is_sound = subject.sound("check") && !findings.broken(path + ".protocol");
+    if (subject.check.kind != Kind::grpc || pool.protocol == Protocol::http2 || !is_sound) return;
+    if (subject.given("check"))
+      findings.fault(subject.at("check"), "is \"grpc\", accepted: only with protocol = \"h2\"");
+  };
+  Checked whole{.check = pool.health, .path = path + ".health", .inherited = "", .findings = findings};
+  count_in(pool.health, whole);
+  check_protocol(whole);
   bool knows_kinds = whole.sound("check");
   for (size_t i = 0; i < pool.backends.size(); ++i) {
     const Backend& backend = pool.backends[i];
-    const bool checks = backend.health.kind != Kind::none, asks_http = backend.health.kind == Kind::http;
-    const Checked subject{
-        backend.health, indexed(path + ".backend", i) + ".health", whole.path, checks, asks_http, findings};
-    count_in(backend.health);
+    Checked subject{.check = backend.health,
+                    .path = indexed(path + ".backend", i) + ".health",
+                    .inherited = whole.path,
+                    .findings = findings};
+    count_in(backend.health, subject);
+    count_in(backend.health, whole);
+    check_protocol(subject);
     knows_kinds &= subject.sound("check");
     if (!subject.sound("check")) continue;
     check_subject(subject);

@@ -160,6 +160,13 @@ Parsed<std::string> parse_file_name(std::string_view text) {
   return std::string(text);
 }
 
+Parsed<std::string> parse_grpc_service(std::string_view text) {
+  const auto is_visible = [](char c) { return c > ' ' && c < '\x7f'; };
+  if (text.size() > kMostBodyText) return Wrong{"is too long"};
+  if (!std::all_of(text.begin(), text.end(), is_visible)) return Wrong{"is not a service's name"};
+  return std::string(text);
+}
+
 Parsed<std::string> parse_body_text(std::string_view text) {
   if (text.size() > kMostBodyText) return Wrong{"is too long"};
   return std::string(text);

@@ -21,6 +21,7 @@ Parsed<std::string> parse_secret(std::string_view text);            // 64 hexade
 Parsed<std::string> parse_status_token(std::string_view text);      // as Status::token
 Parsed<std::string> parse_hsts(std::string_view text);              // RFC 6797, section 6.1, or empty
 Parsed<std::string> parse_file_name(std::string_view text);
+Parsed<std::string> parse_grpc_service(std::string_view text);  // a service's name, or empty
 Parsed<std::string> parse_body_text(std::string_view text);     // what an answer has to contain, or empty
 Parsed<StatusRange> parse_status_range(std::string_view text);  // "204", "200-399"
 

@@ -200,11 +200,12 @@ bool contain(const std::vector<StatusRange>& ranges, int status);  // one of the
 // How a backend is asked whether it can serve.
 struct HealthCheck {
   // With none a backend is asked HEAD /, and only while requests put it in doubt or it is down.
-  enum class Kind : uint8_t { none, tcp, http };
+  enum class Kind : uint8_t { none, tcp, http, grpc };
   Kind kind = Kind::none;
-  std::string method = "GET";                      // GET, HEAD, OPTIONS or POST
-  std::string path = "/";                          // with a query, if there is one
-  std::string host;                                // of the Host field; empty: the backend's address
+  std::string method = "GET";  // GET, HEAD, OPTIONS or POST
+  std::string path = "/";      // with a query, if there is one
+  std::string service;         // that grpc.health.v1 is asked of; empty: the server as a whole
+  std::string host;            // of the Host field; empty: the backend's address
   std::vector<StatusRange> status = {{200, 399}};  // what passes; not empty
   std::string body;                                // a text that it has to contain; empty: any
   std::vector<StatusRange> drain_status;           // what asks to be drained, also where it would pass

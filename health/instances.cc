@@ -7,8 +7,8 @@ namespace limpet::health {
 namespace {
 
 auto what_is_asked(const conf::HealthCheck& check) {
-  return std::tie(check.kind, check.instance_header, check.method, check.path, check.host, check.port,
-                  check.tls);
+  return std::tie(check.kind, check.instance_header, check.method, check.path, check.service, check.host,
+                  check.port, check.tls);
 }
 
 }  // namespace

@@ -20,9 +20,10 @@ conf::HealthCheck question(const conf::HealthCheck& check) {
 
 std::string text(const conf::HealthCheck& check) {
   const conf::HealthCheck asked = question(check);
-  std::string text = asked.kind == conf::HealthCheck::Kind::http ? asked.method + ' ' + asked.path
-                     : asked.tls                                 ? "a TLS connection"
-                                                                 : "a connection";
+  std::string text = asked.tls ? "a TLS connection" : "a connection";
+  if (asked.kind == conf::HealthCheck::Kind::http) text = asked.method + ' ' + asked.path;
+  if (asked.kind == conf::HealthCheck::Kind::grpc)
+    text = "grpc.health.v1" + (asked.service.empty() ? "" : " of " + asked.service);
   if (asked.port != 0) text += " at port " + std::to_string(asked.port);
   return text;
 }

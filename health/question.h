@@ -11,6 +11,7 @@ namespace limpet::health {
 
 bool is_configured(const conf::HealthCheck& check);
 conf::HealthCheck question(const conf::HealthCheck& check);
-std::string text(const conf::HealthCheck& check);  // "GET /health", "HEAD /", "a connection"
+std::string text(const conf::HealthCheck&
+                     check);  // "GET /health", "HEAD /", "grpc.health.v1 of shop.v1.Cart", "a connection"
 
 }  // namespace limpet::health

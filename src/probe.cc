@@ -11,6 +11,9 @@
 #include "src/net/dial.h"
 #include "src/net/loop.h"
 #include "src/net/socket_address.h"
+#include "src/probe_grpc.h"
+#include "src/probe_h1.h"
+#include "src/probe_h2.h"
 
 namespace limpet {
 
@@ -45,8 +48,11 @@ void Probe::start(const Question& question, ProbeEvents* done, uint64_t tag) {
   if (asked != address_) turns_ = {};
   address_ = asked;
   check_ = question.check;
-  preface_ = asked == question.address ? question.preface : std::string();
-  check_.tls = check_.tls || (question.tls != nullptr && asked == question.address);
+  const bool is_backend = asked == question.address;
+  preface_ = is_backend ? question.preface : std::string();
+  check_.tls = check_.tls || (question.tls != nullptr && is_backend);
+  speaks_http2_ = check_.kind == conf::HealthCheck::Kind::grpc ||
+                  (is_backend && question.protocol == conf::Protocol::http2);
   if (std::exchange(connector_, question.tls) != question.tls) session_.keep(nullptr);
   done_ = done;
   tag_ = tag;
@@ -96,19 +102,23 @@ net::StreamPtr Probe::dial(unsigned index, int& error) {
 
 // Where requests go by TLS, a backend proves to checks what it proves to them. Elsewhere nothing is verified.
 net::SslPtr Probe::make_tls() {
-  if (connector_ != nullptr) return connector_->connect(address_, session_);
-  if (check_.host.empty()) return unverified().connect(address_, session_);
-  return unverified().connect_as(host_of(check_.host), session_);
+  if (connector_ != nullptr || check_.host.empty()) return connector().connect(address_, session_);
+  return connector().connect_as(host_of(check_.host), session_);
 }
 
-net::TlsConnector& Probe::unverified() {
-  if (unverified_ == nullptr) {
-    auto trust = std::make_shared<net::TlsTrust>();
-    trust->settings.insecure = true;
+// The pool's, or one of its own where there is none that offers what is to be spoken.
+net::TlsConnector& Probe::connector() {
+  if (connector_ != nullptr && connector_->trust()->http2 == speaks_http2_) return *connector_;
+  net::TlsTrust trust;
+  trust.settings.insecure = true;
+  if (connector_ != nullptr) trust = *connector_->trust();
+  trust.http2 = speaks_http2_;
+  if (own_ == nullptr || *own_->trust() != trust) {
     std::string error;  // there is nothing that OpenSSL could not take
-    unverified_ = net::TlsConnector::make(std::move(trust), error);
+    own_ = net::TlsConnector::make(std::make_shared<net::TlsTrust>(std::move(trust)), error);
+    session_.keep(nullptr);
   }
-  return *unverified_;
+  return *own_;
 }
 
 // For what this machine lacks the backend is not to blame, nor for a name server that does not answer.
@@ -124,33 +134,53 @@ void Probe::on_connected() {
   connected_ = true;
   turns_.start_with(turns_.index());
   deadline_.set(due_);
-  if (tls_ == nullptr) write(preface_);
-  if (check_.kind != conf::HealthCheck::Kind::http) return pass();
+  const iovec preface{preface_.data(), preface_.size()};
+  if (tls_ == nullptr && !preface_.empty()) stream_->write({&preface, 1});
+  if (check_.kind == conf::HealthCheck::Kind::none || check_.kind == conf::HealthCheck::Kind::tcp)
+    return pass();
+  if (speaks_http2_ && tls_ != nullptr && !net::chose_http2(tls_->tls()))
+    return fail(ProbeH2::does_not_speak() + ": it does not choose it by ALPN");
   ask();
 }
 
 void Probe::ask() {
-  std::string head = check_.method + ' ' + check_.path + " HTTP/1.1\r\n";
+  const bool is_grpc = check_.kind == conf::HealthCheck::Kind::grpc;
+  std::string head;
+  head.append(is_grpc ? "POST" : check_.method).append(" ");
+  head.append(is_grpc ? kGrpcHealthPath : check_.path).append(" HTTP/1.1\r\n");
   http::add_field(head, "Host", !check_.host.empty() ? check_.host : address_.authority());
   http::add_field(head, "User-Agent", "limpet-check");
-  http::add_field(head, "Accept", "*/*");
+  if (is_grpc) {
+    http::add_field(head, "Content-Type", "application/grpc");
+    http::add_field(head, "TE", "trailers");
+    http::add_field(head, "Grpc-Timeout", std::to_string(conf::millis(check_.timeout)) + "m");
+  } else {
+    http::add_field(head, "Accept", "*/*");
+  }
   http::add_field(head, "Connection", "close");
-  if (check_.method == "POST") http::add_field(head, "Content-Length", "0");  // RFC 9110, section 8.6
+  const bool is_empty_post = !is_grpc && check_.method == "POST";
+  if (is_empty_post) http::add_field(head, "Content-Length", "0");  // RFC 9110, section 8.6
   head.append("\r\n");
-  answer_.emplace(check_);
+  if (speaks_http2_) {
+    answer_ = std::make_unique<ProbeH2>(check_, check_.tls ? "https" : "http");
+  } else {
+    answer_ = std::make_unique<ProbeH1>(check_);
+  }
+  answer_->ask(head, is_grpc ? grpc_health_request(check_.service) : std::string());
   phase_ = Phase::answer;
-  write(head);
-}
-
-// What a peer does not take is not told here: its end, or its reset, is.
-void Probe::write(std::string_view bytes) {
-  const iovec part{const_cast<char*>(bytes.data()), bytes.size()};
-  if (!bytes.empty()) stream_->write({&part, 1});
+  answer_->say(*stream_);
 }
 
 void Probe::on_bytes(std::string_view bytes) {
   if (phase_ != Phase::answer) return;
   answer_->take(bytes);
+  answer_->say(*stream_);
+  tell_verdict();
+}
+
+void Probe::on_drained() {
+  if (phase_ != Phase::answer) return;
+  answer_->say(*stream_);
   tell_verdict();
 }
 
@@ -164,12 +194,17 @@ void Probe::on_broken(int error) {
   connected_ = connected_ || is_shaking_hands();
   if (error == net::kTlsTruncated) return on_end();  // as many servers do
   const std::string reason = error == net::kTlsFailed ? std::string(tls_->failure()) : uv_strerror(error);
-  if (is_shaking_hands()) return fail("TLS handshake failed: " + reason);
+  if (is_shaking_hands()) {
+    const bool has_no_protocol = error == net::kTlsFailed && tls_->has_no_protocol() && speaks_http2_;
+    return fail((has_no_protocol ? ProbeH2::does_not_speak() + ": " : "") +
+                "TLS handshake failed: " + reason);
+  }
   if (phase_ == Phase::connecting) {
     dial_error_ = error;
     return dial_next() ? arm() : dial_failed();
   }
-  if (error == net::kTlsFailed && answer_->verdict()) return on_end();
+  if (error == net::kTlsFailed && answer_->judge().verdict()) return on_end();
+  answer_.reset();
   fail(error == net::kTlsFailed ? "TLS failed: " + reason : reason);
 }
 
@@ -191,20 +226,21 @@ std::string Probe::timeout_detail() const {
   const std::string within = " within " + conf::duration_text(check_.timeout);
   if (phase_ == Phase::connecting)
     return (is_shaking_hands() ? "no TLS handshake" : "no connection") + within;
-  return (answer_->has_begun() ? "the answer did not end" : "no answer") + within;
+  return (answer_->judge().has_begun() ? "the answer did not end" : "no answer") + within;
 }
 
 // Tells what the answer has come to. The connection stays until the answer has been read, or its time is
 // over.
 void Probe::tell_verdict() {
   if (phase_ != Phase::answer) return;
-  const std::optional<health::CheckResult> verdict = answer_->verdict();
-  instance_ = answer_->instance();
-  if (answer_->is_over()) hang_up();
+  const std::optional<health::CheckResult> verdict = answer_->judge().verdict();
+  instance_ = answer_->judge().instance();
+  if (answer_->judge().is_over()) hang_up();
   if (verdict && done_ != nullptr) report(*verdict);
 }
 
 void Probe::hang_up() {
+  if (answer_ != nullptr) answer_->leave(*stream_);
   if (tls_ != nullptr && connected_) tls_->finish();
   tls_ = nullptr;
   stream_.reset();

@@ -1,11 +1,12 @@
 // The I/O of health checks: connects, asks, and says what came of it. When to check, and what a result means,
 // is for health to say.
 //
-// One check at a time. Kind tcp passes where a connection can be made, kind http where probe_answer.h accepts
-// the answer. It goes through TLS, whose handshake is part of it, where the pool's backends speak it at this
-// port, or the check says so; what is verified is the pool's to say, and where that speaks no TLS nothing is.
-// `timeout` covers all of it; where a turn of the loop comes late, the check has that time once more. A host
-// with several addresses is tried at each until one connects, as requests do.
+// One check at a time. Kind tcp passes where a connection can be made, the others where probe_judge.h accepts
+// the answer. They ask by HTTP/2 where the pool's backends speak it at this port, and kind grpc always; else
+// by HTTP/1.1. A check goes through TLS, whose handshake is part of it, where the pool's backends speak it at
+// this port, or the check says so; what is verified is the pool's to say, and where that speaks no TLS
+// nothing is. `timeout` covers all of it; where a turn of the loop comes late, the check has that time once
+// more. A host with several addresses is tried at each until one connects, as requests do.
 //
 // Every failure has a detail for the operator, in lower case and without a full stop: "connection refused",
 // "no answer within 2s", "answered 503".
@@ -53,6 +54,7 @@ class Probe final : net::StreamOwner, net::DeadlineOwner {
     const conf::HealthCheck& check;
     std::shared_ptr<net::TlsConnector> tls = nullptr;
     std::string preface = {};  // what a connection begins with
+    conf::Protocol protocol = conf::Protocol::http1;
   };
 
   // All outlive it.
@@ -73,7 +75,7 @@ class Probe final : net::StreamOwner, net::DeadlineOwner {
   void on_connected() override;
   void on_bytes(std::string_view bytes) override;
   void on_end() override;
-  void on_drained() override {}
+  void on_drained() override;
   void on_broken(int error) override;
   void on_deadline() override;
 
@@ -81,13 +83,12 @@ class Probe final : net::StreamOwner, net::DeadlineOwner {
   void dial_failed();
   void arm();
   net::StreamPtr dial(unsigned index, int& error);
-  net::TlsConnector& unverified();
+  net::TlsConnector& connector();
   net::SslPtr make_tls();
   bool is_shaking_hands() const {
     return phase_ == Phase::connecting && tls_ != nullptr && tls_->has_begun();
   }
   void ask();
-  void write(std::string_view bytes);
   void tell_verdict();
   std::string timeout_detail() const;
   void hang_up();
@@ -109,17 +110,18 @@ class Probe final : net::StreamOwner, net::DeadlineOwner {
   std::chrono::steady_clock::time_point began_;
   Phase phase_ = Phase::idle;
   bool connected_ = false;
+  bool speaks_http2_ = false;
   std::optional<uint64_t> instance_;
   net::Millis began_at_ = 0, due_ = 0;  // of the loop's clock
   bool extended_ = false;
   net::Turns turns_;    // among the address' addresses
   int dial_error_ = 0;  // of the last attempt; 0: there was none
   net::StreamPtr stream_;
-  net::TlsStream* tls_ = nullptr;                  // stream_, where that is one
-  std::shared_ptr<net::TlsConnector> connector_;   // the pool's
-  std::unique_ptr<net::TlsConnector> unverified_;  // made when first needed, and kept
+  net::TlsStream* tls_ = nullptr;                 // stream_, where that is one
+  std::shared_ptr<net::TlsConnector> connector_;  // the pool's
+  std::unique_ptr<net::TlsConnector> own_;        // made when first needed, and kept
   net::TlsSession session_;
-  std::optional<ProbeAnswer> answer_;  // in Phase::answer
+  std::unique_ptr<ProbeAnswer> answer_;  // in Phase::answer
 };
 
 }  // namespace limpet

@@ -34,6 +34,8 @@ std::string_view view(const uint8_t* octets, size_t size) {
 
 }  // namespace
 
+const char* text(H2Error error) { return nghttp2_http2_strerror(static_cast<uint32_t>(error)); }
+
 // ---- what nghttp2 tells
 
 struct H2Session::Callbacks {
@@ -137,7 +139,7 @@ struct H2Session::Callbacks {
         self.owner_.on_settings();
         return 0;
       case NGHTTP2_GOAWAY:
-        self.owner_.on_goaway();
+        self.owner_.on_goaway(static_cast<H2Error>(frame->goaway.error_code));
         return 0;
       case NGHTTP2_HEADERS:
         break;

@@ -31,6 +31,7 @@ enum class H2Error : uint32_t {
   cancel = 8,
   enhance_your_calm = 11,
 };
+const char* text(H2Error error);  // "REFUSED_STREAM"; also of those that are not named here
 
 class H2Session {
  public:
@@ -69,8 +70,8 @@ class H2Session {
     virtual Stream* on_new_stream() { return nullptr; }  // a server's: a request begins to come
     virtual void on_abuse(H2Abuse) {}                    // a server's: the connection ends for it
     virtual void on_ping_answered() = 0;
-    virtual void on_settings() {}  // a client's: the server's have come
-    virtual void on_goaway() {}    // a client's: the server takes no more streams
+    virtual void on_settings() {}       // a client's: the server's have come
+    virtual void on_goaway(H2Error) {}  // a client's: the server takes no more streams
 
    protected:
     ~Owner() = default;

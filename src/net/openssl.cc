@@ -25,6 +25,13 @@ const char* openssl_reason() {
   return reason != nullptr ? reason : "for no known reason";
 }
 
+bool chose_http2(const SSL* tls) {
+  const unsigned char* name = nullptr;
+  unsigned size = 0;
+  SSL_get0_alpn_selected(tls, &name, &size);
+  return std::string_view(reinterpret_cast<const char*>(name), size) == "h2";
+}
+
 bool set_groups(SSL_CTX* context) {
   constexpr const char* kGroups[] = {"X25519MLKEM768:X25519:prime256v1:secp384r1",
                                      "X25519:prime256v1:secp384r1"};

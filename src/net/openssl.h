@@ -35,6 +35,9 @@ std::array<unsigned char, 32> hmac_sha256(std::string_view key, std::string_view
 // The first reason in this thread's queue of errors, in OpenSSL's words: "wrong version number".
 const char* openssl_reason();
 
+// The server chose it of what its client offered (RFC 7301).
+bool chose_http2(const SSL* tls);
+
 // The groups of Mozilla's profiles (Server Side TLS 5.7), with the hybrid of ML-KEM where OpenSSL knows it,
 // from 3.5 on.
 bool set_groups(SSL_CTX* context);

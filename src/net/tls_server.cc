@@ -45,13 +45,6 @@ int on_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsi
 
 }  // namespace
 
-bool TlsServer::chose_http2(const SSL* tls) {
-  const unsigned char* name = nullptr;
-  unsigned size = 0;
-  SSL_get0_alpn_selected(tls, &name, &size);
-  return std::string_view(reinterpret_cast<const char*>(name), size) == kHttp2;
-}
-
 TlsServer::TlsServer(SharedTlsIdentity identity, TlsTickets::Clock clock)
     : identity_(std::move(identity)), tickets_(identity_->ticket_secret, clock) {}
 

@@ -35,7 +35,6 @@ class TlsServer {
 
   SslPtr accept();  // for one connection
   // By ALPN, once the handshake is over.
-  static bool chose_http2(const SSL* tls);
 
   const TlsIdentity& identity() const { return *identity_; }
 

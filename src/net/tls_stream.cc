@@ -180,7 +180,9 @@ bool TlsStream::answer() {
 // Its alert still goes out.
 void TlsStream::fail() {
   const long verdict = tls_ ? SSL_get_verify_result(tls_.get()) : X509_V_OK;
-  const bool is_verified = ERR_GET_REASON(ERR_peek_error()) != SSL_R_CERTIFICATE_VERIFY_FAILED;
+  const int reason = ERR_GET_REASON(ERR_peek_error());
+  const bool is_verified = reason != SSL_R_CERTIFICATE_VERIFY_FAILED;
+  has_no_protocol_ = reason == SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL;
   failure_ = is_verified ? openssl_reason() : X509_verify_cert_error_string(verdict);
   state_ = State::failed;
   if (flush()) finish_below();

@@ -65,6 +65,7 @@ class TlsStream final : public Mortal, public Stream, StreamOwner {
   bool has_begun() const { return has_begun_; }  // the stream below is connected, or came so
   // OpenSSL's reason, "wrong version number", or what is wrong with the peer's certificate.
   std::string_view failure() const { return failure_; }
+  bool has_no_protocol() const { return has_no_protocol_; }  // for it speaks none that was offered
 
   void start(StreamOwner* owner) override;
   bool write(std::span<const iovec> parts) override;
@@ -122,6 +123,7 @@ class TlsStream final : public Mortal, public Stream, StreamOwner {
   State state_ = State::handshake;
   bool has_begun_ = false;
   bool reads_early_ = false;  // early data may still come
+  bool has_no_protocol_ = false;
   bool finished_ = false;
   bool is_below_finished_ = false;
 };

@@ -51,8 +51,11 @@ void HealthWatch::begin_check(OverseenPool& pool, routing::Slot slot) {
   const conf::HealthCheck question = (*pool.health)[slot].question();
   backend.instances.asks(question);
   const unsigned version = pool.settings->send_proxy;
-  backend.probe->start({pool.fleet.backends[slot].address, question, pool.connector,
-                        version == 0 ? std::string() : proxy::own_proxy_header(version)},
+  backend.probe->start({.address = pool.fleet.backends[slot].address,
+                        .check = question,
+                        .tls = pool.connector,
+                        .preface = version == 0 ? std::string() : proxy::own_proxy_header(version),
+                        .protocol = pool.settings->protocol},
                        this, tag_of(pool.id, slot));
 }
 

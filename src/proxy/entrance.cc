@@ -139,7 +139,7 @@ class Entrance final : public ClientConnection, Handshake, net::StreamOwner, net
     context_.handshakes.end(*this);
     deadline_.clear();
     peer_.tls = tls_ != nullptr;
-    if (tls_ != nullptr && net::TlsServer::chose_http2(tls_->tls())) {
+    if (tls_ != nullptr && net::chose_http2(tls_->tls())) {
       (new H2Client(context_, listener_, std::move(peer_), home_, std::move(admission_)))
           ->begin(std::move(stream_), rest);
     } else {

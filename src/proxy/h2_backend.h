@@ -120,7 +120,7 @@ class H2Backend final : public net::Mortal,
   void on_deadline() override;
   void on_ping_answered() override;
   void on_polled() override;
-  void on_goaway() override { retire(); }
+  void on_goaway(http::H2Error) override { retire(); }
   void on_settings() override;
 
   bool dial_next(int& error);

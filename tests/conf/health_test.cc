@@ -25,7 +25,9 @@ std::string wrong(const std::string& line) {
 }
 
 const std::string kHttpOnly = ": has no effect, accepted: only with check = \"http\"";
-const std::string kChecksOnly = ": has no effect, accepted: only with check = \"tcp\" or \"http\"";
+const std::string kRequestsOnly = ": has no effect, accepted: only with check = \"http\" or \"grpc\"";
+const std::string kGrpcOnly = ": has no effect, accepted: only with check = \"grpc\"";
+const std::string kChecksOnly = ": has no effect, accepted: only with check = \"tcp\", \"http\" or \"grpc\"";
 
 TEST_CASE("nothing is checked unless the file says so") {
   CHECK(read("").health == HealthCheck());
@@ -34,13 +36,48 @@ TEST_CASE("nothing is checked unless the file says so") {
   CHECK(read("").passive == PassiveHealth());
 }
 
-TEST_CASE("a check is none, tcp or http") {
+TEST_CASE("a check is none, tcp, http or grpc") {
   CHECK(read("health.check = \"none\"").health.kind == Kind::none);
   CHECK(read("health.check = \"tcp\"").health.kind == Kind::tcp);
   CHECK(read("health.check = \"http\"").health.kind == Kind::http);
   CHECK(faults(pool("health.check = \"https\"")) ==
         "f:3:16: pool[0].health.check: unknown word \"https\", did you mean \"http\"? accepted: \"none\", "
-        "\"tcp\", \"http\"");
+        "\"tcp\", \"http\", \"grpc\"");
+}
+
+TEST_CASE("a check of kind grpc asks by HTTP/2 alone, for one service or for all") {
+  const std::string h2 = "protocol = \"h2\"\n", grpc = "health.check = \"grpc\"\n";
+  CHECK(read(h2 + grpc).health.kind == Kind::grpc);
+  CHECK(read(h2 + grpc).health.service == "");
+  CHECK(read(h2 + grpc + "health.service = \"shop.v1.Cart\"").backends[1].health.service == "shop.v1.Cart");
+  const std::string told = "health.check: is \"grpc\", accepted: only with protocol = \"h2\"";
+  CHECK(faults(pool(grpc)) == "f:3:16: pool[0]." + told);
+  CHECK(faults(pool(grpc, "health.fall = 2")) == "f:3:16: pool[0]." + told);
+  CHECK(faults(pool("", grpc)) == "f:12:16: pool[0].backend[1]." + told);
+  CHECK(faults(pool(grpc, "health.check = \"http\"")) == "f:3:16: pool[0]." + told);
+  CHECK(faults(pool(grpc + "protocol = \"h3\"")).find("only with protocol") == std::string::npos);
+  const std::string accepted =
+      ", accepted: a service's name, such as \"shop.v1.Cart\", or \"\" for the server as a whole";
+  for (const std::string name : {"a b", "a\\n", "\u00e9", "\\u007f"})
+    CHECK(faults(pool(h2 + grpc + "health.service = \"" + name + "\""))
+              .ends_with("is not a service's name" + accepted));
+  CHECK(faults(pool(h2 + grpc + "health.service = \"" + std::string(1025, 'x') + "\""))
+            .ends_with("is too long" + accepted));
+}
+
+TEST_CASE("a check of kind grpc has keys of its own, and not those of requests of any kind") {
+  const std::string h2 = "protocol = \"h2\"\n[pool.health]\ncheck = \"grpc\"\n";
+  for (const std::string line :
+       {"method = \"GET\"", "path = \"/\"", "status = [200]", "body = \"x\"", "drain_status = [503]"})
+    CHECK(faults(pool(h2 + line)).ends_with(kHttpOnly));
+  for (const std::string line : {"host = \"a\"", "instance_header = \"x\"", "port = 1", "tls = true",
+                                 "interval = \"3s\"", "service = \"a\""})
+    CHECK(faults(pool(h2 + line)) == "");
+  for (const std::string kind : {"none", "tcp", "http"}) {
+    const std::string check = "[pool.health]\ncheck = \"" + kind + "\"\nservice = \"a\"";
+    CHECK(faults(pool(check)) == "f:5:11: pool[0].health.service" + kGrpcOnly);
+    CHECK(faults(pool("protocol = \"h2\"\n" + check, "health.check = \"grpc\"")) == "");
+  }
 }
 
 TEST_CASE("every key of a check fills its own field") {
@@ -204,13 +241,14 @@ TEST_CASE("what a check without HTTP does not use has no effect") {
        {"method = \"GET\"", "path = \"/\"", "host = \"\"", "status = [200]", "body = \"x\"",
         "drain_status = [503]", "instance_header = \"X-Instance\""}) {
     const std::string key = line.substr(0, line.find(' '));
-    const std::string told = ":" + std::to_string(key.size() + 4) + ": pool[0].health." + key + kHttpOnly;
+    const std::string only = key == "host" || key == "instance_header" ? kRequestsOnly : kHttpOnly;
+    const std::string told = ":" + std::to_string(key.size() + 4) + ": pool[0].health." + key + only;
     CHECK(faults(pool("[pool.health]\ncheck = \"tcp\"\n" + line)) == "f:5" + told);
     CHECK(faults(pool("[pool.health]\n" + line)) == "f:4" + told);
     CHECK(faults(pool("[pool.health]\n" + line, "health.check = \"http\"")) ==
           "");  // one backend is all it takes
     CHECK(faults(pool("", "[pool.backend.health]\ncheck = \"tcp\"\n" + line))
-              .ends_with("health." + key + kHttpOnly));
+              .ends_with("health." + key + only));
   }
 }
 
@@ -236,9 +274,10 @@ TEST_CASE("how a backend in doubt is asked has an effect without a check") {
 
 TEST_CASE("a check whose kind is faulty makes no other faults") {
   CHECK(faults(pool("[pool.health]\ncheck = 3\npath = \"/x\"", "health.path = \"/y\"")) ==
-        "f:4:9: pool[0].health.check: is an integer, accepted: \"none\", \"tcp\", \"http\"");
+        "f:4:9: pool[0].health.check: is an integer, accepted: \"none\", \"tcp\", \"http\", \"grpc\"");
   CHECK(faults(pool("[pool.health]\npath = \"/x\"", "health.check = 3")) ==
-        "f:13:16: pool[0].backend[1].health.check: is an integer, accepted: \"none\", \"tcp\", \"http\"");
+        "f:13:16: pool[0].backend[1].health.check: is an integer, accepted: \"none\", \"tcp\", \"http\", "
+        "\"grpc\"");
 }
 
 TEST_CASE("a unix socket has no port to be checked at") {

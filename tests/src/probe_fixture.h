@@ -108,7 +108,9 @@ class Checked : WithResolver, public Loopback, public ProbeEvents {
     for_a_while();
   }
 
-  void start(uint64_t token = 7) { probe->start({address, check, nullptr, preface}, this, token); }
+  void start(uint64_t token = 7) {
+    probe->start({address, check, connector, preface, protocol}, this, token);
+  }
   // One check from its start to its result: "pass", "fail: answered 503".
   std::string run() {
     const size_t before = results.size();
@@ -148,7 +150,9 @@ class Checked : WithResolver, public Loopback, public ProbeEvents {
 
   conf::Address address;
   conf::HealthCheck check;
+  std::shared_ptr<net::TlsConnector> connector;
   std::string preface;
+  conf::Protocol protocol = conf::Protocol::http1;
   Manner manner;
   TlsServer tls;
   std::deque<std::unique_ptr<CheckedPeer>> peers;

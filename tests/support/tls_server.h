@@ -41,6 +41,25 @@ class TlsServer {
     SSL_CTX_set_max_proto_version(context_.get(), version);
   }
 
+  // Chooses this protocol of those that clients offer, and refuses who does not offer it (RFC 7301).
+  void choose_protocol(std::string name) {
+    protocol_ = std::move(name);
+    SSL_CTX_set_alpn_select_cb(
+        context_.get(),
+        [](SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* offered,
+           unsigned size, void* server) {
+          const std::string& wanted = static_cast<TlsServer*>(server)->protocol_;
+          for (unsigned at = 0; at < size; at += 1u + offered[at]) {
+            *out = offered + at + 1;
+            *out_size = offered[at];
+            if (wanted == std::string_view(reinterpret_cast<const char*>(*out), *out_size))
+              return SSL_TLSEXT_ERR_OK;
+          }
+          return SSL_TLSEXT_ERR_ALERT_FATAL;
+        },
+        this);
+  }
+
   class Connection {
    public:
     explicit Connection(TlsServer& server)
@@ -81,6 +100,7 @@ class TlsServer {
 
  private:
   std::unique_ptr<SSL_CTX, FreeWith<SSL_CTX_free>> context_;
+  std::string protocol_;
 };
 
 }  // namespace limpet::test

@@ -1,12 +1,12 @@
 // What an answer to an HTTP check comes to, without a stream.
-#include "src/probe_answer.h"
+#include "src/probe_h1.h"
 
 #include <doctest/doctest.h>
 
 #include <map>
 #include <random>
 
-namespace limpet::probe_answer_test {
+namespace limpet::probe_h1_test {
 
 using Kind = health::CheckResult::Kind;
 
@@ -18,12 +18,13 @@ struct Judged {
 // Reads `answer` in pieces of `most` bytes, and its end if `ends`.
 Judged judge(const conf::HealthCheck& check, std::string_view answer, bool ends = false,
              size_t most = 1 << 20) {
-  ProbeAnswer reader(check);
-  for (size_t at = 0; at < answer.size() && !reader.is_over(); at += most)
+  ProbeH1 reader(check);
+  const ProbeJudge& judge = reader.judge();
+  for (size_t at = 0; at < answer.size() && !judge.is_over(); at += most)
     reader.take(answer.substr(at, most));
   if (ends) reader.end();
-  if (reader.is_over()) CHECK(reader.verdict());
-  return {reader.verdict(), reader.is_over()};
+  if (judge.is_over()) CHECK(judge.verdict());
+  return {judge.verdict(), judge.is_over()};
 }
 
 std::string kind(const Judged& judged) {
@@ -124,9 +125,9 @@ TEST_CASE("an answer to HEAD has no body") {
 std::optional<uint64_t> instance(const std::string& fields, const std::string& name = "X-Instance") {
   conf::HealthCheck check;
   check.instance_header = name;
-  ProbeAnswer reader(check);
+  ProbeH1 reader(check);
   reader.take("HTTP/1.1 200 OK\r\n" + fields + "\r\n");
-  return reader.instance();
+  return reader.judge().instance();
 }
 
 TEST_CASE("a check's answer names its server's instance by the field that was asked for") {
@@ -146,12 +147,12 @@ TEST_CASE("a check's answer names its server's instance by the field that was as
 TEST_CASE("an answer that fails a check names the instance as well, and an interim one does not") {
   conf::HealthCheck check;
   check.instance_header = "X-Instance";
-  ProbeAnswer reader(check);
+  ProbeH1 reader(check);
   reader.take("HTTP/1.1 103 Early\r\nX-Instance: 1\r\n\r\n");
-  CHECK_FALSE(reader.instance());
+  CHECK_FALSE(reader.judge().instance());
   reader.take("HTTP/1.1 503 x\r\nX-Instance: 1\r\n\r\n");
-  CHECK(reader.verdict()->failed());
-  CHECK(reader.instance() == instance("X-Instance: 1\r\n"));
+  CHECK(reader.judge().verdict()->failed());
+  CHECK(reader.judge().instance() == instance("X-Instance: 1\r\n"));
 }
 
 TEST_CASE("interim answers to a check are passed over") {
@@ -214,7 +215,7 @@ TEST_CASE("a check reads a bounded head") {
 
 TEST_CASE("a check reads a bounded body, and looks through all of that") {
   const conf::HealthCheck check = looking_for("ready");
-  const std::string fits(ProbeAnswer::kMostBody - 5, 'x');
+  const std::string fits(ProbeJudge::kMostContent - 5, 'x');
   CHECK(kind(judge(check, with_body(fits + "ready" + fits))) == "pass");
   CHECK(kind(judge(check, chunked(fits + "ready", 1), false, 1000)) == "pass");
   const Judged beyond = judge(check, with_body(fits + "xready"));
@@ -289,4 +290,4 @@ TEST_CASE("any bytes come to a verdict once they have ended") {
   for (const auto kind : {pass, fail, drain}) CHECK(decided[kind] > 100);
 }
 
-}  // namespace limpet::probe_answer_test
+}  // namespace limpet::probe_h1_test
