@@ -41,6 +41,7 @@ struct CheckResult {
   std::string detail;                  // what failed, what asks, or why it could not be asked
   bool refused = false;                // fail: nobody listens where the backend should
   bool connected = false;              // somebody listens
+  bool foreign = false;                // fail: who speaks another protocol, whatever is asked
   std::optional<uint64_t> instance{};  // the value of the answer's `instance_header`, hashed; none: missing
   bool failed() const { return kind == Kind::fail || kind == Kind::timeout; }
 };

@@ -106,7 +106,8 @@ bool Verdict::wants_proof(const Rules& rules) const {
 }
 
 bool Verdict::tells(const CheckResult& failure, Millis began, const Rules& rules) const {
-  return is_configured(rules.check) || !failure.connected || (proven_ && answered_.at < began);
+  if (is_configured(rules.check) || !failure.connected) return true;
+  return (proven_ || failure.foreign) && answered_.at < began;
 }
 
 void Verdict::passed(const CheckResult& result, const Rules& rules, bool may_go_down, Millis now) {

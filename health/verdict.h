@@ -8,8 +8,8 @@
 // one question that fails is enough.
 //
 // A question that nobody configured may be one that this backend never answers well, at whatever page its
-// users are served. It is put once without need; until it has passed once, that somebody listens is a
-// pass, and so it is while requests are answered.
+// users are served. It is put once without need; until it has passed once, that somebody listens who speaks
+// the pool's protocol is a pass, and so it is while requests are answered.
 //
 // What rests on requests alone, or on nothing but questions that timed out, is weak: the caller says whether
 // that may take it down, and where it may not the backend is held. It works again once `rise` questions in a

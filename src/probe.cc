@@ -123,11 +123,14 @@ net::TlsConnector& Probe::connector() {
 
 // For what this machine lacks the backend is not to blame, nor for a name server that does not answer.
 void Probe::dial_failed() {
-  if (dial_error_ == 0) return end(Kind::unasked, "the name " + address_.host + " has no address");
-  if (dial_error_ == UV_EAGAIN) return end(Kind::timeout, "it accepts no more connections");  // unix(7)
+  if (dial_error_ == 0)
+    return end({.kind = Kind::unasked, .detail = "the name " + address_.host + " has no address"});
+  if (dial_error_ == UV_EAGAIN)
+    return end({.kind = Kind::timeout, .detail = "it accepts no more connections"});  // unix(7)
   if (net::is_shortage(dial_error_)) descriptors_.met(net::Descriptors::Shortage::unasked, dial_error_);
-  end(net::is_local(dial_error_) ? Kind::unasked : Kind::fail, uv_strerror(dial_error_),
-      net::is_refused(dial_error_));
+  end({.kind = net::is_local(dial_error_) ? Kind::unasked : Kind::fail,
+       .detail = uv_strerror(dial_error_),
+       .refused = net::is_refused(dial_error_)});
 }
 
 void Probe::on_connected() {
@@ -137,9 +140,9 @@ void Probe::on_connected() {
   const iovec preface{preface_.data(), preface_.size()};
   if (tls_ == nullptr && !preface_.empty()) stream_->write({&preface, 1});
   if (check_.kind == conf::HealthCheck::Kind::none || check_.kind == conf::HealthCheck::Kind::tcp)
-    return pass();
+    return end({});
   if (speaks_http2_ && tls_ != nullptr && !net::chose_http2(tls_->tls()))
-    return fail(ProbeH2::does_not_speak() + ": it does not choose it by ALPN");
+    return end(ProbeH2::foreign("it does not choose it by ALPN"));
   ask();
 }
 
@@ -195,9 +198,9 @@ void Probe::on_broken(int error) {
   if (error == net::kTlsTruncated) return on_end();  // as many servers do
   const std::string reason = error == net::kTlsFailed ? std::string(tls_->failure()) : uv_strerror(error);
   if (is_shaking_hands()) {
-    const bool has_no_protocol = error == net::kTlsFailed && tls_->has_no_protocol() && speaks_http2_;
-    return fail((has_no_protocol ? ProbeH2::does_not_speak() + ": " : "") +
-                "TLS handshake failed: " + reason);
+    const std::string failed = "TLS handshake failed: " + reason;
+    const bool has_no_protocol = error == net::kTlsFailed && tls_->has_no_protocol();
+    return has_no_protocol && speaks_http2_ ? end(ProbeH2::foreign(failed)) : fail(failed);
   }
   if (phase_ == Phase::connecting) {
     dial_error_ = error;
@@ -216,7 +219,7 @@ void Probe::on_deadline() {
     due_ = now + conf::millis(check_.timeout);
     return arm();
   }
-  if (now >= due_) return end(Kind::timeout, timeout_detail());
+  if (now >= due_) return end({.kind = Kind::timeout, .detail = timeout_detail()});
   if (is_shaking_hands()) return deadline_.set(due_);
   dial_error_ = UV_ETIMEDOUT;  // of an address that does not answer while there is another one
   dial_next() ? arm() : dial_failed();
@@ -249,13 +252,11 @@ void Probe::hang_up() {
   phase_ = Phase::idle;
 }
 
-void Probe::pass() { end(Kind::pass, ""); }
+void Probe::fail(std::string detail) { end({.kind = Kind::fail, .detail = std::move(detail)}); }
 
-void Probe::fail(std::string detail) { end(Kind::fail, std::move(detail)); }
-
-void Probe::end(Kind kind, std::string detail, bool refused) {
+void Probe::end(health::CheckResult result) {
   hang_up();
-  if (done_ != nullptr) report({kind, std::move(detail), refused});
+  if (done_ != nullptr) report(std::move(result));
 }
 
 // The last thing that is done: nothing of the probe may be left afterwards.

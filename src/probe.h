@@ -92,9 +92,8 @@ class Probe final : net::StreamOwner, net::DeadlineOwner {
   void tell_verdict();
   std::string timeout_detail() const;
   void hang_up();
-  void pass();
   void fail(std::string detail);
-  void end(health::CheckResult::Kind kind, std::string detail, bool refused = false);
+  void end(health::CheckResult result);
   void report(health::CheckResult result);
 
   net::Loop& loop_;

@@ -34,7 +34,8 @@ void ProbeH2::say(net::Stream& stream) {
     if (!is_taken) break;
   }
   // What breaks the protocol has ended the session.
-  if (session_.is_over()) judge_->fail(session_.has_settings() ? kNotValid : does_not_speak());
+  if (!session_.is_over()) return;
+  session_.has_settings() ? judge_->fail(kNotValid) : judge_->fail(foreign());
 }
 
 void ProbeH2::take(std::string_view bytes) {
@@ -45,7 +46,7 @@ void ProbeH2::take(std::string_view bytes) {
 void ProbeH2::end() {
   if (goaway_) return on_closed(http::H2Error::none, false);
   if (judge_->has_begun()) return judge_->fail("the connection ended within the answer");
-  if (is_heard_ && !session_.has_settings()) return judge_->fail(does_not_speak());
+  if (is_heard_ && !session_.has_settings()) return judge_->fail(foreign());
   judge_->fail("the connection ended before an answer");
 }
 
@@ -57,7 +58,11 @@ void ProbeH2::leave(net::Stream& stream) {
   stream.finish();
 }
 
-std::string ProbeH2::does_not_speak() { return "the backend does not speak HTTP/2"; }
+health::CheckResult ProbeH2::foreign(const std::string& how) {
+  return {.kind = ProbeJudge::Kind::fail,
+          .detail = "the backend does not speak HTTP/2" + (how.empty() ? how : ": " + how),
+          .foreign = true};
+}
 
 void ProbeH2::on_head(bool has_content) {
   http::ResponseHead answer;

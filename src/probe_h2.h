@@ -22,7 +22,8 @@ class ProbeH2 final : public ProbeAnswer, http::H2Session::Owner, http::H2Sessio
   void end() override;
   void leave(net::Stream& stream) override;
 
-  static std::string does_not_speak();  // what is wrong with a server of another protocol
+  // Of a server of another protocol; `how` that shows.
+  static health::CheckResult foreign(const std::string& how = {});
 
  private:
   void on_ping_answered() override {}

@@ -66,9 +66,9 @@ void ProbeJudge::take_end(const http::Fields& trailers) {
   if (!verdict_) judge_end(trailers);
 }
 
-void ProbeJudge::fail(std::string detail) {
+void ProbeJudge::fail(health::CheckResult why) {
   is_over_ = true;
-  if (!verdict_) decide(Kind::fail, std::move(detail));
+  if (!verdict_) verdict_ = std::move(why);
 }
 
 bool ProbeJudge::is_asked_to_drain(const http::Fields& fields) {

@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "conf/settings.h"
 #include "health/judge.h"
@@ -22,6 +23,7 @@ namespace limpet {
 
 class ProbeJudge {
  public:
+  using Kind = health::CheckResult::Kind;
   static constexpr size_t kMostContent = 64 * 1024;  // bytes that are read of it
 
   static std::unique_ptr<ProbeJudge> make(const conf::HealthCheck& check);  // which outlives it
@@ -32,7 +34,8 @@ class ProbeJudge {
   void take_content(std::string_view piece);
   void take_end(const http::Fields& trailers);
   // It is no answer, or not a whole one: over; and failed, if nothing was decided before.
-  void fail(std::string detail);
+  void fail(std::string detail) { fail({.kind = Kind::fail, .detail = std::move(detail)}); }
+  void fail(health::CheckResult why);
 
   // Set once, as soon as what has come decides.
   const std::optional<health::CheckResult>& verdict() const { return verdict_; }
@@ -44,8 +47,6 @@ class ProbeJudge {
   bool is_over() const { return is_over_; }
 
  protected:
-  using Kind = health::CheckResult::Kind;
-
   explicit ProbeJudge(const conf::HealthCheck& check) : check_(check) {}
   void decide(Kind kind, std::string detail = {}) { verdict_ = {kind, std::move(detail)}; }
   bool is_asked_to_drain(const http::Fields& fields);  // and has decided so

@@ -693,6 +693,29 @@ TEST_CASE("where HEAD / has never passed, that somebody listens is all that it t
   CHECK(it.judge.is_down_on_weak_evidence());
 }
 
+TEST_CASE(
+    "where HEAD / has never passed, an answer in another protocol counts, unless requests are answered") {
+  Judged it(without_checks());
+  it.answer_in_another_protocol();  // without need
+  CHECK(it.is_up());
+  it.request_fails();
+  it.answer_in_another_protocol();
+  it.answer_in_another_protocol();
+  CHECK(it.is_up());
+  it.answer_in_another_protocol();
+  CHECK(it.is_down());
+  CHECK(it.judge.detail() == "HEAD /: it does not speak HTTP/2");
+  CHECK_FALSE(it.judge.is_down_on_weak_evidence());
+  Judged answers(without_checks());
+  for (int i = 0; i < 20; ++i) {
+    answers.request_fails();
+    answers.judge.check_begins(answers.now);
+    answers.answered();
+    answers.judge.checked({CheckResult::Kind::fail, "", false, true, true}, true, answers.now);
+  }
+  CHECK(answers.is_up());
+}
+
 TEST_CASE("where HEAD / has passed once, it does not count while requests are answered") {
   Known it(without_checks());
   for (int i = 0; i < 20; ++i) {

@@ -50,9 +50,10 @@ class JudgeModel {
     if (!said.failed()) has_passed_ = true;
     if (said.failed() && said.connected) ++taken_and_failed_;
     if (!is_needed) return;
-    // A question that nobody configured, which somebody takes, fails only once it has passed and while
-    // nothing else is answered.
-    const bool can_fail = is_configured() || !said.connected || (has_passed_ && !was_answered(began));
+    // A question that nobody configured, which somebody takes, fails only once it has passed, or in another
+    // protocol, and while nothing else is answered.
+    const bool counts = has_passed_ || said.foreign;
+    const bool can_fail = is_configured() || !said.connected || (counts && !was_answered(began));
     if (!can_fail) result = Result::pass;
     const bool failed = result == Result::fail || result == Result::timeout;
     facts_.push_back({.what = Fact::asked,

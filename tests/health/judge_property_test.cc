@@ -98,6 +98,7 @@ class Life {
     CheckResult result{any_result(), "it says so"};
     result.refused = result.kind == Result::fail && !inputs_.one_in(4);
     result.connected = !result.failed() || (!result.refused && inputs_.one_in(2));
+    result.foreign = result.kind == Result::fail && result.connected && inputs_.one_in(4);
     const Changed change = it_.judge.checked(result, it_.may_go_down, it_.now);
     model_.asked(result, *began_, it_.may_go_down, it_.now);
     began_.reset();

@@ -69,6 +69,9 @@ struct Judged {
   Changed fail_connected(int times = 1) {
     return check({CheckResult::Kind::fail, "the connection ended", false, true}, times);
   }
+  Changed answer_in_another_protocol() {
+    return check({CheckResult::Kind::fail, "it does not speak HTTP/2", false, true, true}, 1);
+  }
   Changed refuse() { return check({CheckResult::Kind::fail, "connection refused", true}, 1); }
   void crowd_fails(uint64_t clients = 5) {
     ++now;  // after what was answered
