@@ -21,6 +21,7 @@ import pytest
 
 from support.backend import Backend, Hanging
 from support.client import Browser, Client
+from support.http2 import Http2Backend
 from support.tls import SafeClient
 from support.wire import Closed, eventually, free_port
 
@@ -344,6 +345,11 @@ class Scene:
 
     def backend(self, *args, **keys):
         backend = Backend(*args, **keys)
+        self._backends.append(backend)
+        return backend
+
+    def http2_backend(self, *args, **keys):
+        backend = Http2Backend(*args, **keys)
         self._backends.append(backend)
         return backend
 
