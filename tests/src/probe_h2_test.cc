@@ -234,6 +234,60 @@ TEST_CASE("a check over TLS speaks HTTP/2 where that is chosen by ALPN") {
   CHECK(here.run() == "pass");
 }
 
+TEST_CASE(
+    "a check by HTTP/2 that is cancelled or destroyed, at whatever step, tells nothing and leaves nothing") {
+  for (const bool with_tls : {false, true}) {
+    for (const bool destroyed : {false, true}) {
+      int finished = 0;
+      for (int steps = 0; finished < 5; ++steps) {
+        REQUIRE(steps < 2000);
+        CheckedByH2 here;
+        here.tls.choose_protocol("h2");
+        here.manner.tls = here.check.tls = with_tls;
+        here.manner.pieces = 8;
+        here.check.body = "ready";
+        here.start();
+        for (int i = 0; i < steps; ++i) {
+          uv_run(here.loop.uv(), UV_RUN_NOWAIT);
+          here.turn();
+        }
+        const size_t told = here.results.size();
+        if (told != 0) ++finished;
+        if (destroyed) {
+          here.probe.reset();
+        } else {
+          here.probe->cancel();
+        }
+        here.turn();
+        CHECK(here.probe_has_no_socket());
+        for (int i = 0; i < 5; ++i) uv_run(here.loop.uv(), UV_RUN_NOWAIT);
+        CHECK(here.results.size() == told);
+      }
+    }
+  }
+}
+
+TEST_CASE("nothing of a check by HTTP/2, at whatever step it is, goes over into the next") {
+  bool finished = false;
+  for (int steps = 0; !finished; ++steps) {
+    REQUIRE(steps < 2000);
+    CheckedByH2 here;
+    here.manner.pieces = 8;
+    here.start(1);
+    for (int i = 0; i < steps; ++i) {
+      uv_run(here.loop.uv(), UV_RUN_NOWAIT);
+      here.turn();
+    }
+    finished = !here.results.empty();
+    here.results.clear();
+    here.protocol = conf::Protocol::http1;
+    here.manner.answer = "HTTP/1.1 503 x\r\n\r\n";
+    here.start(2);
+    REQUIRE(here.until_served([&] { return !here.results.empty(); }));
+    CHECK(here.results == std::vector<std::string>{"fail: answered 503"});
+  }
+}
+
 TEST_CASE("an answer over HTTP/2 is judged as any other") {
   conf::HealthCheck check;
   CHECK(Asked(check).answered({{":status", "204"}}) == "pass");
