@@ -50,7 +50,7 @@ class H2Peer {
 
   explicit H2Peer(FakeStream& stream, Role role = Role::client,
                   std::vector<nghttp2_settings_entry> settings = {})
-      : stream_(stream), role_(role) {
+      : stream_(stream) {
     nghttp2_session_callbacks* callbacks = nullptr;
     nghttp2_session_callbacks_new(&callbacks);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
@@ -239,7 +239,6 @@ class H2Peer {
   }
 
   FakeStream& stream_;
-  const Role role_;
   nghttp2_session* session_ = nullptr;
   size_t heard_ = 0;  // of what the stream received
   std::map<int32_t, Out> out_;
