@@ -95,7 +95,7 @@ bool H2Call::flush() {
   outgoing.keep();
   if (closed_ || connection_->takes_no_more_) return false;
   has_sent_ = true;
-  lags_ = queued() != 0;
+  lags_ = outgoing.size() + connection_->stream_->queued() != 0;
   connection_->has_lagging_ = connection_->has_lagging_ || lags_;
   return true;
 }
@@ -105,13 +105,14 @@ void H2Call::finish_tunnel() {
   flush();
 }
 
+// What is gathered until flush() is no lag.
 size_t H2Call::queued() const {
-  return connection_ == nullptr ? 0 : outgoing.size() + connection_->stream_->queued();
+  return connection_ == nullptr ? 0 : (lags_ ? outgoing.size() : 0) + connection_->stream_->queued();
 }
 
 bool H2Call::tell_drained() {
   if (!lags_) return false;
-  lags_ = queued() != 0;
+  lags_ = outgoing.size() + connection_->stream_->queued() != 0;
   connection_->has_lagging_ = connection_->has_lagging_ || lags_;
   if (lags_ || events_ == nullptr) return false;
   events_->on_backend_drained();

@@ -408,6 +408,20 @@ TEST_CASE("HTTP/2 on both sides carries a call with its trailers") {
   CHECK(client[id].closed == NGHTTP2_NO_ERROR);
 }
 
+TEST_CASE("content over HTTP/2 that comes with its end in one read reaches an HTTP/2 backend with that") {
+  Proxy proxy(speaking_http2());
+  FakeStream& stream = proxy.client();
+  H2Peer client(stream);
+  const int32_t id =
+      client.ask({{":method", "POST"}, {":scheme", "http"}, {":authority", "a"}, {":path", "/"}}, true);
+  client.exchange();
+  Server server(proxy);
+  CHECK_FALSE(server[1].ended);
+  stream.sends(frame(0, 0, static_cast<uint32_t>(id), "hel") + frame(0, 1, static_cast<uint32_t>(id), "lo"));
+  CHECK(server[1].content == "hello");
+  CHECK(server[1].ended);
+}
+
 TEST_CASE("a backend that cannot be connected to fails all that waited for it") {
   Proxy proxy(speaking_http2());
   std::vector<FakeStream*> clients;
