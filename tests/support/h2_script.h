@@ -262,6 +262,7 @@ class H2Script {
     } else {
       with_server([&](Server& server) {
         if (server.peer == nullptr) return;
+        servers_are_sane_ = false;
         server.stream->connect();
         server.stream->say(bytes);
         server.stream->read();
@@ -296,7 +297,7 @@ class H2Script {
     for (const auto& [id, number] : client.asked) {
       const H2Peer::Message& message = client.peer->messages[id];
       const std::string told = message.field("x-number");
-      if (told.empty()) continue;
+      if (told.empty() || !servers_are_sane_) continue;
       if (told != std::to_string(number) && client.is_sane) note("a client was told another's answer");
       if (message.content != text_of(number, message.content.size()) && client.is_sane)
         note("a client was told another's content");
@@ -319,6 +320,7 @@ class H2Script {
   Stage stage_;
   std::vector<Client> clients_;
   std::vector<Server> servers_;
+  bool servers_are_sane_ = true;  // none has said what no server would
   size_t numbers_ = 0;
   Outcome outcome_;
 };
