@@ -29,7 +29,7 @@ demo_needs='
 test_needs='
   python3              /usr/bin/python3
   python3-pytest       /usr/lib/python3/dist-packages/pytest/__init__.py
-  python3-h2           /usr/lib/python3/dist-packages/h2/__init__.py
+  python3-hpack        /usr/lib/python3/dist-packages/hpack/__init__.py
   curl                 curl
   openssl              openssl
   systemd              systemd-analyze

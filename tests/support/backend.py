@@ -94,6 +94,8 @@ class Backend:
     """Listens from the start. `requests` and `connections` hold everything that came, in order, but Limpet's own checks: those are in
     `checks`."""
 
+    connection_type = BackendConnection
+
     def __init__(self, name="a", handler=answer_by_name, *, host="127.0.0.1", path=None, on_connect=None, listening=True, tls=None, before_tls=None):
         self.name = name
         self.handler = handler
@@ -183,7 +185,7 @@ class Backend:
             if self._listener is not listener:
                 sock.close()
                 return
-            connection = BackendConnection(sock, self, len(self._connections))
+            connection = self.connection_type(sock, self, len(self._connections))
             self._connections.append(connection)
             thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
             self._threads.append(thread)
@@ -205,13 +207,7 @@ class Backend:
         try:
             if self.on_connect:
                 self.on_connect(connection)
-            while connection.open:
-                request = connection.read_head()
-                if request is None:
-                    break
-                self.handler(connection, request)
-                if connection.open and not request.complete:
-                    connection.read_body()
+            self._talk(connection)
         except Closed as closed:
             if closed.message is not None:
                 closed.message.cut = True
@@ -223,6 +219,15 @@ class Backend:
         finally:
             connection.open = False
             connection.sock.close()
+
+    def _talk(self, connection):
+        while connection.open:
+            request = connection.read_head()
+            if request is None:
+                break
+            self.handler(connection, request)
+            if connection.open and not request.complete:
+                connection.read_body()
 
     # What came.
 

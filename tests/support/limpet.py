@@ -21,7 +21,7 @@ import pytest
 
 from support.backend import Backend, Hanging
 from support.client import Browser, Client
-from support.http2 import Http2Backend
+from support.http2 import Http2Backend, Http2Client, http2_context
 from support.tls import SafeClient
 from support.wire import Closed, eventually, free_port
 
@@ -198,6 +198,15 @@ class Limpet:
         """Speaks TLS where the listener, by default the first, does since the start."""
         listener = listener or next(iter(self.addresses))
         client = (SafeClient if listener in self.speaking_tls else Client)(self.addresses[listener], **how)
+        self.clients.append(client)
+        return client
+
+    def http2(self, listener=None, **how):
+        """A client that speaks HTTP/2."""
+        listener = listener or next(iter(self.addresses))
+        if listener in self.speaking_tls:
+            how.setdefault("tls", http2_context())
+        client = Http2Client(self.addresses[listener], **how)
         self.clients.append(client)
         return client
 
