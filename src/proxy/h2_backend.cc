@@ -366,7 +366,7 @@ void H2Backend::go_on() {
     if (call.closed_) call.settle();
   }
   if (session_.is_broken() || session_.is_over()) {
-    fail_all(BackendFault::closed, 0);
+    fail_all(session_.is_over() ? BackendFault::nonsense : BackendFault::closed, 0);
     return close(false);
   }
   if (first_ != nullptr || suspected_) return;
@@ -408,11 +408,13 @@ void H2Backend::fail_all(BackendFault what, int error) {
 }
 
 void H2Backend::close(bool reset) {
-  if (std::exchange(state_, State::closed) == State::closed) return;
+  const State before = std::exchange(state_, State::closed);
+  if (before == State::closed) return;
   deadline_.clear();
   fail_all(BackendFault::closed, 0);
   state_ = State::closed;
   if (goes_on_soon_) home_.polls().forget(*this);
+  if (stream_ != nullptr && !reset && before != State::connecting) stream_->finish();
   if (stream_ != nullptr && reset) stream_.release()->reset();
   stream_.reset();
   home_.http2().drop(*this);
