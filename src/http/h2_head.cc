@@ -164,6 +164,7 @@ Fault H2Head::finish_response(bool to_head, bool has_content, ResponseHead& out)
   for (const char digit : view(status_)) out.status = static_cast<uint16_t>(out.status * 10 + (digit - '0'));
   out.reason = reason_phrase(out.status);
   if (fault_) return {502, fault_.what};
+  if (out.status < 100) return {502, "the status is none"};
   const Fault fault = read_framing(out.fields, out.minor_version, out.body);
   if (upgrades_) out.status = 101;
   if (upgrades_ || to_head || !has_content || out.status < 200 || out.status == 204 || out.status == 304) {
