@@ -51,6 +51,8 @@ struct H2Session::Callbacks {
         if ((head->flags & NGHTTP2_FLAG_ACK) == 0) self.count(H2Abuse::pings);
         break;
       case NGHTTP2_PRIORITY:
+        if (head->stream_id == 0) self.go_away(H2Error::protocol);  // nghttp2 looks at none of it
+        [[fallthrough]];
       case NGHTTP2_PRIORITY_UPDATE:
         self.count(H2Abuse::priorities);
         break;
