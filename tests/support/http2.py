@@ -6,7 +6,6 @@ wrong. It answers SETTINGS and PING and opens windows as content comes, unless i
 
 import itertools
 import select
-import socket
 import ssl
 import struct
 import threading
