@@ -86,10 +86,11 @@ class Client(Wire):
 
 class Browser:
     """Keeps cookies between requests, each on a connection of its own unless keep_alive. Comes from an address of its own, or from
-    `source`: what one address asks for without a key goes to one backend for a while."""
+    `source`: what one address asks for without a key goes to one backend for a while. It may change between HTTP/1.1 and HTTP/2."""
 
-    def __init__(self, limpet, preface=b"", keep_alive=False, source=None, listener=None):
+    def __init__(self, limpet, preface=b"", keep_alive=False, source=None, listener=None, http2=False):
         self.limpet = limpet
+        self.http2 = http2
         self.listener = listener
         self.preface = preface
         self.source = source or new_address()
@@ -101,7 +102,8 @@ class Browser:
         lines = list(fields)
         if self.jar:
             lines.append("Cookie: " + "; ".join(f"{name}={value}" for name, value in self.jar.items()))
-        client = self._client or self.limpet.client(self.listener, preface=self.preface, source=self.source)
+        come = self.limpet.http2 if self.http2 else self.limpet.client
+        client = self._client or come(self.listener, preface=self.preface, source=self.source)
         response = client.request(method, target, lines, body, **how)
         for name, (value, attributes) in response.set_cookies.items():
             if attributes.get("max-age") == "0":
