@@ -213,7 +213,7 @@ class H2Script {
       if (server.peer == nullptr) return answer_http1(server);
       server.peer->hear();
       for (const auto& [id, message] : server.peer->messages) {
-        if (id == 0 || message.head.empty()) continue;
+        if (id == 0 || !message.heads_done) continue;
         if (std::find(server.answering.begin(), server.answering.end(), id) != server.answering.end())
           continue;
         server.answering.push_back(id);
