@@ -35,8 +35,10 @@ const char* text(H2Abuse abuse) {
 bool H2Budget::spend(H2Abuse abuse, uint64_t now_ms) {
   if (abuse == H2Abuse::flood) return false;
   const auto index = static_cast<size_t>(abuse);
-  const uint64_t earned =
-      answers_ + (is_of_streams(abuse) ? 0 : frames_) + (now_ms - began_ms_) / kEarnEveryMs;
+  const uint64_t by_content = abuse == H2Abuse::window_updates ? updates_
+                              : is_of_streams(abuse)           ? 0
+                                                               : frames_;
+  const uint64_t earned = answers_ + by_content + (now_ms - began_ms_) / kEarnEveryMs;
   return ++spent_[index] <= kAllowed[index] + earned;
 }
 

@@ -29,13 +29,22 @@ class H2Budget {
 
   void answered() { ++answers_; }  // an answer was sent to its end
   void passed() { ++frames_; }     // a frame with content, either way
+  // One that went to it. Some open both windows for each frame that comes, or for each piece of one that they
+  // have read.
+  void sent(size_t bytes) {
+    passed();
+    updates_ += 2 + bytes / kOfUpdate;
+  }
   // False: it is too much.
   bool spend(H2Abuse abuse, uint64_t now_ms);
 
  private:
+  static constexpr size_t kOfUpdate = 1024;
+
   const uint64_t began_ms_;
   uint64_t answers_ = 0;
   uint64_t frames_ = 0;
+  uint64_t updates_ = 0;  // that answer what was sent
   std::array<uint32_t, kH2Abuses> spent_{};
 };
 

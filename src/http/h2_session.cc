@@ -230,7 +230,7 @@ struct H2Session::Callbacks {
     if (size == 0) return 0;
     stream.outgoing.take(size, *self.out_);
     self.sent_.push_back(&stream);
-    self.budget_.passed();
+    self.budget_.sent(size);
     (void)frame;
     return 0;
   }
