@@ -106,6 +106,7 @@ class Stream(Message):
         self.complete = False   # END_STREAM came
         self.error = None       # of RST_STREAM, once that came
         self.error_sent = None
+        self.is_answered = False  # for a handler to say
         self.cut = False        # the connection ended before the stream
         self.window = connection.settings.get(INITIAL_WINDOW_SIZE, WINDOW)
         self.unread = 0         # bytes of the peer's window that were not opened again
