@@ -48,7 +48,7 @@ struct H2Session::Callbacks {
         if ((head->flags & NGHTTP2_FLAG_ACK) == 0) self.count(H2Abuse::settings);
         break;
       case NGHTTP2_PING:
-        if ((head->flags & NGHTTP2_FLAG_ACK) == 0) self.count(H2Abuse::pings);
+        self.count(H2Abuse::pings);
         break;
       case NGHTTP2_PRIORITY:
         if (head->stream_id == 0) self.go_away(H2Error::protocol);  // nghttp2 looks at none of it
@@ -64,11 +64,16 @@ struct H2Session::Callbacks {
       case NGHTTP2_RST_STREAM:
       case NGHTTP2_GOAWAY:
       case NGHTTP2_CONTINUATION:
-        break;
       default:
-        self.count(H2Abuse::empty_frames);
+        break;
     }
     return 0;
+  }
+
+  // Of frames that nobody knows nghttp2 tells where it is asked to, and by this.
+  static int on_unknown_frame(nghttp2_session*, void**, const nghttp2_frame_hd*, void* user) {
+    of(user).count(H2Abuse::empty_frames);
+    return NGHTTP2_ERR_CANCEL;
   }
 
   static int on_begin_headers(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
@@ -177,7 +182,10 @@ struct H2Session::Callbacks {
     const auto error = static_cast<H2Error>(code);
     // Of content that is not of the length that the head says nghttp2 tells nothing else.
     const bool is_refused = error == H2Error::none || error == H2Error::refused_stream;
-    stream->is_malformed_ = stream->is_malformed_ || !(stream->is_reset_ || is_refused);
+    if (!stream->is_malformed_ && !stream->is_reset_ && !is_refused) {
+      stream->is_malformed_ = true;
+      self.count(H2Abuse::stream_errors);
+    }
     if (self.out_ != nullptr) {
       self.closed_.emplace_back(stream, error);
     } else {
@@ -240,6 +248,7 @@ struct H2Session::Callbacks {
       nghttp2_session_callbacks* callbacks = nullptr;
       if (nghttp2_session_callbacks_new(&callbacks) != 0) throw std::bad_alloc();
       nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
+      nghttp2_session_callbacks_set_unpack_extension_callback(callbacks, on_unknown_frame);
       nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
       nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
       nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, on_invalid_header);
@@ -261,6 +270,10 @@ struct H2Session::Callbacks {
       nghttp2_option_set_no_auto_window_update(option, 1);
       nghttp2_option_set_no_closed_streams(option, 1);
       nghttp2_option_set_max_settings(option, kMostSettings);
+      for (unsigned type = NGHTTP2_CONTINUATION + 1; type <= 255; ++type) {
+        if (type != NGHTTP2_PRIORITY_UPDATE)
+          nghttp2_option_set_user_recv_extension_type(option, static_cast<uint8_t>(type));
+      }
       nghttp2_option_set_builtin_recv_extension_type(option, NGHTTP2_PRIORITY_UPDATE);
       return option;
     }();
@@ -323,7 +336,7 @@ bool H2Session::feed(std::string_view bytes, uint64_t now_ms) {
   feeding_ = true;
   const ssize_t taken = nghttp2_session_mem_recv(session_, octets(bytes), bytes.size());
   feeding_ = false;
-  if (taken == NGHTTP2_ERR_FLOODED) count(H2Abuse::flood);
+  if (taken == NGHTTP2_ERR_FLOODED || taken == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS) count(H2Abuse::flood);
   if (taken < 0) broken_ = true;
   return !broken_;
 }
