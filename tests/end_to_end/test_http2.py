@@ -573,7 +573,7 @@ KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 
 def echo_websocket(connection, request):
-    if request.method == "GET" and not request.has("Upgrade"):
+    if request.target == "/other":
         return connection.reply(body=b"plain")
     if not isinstance(request, type(connection)):  # HTTP/1.1
         connection.send(head("HTTP/1.1 101 Switching Protocols", [
@@ -764,6 +764,7 @@ def test_a_shutdown_tells_clients_twice_and_loses_nothing(scene):
     gate.opened.set()
     assert [stream.answer().text for stream in under_way] == ["a"] * 5
     assert client.goodbye() == NO_ERROR
+    client.close()
     assert limpet.wait() == 0
 
 
@@ -774,6 +775,7 @@ def test_a_client_that_has_nothing_under_way_is_let_go_at_a_shutdown(scene):
     limpet.signal(signal.SIGTERM)
     assert client.goodbye() == NO_ERROR
     assert [last for last, _ in client.goaways] == [LAST, 1]
+    client.close()
     assert limpet.wait() == 0
 
 
