@@ -1,6 +1,7 @@
 """What is known to break servers of HTTP/2: each attack ends with its connection, is counted by its kind, and costs a bounded amount of
 memory; meanwhile everybody else is served as ever."""
 
+import select
 import threading
 import time
 
@@ -131,23 +132,16 @@ ATTACKS = {
 
 
 def send(client, pieces):
-    """Until it is told to go. What Limpet says meanwhile is read."""
+    """Until it is told to go. Between bursts, each of fewer streams than there may be, what Limpet says is read."""
     data = b""
     for piece in pieces:
         data += piece
-        if len(data) >= 8192:
-            client.send(data)
-            data = b""
-            client.sock.setblocking(False)
-            try:
-                if not client.sock.recv(65536, 2):  # MSG_PEEK
-                    return
-                client.sock.settimeout(6)
-                client.step()
-            except (BlockingIOError, Closed):
-                pass
-            finally:
-                client.sock.settimeout(6)
+        if len(data) < 8192:
+            continue
+        client.send(data)
+        data = b""
+        while client.buffer or select.select([client.sock], [], [], 0.01)[0]:
+            client.step()
             if client.goaways:
                 return
     client.send(data)
