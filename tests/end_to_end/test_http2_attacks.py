@@ -13,7 +13,7 @@ from support.http2 import (
     ACK, CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, INITIAL_WINDOW_SIZE, LARGEST_FRAME, PING, PREFACE,
     PRIORITY, PRIORITY_UPDATE, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, integer, literal, literals, number, setting, text)
 from support.limpet import is_sanitized, settings
-from support.patience import many_descriptors, patient_server  # noqa: F401
+from support.patience import patient_server  # noqa: F401
 from support.status import Status, status_table
 from support.wire import Closed, eventually, free_port
 
