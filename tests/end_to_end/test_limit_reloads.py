@@ -10,6 +10,7 @@ import tomllib
 
 from support.busy import Busy
 from support.client import connect, new_address, request_bytes
+from support.http2 import MAX_CONCURRENT_STREAMS
 from support.limpet import settings
 from support.status import Status, status_table
 from support.tls import make, tls_table
@@ -191,6 +192,13 @@ def bodies(world, limit):
         assert world.answer(body=b"x" * (size + 1)) == 413
 
 
+def streams(world, limit):
+    client = world.limpet.http2()
+    assert client.get("/quick").status == 200
+    assert client.settings[MAX_CONCURRENT_STREAMS] == limit["limits.streams"]
+    client.close()
+
+
 def handshakes(world, limit):
     """Of both workers; the load needs none."""
     most, there, begun = limit["limits.handshakes"], world.listener("tls")["connections"], []
@@ -362,6 +370,7 @@ STEPS = [
     (targets, False, [{"limits.target": 100}, {"limits.target": "16KiB"}, {"limits.target": "1KiB"}, {}]),
     (numbers_of_fields, False, [{"limits.headers": 10}, {"limits.headers": 200}, {"limits.headers": 20}, {}]),
     (bodies, False, [{"limits.body": "1KiB"}, {"limits.body": "4KiB"}, {"limits.body": "2KiB"}, {"limits.body": 0}, {}]),
+    (streams, False, [{"limits.streams": 10}, {"limits.streams": 200}, {"limits.streams": 20}, {}]),
     (handshakes, True, [{"limits.handshakes": 2}, {"limits.handshakes": 5}, {"limits.handshakes": 3}, {}]),
     (times, False, [{"timeouts.idle": "1s"}, {"timeouts.head": SHORT}, {"timeouts.body": SHORT, "timeouts.body_rate": 1000}, {}]),
     (times, True, [{"timeouts.body": SHORT, "timeouts.body_rate": 1}, {"timeouts.body": SHORT, "timeouts.body_rate": 0}, {"timeouts.handshake": SHORT}, {}]),

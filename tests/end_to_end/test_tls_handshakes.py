@@ -30,7 +30,7 @@ def test_handshakes_are_counted_and_a_failed_one_says_why(serve):
     plain = connect(limpet.address)
     plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
     with pytest.raises(ssl.SSLError):
-        SafeClient(limpet.address, context(alpn=["h2"]))
+        SafeClient(limpet.address, context(alpn=["h3"]))
     eventually(lambda: counts(status) == {"full": 1, "resumed": 1, "failed": 2}, what=lambda: counts(status))
     for result, count in counts(status).items():
         assert f'limpet_tls_handshakes_total{{listener="main",result="{result}"}} {count}\n' in status.get("/metrics").text
