@@ -121,6 +121,7 @@ Fault H2Head::finish_request(bool has_content, RequestHead& out) {
   if (view(scheme_) != "http" && view(scheme_) != "https")
     return {400, "the request's scheme is neither http nor https"};
   if (const Fault fault = check_authority(out)) return fault;
+  if (!is_target(out.target)) return {400, "the request target is not valid"};
   if (const Fault fault = check_path(out)) return fault;
   if (const Fault fault = read_framing(out.fields, out.minor_version, out.body)) return fault;
   if (!has_content) {
@@ -134,16 +135,10 @@ Fault H2Head::finish_request(bool has_content, RequestHead& out) {
 
 // One of :authority and Host, or both where they say the same (section 8.3.1).
 Fault H2Head::check_authority(RequestHead& request) const {
-  int hosts = 0;
-  for (size_t i = 0; i < request.fields.size(); ++i) {
-    if (request.fields.names[i] != FieldName::host) continue;
-    ++hosts;
-    request.host = request.fields.list[i].value;
-  }
-  if (hosts > 1) return {400, "more than one Host"};
+  if (const Fault fault = read_host(request)) return fault;
   const std::string_view authority = view(authority_);
   if (!authority.empty()) {
-    if (hosts != 0 && !equals_ignoring_case(request.host, authority))
+    if (request.fields.has(FieldName::host) && !equals_ignoring_case(request.host, authority))
       return {400, "Host is not what :authority is"};
     request.host = authority;
     request.absolute_form = true;

@@ -55,24 +55,29 @@ bool is_target(std::string_view text) {
 }
 
 Fault check_path(const RequestHead& request) {
-  if (!is_target(request.target)) return {400, "the request target is not valid"};
   if (request.target.find('#') != std::string_view::npos) return {400, "a fragment in the request target"};
   if (request.target == "*" && request.method != "OPTIONS") return {400, "the target * is for OPTIONS alone"};
   if (request.target == "*" || request.target[0] == '/') return {};
   return {400, "the request target is not valid"};
 }
 
-Fault resolve_target(RequestHead& request) {
+Fault read_host(RequestHead& request) {
   int hosts = 0;
   request.host = {};
-  request.absolute_form = false;
   for (size_t i = 0; i < request.fields.size(); ++i) {
     if (request.fields.names[i] != FieldName::host) continue;
     ++hosts;
     request.host = request.fields.list[i].value;
   }
   if (hosts > 1) return {400, "more than one Host"};
-  if (hosts == 0 && request.minor_version >= 1) return {400, "no Host"};
+  return {};
+}
+
+Fault resolve_target(RequestHead& request) {
+  request.absolute_form = false;
+  if (const Fault fault = read_host(request)) return fault;
+  const bool has_host = request.fields.has(FieldName::host);
+  if (!has_host && request.minor_version >= 1) return {400, "no Host"};
   if (!is_authority(request.host)) return {400, "Host is not valid"};
 
   if (request.method == "CONNECT") return {501, "CONNECT is not served here"};
