@@ -25,14 +25,8 @@ void ProbeH2::ask(std::string_view request, std::string_view content) {
 
 // A peer that does not read has nothing kept for it, whatever it asks for.
 void ProbeH2::say(net::Stream& stream) {
-  while (stream.queued() == 0) {
-    session_.gather(http::H2Session::kMostAtOnce, out_);
-    const bool is_all = out_.empty();
-    const bool is_taken = !is_all && stream.write(out_.parts());
-    out_.clear();
-    session_.sent();
-    if (!is_taken) break;
-  }
+  bool is_broken = false;
+  session_.send(stream, out_, is_broken);
   // What breaks the protocol has ended the session.
   if (!session_.is_over()) return;
   session_.has_settings() ? judge_->fail(kNotValid) : judge_->fail(foreign());

@@ -232,7 +232,7 @@ struct H2Session::Callbacks {
                           nghttp2_data_source* source, void* user) {
     constexpr size_t kFrameHead = 9;
     H2Session& self = of(user);
-    if (self.out_->size() >= self.most_) return NGHTTP2_ERR_WOULDBLOCK;
+    if (self.out_->size() >= kMostAtOnce) return NGHTTP2_ERR_WOULDBLOCK;
     Stream& stream = *static_cast<Stream*>(source->ptr);
     self.out_->text(view(head, kFrameHead));
     if (size == 0) return 0;
@@ -347,10 +347,9 @@ void H2Session::consume(Stream& stream, size_t bytes) {
 
 // ---- what goes out
 
-void H2Session::gather(size_t most, net::Gather& out) {
+void H2Session::gather(net::Gather& out) {
   out_ = &out;
-  most_ = out.size() + most;
-  while (out.size() < most_) {
+  while (out.size() < kMostAtOnce) {
     const uint8_t* bytes = nullptr;
     const ssize_t size = nghttp2_session_mem_send(session_, &bytes);
     if (size < 0) broken_ = true;

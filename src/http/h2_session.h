@@ -77,8 +77,6 @@ class H2Session {
     ~Owner() = default;
   };
 
-  static constexpr size_t kMostAtOnce = 64 * 1024;  // bytes of one write, about
-
   enum class Role : uint8_t { server, client };
   struct Settings {
     uint32_t streams = 100;  // at once, that a client may have
@@ -92,16 +90,26 @@ class H2Session {
   H2Session(const H2Session&) = delete;
   H2Session& operator=(const H2Session&) = delete;
 
-  // Takes what came. Streams' events, and the owner's, happen within; none of them may call gather().
+  // Takes what came. Streams' events, and the owner's, happen within; none of them may call send().
   // False: the connection is beyond help, and has said so.
   bool feed(std::string_view bytes, uint64_t now_ms);
   bool is_feeding() const { return feeding_; }
   // To a server: a request's head has begun to come and is not whole.
   bool is_in_head() const { return in_head_ != nullptr; }
 
-  // Adds what may leave now, about `most` bytes of it. It refers to streams' content until sent().
-  void gather(size_t most, net::Gather& out);
-  void sent();
+  // Sends what may leave now by `carrier`, a net::Stream, for as long as that does not lag. It is `broken`
+  // once it takes no more, which streams' events within may look at. `scratch` is empty before and after.
+  template <class Carrier>
+  void send(Carrier& carrier, net::Gather& scratch, bool& broken) {
+    while (!broken && carrier.queued() == 0) {
+      gather(scratch);
+      const bool is_all = scratch.empty();
+      broken = !is_all && !carrier.write(scratch.parts());
+      scratch.clear();
+      sent();
+      if (is_all) return;
+    }
+  }
   // The peer, or we, have said that it is over, and all that had to leave has been gathered.
   bool is_over() const;
 
@@ -132,9 +140,14 @@ class H2Session {
   bool is_broken() const { return broken_; }
 
  private:
+  static constexpr size_t kMostAtOnce = 64 * 1024;  // bytes of one write, about
+
   struct Callbacks;
   friend struct Callbacks;
 
+  // Adds what may leave now, about kMostAtOnce of it. It refers to streams' content until sent().
+  void gather(net::Gather& out);
+  void sent();
   void count(H2Abuse abuse);
   Stream* find(int32_t id) const;
   void begin_fields(int status);
@@ -151,7 +164,6 @@ class H2Session {
   std::vector<std::pair<Stream*, H2Error>> closed_;  // while gathering
   Stream* in_head_ = nullptr;
   net::Gather* out_ = nullptr;  // while gathering
-  size_t most_ = 0;             // that it may hold then, about
   H2Budget budget_;
   uint64_t now_ms_;
   bool feeding_ = false;

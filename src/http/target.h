@@ -14,8 +14,8 @@ Fault resolve_target(RequestHead& request);
 bool is_authority(std::string_view text);
 // Whether all octets may stand in a request target; false for an empty text.
 bool is_target(std::string_view text);
-// What is wrong with a target, all of whose octets may stand in one, that has to be in origin-form, or "*" for
-// OPTIONS.
+// What is wrong with a target, all of whose octets may stand in one, that has to be in origin-form, or "*"
+// for OPTIONS.
 Fault check_path(const RequestHead& request);
 // Takes Host's value for the request's, empty without one. What is wrong where there are several.
 Fault read_host(RequestHead& request);

@@ -333,15 +333,7 @@ void H2Backend::on_deadline() {
 void H2Backend::send() {
   if (sending_ || session_.is_feeding() || state_ == State::connecting || stream_ == nullptr) return;
   sending_ = true;
-  net::Gather& out = home_.gathered();
-  while (!takes_no_more_ && stream_->queued() == 0) {
-    session_.gather(http::H2Session::kMostAtOnce, out);
-    const bool is_all = out.empty();
-    takes_no_more_ = !is_all && !stream_->write(out.parts());
-    out.clear();
-    session_.sent();
-    if (is_all) break;
-  }
+  session_.send(*stream_, home_.gathered(), takes_no_more_);
   sending_ = false;
   if (telling_) return;
   telling_ = true;

@@ -94,15 +94,7 @@ void H2Client::on_drained() {
 void H2Client::send() {
   if (sending_ || session_.is_feeding() || stream_ == nullptr || takes_no_more_) return;
   sending_ = true;
-  net::Gather& out = context_.to_client;
-  while (!takes_no_more_ && stream_->queued() == 0) {
-    session_.gather(http::H2Session::kMostAtOnce, out);
-    const bool is_all = out.empty();
-    takes_no_more_ = !is_all && !stream_->write(out.parts());
-    out.clear();
-    session_.sent();
-    if (is_all) break;
-  }
+  session_.send(*stream_, context_.to_client, takes_no_more_);
   sending_ = false;
   if (!std::exchange(has_lagging_, false)) return;
   for (H2Request* next = first_; next != nullptr;) std::exchange(next, next->next_)->look_whether_drained();
