@@ -23,6 +23,8 @@ class Gather {
   bool empty() const { return parts_.empty(); }
   size_t size() const { return size_; }
   std::span<const iovec> parts();  // valid until the next call that is not const
+  // Of one that holds made text alone: all of it, valid as long.
+  std::string_view all_text() const { return {text_.get(), size_}; }
   void clear();
 
  private:

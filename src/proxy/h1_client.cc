@@ -317,9 +317,7 @@ void H1Client::drain() {
 }
 
 void H1Client::await(net::Millis at_most) {
-  const net::Millis until = context_.deadlines.now() + at_most;
-  deadline_.set(until);
-  lag_.wait(stream_->queued(), until);
+  lag_.wait(stream_->queued(), context_.deadlines.now() + at_most, deadline_);
 }
 
 void H1Client::linger() {

@@ -48,8 +48,7 @@ void H2Call::send_head(const http::RequestHead& request, const http::RequestEdit
   to_head_ = request.is_head();
   net::Gather& scratch = home_.gathered();
   http::write_request(request, edits, scratch);
-  const iovec text = scratch.parts().front();
-  held_.assign(static_cast<const char*>(text.iov_base), text.iov_len);
+  held_.assign(scratch.all_text());
   scratch.clear();
   ends_ = request.body.kind == http::BodyKind::none;
   if (request.upgrades) accept_ = accept_of(request.fields);
@@ -77,8 +76,7 @@ void H2Call::send_end(const http::Fields& fields, http::FieldSet drop) {
   if (connection_ == nullptr || fields.size() == 0) return outgoing.end();
   net::Gather& scratch = home_.gathered();
   http::write_trailers(fields, drop, scratch);
-  const iovec text = scratch.parts().front();
-  connection_->session_.send_trailers(*this, {static_cast<const char*>(text.iov_base), text.iov_len});
+  connection_->session_.send_trailers(*this, scratch.all_text());
   scratch.clear();
 }
 

@@ -129,10 +129,7 @@ void H2Client::set_deadline() {
   if (std::exchange(waits_, waits) == waits && deadline_.is_set() == (waits != Waits::no)) return;
   const conf::ClientTimeouts& timeouts = context_.settings().timeouts;
   if (waits == Waits::no) return deadline_.clear();
-  const net::Millis until =
-      context_.deadlines.now() + millis(waits == Waits::head ? timeouts.head : timeouts.idle);
-  deadline_.set(until);
-  lag_.wait(stream_->queued(), until);
+  await(millis(waits == Waits::head ? timeouts.head : timeouts.idle));
 }
 
 void H2Client::on_deadline() {
@@ -153,7 +150,8 @@ void H2Client::on_deadline() {
       }
       return go_on();
     default:
-      if (lag_.is_taken(stream_->queued(), context_.settings().timeouts)) return await_taking();
+      if (lag_.is_taken(stream_->queued(), context_.settings().timeouts))
+        return await(millis(context_.settings().timeouts.body));
       close(false);
   }
 }
@@ -206,15 +204,13 @@ void H2Client::end_requests() {
 
 void H2Client::drain() {
   state_ = State::draining;
-  await_taking();
+  await(millis(context_.settings().timeouts.body));
   stream_->finish();
   if (stream_->queued() == 0) linger();
 }
 
-void H2Client::await_taking() {
-  const net::Millis until = context_.deadlines.now() + millis(context_.settings().timeouts.body);
-  deadline_.set(until);
-  lag_.wait(stream_->queued(), until);
+void H2Client::await(net::Millis at_most) {
+  lag_.wait(stream_->queued(), context_.deadlines.now() + at_most, deadline_);
 }
 
 void H2Client::linger() {

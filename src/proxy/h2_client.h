@@ -67,7 +67,7 @@ class H2Client final : public ClientConnection,
   void go_on();
   void go_on_soon();
   void set_deadline();
-  void await_taking();
+  void await(net::Millis at_most);
   void remove(H2Request& request);
   void end_requests();
   bool has_said_all() const { return state_ >= State::draining; }

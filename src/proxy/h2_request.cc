@@ -4,14 +4,11 @@
 #include <utility>
 
 #include "src/http/grpc.h"
+#include "src/net/outbox.h"
 #include "src/proxy/certificate_fields.h"
 #include "src/proxy/h2_client.h"
 
 namespace limpet::proxy {
-
-namespace {
-constexpr size_t kMostHeldBack = 16 * 1024;  // bytes; what is more is not worth a copy
-}
 
 H2Request::H2Request(Context& context)
     : context_(context), deadline_(context.deadlines, *this), exchange_(context) {}
@@ -122,15 +119,10 @@ void H2Request::on_closed(http::H2Error error, bool malformed) {
 
 // ---- what goes out
 
-std::string_view H2Request::written() {
-  const iovec part = context_.to_client.parts().front();
-  return {static_cast<const char*>(part.iov_base), part.iov_len};
-}
-
 void H2Request::send_interim(const http::ResponseHead& response) {
   if (!is_open_) return;
   http::write_response(response, {.via = context_.settings().via}, context_.to_client);
-  client_->session_.send_interim(*this, response.status, written());
+  client_->session_.send_interim(*this, response.status, context_.to_client.all_text());
   context_.to_client.clear();
 }
 
@@ -141,18 +133,15 @@ void H2Request::send_head(const http::ResponseHead& response, http::ResponseEdit
   http::write_response(response, edits, context_.to_client);
   is_tunnel = response.status == 101;
   const int status = is_tunnel ? 200 : response.status;  // RFC 8441, section 5
-  client_->session_.send_head(*this, status, written(), is_empty);
+  client_->session_.send_head(*this, status, context_.to_client.all_text(), is_empty);
   context_.to_client.clear();
 }
 
 void H2Request::send_end(const http::Fields& fields) {
   if (fields.size() == 0) return outgoing.end();
   http::write_trailers(fields, {}, context_.to_client);
-  std::string lines;
-  for (const iovec& part : context_.to_client.parts())
-    lines.append(static_cast<const char*>(part.iov_base), part.iov_len);
+  client_->session_.send_trailers(*this, context_.to_client.all_text());
   context_.to_client.clear();
-  client_->session_.send_trailers(*this, lines);
 }
 
 size_t H2Request::send_own(http::OwnReply reply) {
@@ -182,7 +171,7 @@ bool H2Request::flush() {
   }
   client_->session_.resume(*this);
   client_->has_lagging_ = true;  // until it is looked at
-  if (!lags_ && outgoing.size() <= kMostHeldBack) {
+  if (!lags_ && outgoing.size() <= net::Outbox::kMostBytes) {
     outgoing.keep();
     client_->go_on_soon();
     return !client_->takes_no_more_;
@@ -229,9 +218,7 @@ void H2Request::exchange_over(bool whole, bool) {
 }
 
 void H2Request::await_taking() {
-  const net::Millis until = context_.deadlines.now() + millis(context_.settings().timeouts.body);
-  deadline_.set(until);
-  lag_.wait(queued(), until);
+  lag_.wait(queued(), context_.deadlines.now() + millis(context_.settings().timeouts.body), deadline_);
 }
 
 void H2Request::on_deadline() {

@@ -63,7 +63,6 @@ class H2Request final : public net::Mortal, public http::H2Session::Stream, Clie
   void tell_content_end();
   void await_taking();
   void leave();
-  std::string_view written();
 
   Context& context_;
   H2Client* client_ = nullptr;

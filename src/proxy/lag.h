@@ -18,6 +18,11 @@ class Lag {
     left_ = queued;
     until_ = until;
   }
+  // And `deadline` is set to that.
+  void wait(size_t queued, net::Millis until, net::Deadline& deadline) {
+    deadline.set(until);
+    wait(queued, until);
+  }
   // Whether what was waited for last still is, by the number of bytes that wait now.
   bool goes_on(size_t queued) const { return left_ != 0 && queued != 0; }
   net::Millis left(net::Millis now) const { return until_ > now ? until_ - now : 0; }
