@@ -64,9 +64,9 @@ BackendPtr BackendConnections::dial(const routing::Backend& backend, routing::Sl
     return http2_.dial(backend.address, slot, at(slot).first_address, events, patience, error);
   auto made = std::make_unique<H1Backend>(*this, slot, deadlines_);
   made->retired_ = at(slot).retired;
-  made->turns_.start_with(at(slot).first_address);
-  return BackendPtr(made->dial(backend.address, events, patience, std::move(preface), error) ? made.release()
-                                                                                             : nullptr);
+  const bool dials =
+      made->dial(backend.address, at(slot).first_address, events, patience, std::move(preface), error);
+  return BackendPtr(dials ? made.release() : nullptr);
 }
 
 void BackendConnections::keep(std::unique_ptr<H1Backend> unused, net::Millis keep_alive,

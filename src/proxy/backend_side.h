@@ -7,11 +7,16 @@
 #include <string_view>
 
 #include "src/http/head.h"
+#include "src/http/head_search.h"
 #include "src/http/rewrite.h"
 #include "src/net/deadlines.h"
 #include "src/proxy/own_connections.h"
 
 namespace limpet::proxy {
+
+// What the head of a backend's answer may be. Wider than a client's: it is the operator's own server, and
+// answers carry many cookies.
+inline constexpr http::HeadLimits kResponseLimits{.head = 128 * 1024, .target = 128 * 1024, .fields = 500};
 
 // What became of a connection, or of the answer on it.
 enum class BackendFault : uint8_t {

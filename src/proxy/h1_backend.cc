@@ -7,34 +7,21 @@
 
 namespace limpet::proxy {
 
-namespace {
-// What a backend's head may be. Wider than a client's: it is the operator's own server, and answers carry
-// many cookies.
-constexpr http::HeadLimits kResponseLimits{.head = 128 * 1024, .target = 128 * 1024, .fields = 500};
-}  // namespace
-
 H1Backend::H1Backend(BackendConnections& home, routing::Slot slot, net::Deadlines& deadlines)
     : home_(home), deadline_(deadlines, *this), slot_(slot) {}
 
-bool H1Backend::dial(const conf::Address& address, BackendEvents* events, net::Millis patience,
-                     std::string preface, int& error) {
-  address_ = address;
-  preface_ = std::move(preface);
-  belongs_to_client_ = !preface_.empty();
+bool H1Backend::dial(const conf::Address& address, unsigned first, BackendEvents* events,
+                     net::Millis patience, std::string preface, int& error) {
+  belongs_to_client_ = !preface.empty();
   events_ = events;
-  turns_.begin(home_.count(address));
-  share_ = net::Turns::share_of(patience);
+  dial_.begin(home_, address, first, patience, std::move(preface));
   error = 0;
   return dial_next(error);
 }
 
 // At the next of its addresses.
 bool H1Backend::dial_next(int& error) {
-  deadline_.clear();
-  stream_ = turns_.dial_next(error, [this](unsigned index, int& this_error) {
-    return home_.connect(address_, slot_, index, preface_, this, this_error);
-  });
-  if (stream_ && turns_.has_more()) deadline_.set(home_.now() + share_);
+  stream_ = dial_.next(home_, slot_, this, deadline_, error);
   return stream_ != nullptr;
 }
 
@@ -92,11 +79,11 @@ bool H1Backend::reusable() const { return state_ == State::ended && keeps_ && pa
 
 void H1Backend::on_connected() {
   deadline_.clear();
-  if (!preface_.empty() && !home_.seals()) {
-    const iovec part{preface_.data(), preface_.size()};
+  if (const std::string& preface = dial_.preface(); !preface.empty() && !home_.seals()) {
+    const iovec part{const_cast<char*>(preface.data()), preface.size()};
     stream_->write({&part, 1});
   }
-  home_.prefer(slot_, turns_.index());
+  home_.prefer(slot_, dial_.index());
   events_->on_backend_connected();
 }
 
@@ -194,7 +181,7 @@ void H1Backend::on_broken(int error) {
 
 // What came is no answer. Why, only the log says; the client is answered 502 in any case.
 void H1Backend::refuse(const char* what) {
-  spdlog::debug("backend {}: {}", address_.text(), what);
+  spdlog::debug("backend {}: {}", dial_.address().text(), what);
   fault(BackendFault::nonsense, 0);
 }
 

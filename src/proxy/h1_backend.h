@@ -11,9 +11,9 @@
 #include "routing/fleet.h"
 #include "src/http/parser.h"
 #include "src/net/deadlines.h"
-#include "src/net/dial.h"
 #include "src/net/loop.h"
 #include "src/net/stream.h"
+#include "src/proxy/backend_dial.h"
 #include "src/proxy/backend_side.h"
 
 namespace limpet::proxy {
@@ -30,8 +30,8 @@ class H1Backend final : public net::Mortal,
 
   // Begins to connect: on_backend_connected() or on_backend_fault() follows. False: that cannot even be tried
   // now, for the reason in `error`.
-  bool dial(const conf::Address& address, BackendEvents* events, net::Millis patience, std::string preface,
-            int& error);
+  bool dial(const conf::Address& address, unsigned first, BackendEvents* events, net::Millis patience,
+            std::string preface, int& error);
 
   routing::Slot slot() const { return slot_; }
 
@@ -78,10 +78,7 @@ class H1Backend final : public net::Mortal,
 
   BackendConnections& home_;
   BackendEvents* events_ = nullptr;  // nullptr while idle and once closed
-  conf::Address address_;
-  std::string preface_;    // what the connection begins with
-  net::Turns turns_;       // while connecting, as the next
-  net::Millis share_ = 0;  // of the time to connect, for one of several addresses
+  BackendDial dial_;
   net::StreamPtr stream_;
   http::Parser parser_;
   http::ResponseHead head_;

@@ -16,13 +16,11 @@ namespace {
 constexpr size_t kMostCalls = 1000;      // on one connection, whatever the backend takes
 constexpr net::Millis kPatience = 5000;  // with a connection on which a call was not answered
 
-// What a backend's head may be: see H1Backend.
-constexpr http::H2Session::Settings kSettings{
-    .streams = 0,
-    .head = {.head = 128 * 1024, .target = 128 * 1024, .fields = 500},
-    .stream_window = 256 * 1024,
-    // Never what holds one client up for another's sake.
-    .connection_window = kMostCalls * 256 * 1024};
+constexpr http::H2Session::Settings kSettings{.streams = 0,
+                                              .head = kResponseLimits,
+                                              .stream_window = 256 * 1024,
+                                              // Never what holds one client up for another's sake.
+                                              .connection_window = kMostCalls * 256 * 1024};
 
 // Empty where the request does not ask for a WebSocket, or not well.
 std::string accept_of(const http::Fields& request) {
@@ -138,7 +136,7 @@ void H2Call::on_head(bool has_content) {
   if (!accept_.empty() && has_content && head.is_success()) head.become_switch(accept_);
   const http::Fault wrong = head.finish_response(to_head_, has_content, response_);
   if (wrong) {
-    spdlog::debug("backend {}: {}", connection_->address_.text(), wrong.what);
+    spdlog::debug("backend {}: {}", connection_->dial_.address().text(), wrong.what);
     return fault(BackendFault::nonsense, 0);
   }
   const bool ends = !has_content && !response_.interim();
@@ -230,20 +228,13 @@ H2Backend::H2Backend(BackendConnections& home, routing::Slot slot, net::Deadline
       deadline_(deadlines, *this) {}
 
 bool H2Backend::dial(const conf::Address& address, unsigned first, net::Millis patience, int& error) {
-  address_ = address;
-  turns_.start_with(first);
-  turns_.begin(home_.count(address));
-  share_ = net::Turns::share_of(patience);
+  dial_.begin(home_, address, first, patience, {});
   error = 0;
   return dial_next(error);
 }
 
 bool H2Backend::dial_next(int& error) {
-  deadline_.clear();
-  stream_ = turns_.dial_next(error, [this](unsigned index, int& this_error) {
-    return home_.connect(address_, slot_, index, {}, this, this_error);
-  });
-  if (stream_ && turns_.has_more()) deadline_.set(home_.now() + share_);
+  stream_ = dial_.next(home_, slot_, this, deadline_, error);
   return stream_ != nullptr;
 }
 
@@ -275,7 +266,7 @@ void H2Backend::remove(H2Call& call) {
 void H2Backend::on_connected() {
   deadline_.clear();
   state_ = State::open;
-  home_.prefer(slot_, turns_.index());
+  home_.prefer(slot_, dial_.index());
   for (H2Call* next = first_; next != nullptr;) {
     H2Call& call = *std::exchange(next, next->next_);
     if (call.events_ != nullptr) call.events_->on_backend_connected();

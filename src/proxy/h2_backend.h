@@ -13,10 +13,10 @@
 #include "routing/fleet.h"
 #include "src/http/h2_session.h"
 #include "src/net/deadlines.h"
-#include "src/net/dial.h"
 #include "src/net/loop.h"
 #include "src/net/polls.h"
 #include "src/net/stream.h"
+#include "src/proxy/backend_dial.h"
 #include "src/proxy/backend_side.h"
 
 namespace limpet::proxy {
@@ -134,9 +134,7 @@ class H2Backend final : public net::Mortal,
 
   BackendConnections& home_;
   const routing::Slot slot_;
-  conf::Address address_;
-  net::Turns turns_;       // while connecting, as the next
-  net::Millis share_ = 0;  // of the time to connect, for one of several addresses
+  BackendDial dial_;
   net::StreamPtr stream_;
   http::H2Session session_;
   H2Call* first_ = nullptr;  // of a list, in the order they came
