@@ -10,6 +10,7 @@ from support.limpet import settings
 from support.status import Status, status_table
 from support.wire import eventually
 
+POST = b"POST /gone HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
 POOL = {"affinity": ["cookie"], "health": {"check": "none"}}
 
 
@@ -90,7 +91,9 @@ def test_who_waits_for_too_long_is_refused_and_no_earlier(scene):
     assert Status(limpet).backend("a")["state"] == "up"  # it did nothing wrong
 
 
-def test_a_client_that_goes_away_waits_no_more(scene):
+@pytest.mark.parametrize("sent, leaves", [(b"GET /gone HTTP/1.1\r\nHost: a\r\n\r\n", "reset"), (POST + b"hello", "close"), (POST + b"hell", "close")],
+                         ids=["a whole request", "its whole body", "half of it"])
+def test_a_client_that_goes_away_waits_no_more(scene, sent, leaves):
     backend = scene.backend("a")
     busy = Busy(backend)
     limpet = scene.start(settings([table(backend, max_connections=1)], pool=POOL, status=status_table()))
@@ -99,34 +102,15 @@ def test_a_client_that_goes_away_waits_no_more(scene):
     eventually(lambda: busy.here["a"] == 1)
     status = Status(limpet)
     gone = limpet.client()
-    gone.send(b"GET /gone HTTP/1.1\r\nHost: a\r\n\r\n")
+    gone.send(sent)
     eventually(lambda: status.backend("a")["waiting"] == 1)
-    gone.reset()
-    eventually(lambda: status.backend("a")["waiting"] == 0)
-    assert limpet.log_of("/gone")[0]["end"] == "client_gone"
-    busy.let_go(1)
-    first.join(10)
-    assert limpet.get("/quick").status == 200
-
-
-@pytest.mark.parametrize("sent", [5, 4], ids=["its whole body", "half of it"])
-def test_a_client_that_goes_away_after_its_body_waits_no_more(scene, sent):
-    backend = scene.backend("a")
-    busy = Busy(backend)
-    limpet = scene.start(settings([table(backend, max_connections=1)], pool=POOL, status=status_table()))
-    answers = []
-    first = ask(limpet, answers)
-    eventually(lambda: busy.here["a"] == 1)
-    status = Status(limpet)
-    gone = limpet.client()
-    gone.send(b"POST /gone HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n" + b"hello"[:sent])
-    eventually(lambda: status.backend("a")["waiting"] == 1)
-    gone.close()
+    getattr(gone, leaves)()
     eventually(lambda: status.backend("a")["waiting"] == 0, 3)
     assert limpet.log_of("/gone")[0]["end"] == "client_gone"
     busy.let_go(1)
     first.join(10)
     assert len(backend.requests) == 1
+    assert limpet.get("/quick").status == 200
 
 
 def test_time_that_a_request_waits_for_its_home_is_none_in_the_queue(scene):

@@ -181,4 +181,39 @@ class Checked : WithResolver, public Loopback, public ProbeEvents {
 
 inline const std::string kReady = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nready";
 
+// Begins a check of `Here`, as `prepare` makes it, plain and by TLS, and cancels or destroys it after one
+// step, two, and so on: until it is over before.
+template <class Here, class Prepare>
+void cancel_at_each_step(Prepare&& prepare) {
+  for (const bool with_tls : {false, true}) {
+    for (const bool destroyed : {false, true}) {
+      int finished = 0;
+      for (int steps = 0; finished < 5; ++steps) {
+        REQUIRE(steps < 2000);
+        Here here;
+        prepare(here);
+        here.manner.tls = here.check.tls = with_tls;
+        here.manner.pieces = 8;
+        here.check.body = "ready";
+        here.start();
+        for (int i = 0; i < steps; ++i) {
+          uv_run(here.loop.uv(), UV_RUN_NOWAIT);
+          here.turn();
+        }
+        const size_t told = here.results.size();
+        if (told != 0) ++finished;
+        if (destroyed) {
+          here.probe.reset();
+        } else {
+          here.probe->cancel();
+        }
+        here.turn();
+        CHECK(here.probe_has_no_socket());
+        for (int i = 0; i < 5; ++i) uv_run(here.loop.uv(), UV_RUN_NOWAIT);
+        CHECK(here.results.size() == told);
+      }
+    }
+  }
+}
+
 }  // namespace limpet::test

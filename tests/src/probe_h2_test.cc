@@ -236,35 +236,7 @@ TEST_CASE("a check over TLS speaks HTTP/2 where that is chosen by ALPN") {
 
 TEST_CASE(
     "a check by HTTP/2 that is cancelled or destroyed, at whatever step, tells nothing and leaves nothing") {
-  for (const bool with_tls : {false, true}) {
-    for (const bool destroyed : {false, true}) {
-      int finished = 0;
-      for (int steps = 0; finished < 5; ++steps) {
-        REQUIRE(steps < 2000);
-        CheckedByH2 here;
-        here.tls.choose_protocol("h2");
-        here.manner.tls = here.check.tls = with_tls;
-        here.manner.pieces = 8;
-        here.check.body = "ready";
-        here.start();
-        for (int i = 0; i < steps; ++i) {
-          uv_run(here.loop.uv(), UV_RUN_NOWAIT);
-          here.turn();
-        }
-        const size_t told = here.results.size();
-        if (told != 0) ++finished;
-        if (destroyed) {
-          here.probe.reset();
-        } else {
-          here.probe->cancel();
-        }
-        here.turn();
-        CHECK(here.probe_has_no_socket());
-        for (int i = 0; i < 5; ++i) uv_run(here.loop.uv(), UV_RUN_NOWAIT);
-        CHECK(here.results.size() == told);
-      }
-    }
-  }
+  cancel_at_each_step<CheckedByH2>([](CheckedByH2& here) { here.tls.choose_protocol("h2"); });
 }
 
 TEST_CASE("nothing of a check by HTTP/2, at whatever step it is, goes over into the next") {

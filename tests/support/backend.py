@@ -17,7 +17,21 @@ def answer_by_name(connection, request):
     connection.reply(body=connection.backend.name.encode())
 
 
-class BackendConnection(Wire):
+class Accepted:
+    """Of a connection that Limpet made: whether this end still takes part in it. Goes before what can close it."""
+
+    open = True
+
+    def close(self):
+        self.open = False
+        super().close()
+
+    def reset(self):
+        self.open = False
+        super().reset()
+
+
+class BackendConnection(Accepted, Wire):
     """One connection that Limpet made to the backend."""
 
     def __init__(self, sock, backend, index):
@@ -27,7 +41,6 @@ class BackendConnection(Wire):
         self.requests = []      # heads read on this connection, in order
         self.checks = False     # Limpet, by itself
         self.request = None     # the current one
-        self.open = True
         self.received = bytearray()  # every byte, while backend.records_bytes
 
     def _fill(self, most=65536):
@@ -70,14 +83,6 @@ class BackendConnection(Wire):
         elif length:
             lines.append(f"Content-Length: {len(body)}")
         self.send(head(f"{version} {status} {reason}", lines) + payload)
-
-    def close(self):
-        self.open = False
-        super().close()
-
-    def reset(self):
-        self.open = False
-        super().reset()
 
     def finish(self):
         """Ends the answer and waits for Limpet to close, so that unread bytes do not turn the end into a reset."""

@@ -13,7 +13,7 @@ import time
 
 import hpack
 
-from support.backend import Backend, answer_by_name
+from support.backend import Accepted, Backend, answer_by_name
 from support.client import HOST, connect
 from support.tls import context
 from support.wire import PATIENCE, Closed, Malformed, Message, Request, Response, Wire
@@ -457,7 +457,7 @@ class Http2Client(Peer):
         return self.goaways[-1][1] if self.goaways else None
 
 
-class Http2BackendConnection(Peer):
+class Http2BackendConnection(Accepted, Peer):
     """One connection that Limpet made to an Http2Backend."""
 
     def __init__(self, sock, backend, index):
@@ -465,15 +465,6 @@ class Http2BackendConnection(Peer):
         self.backend, self.index = backend, index
         self.requests = []
         self.checks = False
-        self.open = True
-
-    def close(self):
-        self.open = False
-        super().close()
-
-    def reset(self):
-        self.open = False
-        super().reset()
 
     def talk(self):
         """Until Limpet closes."""

@@ -1,8 +1,7 @@
 // What exchanges make of a backend that speaks HTTP/2, and what that sees of them.
 #include "src/proxy/h2_backend.h"
 
-#include "tests/src/proxy/proxy_fixture.h"
-#include "tests/support/h2_peer.h"
+#include "tests/src/proxy/h2_fixture.h"
 
 namespace limpet::proxy::h2_backend_test {
 
@@ -10,33 +9,6 @@ using namespace limpet::test;
 
 const Headers kHeadOk{{":status", "200"}, {"content-length", "2"}};
 constexpr std::string_view kPost = "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
-
-conf::Settings speaking_http2(size_t backends = 1, std::vector<Kind> affinity = {Kind::ip}) {
-  conf::Settings settings = settings_of(backends, std::move(affinity));
-  settings.pools[0].protocol = conf::Protocol::http2;
-  return settings;
-}
-
-// Connected as the index-th.
-struct Server {
-  explicit Server(Proxy& proxy, size_t index = 0, std::vector<nghttp2_settings_entry> settings = {})
-      : stream(proxy.backend(index)), peer(stream, H2Peer::Role::server, std::move(settings)) {
-    peer.exchange();
-  }
-  void say(int32_t id, std::string_view content = "ok") {
-    peer.exchange();
-    peer.answer(id, {{":status", "200"}, {"content-length", std::to_string(content.size())}}, true);
-    peer.content(id, content, true);
-    peer.exchange();
-  }
-  H2Peer::Message& operator[](int32_t id) {
-    peer.exchange();
-    return peer[id];
-  }
-
-  FakeStream& stream;
-  H2Peer peer;
-};
 
 TEST_CASE("a request reaches a backend over HTTP/2, and its answer the client as HTTP/1.1") {
   Proxy proxy(speaking_http2());

@@ -1,8 +1,7 @@
 // What a client that speaks HTTP/2 sees, and what its requests are by the time that they reach a backend.
 #include "src/proxy/h2_client.h"
 
-#include "tests/src/proxy/proxy_fixture.h"
-#include "tests/support/h2_peer.h"
+#include "tests/src/proxy/h2_fixture.h"
 
 namespace limpet::proxy::h2_client_test {
 
@@ -24,23 +23,6 @@ Headers with(Headers head, std::string name, std::string value) {
 std::string answer(std::string_view body) {
   return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
 }
-
-struct Visit {
-  explicit Visit(Proxy& proxy) : stream(proxy.client()), peer(stream) {}
-
-  int32_t ask(const Headers& head, bool more = false) {
-    const int32_t stream_id = peer.ask(head, more);
-    peer.exchange();
-    return stream_id;
-  }
-  H2Peer::Message& operator[](int32_t id) {
-    peer.exchange();
-    return peer[id];
-  }
-
-  FakeStream& stream;
-  H2Peer peer;
-};
 
 TEST_CASE("a request over HTTP/2 reaches a backend as HTTP/1.1, and its answer the client") {
   Proxy proxy;

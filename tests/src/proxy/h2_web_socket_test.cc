@@ -1,6 +1,5 @@
 // WebSockets where the client, the backend or both speak HTTP/2 (RFC 8441).
-#include "tests/src/proxy/proxy_fixture.h"
-#include "tests/support/h2_peer.h"
+#include "tests/src/proxy/h2_fixture.h"
 
 namespace limpet::proxy::h2_web_socket_test {
 
@@ -20,22 +19,23 @@ Headers connect(std::string protocol = "websocket") {
           {":authority", "a"},    {"sec-websocket-version", "13"}};
 }
 
-conf::Settings speaking_http2() {
-  conf::Settings settings = settings_of(1, {Kind::ip});
-  settings.pools[0].protocol = conf::Protocol::http2;
-  return settings;
-}
+// A client that has asked for a WebSocket, and waits for the answer.
+struct Asker : Visit {
+  explicit Asker(Proxy& proxy, std::string protocol = "websocket") : Visit(proxy) {
+    peer.exchange();
+    id = ask(connect(std::move(protocol)), true);
+  }
+  int32_t id;
+};
 
 const std::vector<nghttp2_settings_entry> kServesWebSockets{{NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1}};
 
 TEST_CASE(
     "a client's extended CONNECT is an upgrade for an HTTP/1.1 backend, and a tunnel once that switches") {
   Proxy proxy;
-  FakeStream& stream = proxy.client();
-  H2Peer client(stream);
-  client.exchange();
-  const int32_t id = client.ask(connect(), true);
-  client.exchange();
+  Asker asker(proxy);
+  H2Peer& client = asker.peer;
+  const int32_t id = asker.id;
   FakeStream& backend = proxy.backend();
   CHECK(backend.received.starts_with("GET /chat HTTP/1.1\r\nHost: a\r\n"));
   CHECK(contains(backend.received, "\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"));
@@ -81,16 +81,14 @@ TEST_CASE(
     client.exchange();
     CHECK_FALSE(backend.open());
   }
-  CHECK(stream.open());
+  CHECK(asker.stream.open());
 }
 
 TEST_CASE("a backend that does not switch answers as to any request") {
   Proxy proxy;
-  FakeStream& stream = proxy.client();
-  H2Peer client(stream);
-  client.exchange();
-  const int32_t id = client.ask(connect(), true);
-  client.exchange();
+  Asker asker(proxy);
+  H2Peer& client = asker.peer;
+  const int32_t id = asker.id;
   proxy.backend().sends("HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno");
   client.exchange();
   CHECK(client[id].status() == "403");
@@ -101,11 +99,9 @@ TEST_CASE("a backend that does not switch answers as to any request") {
 TEST_CASE("no other protocol is served by CONNECT") {
   for (const char* protocol : {"connect-udp", "webtransport", ""}) {
     Proxy proxy;
-    FakeStream& stream = proxy.client();
-    H2Peer client(stream);
-    client.exchange();
-    const int32_t id = client.ask(connect(protocol), true);
-    client.exchange();
+    Asker asker(proxy, protocol);
+    H2Peer& client = asker.peer;
+    const int32_t id = asker.id;
     CHECK(proxy.net.dials() == 0);
     CHECK((client[id].status() == "501" || client[id].closed == NGHTTP2_PROTOCOL_ERROR));
   }
@@ -163,11 +159,9 @@ TEST_CASE("a backend that serves no WebSockets over HTTP/2 gets the request with
 
 TEST_CASE("a WebSocket passes from HTTP/2 to HTTP/2") {
   Proxy proxy(speaking_http2());
-  FakeStream& stream = proxy.client();
-  H2Peer client(stream);
-  client.exchange();
-  const int32_t id = client.ask(connect(), true);
-  client.exchange();
+  Asker asker(proxy);
+  H2Peer& client = asker.peer;
+  const int32_t id = asker.id;
   H2Peer server(proxy.backend(), H2Peer::Role::server, kServesWebSockets);
   server.exchange();
   CHECK(server[1].field(":protocol") == "websocket");
