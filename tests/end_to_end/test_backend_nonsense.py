@@ -5,7 +5,7 @@ import json
 import pytest
 
 from support.client import request_bytes
-from support.wire import Closed, eventually, head
+from support.wire import Closed, head
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -124,7 +124,7 @@ def test_the_log_says_at_debug_what_was_wrong_with_an_answer(scene):
     a = scene.backend("a", sending(NONSENSE["two lengths"]))
     limpet = scene.limpet([a], log={"level": "debug"})
     assert limpet.get("/odd").status == 502
-    eventually(lambda: f"backend 127.0.0.1:{a.port}: more than one Content-Length" in limpet.stderr)
+    limpet.says(f"backend 127.0.0.1:{a.port}: more than one Content-Length")
 
 
 def test_a_backend_that_closes_without_an_answer_is_502(scene):

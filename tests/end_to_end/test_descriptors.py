@@ -82,7 +82,7 @@ def test_those_refused_are_counted_those_inside_are_served_and_so_is_everybody_a
     code, out, _ = status.command("status")
     assert code == 0 and f"({refused} REFUSED, out of descriptors)" in out
     assert limpet.stderr.count("of clients refused") == 1
-    assert f"raise the limit of open files, which is {LIMIT}" in limpet.stderr
+    limpet.says(f"raise the limit of open files, which is {LIMIT}")
     for client in inside:
         client.close()
     eventually(lambda: status.report()["connections"] == 0)
@@ -157,7 +157,7 @@ def test_a_lack_of_descriptors_towards_backends_is_503_and_no_backends_fault(sce
     statuses = [answer.status for answer in answers]
     assert set(statuses) == {200, 503} and statuses.count(200) >= LIMIT // 8 - len(backends)  # whose checks take one each, for a moment
     assert {line["end"] for line in limpet.log_of("/held", len(browsers)) if line["status"] == 503} == {"no_descriptors"}
-    assert "to backends not made" in limpet.stderr
+    limpet.says("to backends not made")
     assert [backend["state"] for backend in report["pools"][0]["backends"]] == ["up", "up"]
     assert status.report()["incidents"] == []
     assert [browser.get().text for browser in browsers] == homes

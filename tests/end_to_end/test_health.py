@@ -104,7 +104,7 @@ def test_requests_alone_take_down_no_more_of_a_pool_than_the_file_allows(scene):
         return sorted((backend["state"], backend["held"]) for backend in map(status.backend, "ab"))
 
     eventually(lambda: states() == [("down", False), ("up", True)])
-    eventually(lambda: "max_down_percent" in limpet.stderr)
+    limpet.says("max_down_percent")
 
 
 def test_checks_take_down_a_whole_pool_if_they_must(scene):

@@ -178,7 +178,7 @@ def test_a_line_in_the_log_says_so(scene):
     limpet = scene.limpet([scene.backend()])
     client = attack(limpet, ATTACKS["PING"][0])
     assert client.goodbye() in (ENHANCE_YOUR_CALM, None)
-    eventually(lambda: "1 connection cut, the last from 127.0.0.1, that asked too much of HTTP/2 (pings)" in limpet.stderr)
+    limpet.says("1 connection cut, the last from 127.0.0.1, that asked too much of HTTP/2 (pings)")
 
 
 # What is no attack.

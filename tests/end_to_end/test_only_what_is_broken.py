@@ -22,9 +22,11 @@ def ok(connection, request):
 def started(scene, handlers, *, affinity=("cookie",), is_asked=True, **pool):
     backends = [scene.backend(name, handler) for name, handler in zip("abcdef", handlers)]
     limpet = scene.limpet(backends, pool={"affinity": list(affinity), "health": FAST, **pool}, listener=TRUSTING, status=status_table())
+    status = Status(limpet)
     if is_asked and "check" not in pool.get("health", FAST):
-        eventually(lambda: all(backend.checks for backend in backends), what="the question that tells whether it can be relied on")
-    return limpet, Status(limpet), backends
+        eventually(lambda: all(status.backend(backend.name)["last_check"] for backend in backends),
+                   what="the answer that tells whether it can be relied on")
+    return limpet, status, backends
 
 
 def from_client(limpet, number, target="/", **how):
@@ -152,7 +154,7 @@ def test_who_is_held_is_said_in_plain_words(scene):
         time.sleep(0.1)
     eventually(lambda: status.backend("a")["held"], what="held")
     assert status.backend("a")["why"].startswith("held: requests of 6 clients failed within 10s"), status.backend("a")["why"]
-    assert "is held: requests of " in limpet.stderr and "HEAD / passes" in limpet.stderr and "max_down_percent" in limpet.stderr
+    limpet.says("is held: requests of ", "HEAD / passes", "max_down_percent")
     assert status.metric("limpet_backend_held", backend="a", pool="app") == 1
 
 

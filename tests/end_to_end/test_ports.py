@@ -44,7 +44,7 @@ def test_a_lack_of_ports_is_503_moves_nobody_and_takes_no_backend_down(scene):
         eventually(unasked_for_long, what="no check is told of")
         states = [backend["state"] for backend in status.pool()["backends"]]
     assert {line["end"] for line in limpet.log_of("/lacking", 6)} == {"no_ports"}
-    assert "No port is left" in limpet.stderr and "ip_local_port_range" in limpet.stderr
+    limpet.says("No port is left", "ip_local_port_range")
     assert states == ["up", "up"] and status.incidents() == []
     assert [browser.get().text for browser in browsers] == homes
 

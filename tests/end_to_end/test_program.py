@@ -331,5 +331,5 @@ def test_sigpipe_does_not_end_it(scene):
 def test_sighup_does_not_end_it(scene):
     limpet = scene.limpet(scene.backends(1))
     limpet.signal(signal.SIGHUP)
-    eventually(lambda: "SIGHUP" in limpet.stderr)
+    limpet.says("SIGHUP")
     assert limpet.get().status == 200

@@ -165,7 +165,7 @@ def test_who_is_not_named_is_a_client_itself(scene):
     client.send(request_bytes("GET", "/claimed"))
     answer = client.read_response()
     assert answer.status == 400 and "a PROXY protocol header from a peer that may send none" in answer.text
-    eventually(lambda: "with a PROXY protocol header that proxy_protocol_from does not allow" in limpet.stderr)
+    limpet.says("with a PROXY protocol header that proxy_protocol_from does not allow")
     assert [request.target for request in a.requests] == ["/plain"]
 
 

@@ -107,7 +107,7 @@ def test_a_pool_that_left_the_file_is_told_of_while_something_is_under_way_there
     tunnel.close()
     eventually(lambda: "old" not in pools_of(status), what="the pool is gone")
     assert pools_of(status)["app"]["listed"]
-    assert "pool old: nothing is left of it" in limpet.stderr
+    limpet.says("pool old: nothing is left of it")
 
 
 @each_transport

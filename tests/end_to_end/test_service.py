@@ -15,7 +15,7 @@ import pytest
 from support.limpet import HASH_SECRET, KEY, binary, run, settings
 from support.status import Status, status_table
 from support.tls import make, tls_table
-from support.wire import eventually, free_port
+from support.wire import free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOKEN = "a-token-that-nobody-is-to-see"
@@ -167,7 +167,7 @@ def listening(family=socket.AF_INET, host="127.0.0.1"):
 
 
 def log_of_start(limpet):
-    eventually(lambda: "serving with" in limpet.stderr)
+    limpet.says("serving with")
     return limpet.stderr
 
 

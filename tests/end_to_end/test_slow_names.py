@@ -55,7 +55,7 @@ def test_names_that_nobody_answers_for_hold_up_neither_the_start_nor_one_another
     a = scene.backend("a")
     limpet = names.start([{"name": "a", "address": f"localhost:{a.port}"}])
     eventually(lambda: names.asked() == DEAD)
-    eventually(lambda: "backend host u.dead.test: no answer yet" in limpet.stderr)
+    limpet.says("backend host u.dead.test: no answer yet")
     assert "localhost" not in limpet.stderr
     assert eventually(lambda: limpet.get().status == 200)
     limpet.signal(signal.SIGTERM)
@@ -67,7 +67,7 @@ def test_a_reload_and_a_reopening_that_come_before_it_serves_are_done_then(scene
     eventually(names.asked)
     limpet.signal(signal.SIGUSR1)
     limpet.signal(signal.SIGHUP)
-    eventually(lambda: "reload by SIGHUP: " in limpet.stderr)
+    limpet.says("reload by SIGHUP: ")
     assert limpet.get().status == 200
 
 
@@ -77,7 +77,7 @@ def test_an_end_that_comes_before_it_serves_is_an_orderly_one(scene, names, numb
     eventually(names.asked)
     limpet.signal(number)
     assert limpet.wait() == 0
-    assert "ended" in limpet.stderr
+    limpet.says("ended")
 
 
 def test_a_name_that_moves_is_followed_though_the_old_server_still_answers(scene, moving):
@@ -94,7 +94,7 @@ def test_a_name_that_moves_is_followed_though_the_old_server_still_answers(scene
     assert client.get().text == "old"
     addresses.write_text("127.0.0.3")
     eventually(lambda: client.get().text == "new", patience=30)
-    eventually(lambda: "backend a has moved: app.moving.test has another address now" in limpet.stderr)
+    limpet.says("backend a has moved: app.moving.test has another address now")
     assert {client.get().text for _ in range(20)} == {"new"}
     eventually(lambda: not old.open_connections)
 

@@ -36,7 +36,7 @@ def test_a_draining_backend_keeps_its_sessions_and_gets_no_new_ones(scene):
     assert backend["drain"]["began_with"] == backend["drain"]["left"] == 4
     assert set(logged_in(limpet, 6)) == {"b"}
     assert all(user.get("/who").text.startswith("a:") for user in users["a"])
-    eventually(lambda: "alice from 127.0.0.1" in limpet.stderr)
+    limpet.says("alice from 127.0.0.1")
 
 
 def test_a_drain_is_over_when_the_last_session_has_ended(scene):

@@ -177,7 +177,7 @@ def test_a_port_that_is_taken_is_said_at_the_start(scene):
         from support.limpet import Limpet, settings
         limpet = Limpet(settings(scene.backends(1), status={"address": address}), wait=False)
         assert limpet.wait() == 1
-        assert address in limpet.stderr
+        limpet.says(address)
         limpet.directory.cleanup()
 
 

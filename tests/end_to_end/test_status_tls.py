@@ -59,7 +59,7 @@ def put(limpet, **changes):
 
 
 def test_everything_is_asked_by_tls(limpet, status, current):
-    assert f"status at https://{status.address}/" in limpet.stderr
+    limpet.says(f"status at https://{status.address}/")
     assert status.report()["pools"][0]["name"] == "app"
     assert status.get("/").status == 200
     assert status.metric("limpet_info") == 1
@@ -175,7 +175,7 @@ def test_new_files_are_shown_by_themselves(limpet, status, current, tmp_path):
     other = make(tmp_path, "other", names=("127.0.0.1",))
     current.take(other)
     eventually(lambda: shown(status) == other.der(), PATIENCE)
-    eventually(lambda: f"{current.file} is read again, and in use: a certificate that expires 20" in limpet.stderr)
+    limpet.says(f"{current.file} is read again, and in use: a certificate that expires 20")
     kept.request("GET", "/healthz")
     assert kept.getresponse().read() == b'{"alive":true}\n'
     kept.close()

@@ -97,7 +97,7 @@ def test_a_storm_of_misbehaviour_leaves_the_well_behaved_unharmed_and_nothing_be
     if affinity == ["session-id"]:
         pool["session_id"] = {"sources": ["cookie:sid"]}
     limpet = scene.limpet(backends, pool=pool, timeouts={"idle": "1s", "head": "1s", "body": "1s"}, workers=2, log={"access": "off"})
-    eventually(lambda: "serving with 2 workers" in limpet.stderr)  # before, the first may serve while the second is not there yet
+    limpet.says("serving with 2 workers")  # before, the first may serve while the second is not there yet
     resting = limpet.descriptors()
     stop, faults = time.monotonic() + 1.5, []
 

@@ -222,5 +222,5 @@ def test_a_certificate_that_cannot_be_served_keeps_limpet_from_starting(scene, f
     table = {key: str(folder / name) for key, name in wrong.items()}
     limpet = scene.start(settings([scene.backend()], listener={"tls": {"certificates": [table]}}), wait=False)
     assert limpet.wait() != 0
-    assert said.format(folder=folder) in limpet.stderr
+    limpet.says(said.format(folder=folder))
     scene.forget(limpet)

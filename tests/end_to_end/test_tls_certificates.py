@@ -56,7 +56,7 @@ def test_new_files_are_shown_by_themselves(limpet, current, tmp_path):
     current.take(other)
     eventually(lambda: is_shown(limpet, other), PATIENCE)
     assert kept.get().status == 200
-    assert f"{current.file} is read again, and in use: a certificate that expires 20" in limpet.stderr
+    limpet.says(f"{current.file} is read again, and in use: a certificate that expires 20")
 
 
 def test_links_are_followed_as_certbot_turns_them(scene, tmp_path):
@@ -82,7 +82,7 @@ def test_a_key_may_come_long_after_its_certificate(limpet, current, tmp_path):
     current.take(other, "file")
     eventually(lambda: reports(limpet)[0]["wrong"], PATIENCE)
     assert shown(limpet) == before
-    assert f"{current.file} has changed, and is not used: the private key in" in limpet.stderr
+    limpet.says(f"{current.file} has changed, and is not used: the private key in")
     assert limpet.stderr.count("has changed, and is not used") == 1
     current.take(other, "key")
     eventually(lambda: shown(limpet) == other.der(), PATIENCE)

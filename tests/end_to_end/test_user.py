@@ -68,13 +68,13 @@ def test_it_listens_at_a_low_port_and_has_no_right_but_to_that(scene, folder):
             assert {effective, permitted} <= {0, 1 << CAP_NET_BIND_SERVICE} and inheritable == 0
         status = pathlib.Path(f"/proc/{limpet.process.pid}/status").read_text()
         assert "NoNewPrivs:\t1" in status
-        eventually(lambda: "as user nobody" in limpet.stderr)
+        limpet.says("as user nobody")
 
         config["listener"].append({"name": "more", "address": "127.0.0.1:81"})
         written(folder, config)
         limpet.signal(signal.SIGHUP)
         limpet.addresses["more"] = ("127.0.0.1", 81)
-        eventually(lambda: "is in force" in limpet.stderr, what=limpet.stderr)
+        limpet.says("is in force")
         eventually(lambda: listens(81))  # workers take it up in their next turn
         assert limpet.get(listener="more").text == "a"
 

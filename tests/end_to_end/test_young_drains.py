@@ -30,7 +30,8 @@ def test_a_session_of_before_a_restart_keeps_its_draining_home(scene):
     assert drain["unknown"]["served_s"] >= 2 and 1 <= drain["unknown"]["known_in_s"] <= 4
     incident, = status.incidents("drain")
     assert (incident["at_risk"], incident["end"]) == (0, "open") and incident["detail"] == "ann from 127.0.0.1; Limpet " + SAYS
-    assert SAYS in limpet.stderr and SAYS in status.command("status")[1]
+    limpet.says(SAYS)
+    assert SAYS in status.command("status")[1]
     assert "has served this pool for" in limpet.stderr and "has served this pool for" not in status.command("status")[1]
 
     assert browser.get().text == "a", "its home was taken away"

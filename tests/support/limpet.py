@@ -261,6 +261,11 @@ class Limpet:
     def stderr(self):
         return pathlib.Path(self.stderr_path).read_text(errors="replace")
 
+    def says(self, *texts):
+        """Waits until standard error holds them: what a thread of its own writes there may come after its effects."""
+        for text in texts:
+            eventually(lambda: text in self.stderr, what=lambda: f"{text!r} in {self.stderr}")
+
     def log(self, count=1):
         """The access log's lines as dicts, once there are `count`."""
         def lines():
