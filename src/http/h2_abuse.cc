@@ -15,6 +15,7 @@ constexpr std::array<uint32_t, kH2Abuses> kAllowed{
     500,  // priorities
     500,  // window_updates
     0,    // flood
+    0,    // violations
 };
 constexpr uint64_t kEarnEveryMs = 100;
 
@@ -28,12 +29,13 @@ bool is_of_streams(H2Abuse abuse) {
 const char* text(H2Abuse abuse) {
   constexpr std::array<const char*, kH2Abuses> kTexts{"resets",     "stream_errors",  "heads",
                                                       "settings",   "pings",          "empty_frames",
-                                                      "priorities", "window_updates", "flood"};
+                                                      "priorities", "window_updates", "flood",
+                                                      "violations"};
   return kTexts[static_cast<size_t>(abuse)];
 }
 
 bool H2Budget::spend(H2Abuse abuse, uint64_t now_ms) {
-  if (abuse == H2Abuse::flood) return false;
+  if (abuse >= H2Abuse::flood) return false;
   const auto index = static_cast<size_t>(abuse);
   const uint64_t by_content = abuse == H2Abuse::window_updates ? updates_
                               : is_of_streams(abuse)           ? 0

@@ -18,8 +18,9 @@ enum class H2Abuse : uint8_t {
   priorities,      // CVE-2019-9513
   window_updates,  // without anything sent that they could answer
   flood,           // what nghttp2 takes for one: CONTINUATION, answers that are not read
+  violations,      // of a rule whose breach ends a connection: more streams than there may be, bad frames
 };
-inline constexpr size_t kH2Abuses = 9;
+inline constexpr size_t kH2Abuses = 10;
 const char* text(H2Abuse abuse);  // as in metrics
 
 // What one peer has left of each. It earns more by what it asks for, and by time.

@@ -41,7 +41,7 @@ const char* text(H2Error error) { return nghttp2_http2_strerror(static_cast<uint
 struct H2Session::Callbacks {
   static H2Session& of(void* user) { return *static_cast<H2Session*>(user); }
 
-  static int on_begin_frame(nghttp2_session*, const nghttp2_frame_hd* head, void* user) {
+  static int on_begin_frame(nghttp2_session* session, const nghttp2_frame_hd* head, void* user) {
     H2Session& self = of(user);
     switch (head->type) {
       case NGHTTP2_SETTINGS:
@@ -51,7 +51,8 @@ struct H2Session::Callbacks {
         self.count(H2Abuse::pings);
         break;
       case NGHTTP2_PRIORITY:
-        if (head->stream_id == 0) self.go_away(H2Error::protocol);  // nghttp2 looks at none of it
+        if (head->stream_id == 0)  // nghttp2 looks at none of it
+          nghttp2_session_terminate_session(session, NGHTTP2_PROTOCOL_ERROR);
         [[fallthrough]];
       case NGHTTP2_PRIORITY_UPDATE:
         self.count(H2Abuse::priorities);
@@ -59,8 +60,12 @@ struct H2Session::Callbacks {
       case NGHTTP2_WINDOW_UPDATE:
         self.count(H2Abuse::window_updates);
         break;
-      case NGHTTP2_DATA:
       case NGHTTP2_HEADERS:
+        if (head->stream_id <= nghttp2_session_get_last_proc_stream_id(session) &&
+            self.find(head->stream_id) == nullptr)
+          self.count(H2Abuse::heads);  // of a stream that is over
+        break;
+      case NGHTTP2_DATA:
       case NGHTTP2_RST_STREAM:
       case NGHTTP2_GOAWAY:
       case NGHTTP2_CONTINUATION:
@@ -197,6 +202,8 @@ struct H2Session::Callbacks {
   // An answer may end before its request has: the rest of that is not asked for (RFC 9113, section 8.1).
   static int on_frame_sent(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
     H2Session& self = of(user);
+    if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR)
+      self.count(H2Abuse::violations);
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
     self.budget_.answered();
@@ -326,7 +333,11 @@ void H2Session::count(H2Abuse abuse) {
   if (broken_ || role_ == Role::client) return;
   if (budget_.spend(abuse, now_ms_)) return;
   owner_.on_abuse(abuse);
-  go_away(H2Error::enhance_your_calm);
+  if (abuse == H2Abuse::violations) {
+    broken_ = true;  // and nghttp2 has said which
+  } else {
+    go_away(H2Error::enhance_your_calm);
+  }
 }
 
 // ---- what comes in
@@ -336,7 +347,8 @@ bool H2Session::feed(std::string_view bytes, uint64_t now_ms) {
   feeding_ = true;
   const ssize_t taken = nghttp2_session_mem_recv(session_, octets(bytes), bytes.size());
   feeding_ = false;
-  if (taken == NGHTTP2_ERR_FLOODED || taken == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS) count(H2Abuse::flood);
+  const bool is_flood = taken == NGHTTP2_ERR_FLOODED || taken == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
+  if (taken < 0) count(is_flood ? H2Abuse::flood : H2Abuse::violations);
   if (taken < 0) broken_ = true;
   return !broken_;
 }

@@ -43,7 +43,23 @@ void H2Client::on_bytes(std::string_view bytes) {
   }
   session_.feed(bytes, context_.deadlines.now());
   turn_to(nullptr);
+  start_requests();
   go_on();
+}
+
+// Requests start once all that came with them has been told: those that are cancelled there have cost nothing
+// but their heads.
+void H2Client::start_later(H2Request& request) {
+  if (to_start_ == nullptr) to_start_ = &request;
+}
+
+void H2Client::start_requests() {
+  while (to_start_ != nullptr) {
+    H2Request& request = *std::exchange(to_start_, to_start_->prev_);
+    if (!request.is_to_start()) continue;
+    request.start();
+    request.end_batch();
+  }
 }
 
 // What nghttp2 tells of two requests in turn would mix on their way to their backends.
@@ -67,6 +83,7 @@ void H2Client::remove(H2Request& request) {
   (request.prev_ != nullptr ? request.prev_->next_ : first_) = request.next_;
   if (request.next_ != nullptr) request.next_->prev_ = request.prev_;
   if (told_ == &request) told_ = nullptr;
+  if (to_start_ == &request) to_start_ = request.prev_;
   context_.h2_requests.give_back(std::unique_ptr<H2Request>(&request), context_.graveyard);
 }
 

@@ -63,6 +63,8 @@ class H2Client final : public ClientConnection,
   void on_ping_answered() override;
 
   void turn_to(H2Request* request);
+  void start_later(H2Request& request);
+  void start_requests();
   void send();
   void go_on();
   void go_on_soon();
@@ -82,6 +84,7 @@ class H2Client final : public ClientConnection,
   http::Peer peer_;
   H2Request* first_ = nullptr;  // the head of a list; owned
   H2Request* told_ = nullptr;   // its batch is still to be ended
+  H2Request* to_start_ = nullptr;  // the oldest of those that may have to
   net::Deadline deadline_;
   size_t lingered_ = 0;  // bytes read since all was said
   Lag lag_;

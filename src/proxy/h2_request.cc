@@ -32,18 +32,26 @@ bool H2Request::is_early() const { return client_->stream_->is_early(); }
 // ---- what comes in
 
 void H2Request::on_head(bool has_content) {
-  client_->turn_to(this);
   content_ended_ = !has_content;
+  state_ = State::whole;
+  client_->start_later(*this);
+}
+
+void H2Request::start() {
+  const bool has_content = !content_ended_;
   if (head.asks_for_web_socket() && has_content) head.become_upgrade(context_.new_web_socket_key());
   const http::Fault fault = head.finish_request(has_content, request_);
   state_ = State::exchange;
   if (fault) return exchange_.refuse(*this, request_, fault);
   hold_back_certificate_fields(peer(), listener().settings, request_.fields);
+  taking_ = true;  // what is pulled meanwhile comes with its batch
   exchange_.begin(*this, request_);
+  taking_ = false;
 }
 
 void H2Request::on_content(std::string_view piece) {
   client_->turn_to(this);
+  if (state_ == State::whole) start();
   if (state_ == State::exchange && waiting_.empty() && exchange_.takes_body()) {
     take(piece);
   } else if (state_ == State::exchange) {
@@ -64,6 +72,7 @@ void H2Request::take(std::string_view piece) {
 
 void H2Request::on_content_end() {
   client_->turn_to(this);
+  if (state_ == State::whole) start();
   content_ended_ = true;
 }
 
@@ -100,7 +109,7 @@ void H2Request::pull() {
 void H2Request::on_closed(http::H2Error error, bool malformed) {
   client_->turn_to(nullptr);
   is_open_ = false;
-  if (state_ == State::head) {
+  if (state_ == State::head || state_ == State::whole) {
     head.finish_request(false, request_);
     state_ = State::exchange;
     if (!malformed) return leave();

@@ -22,6 +22,8 @@ class H2Request final : public net::Mortal, public http::H2Session::Stream, Clie
 
   Exchange& exchange() { return exchange_; }
   bool has_exchange() const { return state_ == State::exchange; }
+  bool is_to_start() const { return state_ == State::whole; }
+  void start();
   // All that came in one read has been told.
   void end_batch();
   // What is on its way to the client may have left meanwhile.
@@ -31,6 +33,7 @@ class H2Request final : public net::Mortal, public http::H2Session::Stream, Clie
   friend class H2Client;
   enum class State : uint8_t {
     head,
+    whole,  // the head is; the exchange begins once the read is over, or with content
     exchange,
     draining,  // the exchange is over, and the rest of its answer is on its way
     closed,

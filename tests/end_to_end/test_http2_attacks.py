@@ -78,6 +78,17 @@ def ask(on):
     return frame(HEADERS, END_HEADERS | END_STREAM, on, HEAD)
 
 
+def reset(on):
+    return frame(RST_STREAM, 0, on, number(CANCEL))
+
+
+def heads_of_a_closed_one(client):
+    on = next(client.numbers)
+    yield ask(on) + reset(on)
+    for _ in range(MANY):
+        yield ask(on)
+
+
 def continued(size):
     """A head that has no end."""
     def pieces(client):
@@ -102,8 +113,8 @@ def bomb(client):
 
 
 ATTACKS = {
-    "rapid reset": (each(ask, lambda on: frame(RST_STREAM, 0, on, number(CANCEL))), "resets"),
-    "rapid reset of what is not whole": (each(begin, lambda on: frame(RST_STREAM, 0, on, number(CANCEL))), "resets"),
+    "rapid reset": (each(ask, reset), "resets"),
+    "rapid reset of what is not whole": (each(begin, reset), "resets"),
     "made you reset by content beyond its length": (
         each(lambda on: frame(HEADERS, END_HEADERS, on, POST + literal("content-length", "1")), lambda on: frame(DATA, 0, on, b"xx")), "stream_errors"),
     "made you reset by a window beyond its most": (each(begin, lambda on: frame(WINDOW_UPDATE, 0, on, number(2**31 - 1))), "stream_errors"),
@@ -128,6 +139,10 @@ ATTACKS = {
     "answers to no PING": (again(frame(PING, ACK, 0, b"limpets!")), "pings"),
     "empty heads": (each(lambda on: frame(HEADERS, END_HEADERS | END_STREAM, on)), "heads"),
     "an HPACK bomb": (bomb, "heads"),
+    "heads of a closed stream": (heads_of_a_closed_one, "heads"),
+    "more streams than there may be": (each(begin), "violations"),
+    "a frame that is too large": (again(frame(DATA, 0, 1, bytes(LARGEST_FRAME + 1))), "violations"),
+    "PRIORITY of no stream": (again(frame(PRIORITY, 0, 0, b"\0\0\0\0\x10")), "violations"),
 }
 
 
@@ -167,7 +182,8 @@ def test_it_ends_with_its_connection_and_is_counted(beset, name):
     before, memory = count(beset, kind), beset.status("VmRSS")
     client = attack(beset, pieces)
     assert client.over
-    assert client.goaways == [] or client.goaways[-1][1] == ENHANCE_YOUR_CALM  # what was on its way may have reset what Limpet said
+    # What was on its way may have reset what Limpet said.
+    assert client.goaways == [] or (client.goaways[-1][1] == ENHANCE_YOUR_CALM) == (kind != "violations")
     eventually(lambda: count(beset, kind) == before + 1, what=lambda: f"{kind}: {beset.told.report()['listeners'][0]}, {client.goaways}")
     assert beset.status("VmRSS") - memory < GROWTH_KIB
     assert beset.other.get().status == 200
@@ -179,6 +195,20 @@ def test_a_line_in_the_log_says_so(scene):
     client = attack(limpet, ATTACKS["PING"][0])
     assert client.goodbye() in (ENHANCE_YOUR_CALM, None)
     limpet.says("1 connection cut, the last from 127.0.0.1, that asked too much of HTTP/2 (pings)")
+
+
+def test_what_is_cancelled_in_the_read_that_brought_it_is_never_begun(scene):
+    """And what came before and behind it is."""
+    a = scene.backend()
+    limpet = scene.limpet([a])
+    client = limpet.http2()
+    client.ping()
+    first, *cancelled, last = [next(client.numbers) for _ in range(52)]
+    client.send(ask(first) + b"".join(ask(on) + reset(on) for on in cancelled) + ask(last))
+    assert len(limpet.log(2)) == 2
+    assert limpet.get("/behind").status == 200
+    assert [request.target for request in a.requests] == ["/", "/", "/behind"]
+    assert len(limpet.log(3)) == 3
 
 
 # What is no attack.
