@@ -12,7 +12,8 @@ import pytest
 from support.busy import Busy
 from support.client import new_address, request_bytes
 from support.http2 import (
-    CANCEL, DATA, ENABLE_CONNECT_PROTOCOL, GOAWAY, HEADERS, MAX_CONCURRENT_STREAMS, NO_ERROR, PING, REFUSED_STREAM, http2_context, number)
+    CANCEL, DATA, ENABLE_CONNECT_PROTOCOL, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, MAX_CONCURRENT_STREAMS, NO_ERROR, PING, REFUSED_STREAM, http2_context,
+    number)
 from support.limpet import pool_table, settings
 from support.session_app import SessionApp
 from support.status import Status, status_table
@@ -464,6 +465,34 @@ def test_an_answer_waits_for_its_own_client_and_for_no_other(through):
     client.opens = True
     client.open_window(stream, 65535)
     assert len(stream.answer().body) == size
+
+
+def test_what_is_urgent_goes_first_and_what_is_incremental_in_turn(through):
+    """RFC 9218. One that has not come from its backend holds nobody up, so that others get a part meanwhile."""
+    size = 300_000
+    through.backend.handler = lambda connection, request: connection.reply(body=b"x" * size)
+    client = through.http2(settings={INITIAL_WINDOW_SIZE: 2**30})
+    client.opens = False
+    late, *turns, urgent = [client.open("GET", "/", [("priority", how)]) for how in ("u=7", "u=3, i", "u=3, i", "u=0")]
+    everyone = [late, *turns, urgent]
+
+    def sizes():
+        return [len(stream.body) for stream in everyone]
+
+    def grant_until(condition):
+        while not condition():
+            before = sum(sizes())
+            client.open_window(0, min(10_000, 4 * size - before))
+            client.wait(lambda: sum(sizes()) == min(before + 10_000, 4 * size))
+            client.ping()
+    client.wait(lambda: all(stream.pseudo for stream in everyone) and sum(sizes()) == 65535)
+    before = sum(sizes()[:3])
+    grant_until(lambda: urgent.complete)
+    assert sum(sizes()[:3]) - before < size / 2
+    before = sizes()[0]
+    grant_until(lambda: any(stream.complete for stream in turns))
+    assert min(len(stream.body) for stream in turns) > size / 2 and sizes()[0] - before < size / 2
+    grant_until(lambda: all(stream.complete for stream in everyone))
 
 
 # Limpet's own answers.
