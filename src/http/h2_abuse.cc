@@ -27,10 +27,9 @@ bool is_of_streams(H2Abuse abuse) {
 }  // namespace
 
 const char* text(H2Abuse abuse) {
-  constexpr std::array<const char*, kH2Abuses> kTexts{"resets",     "stream_errors",  "heads",
-                                                      "settings",   "pings",          "empty_frames",
-                                                      "priorities", "window_updates", "flood",
-                                                      "violations"};
+  constexpr std::array<const char*, kH2Abuses> kTexts{
+      "resets",       "stream_errors", "heads",          "settings", "pings",
+      "empty_frames", "priorities",    "window_updates", "flood",    "violations"};
   return kTexts[static_cast<size_t>(abuse)];
 }
 

@@ -233,10 +233,11 @@ void Context::over_limit(const ServedListener& listener, ConnectionLimit limit, 
 void Context::abused_http2(const ServedListener& listener, http::H2Abuse abuse, const std::string& peer) {
   listener.meter->abused[static_cast<size_t>(abuse)].fetch_add(1, std::memory_order_relaxed);
   const std::string kind = text(abuse);
-  burst_log_.warn(listener.settings.name, "http2." + kind, "connection",
-                  "cut, the last from " + peer +
-                      (abuse == http::H2Abuse::violations ? ", that broke the rules of HTTP/2"
-                                                          : ", that asked too much of HTTP/2 (" + kind + ")"));
+  burst_log_.warn(
+      listener.settings.name, "http2." + kind, "connection",
+      "cut, the last from " + peer +
+          (abuse == http::H2Abuse::violations ? ", that broke the rules of HTTP/2"
+                                              : ", that asked too much of HTTP/2 (" + kind + ")"));
 }
 
 void Context::log(const AccessRecord& record) {

@@ -82,8 +82,8 @@ class H2Client final : public ClientConnection,
   http::H2Session session_;
   OwnConnections own_connections_;
   http::Peer peer_;
-  H2Request* first_ = nullptr;  // the head of a list; owned
-  H2Request* told_ = nullptr;   // its batch is still to be ended
+  H2Request* first_ = nullptr;     // the head of a list; owned
+  H2Request* told_ = nullptr;      // its batch is still to be ended
   H2Request* to_start_ = nullptr;  // the oldest of those that may have to
   net::Deadline deadline_;
   size_t lingered_ = 0;  // bytes read since all was said

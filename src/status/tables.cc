@@ -140,25 +140,25 @@ std::string refused(const Json& status) {
   return count == 0 ? "" : " (" + std::to_string(count) + " REFUSED, out of descriptors)";
 }
 
-std::string over_limits(const Json& status) {
+// What its listeners count of connections by some kind, which an older Limpet does not. `did` what, and why.
+std::string by_kind(const Json& status, const char* counts, const char* did) {
   uint64_t count = 0;
   std::string of_one, of_each;
   const Json listeners = status.value("listeners", Json::array());
   for (const Json& listener : listeners) {
-    std::vector<std::pair<std::string, uint64_t>> by_limit;
-    const Json refused = listener.value("refused", Json::object());
-    for (const auto& [limit, refusals] : refused.items()) {
-      by_limit.emplace_back(limit, refusals.get<uint64_t>());
-      count += by_limit.back().second;
+    std::vector<std::pair<std::string, uint64_t>> kinds;
+    const Json counted = listener.value(counts, Json::object());
+    for (const auto& [kind, connections] : counted.items()) {
+      kinds.emplace_back(kind, connections.get<uint64_t>());
+      count += kinds.back().second;
     }
-    of_one = count_words(by_limit);
+    of_one = count_words(kinds);
     if (!of_one.empty())
       of_each += (of_each.empty() ? "" : "; ") + conf::escaped(text(listener, "name")) + ": " + of_one;
   }
   return count == 0
              ? ""
-             : " (" + std::to_string(count) +
-                   " REFUSED, over a listener's limits: " + (listeners.size() == 1 ? of_one : of_each) + ")";
+             : " (" + std::to_string(count) + did + ": " + (listeners.size() == 1 ? of_one : of_each) + ")";
 }
 
 // What somebody has to do something about.
@@ -210,7 +210,9 @@ std::string status_table(const Json& status) {
                     conf::duration_words(now - status.at("started").get<int64_t>()) + ", " +
                     conf::counted(number(status, "workers"), "worker") + ", " +
                     conf::counted(number(status, "connections"), "connection") + refused(status) +
-                    over_limits(status) + ", " + conf::escaped(text(status, "file")) + " loaded " +
+                    by_kind(status, "refused", " REFUSED, over a listener's limits") +
+                    by_kind(status, "http2_abuse", " CUT, for what they did over HTTP/2") + ", " +
+                    conf::escaped(text(status, "file")) + " loaded " +
                     time_words(status.at("loaded").get<int64_t>()) +
                     (status.at("shutting_down").get<bool>() ? ", SHUTTING DOWN\n\n" : "\n\n");
   Table table({{"POOL"},

@@ -12,6 +12,7 @@ import pytest
 from browser import Browser
 from support.busy import Busy
 from support.client import new_address, request_bytes
+from support.http2 import PING, frame
 from support.session_app import session_servers
 from support.status import Status, status_table
 from support.tls import make, tls_table
@@ -178,6 +179,8 @@ def test_what_is_refused_for_a_limit_is_told_by_limit(scene, faultless):
     faultless.wait("#pools .head .quiet", "refused: rate limit 1$")
     faultless.wait("#connections", "^1, 1 refused$")
     faultless.wait("#process", " · connections to main refused: connections_per_client 1$")
+    limpet.http2(source=new_address()).send(frame(PING, 0, 0, b"limpets!") * 1000)
+    faultless.wait("#process", " · connections to main cut over HTTP/2: pings 1$")
 
 
 def test_who_waits_at_a_full_backend_is_told_and_that_newcomers_are_refused(scene, faultless):

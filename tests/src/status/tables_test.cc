@@ -108,6 +108,10 @@ TEST_CASE("the status says how many connections were refused, where any were") {
   report.listeners.pop_back();
   CHECK(status::status_table(status::to_json(report))
             .find(" (6 REFUSED, over a listener's limits: connections 1, ") != std::string::npos);
+  report.listeners[0].refused = {};
+  report.listeners[0].http2_abuse[static_cast<size_t>(http::H2Abuse::pings)] = 2;
+  CHECK(status::status_table(status::to_json(report))
+            .find(", 7 connections (2 CUT, for what they did over HTTP/2: pings 2), ") != std::string::npos);
   json.erase("refused_connections");  // of a Limpet that did not count them
   CHECK(status::status_table(json).find(", 7 connections, ") != std::string::npos);
 }
