@@ -92,6 +92,7 @@ struct H2Session::Callbacks {
     Stream* const stream = self.broken_ ? nullptr : self.owner_.on_new_stream();
     if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     stream->id_ = id;
+    stream->window_ = self.stream_window_;
     stream->head.begin(self.limits_);
     nghttp2_session_set_stream_user_data(session, id, stream);
     self.in_head_ = stream;
@@ -291,7 +292,14 @@ struct H2Session::Callbacks {
 // ---- what it is
 
 H2Session::H2Session(Role role, Owner& owner, const Settings& settings, uint64_t now_ms)
-    : owner_(owner), role_(role), limits_(settings.head), budget_(now_ms), now_ms_(now_ms) {
+    : owner_(owner),
+      role_(role),
+      limits_(settings.head),
+      stream_window_(settings.stream_window),
+      connection_window_(settings.connection_window),
+      widest_(settings.stream_window),
+      budget_(now_ms),
+      now_ms_(now_ms) {
   const auto make = role == Role::server ? nghttp2_session_server_new2 : nghttp2_session_client_new2;
   if (make(&session_, Callbacks::all(), this, Callbacks::options()) != 0) throw std::bad_alloc();
   const bool serves = role == Role::server;
@@ -313,6 +321,7 @@ H2Session::~H2Session() { nghttp2_session_del(session_); }
 
 void H2Session::Stream::clear() {
   id_ = 0;
+  taken_ = 0;
   has_head_ = is_malformed_ = is_reset_ = remote_ended_ = waits_ = is_tunnel = false;
   trailer_lines_.clear();
   outgoing.clear();
@@ -354,7 +363,28 @@ bool H2Session::feed(std::string_view bytes, uint64_t now_ms) {
 }
 
 void H2Session::consume(Stream& stream, size_t bytes) {
+  stream.taken_ = 0;
   nghttp2_session_consume(session_, stream.id_, bytes);
+}
+
+void H2Session::consume_at_once(Stream& stream, size_t bytes) {
+  nghttp2_session_consume(session_, stream.id_, bytes);
+  stream.taken_ += bytes;
+  if (stream.taken_ < stream.window_ || stream.window_ >= kWidest) return;
+  stream.taken_ = 0;
+  widen(stream);
+}
+
+// What a wide stream leaves untaken takes nothing from what others have of the connection's window.
+void H2Session::widen(Stream& stream) {
+  const auto set = [this](int32_t id, uint32_t window) {
+    nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, id, static_cast<int32_t>(window));
+  };
+  stream.window_ *= 2;
+  set(stream.id_, stream.window_);
+  if (stream.window_ <= widest_) return;
+  widest_ = stream.window_;
+  set(0, connection_window_ + widest_ - stream_window_);
 }
 
 // ---- what goes out

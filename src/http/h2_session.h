@@ -2,7 +2,8 @@
 // knows nghttp2, which keeps the protocol: states, flow control, HPACK, and what is malformed.
 //
 // Windows open only as bytes are consumed, so a stream whose content nobody takes holds no more than its
-// window. Peers that make work and ask for nothing are told to go: see H2Budget.
+// window. That widens while content is taken as it comes: a distant peer has much on its way. Peers that make
+// work and ask for nothing are told to go: see H2Budget.
 #pragma once
 
 #include <nghttp2/nghttp2.h>
@@ -61,7 +62,9 @@ class H2Session {
     bool is_malformed_ = false;
     bool is_reset_ = false;  // by the peer, or by the owner
     bool remote_ended_ = false;
-    bool waits_ = false;  // nghttp2 has found nothing to send, and asks again once it is told
+    bool waits_ = false;   // nghttp2 has found nothing to send, and asks again once it is told
+    uint32_t window_ = 0;  // bytes
+    size_t taken_ = 0;     // bytes, one after the other as they came
     std::string trailer_lines_;
   };
 
@@ -128,7 +131,9 @@ class H2Session {
   void resume(Stream& stream);                         // `outgoing` has more, or has ended
   void reset(Stream& stream, H2Error error);
   void consume(Stream& stream, size_t bytes);  // its sender may send as many more
-  void forget(Stream& stream);                 // nothing more is told of it
+  // The same of what was taken as it came. A whole window of that doubles the window, up to kWidest.
+  void consume_at_once(Stream& stream, size_t bytes);
+  void forget(Stream& stream);  // nothing more is told of it
 
   // In two steps, so that no request is lost (section 6.8): a notice, and once that has arrived, which
   // on_ping_answered() tells, the last stream that is served.
@@ -141,6 +146,7 @@ class H2Session {
 
  private:
   static constexpr size_t kMostAtOnce = 64 * 1024;  // bytes of one write, about
+  static constexpr uint32_t kWidest = 1024 * 1024;  // bytes
 
   struct Callbacks;
   friend struct Callbacks;
@@ -149,6 +155,7 @@ class H2Session {
   void gather(net::Gather& out);
   void sent();
   void count(H2Abuse abuse);
+  void widen(Stream& stream);
   Stream* find(int32_t id) const;
   void begin_fields(int status);
   void add_field(std::string_view name, std::string_view value);
@@ -157,6 +164,9 @@ class H2Session {
   Owner& owner_;
   const Role role_;
   const HeadLimits limits_;
+  const uint32_t stream_window_;  // that each begins with
+  const uint32_t connection_window_;
+  uint32_t widest_;  // window of a stream
   nghttp2_session* session_ = nullptr;
   std::vector<nghttp2_nv> fields_;                   // that are about to be sent
   std::array<char, 3> status_{};                     // one of them

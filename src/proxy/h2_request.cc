@@ -54,6 +54,7 @@ void H2Request::on_content(std::string_view piece) {
   if (state_ == State::whole) start();
   if (state_ == State::exchange && waiting_.empty() && exchange_.takes_body()) {
     take(piece);
+    if (is_open_) client_->session_.consume_at_once(*this, piece.size());
   } else if (state_ == State::exchange) {
     waiting_.append(piece);
   } else {
@@ -67,7 +68,6 @@ void H2Request::take(std::string_view piece) {
   } else {
     exchange_.on_body(piece);
   }
-  if (is_open_) client_->session_.consume(*this, piece.size());
 }
 
 void H2Request::on_content_end() {
@@ -93,6 +93,7 @@ void H2Request::end_batch() {
   if (!waiting_.empty() && exchange_.takes_body()) {
     bytes.swap(waiting_);
     take(bytes);
+    if (is_open_) client_->session_.consume(*this, bytes.size());
   }
   tell_content_end();
   if (state_ == State::exchange) exchange_.on_client_batch_end();

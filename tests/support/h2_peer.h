@@ -112,6 +112,9 @@ class H2Peer {
   void go_away(int32_t last) {
     nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, nullptr, 0);
   }
+  size_t window(int32_t stream) const {  // bytes that it may send now
+    return static_cast<size_t>(nghttp2_session_get_stream_remote_window_size(session_, stream));
+  }
   void open_windows(int32_t stream, size_t bytes) { nghttp2_session_consume(session_, stream, bytes); }
 
   // All that it wants to say is said and read, and all that came is heard; until nothing moves.

@@ -245,6 +245,32 @@ TEST_CASE("content waits for a backend that lags, and no more of it comes than t
         1'000'001);  // and that of the path
 }
 
+TEST_CASE("content that is taken as it comes may be on its way in greater amounts, and holds nobody up") {
+  Proxy proxy;
+  Visit client(proxy);
+  client.ask(post(), true);
+  FakeStream& backend = proxy.backend();
+  CHECK(client.peer.window(1) <= 64 * 1024);
+  for (int i = 0; i < 40; ++i) {
+    client.peer.content(1, std::string(64 * 1024, 'x'));
+    client.peer.exchange();
+  }
+  CHECK(client.peer.window(1) >= 512 * 1024);
+  CHECK(client.peer.window(1) <= 1024 * 1024);
+
+  backend.room = 0;
+  const size_t before = client.stream.read_bytes();
+  client.peer.content(1, std::string(5'000'000, 'x'));
+  client.peer.exchange();
+  CHECK(client.stream.read_bytes() - before < 1'100'000);
+  CHECK(client.peer.window(1) == 0);
+  client.ask(post("/other"), true);
+  FakeStream& other = proxy.backend(1);
+  client.peer.content(3, std::string(150'000, 'y'), true);
+  client.peer.exchange();
+  CHECK(other.received.ends_with("0\r\n\r\n"));
+}
+
 TEST_CASE("an answer waits for a client that opens no window, and its backend is read no further") {
   Proxy proxy;
   Visit client(proxy);
