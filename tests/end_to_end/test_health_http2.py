@@ -144,6 +144,7 @@ def test_a_backend_that_speaks_http1_alone_is_down_once_it_is_asked(scene, healt
     assert "the backend does not speak HTTP/2" in status.wait_for_state("a", "down")["why"]
     limpet.says("the backend does not speak HTTP/2")
     assert limpet.get().status == 503
+    a.stop()
     a.errors.clear()  # it was asked by HTTP/2
 
 
