@@ -75,11 +75,15 @@ std::optional<std::chrono::milliseconds> grpc_timeout(std::string_view value) {
 }
 
 // What Limpet says is printable ASCII without a percent sign, as grpc-message has to be.
+GrpcStatus::GrpcStatus(int status, std::string_view what)
+    : code(std::to_string(grpc_status(status))), message(std::to_string(status).append(": ").append(what)) {}
+
 void write_grpc_reply(const OwnReply& reply, std::string& out) {
+  const GrpcStatus status(reply.status, reply.what);
   out.append("HTTP/1.1 200 OK\r\n");
   add_field(out, "Content-Type", kType);
-  add_field(out, "grpc-status", std::to_string(grpc_status(reply.status)));
-  add_field(out, "grpc-message", std::to_string(reply.status) + ": " + std::string(reply.what));
+  add_field(out, "grpc-status", status.code);
+  add_field(out, "grpc-message", status.message);
   if (!reply.request_id.empty()) add_field(out, "X-Request-Id", reply.request_id);
   if (reply.retry_after != 0) add_field(out, "Retry-After", std::to_string(reply.retry_after));
   add_field(out, "Date", reply.date);

@@ -36,9 +36,8 @@ class ClientSide {
   virtual void pull() = 0;           // the exchange takes more of the request's body, or of the tunnel
   virtual void finish_tunnel() = 0;  // the backend has sent its last byte
 
-  // The exchange is over and must not be called any more. `whole`: the response was sent to its end;
-  // otherwise the client has to see that it was cut. `request_ended`: nothing of the request is still to
-  // come.
+  // The exchange is over and must not be called any more. `whole`: the response was sent to an end; otherwise
+  // the client has to see that it was cut. `request_ended`: nothing of the request is still to come.
   virtual void exchange_over(bool whole, bool request_ended) = 0;
 
  protected:

@@ -135,7 +135,8 @@ void Exchange::advance() {
   assert(is_consistent());
   if (phase_ != Phase::over) return;
   phase_ = Phase::none;
-  client_->exchange_over(response_state_ == ResponseState::whole, has_request());
+  const bool whole = response_state_ == ResponseState::whole || response_state_ == ResponseState::told;
+  client_->exchange_over(whole, has_request());
 }
 
 Exchange::Step Exchange::step() {

@@ -100,6 +100,7 @@ class Exchange final : public http::BodySink,
     ended,  // the backend has sent all of it; of a tunnel: its last byte
     whole,  // the client got a whole answer, the backend's or ours
     cut,
+    told,  // it was cut, and its client is told why
   };
   // At a backend.
   enum class Attempt : uint8_t {
@@ -148,6 +149,7 @@ class Exchange final : public http::BodySink,
 
   void fail(const Failure& failure, int retry_after = kRetryAfter);
   void cut(const Failure& failure);
+  bool can_be_told(const Failure& failure) const;
   void blame(BackendFailure how, bool refused = false);
   void doubt_backend();
   void tell_of_waiting();

@@ -6,6 +6,7 @@
 #include <functional>
 #include <utility>
 
+#include "src/http/grpc.h"
 #include "src/net/descriptors.h"
 #include "src/proxy/context.h"
 #include "src/proxy/exchange.h"
@@ -215,8 +216,23 @@ void Exchange::cut(const Failure& failure) {
   const bool was_cut_before = phase_ == Phase::tunnel && end_.blame == Blame::backend;
   if (!was_cut_before || failure.blame != Blame::client) end_ = failure;
   if (!has_begun_response()) status_ = failures::kClientGone.status;
-  response_state_ = ResponseState::cut;
+  const bool is_told = can_be_told(failure);
+  response_state_ = is_told ? ResponseState::told : ResponseState::cut;
   phase_ = Phase::account;
+  if (!is_told) return;
+  const http::GrpcStatus status(failure.status, failure.what);
+  http::Fields trailers;
+  trailers.add("grpc-status", status.code);
+  trailers.add("grpc-message", status.message);
+  client_->send_end(trailers);
+}
+
+// The answer to a call says in its trailers how the call ended: without, a client makes INTERNAL of it, and
+// does not know that it may ask again. A client that lags or has gone would not read them.
+bool Exchange::can_be_told(const Failure& failure) const {
+  const bool listens = failure.blame != Blame::client || client_->queued() == 0;
+  return is_call_ && lasting_ == Lasting::stream && response_state_ == ResponseState::begun && listens &&
+         failure.status != failures::kClientGone.status;
 }
 
 void Exchange::drop_backend() {

@@ -355,6 +355,54 @@ TEST_CASE("a call of gRPC that Limpet refuses is answered by a head alone, with 
   CHECK(message.ended);
 }
 
+TEST_CASE("a call whose answer is cut ends with gRPC's status behind what came of it") {
+  for (const bool sends_still : {false, true}) {
+    CAPTURE(sends_still);
+    Proxy proxy(speaking_http2());
+    Visit client(proxy);
+    client.ask(with(post("/shop.Cart/Talk"), "content-type", "application/grpc"), sends_still);
+    Server backend(proxy);
+    backend.peer.answer(1, {{":status", "200"}, {"content-type", "application/grpc"}}, true);
+    backend.peer.content(1, "a message", false);
+    backend.peer.exchange();
+    backend.stream.sends_abort();
+    const auto& message = client[1];
+    CHECK(message.content == "a message");
+    CHECK(message.trailers ==
+          Headers{{"grpc-status", "14"}, {"grpc-message", "502: the backend cut its answer short"}});
+    CHECK(message.ended);
+    CHECK(message.closed == NGHTTP2_NO_ERROR);
+    CHECK(proxy.context().pool(0).meter().backends[0].failed.value() == 1);
+    CHECK(proxy.context().pool(0).meter().backends[0].answered_at.us() == 0);
+  }
+}
+
+TEST_CASE(
+    "an answer to a call that says how long it is, and one to any other request, is reset where it is cut") {
+  for (const auto& [asked, answered] :
+       {std::pair{Headers{{"content-type", "application/grpc"}},
+                  Headers{{"content-type", "application/grpc"}, {"content-length", "100"}}},
+        std::pair{Headers{{"content-type", "application/grpc"}}, Headers{{"content-type", "text/html"}}},
+        std::pair{Headers{{"content-type", "application/grpc-web"}},
+                  Headers{{"content-type", "application/grpc-web"}}}}) {
+    Proxy proxy(speaking_http2());
+    Visit client(proxy);
+    Headers head = post();
+    head.insert(head.end(), asked.begin(), asked.end());
+    client.ask(head);
+    Server backend(proxy);
+    Headers answer{{":status", "200"}};
+    answer.insert(answer.end(), answered.begin(), answered.end());
+    backend.peer.answer(1, answer, true);
+    backend.peer.content(1, "part", false);
+    backend.peer.exchange();
+    backend.stream.sends_abort();
+    CHECK(client[1].content == "part");
+    CHECK(client[1].closed == NGHTTP2_INTERNAL_ERROR);
+    CHECK(client[1].trailers.empty());
+  }
+}
+
 TEST_CASE("a call is waited for as long as its client says") {
   Proxy proxy;
   Visit client(proxy);
