@@ -240,6 +240,13 @@ class Mcp(Server):
         return ["node", "mcp_server.mjs", self.name, str(self.port)]
 
 
+class Grpc(Server):
+    """By gRPC, in cleartext and by TLS."""
+
+    def command(self):
+        return ["node", "grpc_server.mjs", self.name, str(self.port), str(self.tls_port), self.files["certificate"], self.files["key"]]
+
+
 class SocketIo(Server):
     def command(self):
         return ["node", "socket_server.mjs", self.name, str(self.port)]

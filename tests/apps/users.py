@@ -135,11 +135,11 @@ class Driver:
         self.process = subprocess.Popen(["node", script, *arguments], cwd=HERE, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         env={**os.environ, **({"NODE_EXTRA_CA_CERTS": authority} if authority else {})})
 
-    def ask(self, user, does):
-        self.process.stdin.write(json.dumps({"user": user, "does": does}) + "\n")
+    def ask(self, user, does, **given):
+        self.process.stdin.write(json.dumps({"user": user, "does": does, **given}) + "\n")
         self.process.stdin.flush()
         answer = json.loads(self.process.stdout.readline())
-        assert "failed" not in answer, f"user {user} cannot {does}: {answer}"
+        assert "failed" not in answer, f"user {user} cannot {does} {given or ''}: {answer}"
         return answer
 
     def close(self):
