@@ -56,6 +56,7 @@ class BackendSide {
   // A part of this request, or that is not certain; unless the backend says that it has not looked at it.
   virtual bool has_sent() const = 0;
   virtual bool may_be_disowned() const = 0;  // it may still say so
+  virtual bool is_disowned() const = 0;      // it has
 
   virtual void become_tunnel() = 0;  // the answer's head was a 101
   virtual void finish_tunnel() = 0;  // the client has sent its last byte

@@ -160,6 +160,7 @@ class Exchange final : public http::BodySink,
   void give_up_choice();
   bool wait_for_home();
   bool is_at_home() const;
+  bool is_stale() const;
   bool can_send_again();
   void send_again();
 

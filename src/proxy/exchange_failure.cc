@@ -13,6 +13,12 @@
 
 namespace limpet::proxy {
 
+namespace {
+
+constexpr uint32_t kMostRefusals = 3;  // of one request's streams, by a connection each
+
+}  // namespace
+
 void Exchange::on_backend_withdrawn(const ServedPool& pool, routing::Slot slot) {
   if (pool_ != &pool || choice_.slot != slot || attempt_ == Attempt::none) return;
   fail(failures::kWithdrawn);
@@ -169,20 +175,26 @@ bool Exchange::wait_for_home() {
   return true;
 }
 
-// A used connection that ended before it said anything was most likely closed by a backend that had not seen
-// the request (RFC 9112, section 9.3.1); a new one, by a backend that died. Only a request that may be
-// repeated is, or of which nothing was sent yet, and on a new connection once at most: it may be what the
-// backend dies of. One without a home goes elsewhere rather.
+// It was the connection: a used one that ended before it said anything was most likely closed by a backend
+// that had not seen the request (RFC 9112, section 9.3.1). So is a stream that is refused, where there are
+// too many or its connection ends (RFC 9113, section 8.7); refused time and again, it is for the backend.
+bool Exchange::is_stale() const {
+  return backend_->is_reused() || (backend_->is_disowned() && attempts_ <= kMostRefusals);
+}
+
+// A new connection ended for a backend that died. Only a request that may be repeated is, or of which nothing
+// was sent yet, and on a new connection once at most: it may be what the backend dies of. One without a home
+// goes elsewhere rather.
 bool Exchange::can_send_again() {
   if (backend_->has_answered() || !keeps_body_ || !(request_->idempotent() || !backend_->has_sent()))
     return false;
-  return backend_->is_reused() ||
+  return is_stale() ||
          (!fresh_again_ && is_at_home() && pool_->retries.has_left(now_ms(), RetryBudget::Of::seen));
 }
 
 // To the same backend: whether that is out of service shows when it is connected to.
 void Exchange::send_again() {
-  if (!backend_->is_reused()) {
+  if (!is_stale()) {
     fresh_again_ = true;
     pool_->retries.spend(now_ms(), RetryBudget::Of::seen);
     blame(BackendFailure::closed);

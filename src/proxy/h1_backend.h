@@ -44,6 +44,7 @@ class H1Backend final : public net::Mortal,
   size_t queued() const override { return stream_->queued(); }
   bool has_sent() const override { return stream_->has_sent_since_mark(); }
   bool may_be_disowned() const override { return false; }
+  bool is_disowned() const override { return false; }
   void become_tunnel() override { state_ = State::tunnel; }
   void finish_tunnel() override { stream_->finish(); }
   void pause() override { stream_->pause(); }

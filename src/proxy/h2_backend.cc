@@ -240,7 +240,7 @@ bool H2Backend::dial_next(int& error) {
 
 H2Call* H2Backend::call(BackendEvents* events) {
   const bool is_usable = state_ == State::connecting || (state_ == State::open && !suspected_);
-  if (!is_usable || takes_no_more_ || calls_ >= std::min(kMostCalls, session_.most_streams())) return nullptr;
+  if (!is_usable || takes_no_more_ || calls_ >= most_calls()) return nullptr;
   auto* const made = new H2Call(*this, events, state_ == State::open);
   made->prev_ = last_;
   (last_ != nullptr ? last_->next_ : first_) = made;
@@ -248,6 +248,13 @@ H2Call* H2Backend::call(BackendEvents* events) {
   ++calls_;
   if (state_ == State::open) deadline_.clear();
   return made;
+}
+
+// Before its SETTINGS have come, as many as a connection to this backend took last.
+size_t H2Backend::most_calls() const {
+  const size_t most = session_.most_streams();
+  return std::min(kMostCalls,
+                  session_.has_settings() ? most : std::min(most, home_.http2().most_streams(slot_)));
 }
 
 bool H2Backend::is_idle() const {
@@ -288,6 +295,7 @@ void H2Backend::turn_to(H2Call* call) {
 }
 
 void H2Backend::on_settings() {
+  home_.http2().heard_of(slot_, session_.most_streams());
   for (H2Call* call = first_; call != nullptr; call = call->next_) {
     if (!call->held_.empty()) call->submit();
   }

@@ -38,6 +38,7 @@ class H2Call final : public net::Mortal, public BackendSide, public http::H2Sess
   size_t queued() const override;
   bool has_sent() const override { return has_sent_ && !disowned_; }
   bool may_be_disowned() const override { return !answered_; }
+  bool is_disowned() const override { return disowned_; }
   void become_tunnel() override { is_tunnel = true; }
   void finish_tunnel() override;
   void pause() override { paused_ = true; }
@@ -124,6 +125,7 @@ class H2Backend final : public net::Mortal,
   void on_settings() override;
 
   bool dial_next(int& error);
+  size_t most_calls() const;
   void turn_to(H2Call* call);
   void send();
   void go_on();

@@ -9,7 +9,7 @@ namespace limpet::proxy {
 
 H2Backends::~H2Backends() {
   for (size_t slot = 0; slot < slots_.size(); ++slot)
-    for_each(slots_[slot], [](H2Backend& one) { one.close(false); });
+    for_each(slots_[slot].first, [](H2Backend& one) { one.close(false); });
 }
 
 template <class Tell>
@@ -18,7 +18,7 @@ void H2Backends::for_each(H2Backend* first, Tell&& tell) {
 }
 
 BackendPtr H2Backends::take(routing::Slot slot, BackendEvents* events) {
-  for (H2Backend* one = at(slot); one != nullptr; one = one->next_) {
+  for (H2Backend* one = at(slot).first; one != nullptr; one = one->next_) {
     if (one->is_connecting()) continue;
     if (H2Call* const call = one->call(events)) return BackendPtr(call);
   }
@@ -27,7 +27,7 @@ BackendPtr H2Backends::take(routing::Slot slot, BackendEvents* events) {
 
 BackendPtr H2Backends::dial(const conf::Address& address, routing::Slot slot, unsigned first,
                             BackendEvents* events, net::Millis patience, int& error) {
-  H2Backend*& head = at(slot);
+  H2Backend*& head = at(slot).first;
   for (H2Backend* one = head; one != nullptr; one = one->next_) {
     if (!one->is_connecting()) continue;
     if (H2Call* const call = one->call(events)) return BackendPtr(call);
@@ -41,25 +41,26 @@ BackendPtr H2Backends::dial(const conf::Address& address, routing::Slot slot, un
 }
 
 void H2Backends::retire(routing::Slot slot) {
-  for_each(at(slot), [](H2Backend& one) { one.retire(); });
+  at(slot).most_streams = SIZE_MAX;
+  for_each(at(slot).first, [](H2Backend& one) { one.retire(); });
 }
 
 void H2Backends::close_idle() {
-  for (H2Backend* const first : slots_)
-    for_each(first, [](H2Backend& one) {
+  for (const AtSlot& at : slots_)
+    for_each(at.first, [](H2Backend& one) {
       if (one.is_idle()) one.close(false);
     });
 }
 
 void H2Backends::give_up_idle(int below) {
-  for (H2Backend* const first : slots_)
-    for_each(first, [below](H2Backend& one) {
+  for (const AtSlot& at : slots_)
+    for_each(at.first, [below](H2Backend& one) {
       if (one.is_idle() && one.descriptor() < below) one.close(true);
     });
 }
 
 void H2Backends::drop(H2Backend& closed) {
-  (closed.prev_ != nullptr ? closed.prev_->next_ : at(closed.slot_)) = closed.next_;
+  (closed.prev_ != nullptr ? closed.prev_->next_ : at(closed.slot_).first) = closed.next_;
   if (closed.next_ != nullptr) closed.next_->prev_ = closed.prev_;
   home_.bury(std::unique_ptr<H2Backend>(&closed));
 }

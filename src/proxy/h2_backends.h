@@ -1,6 +1,9 @@
 // A worker's HTTP/2 connections to the backends of one pool.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "src/proxy/h2_backend.h"
@@ -23,10 +26,18 @@ class H2Backends {
   void close_idle();
   void give_up_idle(int below);
 
-  void drop(H2Backend& closed);  // for its connections
+  // For its connections.
+  void drop(H2Backend& closed);
+  void heard_of(routing::Slot slot, size_t most_streams) { at(slot).most_streams = most_streams; }
+  size_t most_streams(routing::Slot slot) { return std::max<size_t>(at(slot).most_streams, 1); }
 
  private:
-  H2Backend*& at(routing::Slot slot) {
+  struct AtSlot {
+    H2Backend* first = nullptr;      // of a list; owned
+    size_t most_streams = SIZE_MAX;  // as the SETTINGS said that came last
+  };
+
+  AtSlot& at(routing::Slot slot) {
     if (slot >= slots_.size()) slots_.resize(slot + size_t{1});
     return slots_[slot];
   }
@@ -35,7 +46,7 @@ class H2Backends {
 
   BackendConnections& home_;
   net::Deadlines& deadlines_;
-  std::vector<H2Backend*> slots_;  // heads of lists; owned
+  std::vector<AtSlot> slots_;
 };
 
 }  // namespace limpet::proxy

@@ -193,6 +193,27 @@ TEST_CASE("no more requests are under way on a connection than its backend takes
   for (FakeStream* client : clients) CHECK(client->received.ends_with("ok"));
 }
 
+TEST_CASE(
+    "what comes before a backend has said how many streams it takes is refused, and answered nevertheless") {
+  for (const std::string_view request : {kGet, kPost}) {
+    Proxy proxy(speaking_http2());
+    std::vector<FakeStream*> clients;
+    for (int i = 0; i < 9; ++i) {
+      clients.push_back(&proxy.client());
+      clients.back()->sends(request);
+      if (request == kPost) clients.back()->sends("hello");
+    }
+    REQUIRE(proxy.net.dials() == 1);
+    for (size_t i = 0; i < 3; ++i) {
+      Server server(proxy, i, {{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 3}});
+      REQUIRE(proxy.net.dials() == 3);  // two more, now that it is known that each takes three
+      for (const int32_t id : {1, 3, 5}) server.say(id);
+    }
+    for (FakeStream* client : clients) CHECK(client->received.ends_with("ok"));
+    CHECK(proxy.failures.empty());
+  }
+}
+
 TEST_CASE("a connection that breaks fails what had been seen, and sends the rest again") {
   Proxy proxy(speaking_http2());
   FakeStream &get = proxy.client(), &post = proxy.client(), &half = proxy.client();
