@@ -247,6 +247,15 @@ class Grpc(Server):
         return ["node", "grpc_server.mjs", self.name, str(self.port), str(self.tls_port), self.files["certificate"], self.files["key"]]
 
 
+class Http2(Server):
+    """Node's own server, by prior knowledge, and by TLS also over HTTP/1.1."""
+
+    streams = 1000  # that a connection may have
+
+    def command(self):
+        return ["node", "http2_server.mjs", self.name, str(self.port), str(self.tls_port), self.files["certificate"], self.files["key"], str(self.streams)]
+
+
 class SocketIo(Server):
     def command(self):
         return ["node", "socket_server.mjs", self.name, str(self.port)]

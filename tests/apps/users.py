@@ -6,6 +6,7 @@ of each session. A user who is served by any other server, or by the right one w
 
 import collections
 import http.client
+import itertools
 import json
 import os
 import pathlib
@@ -201,6 +202,31 @@ class SocketUser(McpUser):
             self.visits += 1
             assert (answer["server"], answer["calls"]) == (self.home, self.visits)
         return answer
+
+
+class Http2Guest:
+    """One connection of Node's own client, as http2_users.mjs does what it is told; it keeps cookies."""
+
+    numbers = itertools.count()
+
+    def __init__(self, driver, limpet):
+        self.driver, number = driver, next(Http2Guest.numbers)
+        self.name = f"guest-{number}"
+        url = "%s://%s:%d" % ("https" if limpet.speaking_tls else "http", *limpet.address)
+        # A proxy in front says who they are.
+        self.do("connect", url=url, fields={"x-forwarded-for": own_address(number)})
+
+    def do(self, does, **given):
+        return self.driver.ask(self.name, does, **given)
+
+    def ask(self, path, **given):
+        return self.do("ask", path=path, **given)
+
+    def get(self, path):
+        """The body of an answer, which has to be good."""
+        answer = self.ask(path)
+        assert (answer["status"], answer["ended"]) == (200, 0), f"{self.name}: {answer}"
+        return answer["body"]
 
 
 def crowd(address, life, *, users=100, sources=None, tls=None):
