@@ -39,6 +39,7 @@ apps_needs='
   tomcat10-common      /usr/share/tomcat10/bin/bootstrap.jar
   nodejs               node
   npm                  npm
+  nghttp2-client       h2load
   php-cli              php
   python3-django       /usr/lib/python3/dist-packages/django/__init__.py
   python3-gunicorn     /usr/lib/python3/dist-packages/gunicorn/__init__.py

@@ -52,7 +52,7 @@ const paths = {
 };
 
 async function serve(request, response) {
-  const [, path] = request.url.split('/');
+  const [, path] = request.url.split(/[/?]/);
   const times = (answered.get(request.url) ?? 0) + 1;
   answered.set(request.url, times);
   await paths[path](request, response, times);

@@ -1,4 +1,4 @@
-// Users of Node's clients over HTTP/2, and of fetch over HTTP/1.1, each of whom does what a line on standard input says.
+// Users of Node's client for HTTP/2, and of its fetch, which speaks HTTP/1.1: each does what a line on standard input says.
 //   node http2_users.mjs      lines: {"user": NAME, "does": DEED, ...}; by TLS whom NODE_EXTRA_CA_CERTS says is trusted
 import { once } from 'node:events';
 import { connect } from 'node:http2';
@@ -6,8 +6,8 @@ import { createInterface } from 'node:readline';
 
 const users = new Map();  // name: session, and requests that are under way
 
-// One request over HTTP/2; `pieces` are those of its answer's body as they came. A cookie is kept, and sent from then on.
-function ask(user, { path, method = 'GET', fields = {}, body, trailers }) {
+// One request; `pieces` are those of its answer's body as they came. A cookie is kept, and sent from then on.
+function byHttp2(user, { path, method = 'GET', fields = {}, body, trailers }) {
   const options = { endStream: body === undefined, waitForTrailers: Boolean(trailers) };
   const stream = user.session.request({ ':path': path, ':method': method, ...user.fields, ...fields }, options);
   const told = { interim: [], pieces: [], trailers: {} };
@@ -17,21 +17,36 @@ function ask(user, { path, method = 'GET', fields = {}, body, trailers }) {
     if (head['set-cookie']) [user.fields.cookie] = head['set-cookie'][0].split(';');
   });
   stream.on('error', () => {});
-  stream.on('data', (piece) => told.pieces.push(piece));
-  stream.on('trailers', (fields) => { told.trailers = fields; });
+  stream.on('trailers', (lines) => { told.trailers = lines; });
   if (trailers) stream.on('wantTrailers', () => stream.sendTrailers(trailers));
   if (body !== undefined) stream.end(Buffer.from(body, 'latin1'));
+  const begun = new Promise((resolve) => {
+    stream.on('data', (piece) => { told.pieces.push(piece); resolve(); });
+  });
   const over = once(stream, 'close').then(() => {
     const { head, pieces, ...rest } = told;
-    return { status: head?.[':status'], head, body: Buffer.concat(pieces).toString('latin1'), ended: stream.rstCode, ...rest };
+    return { status: head?.[':status'], head, body: text(pieces), ended: stream.rstCode, ...rest };
   });
-  return { told, over, stream };
+  return { told, begun, over };
 }
 
-async function fetched({ url, fields: own }, { path, method = 'GET', fields = {}, body }) {
-  const answer = await fetch(url + path, { method, headers: { ...own, ...fields }, body: body && Buffer.from(body, 'latin1') });
-  return { status: answer.status, head: Object.fromEntries(answer.headers), body: Buffer.from(await answer.arrayBuffer()).toString('latin1') };
+function byFetch({ url, fields: own }, { path, method = 'GET', fields = {}, body }) {
+  const told = { pieces: [] };
+  const asked = fetch(url + path, { method, headers: { ...own, ...fields }, body: body && Buffer.from(body, 'latin1') });
+  let begins;
+  const begun = new Promise((resolve) => { begins = resolve; });
+  const over = asked.then(async (answer) => {
+    for await (const piece of answer.body) {
+      told.pieces.push(Buffer.from(piece));
+      begins();
+    }
+    return { status: answer.status, head: Object.fromEntries(answer.headers), body: text(told.pieces) };
+  });
+  return { told, begun, over };
 }
+
+const text = (pieces) => Buffer.concat(pieces).toString('latin1');
+const ask = (user, { by, ...given }) => (by === 'fetch' ? byFetch : byHttp2)(user, given);
 
 const deeds = {
   async connect(name, { url, fields }) {
@@ -44,7 +59,6 @@ const deeds = {
     users.set(name, user);
   },
   ask: (name, given) => ask(users.get(name), given).over,
-  fetch: (name, given) => fetched(users.get(name), given),
   // So many at once, `{}` in their paths being their numbers.
   begin(name, { count, path, ...given }) {
     const one = (_, index) => ask(users.get(name), { path: path.replace('{}', index), ...given });
@@ -52,9 +66,9 @@ const deeds = {
   },
   // What of the first one's body has come, once something has.
   async first(name) {
-    const { told, stream } = users.get(name).under[0];
-    if (!told.pieces.length) await once(stream, 'data');
-    return { body: Buffer.concat(told.pieces).toString('latin1') };
+    const { told, begun } = users.get(name).under[0];
+    await begun;
+    return { body: text(told.pieces) };
   },
   end: async (name) => ({ answers: await Promise.all(users.get(name).under.map(({ over }) => over)) }),
   // One after the other, `atOnce` lines of them side by side: the answers that are not what was asked.
