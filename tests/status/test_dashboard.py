@@ -9,7 +9,6 @@ import re
 
 import pytest
 
-from browser import Browser
 from support.busy import Busy
 from support.client import new_address, request_bytes
 from support.http2 import PING, frame
@@ -20,20 +19,6 @@ from support.wire import eventually
 
 SESSION_POOL = {"affinity": ["session-id"], "session_id": {"sources": ["cookie:JSESSIONID"]}}
 PASSIVE = {"passive": {"failures": 1, "max_down_percent": 100}}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    browser = Browser()
-    yield browser
-    browser.close()
-
-
-@pytest.fixture
-def faultless(browser):
-    """No test may end with an error in the page, or a request to anywhere else."""
-    yield browser
-    assert browser.do("faults") == []
 
 
 def shoot(browser, name):
