@@ -27,11 +27,7 @@ uint64_t sessions_or_none(const HomeCensus& census) {
 
 // Losses of sessions that were not at risk, away from a home in service; and what is said of all losses.
 Books losses_in_service(const HomeCensus& census) {
-  Books losses;
-  for (const Event event : {Event::lost, Event::carried}) {
-    losses.all[event] = census.books.all[event] - census.at_risk.books.all[event];
-    losses.returned[event] = census.books.returned[event] - census.at_risk.books.returned[event];
-  }
+  Books losses = census.lost_in_service;
   for (const Event event : {Event::confirmed, Event::restarted, Event::uncertain}) {
     losses.all[event] = census.books.all[event];
     losses.returned[event] = census.books.returned[event];
@@ -42,7 +38,7 @@ Books losses_in_service(const HomeCensus& census) {
 uint64_t sum_of_losses(const routing::Tally& tally) { return tally[Event::lost] + tally[Event::carried]; }
 
 uint64_t losses_of(const Standing& standing) {
-  return sum_of_losses(losses_in_service(standing.census).all) - standing.census.failed_back;
+  return sum_of_losses(standing.census.lost_in_service.all) - standing.census.failed_back;
 }
 
 bool is_over(const Incident& incident) { return incident.left == 0; }

@@ -6,6 +6,7 @@ HomeCensus HomeCensus::operator-(const HomeCensus& earlier) const {
   HomeCensus since = *this;
   since.books = books - earlier.books;
   since.arrived -= earlier.arrived;
+  since.lost_in_service = lost_in_service - earlier.lost_in_service;
   since.failed_back -= earlier.failed_back;
   since.lost_by_failback -= earlier.lost_by_failback;
   since.at_risk.put -= earlier.at_risk.put;
@@ -63,21 +64,23 @@ uint16_t Homes::arrive(Slot home, bool returned, bool counts, bool at_risk) {
   return at_risk ? add_at_risk(home, returned, true) : add(home, returned, true);
 }
 
-bool Homes::remove(Slot home, bool returned, uint16_t spell, Event how) {
+void Homes::remove(Slot home, bool returned, uint16_t spell, Event how, bool called_back) {
   Home& it = at(home);
   it.live.fetch_sub(1, kRelaxed);
   if (returned) it.returned.fetch_sub(1, kRelaxed);
   it.load.fetch_sub(1, kRelaxed);
   const std::lock_guard lock(it.mutex);
-  if (!is_at_risk(home, spell)) {
-    --it.safe;
-    it.safe_returned -= returned;
-    return false;
+  if (is_at_risk(home, spell)) {
+    --it.at_risk.live;
+    it.at_risk.returned -= returned;
+    it.at_risk.books.count(how, returned);
+    return;
   }
-  --it.at_risk.live;
-  it.at_risk.returned -= returned;
-  it.at_risk.books.count(how, returned);
-  return true;
+  --it.safe;
+  it.safe_returned -= returned;
+  if (how != Event::lost && how != Event::carried) return;
+  it.lost_in_service.count(how, returned);
+  if (called_back) ++(how == Event::lost ? it.lost_by_failback : it.failed_back);
 }
 
 void Homes::came_back(Slot home, uint16_t spell) {
@@ -139,13 +142,14 @@ HomeCensus Homes::census(Slot home) const {
     census.books.returned.counts[i] = it.of_returned[i].load(kRelaxed);
   }
   census.arrived = it.arrived.load(kRelaxed);
-  census.failed_back = it.failed_back.load(kRelaxed);
-  census.lost_by_failback = it.lost_by_failback.load(kRelaxed);
   census.live = it.live.load(kRelaxed);
   census.live_returned = it.returned.load(kRelaxed);
   census.in_service = in_service(home);
   const std::lock_guard lock(it.mutex);
   census.at_risk = it.at_risk;
+  census.lost_in_service = it.lost_in_service;
+  census.failed_back = it.failed_back;
+  census.lost_by_failback = it.lost_by_failback;
   return census;
 }
 

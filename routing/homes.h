@@ -28,10 +28,11 @@ struct AtRisk {
 };
 
 struct HomeCensus {
-  Books books;           // what happened to sessions while this was their home
-  uint64_t arrived = 0;  // sessions that came here from another home: carried, moved or reassigned
+  Books books;              // what happened to sessions while this was their home
+  uint64_t arrived = 0;     // sessions that came here from another home: carried, moved or reassigned
+  Books lost_in_service{};  // lost and carried, though they were not at risk
   uint64_t failed_back = 0,
-           lost_by_failback = 0;  // of the carried and of the lost: called home by their first home
+           lost_by_failback = 0;  // of these: called home by their first home
   uint64_t live = 0;
   uint64_t live_returned = 0;
   AtRisk at_risk{};
@@ -62,15 +63,11 @@ class Homes {
   uint16_t add_at_risk(Slot home, bool returned, bool took_reservation);
   // At a place that is reserved; `counts` as one that arrived from another home.
   uint16_t arrive(Slot home, bool returned, bool counts, bool at_risk = false);
-  // `how`: what became of it. True: it was at risk.
-  bool remove(Slot home, bool returned, uint16_t spell, Event how);
+  // `how`: what became of it; `called_back`: by its first home.
+  void remove(Slot home, bool returned, uint16_t spell, Event how, bool called_back = false);
   // The client of one of its sessions has come back.
   void came_back(Slot home, uint16_t spell);
   void count(Slot home, Event event, bool returned);
-  // Carried or lost, for its first home called it back.
-  void count_failed_back(Slot home, Event how) {
-    (how == Event::lost ? at(home).lost_by_failback : at(home).failed_back).fetch_add(1, kRelaxed);
-  }
 
   bool in_service(Slot home) const { return is_served(spell(home)); }
   void set_in_service(Slot home, bool in_service);
@@ -98,13 +95,17 @@ class Homes {
     alignas(64) std::atomic<uint16_t> spell{0};  // looked at with each request
     alignas(64) std::atomic<uint32_t> load{0};
     std::atomic<uint32_t> live{0}, returned{0};
-    std::atomic<uint64_t> arrived{0}, failed_back{0}, lost_by_failback{0};
+    std::atomic<uint64_t> arrived{0};
     std::atomic<uint32_t> shaken_until{0};
     Counts all{}, of_returned{};
 
-    std::mutex mutex;  // guards the rest, and changes of `spell`
+    // Guards the rest, and changes of `spell`. What an incident makes a sum of is guarded together: it may
+    // look between any two steps.
+    std::mutex mutex;
     uint32_t safe = 0, safe_returned = 0;
     AtRisk at_risk{};
+    Books lost_in_service;
+    uint64_t failed_back = 0, lost_by_failback = 0;
 
     void begin_spell(unsigned steps);
   };

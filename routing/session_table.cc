@@ -245,14 +245,9 @@ SessionTable::Found SessionTable::follow(uint64_t key, Slot to, uint16_t choice,
 void SessionTable::arrive(Shard& shard, Entry& session, Slot left, Slot at, Event how, bool at_risk) {
   shard.books.count(how, session.returned);
   homes_.count(left, how, session.returned);
-  const bool was_at_risk = homes_.remove(left, session.returned, session.spell, how);
-  if (fails_back_.load(kRelaxed)) {
-    const bool is_back = at == session.origin.first_home;
-    const bool for_cause = how == Event::lost || how == Event::carried;
-    if (is_back && for_cause && !was_at_risk) homes_.count_failed_back(left, how);
-  } else {
-    session.origin.first_home = at;
-  }
+  const bool fails_back = fails_back_.load(kRelaxed);
+  homes_.remove(left, session.returned, session.spell, how, fails_back && at == session.origin.first_home);
+  if (!fails_back) session.origin.first_home = at;
   session.spell = homes_.arrive(at, session.returned, how != Event::lost, at_risk);
 }
 

@@ -527,26 +527,50 @@ TEST_CASE("what was lost since the last quiet tick belongs to the outage that fo
   CHECK(it.last().requests_retried == 3);
 }
 
-TEST_CASE("sessions that an operator moves, or their first home calls back, are no lapse") {
+TEST_CASE("an incident that opens while a loss is being written counts it once") {
   Scene it;
   it.open(0, 10, 0);
   it.tick();
-  it.move(0, 0, 1, Cost::moved);
-  it.move(1, 0, 1, Cost::carried);
-  it.table.homes().count_failed_back(0, Event::carried);
+  it.table.homes().count(0, Event::lost, true);  // a worker's first step
+  it.change(0, BackendState::down);
+  CHECK(it.last().at_risk == 10);
+  it.table.homes().remove(0, true, 0, Event::lost);  // its second
+  it.tick();
+  CHECK(it.last().joined == 0);
+  CHECK(it.last()[Event::lost] == 1);
+  CHECK(it.last().left == 9);
+}
+
+// Session 0 is carried while its first home is out, which then calls it back.
+void call_back(Scene& it, Cost cost) {
+  it.table.set_failback(true);
+  it.open(0, 1, 0);
+  it.change(0, BackendState::down);
+  it.move(0, 0, 1, Cost::carried);
+  it.change(0, BackendState::up);
+  it.tick();
+  it.move(0, 1, 0, cost);
+  it.tick();
+}
+
+TEST_CASE("sessions that an operator moves, or their first home calls back, are no lapse") {
+  Scene it;
+  it.open(1, 1, 0);
+  it.tick();
+  it.move(1, 0, 1, Cost::moved);
   it.tick();
   CHECK(it.count() == 0);
+  call_back(it, Cost::carried);
+  CHECK(it.count() == 1);
+  CHECK(it.last().kind == Kind::outage);
 }
 
 TEST_CASE("what their first home calls back, and finds nothing of, is lost in a lapse that says so") {
   Scene it;
-  it.open(0, 10, 0);
-  it.tick();
-  it.move(0, 0, 1, Cost::lost);
-  it.table.homes().count_failed_back(0, Event::lost);
-  it.tick();
-  REQUIRE(it.count() == 1);
+  call_back(it, Cost::lost);
+  REQUIRE(it.count() == 2);
   CHECK(it.last().kind == Kind::lapse);
+  CHECK(it.last().backend == "b");
   CHECK(it.last().detail == "sessions went home without their data (failback)");
   CHECK(it.last()[Event::lost] == 1);
   CHECK(it.last().at_risk + it.last().joined == 1 + it.last().left);

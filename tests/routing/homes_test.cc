@@ -62,15 +62,31 @@ TEST_CASE("sessions are at risk from the moment that their home leaves service, 
   CHECK(homes.recover(1, true, one));
   CHECK_FALSE(homes.recover(1, true, one));
   CHECK_FALSE(homes.is_at_risk(1, one));
-  CHECK(homes.remove(1, false, other, Event::lost));
+  homes.remove(1, false, other, Event::lost);
   CHECK(homes.recover(1, true, late));
-  CHECK_FALSE(homes.remove(1, true, late, Event::lost));
+  homes.remove(1, true, late, Event::lost);
   const AtRisk at_risk = homes.census(1).at_risk;
   CHECK(at_risk.live == 0);
   CHECK(at_risk.put == 2);
   CHECK(at_risk.books.all[Event::recovered] == 2);
   CHECK(at_risk.books.all[Event::lost] == 1);
+  CHECK(homes.census(1).lost_in_service.all[Event::lost] == 1);
   CHECK(homes.census(2).at_risk.put == 0);
+}
+
+TEST_CASE(
+    "of those that were not at risk, the lost and the carried are counted, and whom its first home called "
+    "back") {
+  Homes homes;
+  for (const Event how : {Event::lost, Event::carried, Event::moved, Event::expired})
+    for (const bool called_back : {false, true})
+      homes.remove(0, true, homes.add(0, true, false), how, called_back);
+  const HomeCensus census = homes.census(0);
+  CHECK(census.lost_in_service.all[Event::lost] == 2);
+  CHECK(census.lost_in_service.returned[Event::carried] == 2);
+  CHECK(census.lost_in_service.all.ended() == 2);
+  CHECK(census.lost_by_failback == 1);
+  CHECK(census.failed_back == 1);
 }
 
 TEST_CASE("sessions can be put at risk though their home is in service") {

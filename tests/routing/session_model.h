@@ -377,10 +377,11 @@ class SessionModel {
   // From the books of one home to those of another, where it is first at home unless sessions fail back.
   void leave(Record& session, Slot to, Event how) {
     count(session, how);
-    const bool is_back = to == session.first_home && (how == Event::lost || how == Event::carried);
-    if (fails_back_ && is_back && !session.at_risk) {
+    if ((how == Event::lost || how == Event::carried) && !session.at_risk) {
       HomeCensus& left = homes_[session.booked_at()];
-      ++(how == Event::lost ? left.lost_by_failback : left.failed_back);
+      left.lost_in_service.count(how, session.returned);
+      if (fails_back_ && to == session.first_home)
+        ++(how == Event::lost ? left.lost_by_failback : left.failed_back);
     }
     session.at_risk = out_.contains(to);
     if (!fails_back_) session.first_home = to;

@@ -147,6 +147,7 @@ struct Pair {
       const HomeCensus is = table.homes().census(home), should = model.census(home);
       REQUIRE(is.books == should.books);
       REQUIRE(is.arrived == should.arrived);
+      REQUIRE(is.lost_in_service == should.lost_in_service);
       REQUIRE(is.failed_back == should.failed_back);
       REQUIRE(is.lost_by_failback == should.lost_by_failback);
       REQUIRE(is.live == should.live);
