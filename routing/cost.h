@@ -36,15 +36,17 @@ struct Cost {
     return Event::lost;
   }
 
-  // Where any backend may have the copy, each fetches it; while others are away as well, it may have been
-  // theirs. Who had that of a backend which has left is not known any more.
-  bool may_be_lost(Slot from) const {
+  // Where any backend may have the copy, each fetches it. It may have been that of one that is away as well,
+  // or `was_out` meanwhile. Who had that of a backend which has left is not known any more.
+  template <class WasOut>
+  bool may_be_lost(Slot from, WasOut&& was_out) const {
     if (storage != conf::Storage::backup) return false;
     if (from >= fleet.backends.size()) return true;
     if (fleet.backends[from].backup != kNoSlot) return false;
     for (size_t slot = 0; slot < fleet.backends.size(); ++slot) {
       const Backend& other = fleet.backends[slot];
-      if (slot != from && other.listed && !other.serves_its_own()) return true;
+      const bool is_away = !other.serves_its_own() || was_out(static_cast<Slot>(slot));
+      if (slot != from && other.listed && is_away) return true;
     }
     return false;
   }

@@ -116,22 +116,26 @@ void Homes::count(Slot home, Event event, bool returned) {
 void Homes::set_in_service(Slot home, bool in_service) {
   Home& it = at(home);
   const std::lock_guard lock(it.mutex);
-  if (this->in_service(home) != in_service) it.begin_spell(1);
+  if (this->in_service(home) != in_service) begin_spell(it, 1);
 }
 
 void Homes::put_at_risk(Slot home) {
   Home& it = at(home);
   const std::lock_guard lock(it.mutex);
-  if (in_service(home)) it.begin_spell(2);
+  if (in_service(home)) begin_spell(it, 2);
 }
 
 // Whoever was safe is not in another spell.
-void Homes::Home::begin_spell(unsigned steps) {
-  spell.store(static_cast<uint16_t>(spell.load(kRelaxed) + steps), kRelaxed);
-  at_risk.live += safe;
-  at_risk.returned += safe_returned;
-  at_risk.put += safe;
-  safe = safe_returned = 0;
+void Homes::begin_spell(Home& home, unsigned steps) {
+  const auto spell = static_cast<uint16_t>(home.spell.load(kRelaxed) + steps);
+  const uint64_t change = changes_.fetch_add(1, kRelaxed) + 1;
+  home.changed.store(change, kRelaxed);
+  if (!is_served(spell)) home.left.store(change, kRelaxed);
+  home.spell.store(spell, kRelaxed);
+  home.at_risk.live += home.safe;
+  home.at_risk.returned += home.safe_returned;
+  home.at_risk.put += home.safe;
+  home.safe = home.safe_returned = 0;
 }
 
 HomeCensus Homes::census(Slot home) const {

@@ -79,6 +79,10 @@ class Homes {
     return until != 0 && until >= since;
   }
   bool is_at_risk(Slot home, uint16_t since) const { return since != spell(home) || !is_served(since); }
+  // The other one was out of service, or was restarted, at some time since `home` left service last.
+  bool was_out_since(Slot other, Slot home) const {
+    return at(other).changed.load(kRelaxed) > at(home).left.load(kRelaxed);
+  }
   // The home has answered a session, whose spell it is. True: it was at risk until now.
   bool recover(Slot home, bool returned, uint16_t& spell);
 
@@ -97,6 +101,7 @@ class Homes {
     std::atomic<uint32_t> live{0}, returned{0};
     std::atomic<uint64_t> arrived{0};
     std::atomic<uint32_t> shaken_until{0};
+    std::atomic<uint64_t> changed{0}, left{0};  // the numbers of the changes that were the latest
     Counts all{}, of_returned{};
 
     // Guards the rest, and changes of `spell`. What an incident makes a sum of is guarded together: it may
@@ -106,9 +111,8 @@ class Homes {
     AtRisk at_risk{};
     Books lost_in_service;
     uint64_t failed_back = 0, lost_by_failback = 0;
-
-    void begin_spell(unsigned steps);
   };
+  void begin_spell(Home& home, unsigned steps);
   uint16_t join(Slot home, bool returned, std::optional<uint16_t> since);
   static bool is_served(uint16_t spell) { return spell % 2 == 0; }
   uint16_t spell(Slot home) const { return at(home).spell.load(kRelaxed); }
@@ -117,6 +121,7 @@ class Homes {
   static bool fits(const Home& home, uint32_t load, uint32_t limit);  // one more
 
   PerSlot<Home> homes_;
+  std::atomic<uint64_t> changes_{0};  // of any home's service
 };
 
 }  // namespace limpet::routing

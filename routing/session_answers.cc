@@ -35,7 +35,7 @@ void SessionTable::answered(uint64_t key, Slot slot, Slot from, uint32_t now, Wo
     const bool is_lost = what == Event::lost;
     // One copy may be gone, where the backend that had it was away as well, and what it says then.
     const bool has_no_copy = cost.storage == conf::Storage::backup && (is_renamed || is_deleted);
-    if (what == Event::carried && (has_no_copy || cost.may_be_lost(left)))
+    if (what == Event::carried && (has_no_copy || copy_may_be_gone(*session, cost)))
       count(shard, *session, Event::uncertain);
     if (is_lost && (is_renamed || is_deleted)) count(shard, *session, Event::confirmed);
     if (is_lost && is_deleted) return finish(shard, session, Event::lost);
@@ -62,6 +62,13 @@ void SessionTable::answered(uint64_t key, Slot slot, Slot from, uint32_t now, Wo
     session->origin.first_seen = now;
     count(shard, *session, Event::opened);
   });
+}
+
+// Another that was away while this session's home was may have had its copy.
+bool SessionTable::copy_may_be_gone(const Entry& session, const Cost& cost) const {
+  const Slot home = session.booked_at();
+  const bool was_away = homes_.is_at_risk(home, session.spell);
+  return cost.may_be_lost(home, [&](Slot other) { return was_away && homes_.was_out_since(other, home); });
 }
 
 // It is not in the books; what it may have been is lost once more.

@@ -223,6 +223,7 @@ class SessionTable {
   void be_at(Entry& session, Slot slot);
   bool renew(Shard& old_shard, Shard& new_shard, uint64_t from, uint64_t to, Slot home, uint32_t now);
   bool is_back(const Entry& session) const;
+  bool copy_may_be_gone(const Entry& session, const Cost& cost) const;
   bool came_back_empty(Shard& shard, Entry* session, uint32_t now, Word word, Asked asked);
   void recover(Shard& shard, Entry& session);
   void count(Shard& shard, const Entry& session, Event event);

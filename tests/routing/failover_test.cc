@@ -67,16 +67,23 @@ TEST_CASE("a session goes to its home's backup, the named one, and is carried") 
 }
 
 TEST_CASE(
-    "where no backup is named any backend has the copy, unless others are away as well: then it may be "
-    "lost") {
-  for (const bool other_is_away : {false, true}) {
+    "where no backup is named any backend has the copy, unless others are away as well, or were since: then "
+    "it may be lost") {
+  enum class Other : uint8_t { stays, was_away_before, goes, goes_and_comes_back };
+  for (const Other other : {Other::stays, Other::was_away_before, Other::goes, Other::goes_and_comes_back}) {
     Known known(pool_with(Kind::cookie, Storage::backup));
+    const auto slot = static_cast<Slot>((known.home + 1) % 4);
+    if (other == Other::was_away_before) {
+      known.stage.set(slot, BackendState::down);
+      known.stage.set(slot, BackendState::up);
+    }
     known.stage.set(known.home, BackendState::down);
-    if (other_is_away) known.stage.set(static_cast<Slot>((known.home + 1) % 4), BackendState::maintenance);
+    if (other >= Other::goes) known.stage.set(slot, BackendState::maintenance);
+    if (other == Other::goes_and_comes_back) known.stage.set(slot, BackendState::up);
     known.send();
     CHECK(known.stage.count(Event::carried) == 1);
     CHECK(known.stage.count(Event::lost) == 0);
-    CHECK(known.stage.count(Event::uncertain) == other_is_away);
+    CHECK(known.stage.count(Event::uncertain) == (other >= Other::goes ? 1 : 0));
     known.stage.check_books();
   }
 }
