@@ -13,7 +13,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from support.limpet import Scene  # noqa: E402
-from support.tls import PLAIN, by_tls  # noqa: E402
+from support.transport import by_tls, transport_of  # noqa: E402
 
 
 def pytest_configure():
@@ -47,8 +47,8 @@ def tls_on_both_sides(tmp_path_factory):
 
 @pytest.fixture
 def transport(request, tls_on_both_sides):
-    """To be parametrized, "plain" or "tls"."""
-    return {"plain": PLAIN, "tls": tls_on_both_sides}[request.param]
+    """To be parametrized: "plain", "tls", "plain h2", "tls h2 to http/1.1" and the like."""
+    return transport_of(request.param, tls_on_both_sides)
 
 
 @pytest.fixture(scope="module")

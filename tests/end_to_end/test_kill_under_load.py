@@ -37,8 +37,8 @@ class Asked:
 class Crowd:
     """Clients that go on asking until they are told to stop, and what became of each request."""
 
-    def __init__(self, port):
-        self.clients = [Client(number, port, by_address=False) for number in range(CLIENTS)]
+    def __init__(self, port, transport):
+        self.clients = [Client(number, port, by_address=False, **transport.clients) for number in range(CLIENTS)]
         self.asked = {}  # by id
         self.is_over = False
 
@@ -77,17 +77,17 @@ def tries_at(status, backend):
 
 
 @pytest.fixture
-def killed_under_load(scene, tmp_path):
+def killed_under_load(scene, tmp_path, transport):
     """Starts three servers and Limpet, and lets the first be killed under load. Returns what there was to see."""
-    servers = [Server(name, journal=tmp_path / name, delay=0.05) for name in "abc"]
+    servers = [Server(name, journal=tmp_path / name, delay=0.05, **transport.server) for name in "abc"]
 
     def run(**pool):
         for server in servers:
             server.wait()
         interval = f"{INTERVAL * 1000:.0f}ms"
         check = {"check": "http", "path": "/healthz", "interval": interval, "fast_interval": interval, "timeout": interval, "rise": 1, "fall": 2}
-        limpet = scene.start(settings([server.as_table() for server in servers], workers=2, status=status_table(), pool={**pool, "health": check}))
-        status, crowd = Status(limpet), Crowd(limpet.address[1])
+        limpet = scene.start(settings([server.as_table() for server in servers], workers=2, status=status_table(), pool={**pool, **transport.pool, "health": check}))
+        status, crowd = Status(limpet), Crowd(limpet.address[1], transport)
         seen = Seen(status, crowd, *asyncio.run(kill_one(crowd, status, servers[0])))
         seen.lines = {line["request_id"]: line for line in limpet.log(len(crowd.asked))}
         seen.arrived = {server.name: collections.Counter((tmp_path / server.name).read_text().split()) for server in servers}
@@ -149,7 +149,7 @@ async def kill_one(crowd, status, victim):
     return killed, before, begun_until_down, len(crowd.asked) - begun_before_rest
 
 
-@pytest.mark.parametrize(("affinity", "found_by"), [("cookie", "requests"), ("session-id", "checks")])
+@pytest.mark.parametrize(("affinity", "found_by", "transport"), [("cookie", "requests", "plain h2"), ("session-id", "checks", "plain")], indirect=["transport"])
 def test_a_kill_costs_what_was_under_way_and_could_not_be_repeated(killed_under_load, affinity, found_by):
     seen = killed_under_load(**POOLS[affinity], **FOUND_BY[found_by])
     seen.tell(f"{affinity}, found out by {found_by}")
@@ -174,6 +174,7 @@ def test_a_kill_costs_what_was_under_way_and_could_not_be_repeated(killed_under_
     assert incident["lost"] == status.pool()["sessions"]["totals"]["lost"] == logouts > 0
 
 
+@pytest.mark.parametrize("transport", ["plain http/1.1 to h2"], indirect=True)
 def test_under_refuse_every_request_that_the_victim_should_have_answered_counts_as_failed(killed_under_load):
     seen = killed_under_load(affinity=["cookie"], failover="refuse", **FOUND_BY["checks"])
     seen.tell("cookie, refused, found out by checks")

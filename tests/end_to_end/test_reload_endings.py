@@ -9,7 +9,7 @@ import pytest
 from support.limpet import is_sanitized, pool_table
 from support.session_app import session_servers
 from support.status import Status, status_table
-from support.tls import PLAIN
+from support.transport import PLAIN
 from support.wire import Closed, eventually, free_port
 from test_reload_reach import echo, echoes, tunnel_of
 
@@ -39,7 +39,7 @@ def without_old_listener(config):
 @each_transport
 @pytest.mark.parametrize("change", ["removed", "moved to another port"])
 def test_a_connection_kept_at_a_listener_that_left_the_file_is_answered_once_more_and_closed(scene, change, transport):
-    limpet = scene.limpet(scene.backends(1, tls=transport.server), pool=transport.pool, listeners=[listener_table("old", transport), listener_table("new", transport)],
+    limpet = scene.limpet(scene.backends(1, **transport.backend), pool=transport.pool, listeners=[listener_table("old", transport), listener_table("new", transport)],
                           status=status_table(), workers=2)
     status = Status(limpet)
     clients = [limpet.client("old") for _ in range(8)]
@@ -57,7 +57,7 @@ def test_a_connection_kept_at_a_listener_that_left_the_file_is_answered_once_mor
 
 @each_transport
 def test_a_listener_that_left_the_file_is_told_of_while_it_has_connections(scene, transport):
-    limpet = scene.limpet([scene.backend("a", echo, tls=transport.server)], pool=transport.pool,
+    limpet = scene.limpet([scene.backend("a", echo, **transport.backend)], pool=transport.pool,
                           listeners=[listener_table("old", transport), listener_table("new", transport)], status=status_table())
     status = Status(limpet)
     limpet.addresses = {"old": limpet.addresses["old"], "new": limpet.addresses["new"]}
@@ -73,7 +73,7 @@ def test_a_listener_that_left_the_file_is_told_of_while_it_has_connections(scene
 
 @each_transport
 def test_what_outlives_the_drain_timeout_at_a_listener_that_left_the_file_is_cut(scene, transport):
-    limpet = scene.limpet([scene.backend("a", echo, tls=transport.server)], pool={"drain_timeout": "300ms", **transport.pool},
+    limpet = scene.limpet([scene.backend("a", echo, **transport.backend)], pool={"drain_timeout": "300ms", **transport.pool},
                           listeners=[listener_table("old", transport), listener_table("new", transport)], status=status_table())
     status = Status(limpet)
     tunnel = tunnel_of(limpet)
@@ -88,7 +88,7 @@ WITHOUT_SESSIONS = {"affinity": ["session-id"], "session_id": {"sources": ["head
 
 
 def two_pools(scene, transport=PLAIN, **of_old):
-    old = pool_table("old", [scene.backend("o", echo, tls=transport.server)], **WITHOUT_SESSIONS, **of_old, **transport.pool)
+    old = pool_table("old", [scene.backend("o", echo, **transport.backend)], **WITHOUT_SESSIONS, **of_old, **transport.pool)
     return {"pools": [pool_table("app", [scene.backend("a")]), old], "listener": transport.listener, "routes": [{"pool": "app"}, {"path": "/tunnel", "pool": "old"}]}
 
 
@@ -140,7 +140,7 @@ def test_a_pool_that_comes_back_before_it_is_gone_has_its_sessions(scene):
 @pytest.mark.parametrize("transport", [pytest.param("plain", marks=pytest.mark.soak), "tls"], indirect=True)
 def test_reloads_that_each_bring_a_pool_a_listener_and_backends_leave_nothing_behind(scene, transport):
     app = {**WITHOUT_SESSIONS, **transport.pool}
-    limpet = scene.limpet([], pools=[pool_table("app", [scene.backend("a", tls=transport.server)], **app)], listener=transport.listener, status=status_table(), workers=2)
+    limpet = scene.limpet([], pools=[pool_table("app", [scene.backend("a", **transport.backend)], **app)], listener=transport.listener, status=status_table(), workers=2)
     status = Status(limpet)
     config = copy.deepcopy(limpet.config)
     sizes = []
@@ -184,7 +184,7 @@ def test_a_backend_that_takes_over_a_slot_takes_over_neither_counts_nor_sessions
 @each_transport
 @pytest.mark.workers
 def test_reloads_while_clients_ask_and_workers_log_serve_everybody(scene, transport):
-    limpet = scene.limpet(scene.backends(2, tls=transport.server), pool=transport.pool, listeners=[listener_table("old", transport), listener_table("new", transport)],
+    limpet = scene.limpet(scene.backends(2, **transport.backend), pool=transport.pool, listeners=[listener_table("old", transport), listener_table("new", transport)],
                           workers=2, status=status_table(), log={"level": "debug"})
     status = Status(limpet)
     config = copy.deepcopy(limpet.config)

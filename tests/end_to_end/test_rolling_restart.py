@@ -31,8 +31,8 @@ POOLS = {
 class Visitor(Client):
     """Comes, does something, and leaves: logs out, and forgets its cookies."""
 
-    def __init__(self, number, port, tls):
-        super().__init__(number, port, by_address=False, tls=tls)
+    def __init__(self, number, port, transport):
+        super().__init__(number, port, by_address=False, **transport.clients)
         self.sessions = 0
         self.is_over = False
 
@@ -70,20 +70,20 @@ async def restart_all(status, servers, visitors):
     return told
 
 
-IN_SOAK = [("session-id", "tls"), ("session-id, cookie", "plain"), ("cookie", "plain"), ("cookie", "tls")]
+IN_SOAK = [("session-id", "tls"), ("session-id, cookie", "plain h2"), ("cookie", "plain"), ("cookie", "tls h2")]
 
 
-@pytest.mark.parametrize(("affinity", "transport"), [("session-id", "plain"), ("session-id, cookie", "tls"),
+@pytest.mark.parametrize(("affinity", "transport"), [("session-id", "plain h2 to http/1.1"), ("session-id, cookie", "tls http/1.1 to h2"),
                                                      *(pytest.param(*both, marks=pytest.mark.soak) for both in IN_SOAK)], indirect=["transport"])
 def test_a_rolling_restart_costs_nobody_anything(scene, affinity, transport):
-    servers = [Server(name, **transport.files) for name in "abc"]
+    servers = [Server(name, **transport.server) for name in "abc"]
     try:
         for server in servers:
             server.wait()
         limpet = scene.start(settings([server.as_table() for server in servers], pool={**POOLS[affinity], **transport.pool}, listener=transport.listener,
                                       workers=2, status=status_table()))
         status = Status(limpet)
-        visitors = [Visitor(number, limpet.address[1], transport.client) for number in range(CLIENTS)]
+        visitors = [Visitor(number, limpet.address[1], transport) for number in range(CLIENTS)]
         told = asyncio.run(restart_all(status, servers, visitors))
     finally:
         for server in servers:

@@ -11,6 +11,7 @@ import pytest
 from support.limpet import settings
 from support.status import Status, status_table
 from support.storm import LONG, SHORT, Storm, hold_to_the_truth
+from support.transport import HTTP2
 from support.truth import Client, Server
 
 CLIENTS = 200
@@ -27,14 +28,14 @@ def pool_of(affinity, storage):
 
 def live_through_a_storm(scene, affinity, storage, transport, seconds):
     folder = tempfile.TemporaryDirectory(prefix="limpet-truth-") if storage == "shared" else None
-    servers = [Server(f"s{number}", folder=folder.name if folder else None, delay=0.01 * number, **transport.files) for number in range(SERVERS)]
+    servers = [Server(f"s{number}", folder=folder.name if folder else None, delay=0.01 * number, **transport.server) for number in range(SERVERS)]
     try:
         for server in servers:
             server.wait()
         limpet = scene.start(settings([server.as_table() for server in servers], pool={**pool_of(affinity, storage), **transport.pool},
                                       listener={"proxy_protocol": affinity == "ip", **transport.listener}, workers=2, status=status_table()))
-        clients = [Client(number, limpet.address[1], affinity == "ip", transport.client) for number in range(CLIENTS)]
-        storm = Storm(limpet, servers, Status(limpet))
+        clients = [Client(number, limpet.address[1], affinity == "ip", **transport.clients) for number in range(CLIENTS)]
+        storm = Storm(limpet, servers, Status(limpet), go_away=transport.back == HTTP2)
         seen = hold_to_the_truth(storm, clients, seconds, f"{affinity}, {storage}", pause=0.05, carries=storage == "shared")
         assert seen["answered 200"] > 2 * CLIENTS, "hardly anybody was answered: this shows nothing"
     finally:
@@ -45,14 +46,14 @@ def live_through_a_storm(scene, affinity, storage, transport, seconds):
 
 
 @pytest.mark.parametrize(("affinity", "storage", "transport"),
-                         [("ip", "local", "plain"), ("cookie", "local", "plain"), ("session-id", "local", "tls"), ("cookie", "shared", "plain")],
+                         [("ip", "local", "plain h2 to http/1.1"), ("cookie", "local", "plain http/1.1 to h2"), ("session-id", "local", "tls h2"), ("cookie", "shared", "plain")],
                          indirect=["transport"])
 def test_what_is_reported_lost_is_what_clients_lost(scene, affinity, storage, transport):
     live_through_a_storm(scene, affinity, storage, transport, SHORT)
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("transport", ["plain", "tls"], indirect=True)
+@pytest.mark.parametrize("transport", ["plain", "tls h2"], indirect=True)
 @pytest.mark.parametrize("storage", ["local", "shared"])
 @pytest.mark.parametrize("affinity", ["ip", "cookie", "session-id", "session-id, cookie"])
 def test_what_is_reported_lost_is_what_clients_lost_for_a_minute(scene, affinity, storage, transport):

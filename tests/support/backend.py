@@ -6,6 +6,7 @@ was not read is read, a connection that was not closed waits for the next reques
 
 import os
 import socket
+import ssl
 import threading
 
 from support.wire import PATIENCE, Closed, Malformed, Request, Wire, chunked, eventually, free_port, head
@@ -153,6 +154,10 @@ class Backend:
         self._threads.append(thread)
         thread.start()
 
+    @property
+    def listens(self):
+        return self._listener is not None
+
     def refuse(self):
         """Stops listening: connection attempts are refused from now on. Open connections stay."""
         if self._listener:
@@ -216,7 +221,7 @@ class Backend:
         except Closed as closed:
             if closed.message is not None:
                 closed.message.cut = True
-        except (BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
             pass
         except (Malformed, ValueError, AssertionError, OSError) as error:
             if connection.open:

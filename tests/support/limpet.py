@@ -357,15 +357,13 @@ class Scene:
         self._backends = []
         self._limpets = []
 
-    def backend(self, *args, **keys):
-        backend = Backend(*args, **keys)
+    def backend(self, *args, version="http/1.1", **keys):
+        backend = (Http2Backend if version == "h2" else Backend)(*args, **keys)
         self._backends.append(backend)
         return backend
 
     def http2_backend(self, *args, **keys):
-        backend = Http2Backend(*args, **keys)
-        self._backends.append(backend)
-        return backend
+        return self.backend(*args, version="h2", **keys)
 
     def backends(self, count, **keys):
         return [self.backend(chr(ord("a") + index), **keys) for index in range(count)]

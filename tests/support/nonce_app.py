@@ -1,8 +1,10 @@
-"""A server whose sessions are nonces: `nonce_app.py PORT NAME [--folder FOLDER] [--journal FILE] [--delay SECONDS] [--certificate FILE --key FILE]`.
+"""A server whose sessions are nonces: `nonce_app.py PORT NAME [--folder FOLDER] [--journal FILE] [--delay SECONDS] [--certificate FILE --key FILE]
+[--http2]`.
 
 Every answer is "NAME NONCE", the nonce of the request's session; a request whose session it does not know begins one, and /logout ends
 its own. Sessions are in this process's memory, and die with it; with a FOLDER they are files there, which other servers share. The
-journal has the X-Request-Id of every request that arrived whole, written before anything else is done, so that it outlives a kill.
+journal has the X-Request-Id of every request that arrived whole, written before anything else is done, so that it outlives a kill. It
+speaks HTTP/1.1, or HTTP/2 alone; then SIGUSR1 lets it end its connections by GOAWAY.
 """
 
 import argparse
@@ -11,6 +13,7 @@ import contextlib
 import os
 import secrets
 import ssl
+import sys
 
 
 class Sessions:
@@ -63,6 +66,17 @@ class Application:
         sid, nonce = self.sessions.begin()
         return f"{self.name} {nonce}", f"SID={sid}; Path=/"
 
+    async def respond(self, path, fields):
+        """The same, to a request that has come whole."""
+        if path == "/healthz":
+            return "ok", ""
+        if self.journal:
+            os.write(self.journal, fields["x-request-id"].encode() + b"\n")
+        if self.delay:
+            await asyncio.sleep(self.delay)
+        cookies = dict(pair.strip().split("=", 1) for pair in fields.get("cookie", "").split(";") if "=" in pair)
+        return self.answer(path, cookies.get("SID", ""))
+
     async def serve(self, reader, writer):
         try:
             while True:
@@ -70,21 +84,17 @@ class Application:
                 lines = head.split("\r\n")
                 fields = {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in lines[1:] if line)}
                 await reader.readexactly(int(fields.get("content-length", "0")))
-                path = lines[0].split()[1]
-                if path == "/healthz":
-                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-                    continue
-                if self.journal:
-                    os.write(self.journal, fields["x-request-id"].encode() + b"\n")
-                if self.delay:
-                    await asyncio.sleep(self.delay)
-                cookies = dict(pair.strip().split("=", 1) for pair in fields.get("cookie", "").split(";") if "=" in pair)
-                body, set_cookie = self.answer(path, cookies.get("SID", ""))
+                body, set_cookie = await self.respond(lines[0].split()[1], fields)
                 extra = f"Set-Cookie: {set_cookie}\r\n" if set_cookie else ""
                 writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n{extra}\r\n{body}".encode())
                 await writer.drain()
         except (asyncio.IncompleteReadError, OSError):
             writer.close()
+
+    async def serve_stream(self, stream):
+        body, set_cookie = await self.respond(stream.target, dict(stream.fields))
+        stream.send_head(200, [("content-length", str(len(body))), *([("set-cookie", set_cookie)] if set_cookie else [])])
+        stream.send(body.encode(), ends=True)
 
 
 async def main():
@@ -96,12 +106,22 @@ async def main():
     parser.add_argument("--delay", type=float, default=0)
     parser.add_argument("--certificate")
     parser.add_argument("--key")
+    parser.add_argument("--http2", action="store_true")
     options = parser.parse_args()
+    application = Application(options)
+    serve = application.serve
+    if options.http2:
+        sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        from support.http2_async import Server
+
+        serve = Server(application.serve_stream).serve
     tls = None
     if options.certificate:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(options.certificate, options.key)
-    server = await asyncio.start_server(Application(options).serve, "127.0.0.1", options.port, backlog=1024, ssl=tls)
+        if options.http2:
+            tls.set_alpn_protocols(["h2"])
+    server = await asyncio.start_server(serve, "127.0.0.1", options.port, backlog=1024, ssl=tls)
     async with server:
         await server.serve_forever()
 

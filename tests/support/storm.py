@@ -10,6 +10,7 @@ import signal
 import time
 
 from support.truth import crowd, hold_lost, seen_by
+from support.wire import listens
 
 SHORT, LONG = (float(os.environ.get("TRUTH_SECONDS", seconds)) for seconds in (8, 60))
 LOGOUTS = {"logged out by a change of backend", "logged out by a restart"}
@@ -18,11 +19,12 @@ LOGOUTS = {"logged out by a change of backend", "logged out by a restart"}
 class Storm:
     """Does things to servers, one after another, and leaves none of them hanging. Of servers it takes kill, start, freeze and thaw."""
 
-    def __init__(self, limpet, servers, status):
+    def __init__(self, limpet, servers, status, go_away=False):
+        """`go_away`: they can do that too."""
         self.limpet, self.servers, self.status = limpet, servers, status
         self.seed = int(os.environ.get("TRUTH_SEED", time.time_ns() % 1_000_000))
         self.random = random.Random(self.seed)
-        self.deeds = (self.kill, self.kill, self.hang, self.drain, self.maintain, self.reload)
+        self.deeds = (self.kill, self.kill, self.hang, self.drain, self.maintain, self.reload) + (self.go_away,) * go_away
         self.did = []
 
     def order(self, server, what):
@@ -48,6 +50,10 @@ class Storm:
         server.freeze()
         await asyncio.sleep(self.random.uniform(0.2, 2.0))
         server.thaw()
+
+    async def go_away(self, server):
+        if await asyncio.to_thread(listens, server.port):  # it may have been started just now
+            server.go_away()
 
     async def drain(self, server):
         await asyncio.to_thread(self.order, server, "drain")

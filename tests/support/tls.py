@@ -1,6 +1,5 @@
 """Certificates for tests, by the openssl command, and clients that speak TLS to Limpet."""
 
-import dataclasses
 import datetime
 import os
 import shutil
@@ -80,30 +79,12 @@ def context(certificate=None, *, version=None, alpn=None):
     return made
 
 
-def server_context(certificate):
+def server_context(certificate, *, alpn=None):
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.load_cert_chain(certificate.file, certificate.key)
+    if alpn:
+        made.set_alpn_protocols(alpn)
     return made
-
-
-@dataclasses.dataclass(frozen=True)
-class Transport:
-    """By what clients speak with Limpet, and Limpet with backends at 127.0.0.1: plain, where nothing else is said."""
-
-    listener: dict = dataclasses.field(default_factory=dict)  # what is in a listener's table
-    pool: dict = dataclasses.field(default_factory=dict)      # and in a pool's
-    files: dict = dataclasses.field(default_factory=dict)     # what a backend shows
-    client: ssl.SSLContext | None = None
-    server: ssl.SSLContext | None = None
-
-
-PLAIN = Transport()
-
-
-def by_tls(folder):
-    """A Transport by TLS on both sides, where everybody has to prove who they are."""
-    shown = make(folder, "both-sides", names=("shop.test", "127.0.0.1"))
-    return Transport({"tls": tls_table(shown)}, {"tls": {"ca": shown.authority}}, {"certificate": shown.file, "key": shown.key}, context(shown), server_context(shown))
 
 
 class SafeClient(Client):

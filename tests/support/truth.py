@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 
+from support import http2_async
 from support.client import proxy_v1
 from support.wire import free_port, listens
 
@@ -19,10 +20,10 @@ class Server:
     """A process with sessions in its memory."""
 
     def __init__(self, name, **options):
-        """`options` are nonce_app's: folder, journal, delay, certificate and key."""
+        """`options` are nonce_app's: folder, journal, delay, certificate and key, http2."""
         self.name = name
         self.port = free_port()
-        self.options = [f"--{key}={value}" for key, value in options.items() if value]
+        self.options = [f"--{key}" if value is True else f"--{key}={value}" for key, value in options.items() if value]
         self.process = None
         self.start()
 
@@ -49,21 +50,28 @@ class Server:
     def thaw(self):
         self.process.send_signal(signal.SIGCONT)
 
+    def go_away(self):
+        """Ends its connections in order, where it speaks HTTP/2."""
+        if "--http2" in self.options:
+            self.process.send_signal(signal.SIGUSR1)
+
     def close(self):
         if self.process.poll() is None:
             self.kill()
 
 
 class Client:
-    """Keeps its cookies, and what the last answer said: which server, and which session. `tls`: a context of a client, if it speaks TLS."""
+    """Keeps its cookies, and what the last answer said: which server, and which session. `tls`: a context of a client, if it speaks TLS.
+    With `http2` it speaks that."""
 
-    def __init__(self, number, port, by_address, tls=None):
+    def __init__(self, number, port, by_address, tls=None, http2=False):
         self.preface = proxy_v1(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}") if by_address else b""
-        self.port, self.tls = port, tls
+        self.port, self.tls, self.http2 = port, tls, http2
         self.jar = {}
         self.server = self.nonce = None
         self.seen = Counter()
-        self.streams = None
+        self.streams = None  # of asyncio
+        self.end = None      # of HTTP/2
 
     async def run(self, until, pause):
         while time.monotonic() < until:
@@ -91,22 +99,39 @@ class Client:
         return status
 
     async def exchange(self, method, target, more):
+        body = b"hi" if method == "POST" else None
+        lines = [*self.cookies(), *more, *([f"Content-Length: {len(body)}"] if body else [])]
+        if self.http2:
+            return await self.exchange_http2(method, target, lines, body)
+        await self.open()
+        reader, writer = self.streams
+        writer.write("\r\n".join([f"{method} {target} HTTP/1.1", "Host: app.test", *lines, "", ""]).encode() + (body or b""))
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        fields = [(line.partition(":")[0].lower(), line.partition(":")[2].strip()) for line in head[1:] if line]
+        text = (await reader.readexactly(int(dict(fields)["content-length"]))).decode()
+        return int(head[0].split()[1]), fields, text
+
+    async def exchange_http2(self, method, target, fields, body):
+        while True:
+            if self.end and not self.end.takes_more:
+                self.close()
+            await self.open()
+            self.end = self.end or http2_async.Client(*self.streams, "https" if self.tls else "http")
+            try:
+                stream = await self.end.request(method, target, fields, body)
+            except http2_async.NotTaken:
+                continue
+            return stream.status, stream.fields, stream.text
+
+    def cookies(self):
+        return ["Cookie: " + "; ".join(f"{name}={value}" for name, value in self.jar.items())] if self.jar else []
+
+    async def open(self):
         if not self.streams:
             self.streams = await self.connect()
             self.streams[1].write(self.preface)
             if self.tls:
                 await self.streams[1].start_tls(self.tls, server_hostname="shop.test")
-        reader, writer = self.streams
-        cookies = "; ".join(f"{name}={value}" for name, value in self.jar.items())
-        lines = [f"{method} {target} HTTP/1.1", "Host: app.test", f"Cookie: {cookies}", *more]
-        body = "hi" if method == "POST" else ""
-        if body:
-            lines.append(f"Content-Length: {len(body)}")
-        writer.write("\r\n".join([*lines, "", body]).encode())
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        fields = [(line.partition(":")[0].lower(), line.partition(":")[2].strip()) for line in head[1:] if line]
-        text = (await reader.readexactly(int(dict(fields)["content-length"]))).decode()
-        return int(head[0].split()[1]), fields, text
 
     async def connect(self):
         return await asyncio.open_connection("127.0.0.1", self.port)
@@ -126,7 +151,7 @@ class Client:
     def close(self):
         if self.streams:
             self.streams[1].close()
-            self.streams = None
+            self.streams = self.end = None
 
     def compare(self, server, nonce):
         if self.nonce is not None:

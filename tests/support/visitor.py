@@ -9,15 +9,35 @@ NO_REASON = "logged out for no reason"
 BY_CHANGE, BY_RESTART = "logged out by a change of backend", "logged out by a restart"
 
 
+class Lines:
+    """Connections by HTTP/2, from each address one. They are kept, and whoever comes from there shares them, or they are not."""
+
+    def __init__(self, keeps):
+        self.keeps = keeps
+        self.lines = {}
+
+    def to(self, limpet, source, preface):
+        """Its connection to this Limpet."""
+        known = self.lines.get((limpet, source))
+        if not known or not known.takes_more():
+            known = self.lines[limpet, source] = limpet.http2(source=source, preface=preface)
+        return known
+
+    def leave(self, limpet, source):
+        if not self.keeps:
+            self.lines.pop((limpet, source)).close()
+
+
 class Visitor(Client):
     """Of the application's answers it keeps the id, and of Limpet's the token. `seen` counts, beside what every client counts, `moved`:
-    another server than before answered it."""
+    another server than before answered it. While it has `lines` it speaks HTTP/2, by these."""
 
-    def __init__(self, number, kind, by_address):
+    def __init__(self, number, kind, by_address, source=None):
         super().__init__(number, None, by_address)
         self.kind = kind
-        self.source = new_address()
+        self.source = source or new_address()
         self.boot = self.sid = None
+        self.lines = None
 
     @property
     def held(self):
@@ -37,6 +57,8 @@ class Visitor(Client):
         answers is of that one."""
         connections = [self.send(limpet, *request) for request in requests]
         answers = [self.read(connection) for connection in connections]
+        if self.lines:
+            self.lines.leave(limpet, self.source)
         told, kept = [], None  # what was told; and along with the id that it holds now
         for (method, _), answer in zip(requests, answers):
             before = self.held
@@ -54,15 +76,25 @@ class Visitor(Client):
         """It asks, and is gone before the answer."""
         return self.send(limpet, "GET", "/leave")
 
+    def give_up(self, limpet, connection):
+        connection.close()
+        if self.lines:
+            self.lines.leave(limpet, self.source)
+
     def send(self, limpet, method, target):
+        """Returns the connection, or the stream."""
+        body = b"x" if method == "POST" else None
+        if self.lines:
+            return self.lines.to(limpet, self.source, self.preface).open(method, target, self.fields(), body)
         connection = limpet.client(preface=self.preface, source=self.source)
-        connection.send(request_bytes(method, target, self.fields(), b"x" if method == "POST" else None))
+        connection.send(request_bytes(method, target, self.fields(), body))
         return connection
 
     def fields(self):
         pairs = ["SID=stale"] if self.kind.stale else []
         pairs += [f"{name}={value}" for name, value in self.jar.items()]
-        fields = ["Cookie: " + "; ".join(pairs)] if pairs and not self.kind.header else []
+        crumbs = pairs if self.lines else ["; ".join(pairs)] * bool(pairs)  # as browsers send them in each version
+        fields = [f"Cookie: {crumb}" for crumb in crumbs] if not self.kind.header else []
         return fields + ([f"{MCP}: {self.sid}"] if self.sid else [])
 
     @staticmethod

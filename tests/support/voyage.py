@@ -6,59 +6,15 @@ import random
 import signal
 
 from support.applications import Application
+from support.balancer import Balancer
 from support.limpet import settings
-from support.status import Status, adds_up, status_table
-from support.visitor import BY_CHANGE, BY_RESTART, NO_REASON, Visitor
+from support.status import status_table
+from support.transport import HTTP1, HTTP2
+from support.visitor import BY_CHANGE, BY_RESTART, NO_REASON, Lines, Visitor
 from support.wire import eventually
 from support.worlds import SECRETS, promise
 
 OUT = ("down", "maintenance")
-
-
-class Balancer:
-    """A Limpet that may be restarted; what its processes said is summed up."""
-
-    def __init__(self, scene, config, number):
-        self.scene, self.config, self.number = scene, config, number
-        self.before = collections.Counter()
-        self.start()
-
-    def start(self):
-        self.limpet = self.scene.start(self.config)
-        self.status = Status(self.limpet)
-
-    def restart(self, how):
-        self.before = self.totals()
-        self.limpet.stop() if how == signal.SIGTERM else self.limpet.kill()
-        self.scene.forget(self.limpet)
-        self.start()
-
-    def totals(self):
-        """Of all its processes; holds the present one's books."""
-        report = self.status.report()
-        pool = next(pool for pool in report["pools"] if pool["name"] == "app")
-        assert pool["books_imbalance"] == 0
-        incidents = self.status.incidents()
-        for incident in incidents:
-            assert adds_up(incident), incident
-        return self.before + collections.Counter(pool["sessions"]["totals"])
-
-    def every_loss_is_in_an_incident(self):
-        """A lapse opens within a second. What a first home calls back is no incident's."""
-        return sum(incident["lost"] for incident in self.status.incidents()) == self.status.pool()["sessions"]["totals"]["lost"]
-
-    def state(self, name):
-        found = [backend for backend in self.status.pool()["backends"] if backend["name"] == name]
-        return found[0]["state"] if found else "gone"
-
-    def order(self, name, what):
-        answer = self.status.post(f"/pools/app/backends/{name}/{what}")
-        assert answer.status in (200, 404, 409), answer.text  # not now, or the file does not name it
-
-    def reload(self, backends):
-        self.config["pool"][0]["backend"] = backends
-        answer = self.status.reload()
-        assert answer.status == 200, answer.text
 
 
 class Voyage:
@@ -71,7 +27,7 @@ class Voyage:
         for name in world.names:
             application = Application(world.kind, memory, lock, shows_boot=world.boots)
             lock = application.lock
-            self.servers[name] = scene.backend(name, application, tls=transport.server)
+            self.servers[name] = scene.backend(name, application, **transport.backend)
             self.servers[name].records_bytes = False
         self.tables = [server.as_table(**({"backup": world.backup_of[name]} if world.backup_of else {})) for name, server in self.servers.items()]
         self.balancers = []
@@ -80,7 +36,10 @@ class Voyage:
                               listener={"proxy_protocol": "ip" in world.affinity, **transport.listener},
                               secrets=SECRETS, status=status_table(), workers=self.random.choice((1, 2)))
             self.balancers.append(Balancer(scene, config, number))
-        self.visitors = [Visitor(number, world.kind, "ip" in world.affinity) for number in range(world.clients)]
+        self.lines = Lines(world.keeps)
+        self.visitors = []
+        for _ in range(world.clients):
+            self.newcomer()
         self.trouble = {}  # name -> what ends it
         self.emptied = False  # a server came back without its sessions, and not all of its clients were answered since
         self.did = []
@@ -89,6 +48,8 @@ class Voyage:
             self.deeds += [self.hang]
         if world.boots:
             self.deeds += [self.restart_unseen]
+        if world.back == HTTP2:
+            self.deeds += [self.go_away]
         if world.knows_tokens:
             self.deeds += [self.restart_limpet, self.restart_limpet]
         if world.is_calm:
@@ -98,6 +59,16 @@ class Voyage:
 
     # What clients do.
 
+    def newcomer(self):
+        known = self.random.choice(self.visitors) if self.world.crowded and self.visitors and self.random.randrange(4) else None
+        self.visitors.append(Visitor(len(self.visitors), self.world.kind, "ip" in self.world.affinity, known and known.source))
+        self.choose_version(self.visitors[-1])
+        return self.visitors[-1]
+
+    def choose_version(self, visitor):
+        version = self.random.choice((HTTP1, HTTP2)) if self.world.front == "either" else self.world.front
+        visitor.lines = self.lines if version == HTTP2 else None
+
     def any_limpet(self):
         return self.random.choice(self.balancers).limpet
 
@@ -106,10 +77,11 @@ class Voyage:
 
     def act(self):
         visitor = self.random.choice(self.visitors)
+        self.choose_version(visitor)
         limpet = self.any_limpet()
         what = self.random.randrange(100)
         if what < 5:
-            self.visitors.append(visitor := Visitor(len(self.visitors), self.world.kind, "ip" in self.world.affinity))
+            visitor = self.newcomer()
             if what < 3:
                 method = "POST" if self.world.kind.at_login else "GET"
                 targets = [("GET", "/"), (method, "/login" if self.world.kind.at_login else "/")]
@@ -147,7 +119,7 @@ class Voyage:
             return sum(application.arrived for application in applications) - before
 
         eventually(lambda: arrived() or not connection.is_silent(0.001), what="the request of who leaves arrives")
-        connection.close()
+        visitor.give_up(limpet, connection)
         if arrived():
             eventually(lambda: sum(application.departed for application in applications) > before, what="who left is seen to have left")
 
@@ -189,10 +161,14 @@ class Voyage:
         if not (name := self.victim()):
             return
         server, forgets = self.servers[name], self.random.randrange(2) == 0
+        # While two are out, and not seen to be, nobody can tell whose copies are gone.
+        dead = [other for other, one in self.servers.items() if not one.listens and self.world.has_copies]
+        for other in dead:
+            self.wait_until(other, OUT)
         server.die()
         self.memory.stops(name, forgets=forgets)
         server.handler.boot += 1
-        is_seen = self.random.randrange(2) == 0
+        is_seen = self.random.randrange(2) == 0 or bool(dead)
         if is_seen:
             self.wait_until(name, OUT)
         self.did[-1] += (" and it forgets" if forgets else "") + (", seen" if is_seen else "")
@@ -229,10 +205,15 @@ class Voyage:
     def wait_for_checks(server, balancer):
         """The answers to all but the last have been judged."""
         def checks():
-            return sum(check.get("Host") == f"limpet-{balancer.number}" for check in list(server.checks))
+            return sum(check.host == f"limpet-{balancer.number}" for check in list(server.checks))
 
         before = checks()
         eventually(lambda: checks() >= before + 3, what=f"checks of {server}")
+
+    def go_away(self):
+        """It ends its connections in order, as a server does to balance load. Nothing comes of that."""
+        if name := self.victim():
+            self.servers[name].go_away()
 
     def hang(self):
         alone = not self.trouble  # of several that hang some are held
@@ -370,7 +351,7 @@ class Voyage:
             told = lost + said["carried"]
             assert told - restarted <= seen["moved"] <= told - restarted + uncertain, story
             assert restarted + uncertain >= by_restart if self.promise.restarts == "visitors" else restarted == 0, story
-            assert uncertain == 0 or self.world.pauses or self.world.storage.startswith("backup") or self.world.posts, story
+            assert uncertain == 0 or self.world.pauses or self.world.has_copies or self.world.posts, story
             assert by_change <= lost - restarted + uncertain, story
             return
         # A session that a restart may have cost, or a change, is uncertain in one sum.

@@ -138,6 +138,10 @@ class Request(Message):
         self.method, self.target, self.version = self.start_line.split(" ")
 
     @property
+    def host(self):
+        return self.get("Host")
+
+    @property
     def cookies(self):
         pairs = [pair.strip().partition("=") for value in self.all("Cookie") for pair in value.split(";") if pair.strip()]
         return {name: value for name, _, value in pairs}

@@ -5,6 +5,7 @@ import dataclasses
 import random
 
 from support.applications import KINDS, Backups, Kind, OneMemory, OwnMemory
+from support.transport import HTTP1, HTTP2
 
 SECRETS = {"keys": ["4b" * 32], "hash_secret": "5a" * 32}
 AFFINITIES = (["session-id"], ["session-id", "cookie"], ["session-id", "ip"], ["cookie"], ["ip"])
@@ -30,6 +31,10 @@ class World:
     boots: bool        # checks tell of restarts that nobody sees
     failback: str
     tls: bool          # on both sides of Limpet
+    front: str         # the version of HTTP of clients; "either": now this, now that
+    back: str          # of servers
+    keeps: bool        # clients keep a connection by HTTP/2
+    crowded: bool      # several clients come from one address, and by one connection if they keep it
 
     @property
     def kind(self) -> Kind:
@@ -55,6 +60,11 @@ class World:
     @property
     def is_carried(self):
         return self.storage in ("shared", "replicated")
+
+    @property
+    def has_copies(self):
+        """Of each session one, at another server."""
+        return self.storage.startswith("backup")
 
     @property
     def is_calm(self):
@@ -96,7 +106,8 @@ def draw(seed):
                  limpets=2 if affinity in BESIDE_EACH_OTHER and maybe(2) else 1, evidence=not by_id and not maybe(3),
                  adopts_ids=by_id and application == "adopts silently" and maybe(2), posts=maybe(3), pauses=maybe(6),
                  leaves=maybe(4) and not copies, hangs=maybe(4) and not copies, boots=maybe(4), failback="return" if maybe(5) else "stay",
-                 tls=maybe(3))
+                 tls=maybe(3), front=chance.choice((HTTP1, HTTP2, HTTP2, "either")), back=chance.choice((HTTP1, HTTP2)), keeps=maybe(2),
+                 crowded=maybe(2) and "ip" not in affinity)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +149,7 @@ def promise(world):
         restarts = because("bounds", "the first answer to anything but GET and HEAD may be a login's or a logout's")
     if world.pauses:
         changes = because("bounds", "what becomes of a session that idled out before its home went away adds to `lost_at_most` alone")
-    if world.storage.startswith("backup"):
+    if world.has_copies:
         changes = because("bounds", "while more than the home are out, each session is carried or lost")
         if not kind.tells:
             changes = because("untold", "a backup that came back without its copy does not say so")
