@@ -1,5 +1,5 @@
 """Measures Limpet beside HAProxy, nginx and a bare byte relay, in one run and in turns, and prints what it cost each of them;
-with TLS beside h2o as well, where that is.
+with TLS and with HTTP/2 beside h2o as well, where that is.
 
 Rates are requests per second of CPU time that the proxy's processes used (user and system, from /proc), so that what else runs on
 the machine, the load and the backends among it, matters less; the relay is what the kernel alone takes for moving the bytes.
@@ -18,14 +18,16 @@ import time
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
-import load
-import machine
-import proxies
-from proxies import Kind, Task
-
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
+
+import http2  # noqa: E402
+import load  # noqa: E402
+import machine  # noqa: E402
+import proxies  # noqa: E402
+from proxies import Kind, Task  # noqa: E402
 from support import tls  # noqa: E402
+from support.wire import eventually  # noqa: E402
 
 TARGET = 0.75  # of the relay's rate, for Limpet with its cookie and the access log on
 
@@ -41,7 +43,7 @@ TLS_RATES = {  # kind of certificate, what tls_load.cc is to do, what counts, ti
     "tls-resumed": ("ecdsa", "resumed", "conn", "TLS 1.3 handshakes that resume, a request on each connection", "best", 1.0),
     "tls-kept": ("ecdsa", "kept", "req", "requests over TLS on connections that are kept", "nginx", 1.1),
 }
-MEASUREMENTS = [*RATES, "latency", "idle", "sessions", "log-line", *TLS_RATES, "tls-idle"]
+MEASUREMENTS = [*RATES, "latency", "idle", "sessions", "log-line", *TLS_RATES, "tls-idle", *http2.RATES, *http2.MEMORY]
 
 
 def options():
@@ -151,7 +153,7 @@ class Bench:
             rows = self.take_turns(name, [
                 (kind, server, clients, functools.partial(load.by_wrk, server.port, heads))
                 for kind, server, clients, heads in self.running(stack, affinity, target, fields)])
-        self.print_rates(title, "req", rows, "relay")
+        self.print_rates(f"{title}, {load.CONNECTIONS} connections", "req", rows, "relay")
         if affinity == "cookie" and target == load.SMALL and "limpet" in rows:
             ratio = median_ratio(rows["limpet"], rows["relay"])
             self.verdicts.append(f"{name}: Limpet is at {ratio:.2f} of the relay; wanted is {TARGET} or more")
@@ -173,7 +175,7 @@ class Bench:
                 drive(1)
                 started.append((kind, server, clients, drive))
             rows = self.take_turns(name, started)
-        self.print_rates(title, counted, rows, "nginx")
+        self.print_rates(f"{title}, {load.CONNECTIONS} connections", counted, rows, "nginx")
         if "limpet" in rows:
             peers = [peer for peer in rows if peer not in ("limpet", "before")]
             best = max(peers, key=lambda peer: median_ratio(rows[peer], rows["nginx"])) if whom == "best" else whom
@@ -182,7 +184,7 @@ class Bench:
 
     @staticmethod
     def print_rates(title, counted, rows, base):
-        print(f"\nPer CPU-second: {title}, {load.CONNECTIONS} connections, access log to a file")
+        print(f"\nPer CPU-second: {title}, access log to a file")
         says_tickets = counted == "conn"
         print(f"{'':10}{counted + '/CPU-s':>11}{'of ' + base:>10}{counted + '/s':>9}{'calls/' + counted:>11}{'wakes/' + counted:>11}"
               f"{'not 2xx':>9}{'strays':>8}{'at maker':>10}" + f"{'tickets':>9}" * says_tickets)
@@ -216,7 +218,9 @@ class Bench:
         with self.start(kind, task) as server:
             clients = load.log_in(server, 10)
             heads = clients.write(server.folder / "heads", load.SMALL)
-            if task.certificate:
+            if task.http2:
+                load.by_h2load(server, clients.cookies[0], http2.Rate("", 1, load.CONNECTIONS, over_tls=bool(task.certificate)), 1)
+            elif task.certificate:
                 load.by_tls(str(self.programs / "tls_load"), server.port, heads, "full", 1)
             else:
                 load.by_wrk(server.port, heads, 1)
@@ -296,6 +300,10 @@ class Bench:
                     self.rate(name)
                 elif name in TLS_RATES:
                     self.tls_rate(name)
+                elif name in http2.RATES:
+                    http2.rate(self, name)
+                elif name in http2.MEMORY:
+                    http2.memory(self, name)
                 else:
                     getattr(self, name.replace("-", "_"))()
         others = (machine.busy_seconds() - busy) - (machine.own_seconds() - own)

@@ -2,8 +2,11 @@
 import json
 import re
 import socket
+import ssl
 import subprocess
 from dataclasses import dataclass
+
+from support import h2_crowds
 
 BARE = {"Host": "shop.example.com"}  # and the cookies: as short as a request can be
 BROWSER = BARE | {
@@ -94,6 +97,57 @@ def by_tls(program, port, heads, kind, seconds, prefix=()):
     """As fast as answers come, for so long; `kind` says of what connections, as tls_load.cc has it."""
     command = [*prefix, program, kind, str(port), str(heads), str(CONNECTIONS), str(seconds)]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+# One message of gRPC: not compressed, its length, itself.
+MESSAGE = b"\0\0\0\0\x40" + 64 * b"m"
+
+
+def by_h2load(server, cookies, row, seconds, prefix=()):
+    """As fast as answers come, for so long, as `row` says; all connections are of one client."""
+    fields = {name.lower(): value for name, value in BROWSER.items() if name != "Host"}
+    call = []
+    if row.calls:
+        message = server.folder / "message"
+        message.write_bytes(MESSAGE)
+        fields = {"content-type": "application/grpc", "te": "trailers", "user-agent": "grpc-bench/1"}
+        call = ["-d", str(message)]
+    # A browser sends each cookie in a field of its own, so that few change (RFC 9113, section 8.2.3).
+    crumbs = [*([] if row.calls else OWN_COOKIES.split("; ")), *cookies]
+    lines = [":authority: " + BARE["Host"], *(f"{name}: {value}" for name, value in fields.items()), *(f"cookie: {each}" for each in crumbs)]
+    url = f"{'https' if row.over_tls else 'http'}://127.0.0.1:{server.port}{row.target}"
+    command = [*prefix, "h2load", "-t1", f"-c{row.connections}", f"-m{row.streams}", f"-D{seconds}", "--tls13-ciphers=TLS_AES_128_GCM_SHA256",
+               "--groups=X25519", *call, *(part for line in lines for part in ("-H", line)), url]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    done, failed, errored = (int(each) for each in re.search(r"requests: .* (\d+) done, .* (\d+) failed, (\d+) errored", said).groups())
+    others = re.search(r"2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", said).groups()
+    return {"answered": done, "not_2xx": sum(map(int, others)), "failed": failed + errored}
+
+
+class HeldByHttp2:
+    """Connections of HTTP/2, held until this ends: with so many streams in all that are not answered, or so many with one that was."""
+
+    def __init__(self, port, count, row):
+        how = ssl.create_default_context()
+        how.check_hostname, how.verify_mode = False, ssl.CERT_NONE
+        how.set_alpn_protocols(["h2"])
+        targets = ("/hold",) * row.streams or (SMALL,)
+        fields = tuple((name.lower(), value) for name, value in BROWSER.items() if name != "Host")
+        opening = h2_crowds.opening(targets, fields, "https" if row.over_tls else "http")
+        self.connections = []
+        for _ in range(count // len(targets)):
+            connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+            self.connections.append(how.wrap_socket(connection, server_hostname=BARE["Host"]) if row.over_tls else connection)
+            self.connections[-1].sendall(opening)
+            if not row.streams:
+                h2_crowds.read_answers(self.connections[-1], 1)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for connection in self.connections:
+            connection.close()
 
 
 class HeldByTls:

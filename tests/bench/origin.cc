@@ -1,27 +1,24 @@
 // The servers behind the proxies: one thread that listens at several ports, each a backend of its own, and
-// answers from memory.
+// answers from memory: see shop.h. A client that begins with HTTP/2 is answered by that, any other by HTTP/1.
 //   origin SMALL_BYTES LARGE_BYTES PORT...
-// GET /login sets a new JSESSIONID; /large... has the large body; /counters tells "REQUESTS LOGINS STRAYS"
-// since the start, where a stray is a request whose session was at another port before; everything else has
-// the small body. X-Backend is the port.
 #include <sys/uio.h>
 
 #include <algorithm>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "tests/bench/origin_http2.h"
+#include "tests/bench/shop.h"
 #include "tests/bench/sockets.h"
 
 namespace {
 
+using bench::Shop;
+
 constexpr std::string_view kEndOfHead = "\r\n\r\n";
-constexpr std::string_view kCookie = "JSESSIONID=";
-constexpr size_t kDigits = 16;
-constexpr char kType[] =
-    "HTTP/1.1 200 OK\r\nServer: origin\r\nContent-Type: text/plain\r\nCache-Control: no-store\r\n";
 
 struct Backend {
   bench::Socket listener;
@@ -38,18 +35,19 @@ struct Connection {
   size_t large_bodies = 0;  // that follow `out`
   size_t sent_of_body = 0;  // of the first of them
   bool waits_to_write = false;
+  std::unique_ptr<bench::Http2> http2;  // where that is spoken
 };
 
 class Origin {
  public:
-  Origin(size_t small, size_t large) : small_(small, 's'), large_(large, 'l') {}
+  Origin(size_t small, size_t large) : shop_(small, large) {}
 
   void add(uint16_t port) {
     auto backend = std::make_unique<Backend>();
     backend->listener = bench::listen_at(port);
     backend->port = port;
-    backend->small = head(port, small_.size(), "") + small_;
-    backend->large_head = head(port, large_.size(), "");
+    backend->small = answer(port, shop_.small());
+    backend->large_head = head(port, shop_.large().size());
     backends_.push_back(std::move(backend));
   }
 
@@ -72,9 +70,22 @@ class Origin {
   }
 
  private:
-  static std::string head(uint16_t port, size_t body, const std::string& cookie) {
-    return kType + cookie + "X-Backend: " + std::to_string(port) +
-           "\r\nContent-Length: " + std::to_string(body) + "\r\n\r\n";
+  static std::string head(uint16_t port, size_t body, const std::string& cookie = "") {
+    std::string head = "HTTP/1.1 200 OK\r\n";
+    const auto add = [&head](std::string_view name, std::string_view value) {
+      head.append(name).append(": ").append(value).append("\r\n");
+    };
+    add("Server", bench::kServer);
+    add("Content-Type", bench::kType);
+    add("Cache-Control", bench::kCaching);
+    if (!cookie.empty()) add("Set-Cookie", cookie);
+    add("X-Backend", std::to_string(port));
+    add("Content-Length", std::to_string(body));
+    return head + "\r\n";
+  }
+
+  static std::string answer(uint16_t port, std::string_view body, const std::string& cookie = "") {
+    return head(port, body.size(), cookie).append(body);
   }
 
   void accept(Backend* backend) {
@@ -96,8 +107,15 @@ class Origin {
   bool read(Connection& connection) {
     const ssize_t got = ::recv(connection.socket.fd(), buffer_, sizeof buffer_, MSG_DONTWAIT);
     if (got <= 0) return got < 0 && errno == EAGAIN;
+    const std::string_view came(buffer_, static_cast<size_t>(got));
+    if (connection.http2 != nullptr) return connection.http2->take(came);
     std::string& in = connection.in;
-    in.append(buffer_, static_cast<size_t>(got));
+    in.append(came);
+    if (in.starts_with(bench::Http2::kPreface)) {
+      connection.http2 = std::make_unique<bench::Http2>(shop_, connection.backend->port);
+      return connection.http2->take(std::exchange(in, {}));
+    }
+    if (bench::Http2::kPreface.starts_with(in)) return true;
     size_t done = 0;
     for (size_t end; (end = in.find(kEndOfHead, done)) != std::string::npos; done = end + kEndOfHead.size()) {
       answer(connection, std::string_view(in).substr(done, end - done));
@@ -108,44 +126,33 @@ class Origin {
 
   void answer(Connection& connection, std::string_view request) {
     const std::string_view target = request.substr(std::min(request.find(' ') + 1, request.size()));
-    if (target.starts_with("/counters")) {
-      const std::string body =
-          std::to_string(requests_) + " " + std::to_string(homes_.size()) + " " + std::to_string(strays_);
-      connection.out += head(connection.backend->port, body.size(), "") + body;
-      return;
+    const Backend& backend = *connection.backend;
+    const Shop::Reply reply = shop_.answer(target, request, backend.port);
+    switch (reply.kind) {
+      case Shop::Kind::small:
+        connection.out +=
+            reply.cookie.empty() ? backend.small : answer(backend.port, shop_.small(), reply.cookie);
+        return;
+      case Shop::Kind::large:
+        connection.out += backend.large_head;
+        connection.large_bodies++;
+        return;
+      case Shop::Kind::text:
+        connection.out += answer(backend.port, reply.text);
+        return;
+      case Shop::Kind::none:
+        return;
     }
-    requests_++;
-    if (target.starts_with("/login")) {
-      char cookie[80];
-      std::snprintf(cookie, sizeof cookie, "Set-Cookie: JSESSIONID=%016zX; Path=/; HttpOnly\r\n",
-                    homes_.size());
-      homes_.push_back(0);
-      connection.out += head(connection.backend->port, small_.size(), cookie) + small_;
-      return;
-    }
-    follow_session(request, connection.backend->port);
-    if (target.starts_with("/large")) {
-      connection.out += connection.backend->large_head;
-      connection.large_bodies++;
-    } else {
-      connection.out += connection.backend->small;
-    }
-  }
-
-  void follow_session(std::string_view request, uint16_t port) {
-    const size_t at = request.find(kCookie);
-    if (at == std::string_view::npos) return;
-    const std::string digits(request.substr(at + kCookie.size(), kDigits));
-    const size_t number = std::strtoull(digits.c_str(), nullptr, 16);
-    if (number >= homes_.size()) return;
-    if (homes_[number] != 0 && homes_[number] != port) strays_++;
-    homes_[number] = port;
   }
 
   bool write(Connection& connection) {
-    while (!connection.out.empty() || connection.large_bodies > 0) {
+    const std::string_view large = shop_.large();
+    for (;;) {
+      if (connection.http2 != nullptr) connection.http2->gather(connection.out);
+      if (connection.out.empty() && connection.large_bodies == 0) break;
       iovec pieces[2] = {{connection.out.data(), connection.out.size()},
-                         {large_.data() + connection.sent_of_body, large_.size() - connection.sent_of_body}};
+                         {const_cast<char*>(large.data()) + connection.sent_of_body,
+                          large.size() - connection.sent_of_body}};
       msghdr message{};
       message.msg_iov = pieces;
       message.msg_iovlen = connection.large_bodies > 0 ? 2 : 1;
@@ -158,7 +165,7 @@ class Origin {
       const size_t of_out = std::min(static_cast<size_t>(sent), connection.out.size());
       connection.out.erase(0, of_out);
       connection.sent_of_body += static_cast<size_t>(sent) - of_out;
-      if (connection.sent_of_body == large_.size()) {
+      if (connection.sent_of_body == large.size()) {
         connection.large_bodies--;
         connection.sent_of_body = 0;
       }
@@ -175,9 +182,7 @@ class Origin {
 
   bench::Epoll epoll_;
   std::vector<std::unique_ptr<Backend>> backends_;
-  std::string small_, large_;
-  std::vector<uint16_t> homes_;  // by session number: the port that had its last request; 0: none yet
-  uint64_t requests_ = 0, strays_ = 0;
+  Shop shop_;
   char buffer_[64 * 1024];
 };
 
