@@ -70,11 +70,10 @@ void H2Head::add(std::string_view name, std::string_view value) {
 }
 
 void H2Head::add_line(std::string_view name, std::string_view value) {
-  const Span of_name{text_.size(), name.size()};
-  text_.append(name).append(": ");
-  const Span of_value{text_.size(), value.size()};
-  text_.append(value).append("\r\n");
-  lines_.push_back({of_name, of_value});
+  const size_t at = text_.size();
+  text_.resize(at + name.size() + value.size() + kAroundLine);
+  Cursor(text_.data() + at).put(name).put(": ").put(value).put("\r\n");
+  lines_.push_back({{at, name.size()}, {at + name.size() + 2, value.size()}});
 }
 
 bool H2Head::asks_for_web_socket() const {

@@ -84,7 +84,8 @@ struct H2Session::Callbacks {
   static int on_begin_headers(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
     H2Session& self = of(user);
     const int32_t id = frame->hd.stream_id;
-    if (Stream* const stream = self.find(id)) {
+    self.fields_of_ = self.find(id);
+    if (Stream* const stream = self.fields_of_) {
       (stream->has_head_ ? stream->trailers : stream->head).begin(self.limits_);
       return 0;
     }
@@ -95,13 +96,13 @@ struct H2Session::Callbacks {
     stream->window_ = self.stream_window_;
     stream->head.begin(self.limits_);
     nghttp2_session_set_stream_user_data(session, id, stream);
-    self.in_head_ = stream;
+    self.in_head_ = self.fields_of_ = stream;
     return 0;
   }
 
-  static int on_header(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_size,
+  static int on_header(nghttp2_session*, const nghttp2_frame*, const uint8_t* name, size_t name_size,
                        const uint8_t* value, size_t value_size, uint8_t, void* user) {
-    Stream* const stream = of(user).find(frame->hd.stream_id);
+    Stream* const stream = of(user).fields_of_;
     if (stream == nullptr) return 0;
     H2Head& head = stream->has_head_ ? stream->trailers : stream->head;
     head.add(view(name, name_size), view(value, value_size));
@@ -336,6 +337,7 @@ H2Session::Stream* H2Session::find(int32_t id) const {
 void H2Session::forget(Stream& stream) {
   nghttp2_session_set_stream_user_data(session_, stream.id_, nullptr);
   if (in_head_ == &stream) in_head_ = nullptr;
+  if (fields_of_ == &stream) fields_of_ = nullptr;
 }
 
 void H2Session::count(H2Abuse abuse) {

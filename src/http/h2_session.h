@@ -173,6 +173,7 @@ class H2Session {
   std::vector<Stream*> sent_;                        // streams whose content was gathered
   std::vector<std::pair<Stream*, H2Error>> closed_;  // while gathering
   Stream* in_head_ = nullptr;
+  Stream* fields_of_ = nullptr;  // of the head or the trailers that are coming, or came last
   net::Gather* out_ = nullptr;  // while gathering
   H2Budget budget_;
   uint64_t now_ms_;

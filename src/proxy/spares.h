@@ -41,7 +41,7 @@ class Spares {
   }
 
  private:
-  static constexpr size_t kMost = 256;
+  static constexpr size_t kMost = 1024;  // what ten HTTP/2 connections may have under way
 
   std::vector<std::unique_ptr<T>> used_;
 };
