@@ -150,6 +150,9 @@ class H2Session {
 
   struct Callbacks;
   friend struct Callbacks;
+  static const nghttp2_session_callbacks* callbacks();
+  static const nghttp2_option* options();
+  static nghttp2_data_provider content_of(Stream& stream);
 
   // Adds what may leave now, about kMostAtOnce of it. It refers to streams' content until sent().
   void gather(net::Gather& out);
@@ -174,7 +177,7 @@ class H2Session {
   std::vector<std::pair<Stream*, H2Error>> closed_;  // while gathering
   Stream* in_head_ = nullptr;
   Stream* fields_of_ = nullptr;  // of the head or the trailers that are coming, or came last
-  net::Gather* out_ = nullptr;  // while gathering
+  net::Gather* out_ = nullptr;   // while gathering
   H2Budget budget_;
   uint64_t now_ms_;
   bool feeding_ = false;
