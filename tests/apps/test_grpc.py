@@ -50,6 +50,7 @@ class Place:
 
     def __init__(self, limpet, driver, plain):
         self.limpet, self.driver, self.plain = limpet, driver, plain
+        self.asked = {}  # server: who asks it
         self.status = Status(limpet)
 
     def caller(self, name="ana", **how):
@@ -70,7 +71,9 @@ class Place:
         return sum((Counter(self.turn(server, "")) for server in servers), Counter())
 
     def turn(self, server, health):
-        return Caller(self.plain, server.name, server.address).do("look", text=health)
+        if server not in self.asked:
+            self.asked[server] = Caller(self.plain, server.name, server.address)
+        return self.asked[server].do("look", text=health)
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +101,7 @@ def place(scene, grpcs, drivers):
 
 
 by_each = pytest.mark.parametrize("transport", ["plain", "tls"], indirect=True)
+by_tls = pytest.mark.parametrize("transport", ["tls"], indirect=True)
 
 
 @by_each
@@ -107,7 +111,7 @@ def test_calls_of_every_kind_pass(place, transport):
     assert texts == {"Once": ["one two three"], "Gather": ["one two three"], "Tell": ["one", "two", "three"], "Talk": ["one", "two", "three"]}
 
 
-@by_each
+@by_tls
 def test_large_messages_pass_both_ways(place, transport):
     caller = place(transport).caller()
     for kind in KINDS:
@@ -116,7 +120,7 @@ def test_large_messages_pass_both_ways(place, transport):
         assert (ended["code"], [answer["text"] for answer in ended["answers"]]) == ("OK", [text])
 
 
-@by_each
+@by_tls
 def test_a_server_s_own_failure_passes_as_it_is(place, transport):
     caller = place(transport).caller()
     for kind, texts in {"Once": ["fail"], "Tell": ["one", "fail"], "Talk": ["one", "fail"]}.items():
@@ -125,7 +129,7 @@ def test_a_server_s_own_failure_passes_as_it_is(place, transport):
         assert len(ended["answers"]) == len(texts) - 1
 
 
-@by_each
+@by_tls
 def test_a_talk_goes_to_and_fro(place, transport):
     caller = place(transport).caller()
     caller.do("begin", kind="Talk")
@@ -135,26 +139,38 @@ def test_a_talk_goes_to_and_fro(place, transport):
     assert caller.do("end")["code"] == "OK"
 
 
-@by_each
-@pytest.mark.parametrize("how,code", [({"deadline": 300}, "DEADLINE_EXCEEDED"), ({}, "CANCELLED")], ids=["deadline", "cancelled"])
-def test_a_client_that_waits_no_longer_is_seen_by_its_server(place, transport, grpcs, how, code):
-    here = place(transport)
-    before = here.seen(*grpcs)
-    callers = here.callers(len(KINDS))
+def begin_each_kind(place, **how):
+    """A call of each kind that no server answers; those who call."""
+    callers = place.callers(len(KINDS))
     for caller, kind in zip(callers, KINDS, strict=True):
         caller.do("begin", kind=kind, text="wait", **how)
-    limited = len(KINDS) if how else 0  # calls of which servers know how long their clients wait
-    eventually(lambda: here.seen(*grpcs) == before + Counter(limited=limited, open=len(KINDS)))
-    assert {caller.do("over" if how else "cancel")["code"] for caller in callers} == {code}
-    eventually(lambda: here.seen(*grpcs) == before + Counter(limited=limited, cancelled=len(KINDS)))
+    return callers
+
+
+@by_each
+def test_a_client_that_cancels_is_seen_by_its_server(place, transport, grpcs):
+    here = place(transport)
+    before = here.seen(*grpcs)
+    callers = begin_each_kind(here)
+    eventually(lambda: here.seen(*grpcs) == before + Counter(open=len(KINDS)))
+    assert {caller.do("cancel")["code"] for caller in callers} == {"CANCELLED"}
+    eventually(lambda: here.seen(*grpcs) == before + Counter(cancelled=len(KINDS)))
     assert {line["end"] for line in here.limpet.log(len(KINDS))} == {"client_gone"}
+
+
+@by_tls
+def test_a_deadline_reaches_the_server_and_ends_the_call_at_both_ends(place, transport, grpcs):
+    here = place(transport)
+    before = here.seen(*grpcs)
+    callers = begin_each_kind(here, deadline=1000)
+    assert {caller.do("over")["code"] for caller in callers} == {"DEADLINE_EXCEEDED"}
+    eventually(lambda: here.seen(*grpcs) == before + Counter(limited=len(KINDS), cancelled=len(KINDS)))
 
 
 # Sessions.
 
 
-@by_each
-@pytest.mark.parametrize("shares", [False, True], ids=["own connections", "one connection"])
+@pytest.mark.parametrize("transport,shares", [("plain", False), ("tls", True)], ids=["own connections", "one connection by tls"], indirect=["transport"])
 def test_all_calls_of_a_session_go_home(place, transport, shares):
     here = place(transport)
     callers = here.crowd(24, shares=shares)
@@ -192,7 +208,7 @@ def test_a_server_that_serves_no_more_by_its_own_word_is_out_until_it_does(place
 
 @by_each
 def test_a_server_that_dies_is_unavailable_and_nothing_worse(place, transport, tls_on_both_sides):
-    """To calls that it had begun to answer, to those that it had not, and to those that come then; whatever can be answered by another is."""
+    """To calls that it had begun to answer and to those that it had not; once it is known to be down, to none that another can answer."""
     with servers.running(servers.kind(servers.Grpc, files=tls_on_both_sides.files), "xy") as (dies, stays):
         here = place(transport, backends=[dies, stays])
         at_home = [caller for caller in here.crowd(12) if caller.home == "x"]
@@ -209,10 +225,13 @@ def test_a_server_that_dies_is_unavailable_and_nothing_worse(place, transport, t
         dies.kill()
         ends = [caller.do("over") for caller in talkers + waiters]
         assert len(talkers) and len(waiters) and {end["code"] for end in ends} == {"UNAVAILABLE"}, ends
-        done = busy.do("ends")["OK"]
-        eventually(lambda: busy.do("ends")["OK"] > done + 100)
+        here.status.wait_for_state("x", "down")
+        first = busy.do("ends")
+        eventually(lambda: busy.do("ends")["OK"] > first["OK"] + 100)
+        then = busy.do("ends")
+        eventually(lambda: busy.do("ends")["OK"] > then["OK"] + 100)
         codes = busy.do("stop")
-        assert set(codes) <= {"OK", "UNAVAILABLE"} and codes.get("UNAVAILABLE", 0) <= 20, codes
+        assert set(codes) <= {"OK", "UNAVAILABLE"} and codes.get("UNAVAILABLE") == then.get("UNAVAILABLE"), (then, codes)
         stays.kill()
         assert busy.call("Once", "x")["code"] == "UNAVAILABLE"
 

@@ -32,6 +32,7 @@ def asked_for(guest, path):
 
 
 by_each = pytest.mark.parametrize("transport", ["plain", "tls"], indirect=True)
+by_tls = pytest.mark.parametrize("transport", ["tls"], indirect=True)
 
 
 @by_each
@@ -63,7 +64,7 @@ def test_parallel_streams_of_one_session_stay_together(front, http2_servers):
     assert status.pool()["sessions"]["totals"]["opened"] == status.metric("limpet_client_connections") == len(guests)
 
 
-@by_each
+@by_tls
 def test_what_a_server_refuses_goes_out_again(front):
     guest = front().guest()
     path = f"/refused/{guest.name}/"
@@ -81,7 +82,7 @@ def test_a_server_that_ends_its_sessions_loses_nothing(front):
     assert asked_for(guest, path) == {f"{path}{number}": 1 for number in range(400)}
 
 
-@by_each
+@by_tls
 def test_a_server_that_takes_few_streams_gets_no_more_and_all_that_is_asked(front, tls_on_both_sides):
     """Though they all come before it has said how many it takes."""
     with servers.running(servers.kind(servers.Http2, files=tls_on_both_sides.files, streams=7), "a") as few:
@@ -93,7 +94,7 @@ def test_a_server_that_takes_few_streams_gets_no_more_and_all_that_is_asked(fron
         assert Counter(answer["body"] for answer in guest.do("end")["answers"]) == {"a": 90}
 
 
-@by_each
+@by_tls
 def test_a_client_that_ends_its_session_is_answered_what_it_asked(front):
     guest, other = [front().guest() for _ in range(2)]
     guest.do("begin", count=50, path="/held")
@@ -104,7 +105,7 @@ def test_a_client_that_ends_its_session_is_answered_what_it_asked(front):
     eventually(lambda: guest.do("look")["closed"])
 
 
-@by_each
+@by_tls
 def test_a_client_of_a_limpet_that_shuts_down_is_answered_what_it_asked(front):
     limpet, beside = front(shutdown_timeout="10s"), front()
     guest, other = limpet.guest(), beside.guest()
