@@ -1,5 +1,6 @@
 """Chaos: descriptors, ports, disks and readers run out, processes stop and die, files are reloaded, one after another and two at a time.
-Whoever is not concerned is served at home all the while, operators get in, and nothing of it stays.
+Whoever is not concerned is served at home all the while, operators get in, and nothing of it stays. Half the clients speak HTTP/2; all
+servers do, or none.
 
 CHAOS_SECONDS and CHAOS_SEED choose how long, and what happens. The figures are printed.
 """
@@ -13,10 +14,10 @@ import time
 import pytest
 
 from support.chaos import DEEDS, Resident, Stderr, Watcher, World
-from support.client import request_bytes
 from support.limpet import is_sanitized, pool_table, settings
 from support.network import network_or_skip
 from support.status import Status, status_table
+from support.transport import HTTP2, VERSIONS
 from support.truth import Server, hold_lost, seen_by
 from support.wire import eventually
 
@@ -37,11 +38,16 @@ def apart():
 
 
 @pytest.fixture
-def servers():
-    made = [Server(f"s{number}", delay=0.005 * (number + 1)) for number in range(SERVERS)]
-    for server in made:
-        server.wait()
-    yield made
+def start_servers():
+    made = []
+
+    def start(version):
+        made[:] = [Server(f"s{number}", delay=0.005 * (number + 1), http2=version == HTTP2) for number in range(SERVERS)]
+        for server in made:
+            server.wait()
+        return made
+
+    yield start
     for server in made:
         server.close()
 
@@ -66,7 +72,7 @@ class Life:
 
     def __init__(self, world, status):
         self.world, self.status = world, status
-        self.residents = [Resident(number, world.port, world.under_way) for number in range(RESIDENTS)]
+        self.residents = [Resident(number, world.port, world.under_way, http2=number % 2 == 0) for number in range(RESIDENTS)]
         self.resting = fewest_descriptors(world.limpet)
         self.sizes = []
 
@@ -133,26 +139,26 @@ def ends_within_its_time(life):
     limpet, servers = life.world.limpet, life.world.servers
     for server in servers:
         server.freeze()
-    client = limpet.client()
-    client.send(request_bytes())
+    limpet.http2().open()
     eventually(lambda: any(backend["requests"]["in_flight"] for backend in life.status.pool()["backends"]))
     limpet.signal(signal.SIGTERM)
     status = limpet.wait(15)
     limpet.assert_sane(life.world.stderr.text())
     assert status == 0, life.story()
-    client.close()
     for server in servers:
         server.thaw()
 
 
-def live_through_chaos(scene, servers, tmp_path, seconds, growth):
+def live_through_chaos(scene, start_servers, tmp_path, seconds, growth):
     seed = int(os.environ.get("CHAOS_SEED", time.time_ns() % 1_000_000))
-    print(f"CHAOS_SEED={seed} CHAOS_SECONDS={seconds:.0f}")
+    version = VERSIONS[seed % 2]
+    servers = start_servers(version)
+    print(f"CHAOS_SEED={seed} CHAOS_SECONDS={seconds:.0f}, servers speak {version}")
     stderr, access_log = Stderr(), tmp_path / "access.log"
     tables = [server.as_table() for server in servers]
     routes = [{"pool": "app"}, {"path": "/spare", "pool": "spare"}]
-    spare = pool_table("spare", [{**tables[0], "name": "spare"}])
-    limpet = scene.start(settings(pools=[pool_table("app", tables, **POOL), spare], routes=routes, workers=2, status=status_table(), log={"access": str(access_log)},
+    spare = pool_table("spare", [{**tables[0], "name": "spare"}], protocol=version)
+    limpet = scene.start(settings(pools=[pool_table("app", tables, protocol=version, **POOL), spare], routes=routes, workers=2, status=status_table(), log={"access": str(access_log)},
                                   shutdown_timeout="2s"), stderr=stderr.writer, most_files=MOST_FILES)
     os.close(stderr.writer)
     status = Status(limpet)
@@ -181,10 +187,10 @@ def live_through_chaos(scene, servers, tmp_path, seconds, growth):
 
 
 @pytest.mark.workers
-def test_through_chaos_whoever_is_not_concerned_is_served_at_home_and_nothing_of_it_stays(scene, servers, tmp_path):
-    live_through_chaos(scene, servers, tmp_path, SHORT, GROWTH)
+def test_through_chaos_whoever_is_not_concerned_is_served_at_home_and_nothing_of_it_stays(scene, start_servers, tmp_path):
+    live_through_chaos(scene, start_servers, tmp_path, SHORT, GROWTH)
 
 
 @pytest.mark.soak
-def test_through_ten_minutes_of_chaos_the_same(scene, servers, tmp_path):
-    live_through_chaos(scene, servers, tmp_path, LONG, 1.2)
+def test_through_ten_minutes_of_chaos_the_same(scene, start_servers, tmp_path):
+    live_through_chaos(scene, start_servers, tmp_path, LONG, 1.2)

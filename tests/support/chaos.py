@@ -18,7 +18,7 @@ import time
 
 from support.network import few_ports, socket_from, taken_ports
 from support.truth import Client
-from support.wire import free_port
+from support.wire import free_port, listens
 
 FAULTS = "\n".join(f"fault_{number} = 1" for number in range(3000))  # in a reload: as many lines in the log
 UNTOUCHED = {200}
@@ -29,8 +29,8 @@ STRUCK = {200, 502, 503, 504}
 class Resident(Client):
     """A client that knows what it has to expect of the deeds under way."""
 
-    def __init__(self, number, port, deeds):
-        super().__init__(number, port, by_address=False)
+    def __init__(self, number, port, deeds, http2):
+        super().__init__(number, port, by_address=False, http2=http2)
         self.source = f"127.1.{number >> 8}.{number & 255}"
         self.deeds = deeds  # under way
         self.faults = []
@@ -234,6 +234,17 @@ class DeathOfServer(DeedToServer):
             self.server.start()
 
 
+class Goodbyes(Deed):
+    """Servers that speak HTTP/2 end their connections in order, time and again."""
+
+    async def do(self):
+        for _ in range(10):
+            for server in self.world.free_servers():
+                if await asyncio.to_thread(listens, server.port):
+                    server.go_away()
+            await self.last(0.02, 0.1)
+
+
 class FullDisk(Deed):
     """A file that grows no further is as good as a full disk."""
 
@@ -299,7 +310,7 @@ class Reloads(Deed):
             await self.last(0.05, 0.3)
 
 
-DEEDS = (FewDescriptorsForClients, LowerLimitOfDescriptors, FewPorts, PauseOfLimpet, PauseOfServer, DeathOfServer, FullDisk, AccessLogWithoutReader,
+DEEDS = (FewDescriptorsForClients, LowerLimitOfDescriptors, FewPorts, PauseOfLimpet, PauseOfServer, DeathOfServer, Goodbyes, FullDisk, AccessLogWithoutReader,
          BlockedStderr, Reloads)
 # These have the same file to themselves.
 APART = ({BlockedStderr, Reloads}, {FullDisk, AccessLogWithoutReader})

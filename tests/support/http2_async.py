@@ -107,10 +107,10 @@ class Server:
 
     async def serve(self, reader, writer):
         end = ServerEnd(reader, writer, self.respond)
-        self.ends.add(end)
         try:
             assert await reader.readexactly(len(PREFACE)) == PREFACE
             end.send_settings()
+            self.ends.add(end)
             await end.read()
         finally:
             self.ends.discard(end)

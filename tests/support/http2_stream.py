@@ -346,5 +346,7 @@ class Serving(Session):
     def go_away(self):
         """What has come is served, and nothing that comes later."""
         with self.turn:
+            if self.last is not None:
+                return
             self.last = self.latest
             self.send_frame(GOAWAY, 0, 0, number(self.last) + number(NO_ERROR))
