@@ -31,6 +31,7 @@ H2Session::H2Session(Role role, Owner& owner, const Settings& settings, uint64_t
     : owner_(owner),
       role_(role),
       limits_(settings.head),
+      streams_(settings.streams),
       stream_window_(settings.stream_window),
       connection_window_(settings.connection_window),
       widest_(settings.stream_window),
@@ -54,6 +55,16 @@ H2Session::H2Session(Role role, Owner& owner, const Settings& settings, uint64_t
 }
 
 H2Session::~H2Session() { nghttp2_session_del(session_); }
+
+void H2Session::limit(uint32_t streams, const HeadLimits& heads) {
+  if (streams == streams_ && heads == limits_) return;
+  streams_ = streams;
+  limits_ = heads;
+  const std::array<nghttp2_settings_entry, 2> entries{
+      {{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<uint32_t>(heads.head)},
+       {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, streams}}};
+  nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, entries.data(), entries.size());
+}
 
 void H2Session::Stream::clear() {
   id_ = 0;

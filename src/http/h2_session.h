@@ -93,6 +93,10 @@ class H2Session {
   H2Session(const H2Session&) = delete;
   H2Session& operator=(const H2Session&) = delete;
 
+  // A server's: these limits hold from the next head on, and a client that was told of others is told of
+  // them.
+  void limit(uint32_t streams, const HeadLimits& heads);
+
   // Takes what came. Streams' events, and the owner's, happen within; none of them may call send().
   // False: the connection is beyond help, and has said so.
   bool feed(std::string_view bytes, uint64_t now_ms);
@@ -166,7 +170,8 @@ class H2Session {
 
   Owner& owner_;
   const Role role_;
-  const HeadLimits limits_;
+  HeadLimits limits_;
+  uint32_t streams_;              // at once, as the client was told
   const uint32_t stream_window_;  // that each begins with
   const uint32_t connection_window_;
   uint32_t widest_;  // window of a stream

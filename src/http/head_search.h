@@ -12,6 +12,8 @@ struct HeadLimits {
   uint64_t head;    // bytes
   uint64_t target;  // bytes
   uint32_t fields;
+
+  bool operator==(const HeadLimits&) const = default;
 };
 
 struct HeadSearch {

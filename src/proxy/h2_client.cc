@@ -10,16 +10,15 @@ namespace {
 
 constexpr net::Millis kNotice = 1000;  // until a client that does not answer is taken to have seen it
 
-http::H2Session::Settings settings_of(const conf::Limits& limits) {
-  return {.streams = limits.streams, .head = {limits.head, limits.target, limits.headers}};
-}
+http::HeadLimits heads_of(const conf::Limits& limits) { return {limits.head, limits.target, limits.headers}; }
 
 }  // namespace
 
 H2Client::H2Client(Context& context, ServedListener& listener, http::Peer peer, ClientConnections& home,
                    Admission admission)
     : ClientConnection(context, listener, home, std::move(admission)),
-      session_(http::H2Session::Role::server, *this, settings_of(context.settings().limits),
+      session_(http::H2Session::Role::server, *this,
+               {.streams = context.settings().limits.streams, .head = heads_of(context.settings().limits)},
                context.deadlines.now()),
       peer_(std::move(peer)),
       deadline_(context.deadlines, *this) {}
@@ -70,6 +69,8 @@ void H2Client::turn_to(H2Request* request) {
 
 http::H2Session::Stream* H2Client::on_new_stream() {
   if (is_ending() && state_ == State::open) shut_down();
+  const conf::Limits& limits = context_.settings().limits;
+  session_.limit(limits.streams, heads_of(limits));
   H2Request* const made = context_.h2_requests.take(context_).release();
   made->begin(*this);
   made->prev_ = nullptr;

@@ -73,7 +73,7 @@ class H2Client final : public ClientConnection,
   void remove(H2Request& request);
   void end_requests();
   bool has_said_all() const { return state_ >= State::draining; }
-  bool is_ending() const { return context_.shutting_down || !listener_.listed; }
+  bool is_ending() const { return context_.shutting_down || !listener_.listed || !listener_.settings.http2; }
   void drain();
   void linger();
   void close(bool reset);

@@ -1,202 +1,59 @@
 """Every limit there is, changed by reloads under load, one after the other: each new value holds from then on, no request of those who
 are within it fails, and no session moves."""
 
-import pathlib
 import re
 import select
-import threading
 import time
-import tomllib
 
-from support.busy import Busy
 from support.client import connect, new_address, request_bytes
-from support.http2 import MAX_CONCURRENT_STREAMS
-from support.limpet import settings
-from support.status import Status, status_table
-from support.tls import make, tls_table
-from support.wire import eventually, free_port
+from support.http2 import HEADERS, MAX_CONCURRENT_STREAMS
+from support.limit_world import DEFAULTS, World
+from support.wire import eventually
 
-SHIPPED = tomllib.loads((pathlib.Path(__file__).parents[2] / "conf/limpet.toml").read_text())
-IS_LIMIT = re.compile(r"(limits|timeouts|listener\.limits|pool\.rate)\..+|pool\.(backend\.)?(max_|queue_|shed).*")
 SHORT = "400ms"
 HELLO = b"\x16\x03\x01\x00\x50\x01"  # as a handshake begins
 
 
-def flat(table, path=""):
-    """(dotted key, value) of everything in it."""
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from flat(value, f"{path}{key}.")
-        elif isinstance(value, list) and value and isinstance(value[0], dict):
-            for item in value:
-                yield from flat(item, f"{path}{key}.")
-        else:
-            yield path + key, value
-
-
-DEFAULTS = {key: value for key, value in flat(SHIPPED) if IS_LIMIT.fullmatch(key)}
-
-
 def in_bytes(size):
     return int(re.sub(r"[A-Z].*", "", str(size))) * (1024 if "KiB" in str(size) else 1024 ** 3 if "GiB" in str(size) else 1)
-
-
-class Load:
-    """Clients with sessions at backends a and b, by both listeners. Each asks, pauses, and asks again, over a connection that it keeps or
-    over a new one each time."""
-
-    def __init__(self, limpet):
-        self.keeps, self.is_over = True, False
-        self.browsers = {"plain": [], "tls": []}
-        for listener, count in (("plain", 8), ("tls", 4)):
-            while len(self.browsers[listener]) < count:
-                browser = limpet.browser(listener=listener)
-                browser.home = browser.get("/quick").text
-                if browser.home != "c":
-                    self.browsers[listener].append(browser)
-        self.all = sum(self.browsers.values(), [])
-        self.answered, self.faults = {browser: 0 for browser in self.all}, []
-        self.threads = [threading.Thread(target=self.run, args=(browser,)) for browser in self.all]
-        for thread in self.threads:
-            thread.start()
-
-    def run(self, browser):
-        while not self.is_over:
-            browser.keep_alive = self.keeps
-            try:
-                answer = browser.get("/quick")
-                if (answer.status, answer.text) != (200, browser.home):
-                    self.faults.append(f"{answer.status} by {answer.text}, at home at {browser.home}")
-            except Exception as error:  # whatever it is, it is no answer
-                self.faults.append(repr(error))
-                browser._client = None
-            self.answered[browser] += 1
-            time.sleep(0.02)
-
-    def go_on(self, keeps=None):
-        """Each has asked and been answered, over connections as they are to be from now on."""
-        self.keeps = self.keeps if keeps is None else keeps
-        before = dict(self.answered)
-        eventually(lambda: all(self.answered[browser] >= before[browser] + 2 for browser in self.all), what="everybody is served")
-
-    def end(self):
-        self.is_over = True
-        for thread in self.threads:
-            thread.join(10)
-
-
-class World:
-    """What is changed, and who tries it."""
-
-    def __init__(self, scene, folder):
-        backends = scene.backends(3)
-        self.busy = Busy(*backends)
-        listeners = [{"name": "plain", "address": f"127.0.0.1:{free_port()}"}, {"name": "tls", "address": f"127.0.0.1:{free_port()}", "tls": tls_table(make(folder))}]
-        self.limpet = scene.start(settings(backends, pool={"affinity": ["cookie"], "health": {"check": "none"}}, listeners=listeners, workers=2, status=status_table()))
-        self.status = Status(self.limpet)
-        self.load = Load(self.limpet)
-        self.known = []  # with sessions at c
-        while len(self.known) < 8:
-            browser = self.limpet.browser()
-            if browser.get("/quick").text == "c":
-                self.known.append(browser)
-        self.done = 0
-        self.under_way, self.answers = [], []
-
-    def put(self, changes):
-        """The default settings, and these; what is to hold of every listener or backend, or of some by name."""
-        config = self.limpet.config
-        tables = {"limits": {}, "timeouts": {}}
-        pool = {key: value for key, value in config["pool"][0].items() if not IS_LIMIT.fullmatch(f"pool.{key}") and key not in ("rate", "backend")}
-        pool |= {"rate": {}, "backend": [{key: value for key, value in one.items() if not IS_LIMIT.fullmatch(f"pool.backend.{key}")} for one in config["pool"][0]["backend"]]}
-        listeners = [{**listener, "limits": {}} for listener in config["listener"]]
-        for key, value in changes.items():
-            path, _, name = key.rpartition(".")
-            for table in {"limits": [tables["limits"]], "timeouts": [tables["timeouts"]], "listener.limits": [one["limits"] for one in listeners],
-                          "pool": [pool], "pool.rate": [pool["rate"]], "pool.backend": pool["backend"]}[path]:
-                if not isinstance(value, dict):
-                    table[name] = value
-                elif table["name"] in value:
-                    table[name] = value[table["name"]]
-        config |= {**tables, "listener": listeners, "pool": [pool]}
-        assert "is in force" in self.limpet.reload()
-        self.done += 1
-
-    def listener(self, name):
-        return next(listener for listener in self.status.report()["listeners"] if listener["name"] == name)
-
-    # Who asks.
-
-    def answer(self, *fields, target="/quick", body=None):
-        return self.limpet.request("POST" if body else "GET", target, fields, body, listener="plain", source=new_address()).status
-
-    def newcomer(self):
-        return self.limpet.browser().get("/quick").status
-
-    def passed(self, count, source, cookies=""):
-        """How many of so many requests at once, of one client, are answered 200 (the others are refused for the rate); and in how many
-        seconds."""
-        client = self.limpet.client("plain", source=source)
-        began = time.monotonic()
-        client.send(request_bytes("GET", "/quick", [f"Cookie: {cookies}"] if cookies else []) * count)
-        statuses = [client.read_response().status for _ in range(count)]
-        took = time.monotonic() - began
-        client.close()
-        assert set(statuses) <= {200, 429}
-        return statuses.count(200), took
-
-    def hold(self, count, more=0):
-        """So many clients of c ask for what takes long; as many are served, and `more` wait."""
-        there = len(self.under_way) - len(self.answers)
-        for browser in self.known[len(self.under_way):][:count + more - there]:
-            thread = threading.Thread(target=lambda one=browser: self.answers.append(one.get("/long").status))
-            self.under_way.append(thread)
-            thread.start()
-        eventually(lambda: self.busy.here["c"] == count and self.status.backend("c")["waiting"] == more, what=lambda: (self.busy.here, self.status.backend("c")))
-
-    def let_go(self, *expected):
-        """What was held is answered: 200 all, or as said."""
-        self.busy.let_go(len(self.under_way))
-        for thread in self.under_way:
-            thread.join(10)
-        self.busy.gates = threading.Semaphore(0)
-        answers, self.answers, self.under_way = self.answers, [], []
-        assert sorted(answers) == sorted(expected or [200] * len(answers))
-
 
 # What each tries; `limit` says what holds now.
 
 
 def heads(world, limit):
     size = in_bytes(limit["limits.head"])
-    assert world.answer("X-Long: " + "x" * (size - 500)) == 200
-    assert world.answer("X-Long: " + "x" * size) == 431
+    assert world.statuses("X-Long: " + "x" * (size - 500)) == [200] * 3
+    assert world.statuses("X-Long: " + "x" * size) == [431] * 3
 
 
 def targets(world, limit):
     size = in_bytes(limit["limits.target"])
-    assert world.answer(target="/quick?" + "x" * (size - 7)) == 200
-    assert world.answer(target="/quick?" + "x" * (size - 6)) == 414
+    assert world.statuses(target="/quick?" + "x" * (size - 7)) == [200] * 3
+    assert world.statuses(target="/quick?" + "x" * (size - 6)) == [414] * 3
 
 
 def numbers_of_fields(world, limit):
     most = limit["limits.headers"]
-    assert world.answer(*["X: y"] * (most - 1)) == 200  # and Host
-    assert world.answer(*["X: y"] * most) == 431
+    assert world.statuses(*["X: y"] * (most - 1)) == [200] * 3
+    assert world.statuses(*["X: y"] * most) == [431, 200, 200]  # and Host, which is no field over HTTP/2
+    assert world.statuses(*["X: y"] * (most + 1)) == [431] * 3
 
 
 def bodies(world, limit):
     size = in_bytes(limit["limits.body"])
-    assert world.answer(body=b"x" * min(size or 5000, 5000)) == 200
+    assert world.statuses(body=b"x" * min(size or 5000, 5000)) == [200] * 3
     if 0 < size < 5000:
-        assert world.answer(body=b"x" * (size + 1)) == 413
+        assert world.statuses(body=b"x" * (size + 1)) == [413] * 3
 
 
 def streams(world, limit):
-    client = world.limpet.http2()
-    assert client.get("/quick").status == 200
-    assert client.settings[MAX_CONCURRENT_STREAMS] == limit["limits.streams"]
-    client.close()
+    assert world.statuses() == [200] * 3
+    client = world.kept
+    client.wait(lambda: client.settings[MAX_CONCURRENT_STREAMS] == limit["limits.streams"], "new settings")
+    new = world.limpet.http2()
+    assert new.get("/quick").status == 200
+    assert new.settings[MAX_CONCURRENT_STREAMS] == limit["limits.streams"]
+    new.close()
 
 
 def handshakes(world, limit):
@@ -230,24 +87,34 @@ def times(world, limit):
     one_of_each["timeouts.handshake"].sendall(HELLO)
     for slow in ("timeouts.body", "timeouts.body_rate"):
         one_of_each[slow].sendall(b"POST /quick HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
+    by_http2 = {key: world.limpet.http2("plain") for key in one_of_each if key != "timeouts.handshake"}
+    assert by_http2["timeouts.idle"].get("/quick").status == 200
+    by_http2["timeouts.head"].ping()  # nothing else may come within a head
+    by_http2["timeouts.head"].send_frame(HEADERS, 0, 1, b"\x00")
+    uploads = {key: by_http2[key].open("POST", "/quick", ["Content-Length: 1000000"], ends=False) for key in ("timeouts.body", "timeouts.body_rate")}
     expected = {key for key, value in limit.items() if key.startswith("timeouts.") and value not in (DEFAULTS[key], 0, 1)}
-    cut = set()
+    cut, cut_by_http2 = set(), set()
 
     def goes_on():
         cut.update(key for key, sock in one_of_each.items() if select.select([sock], [], [], 0)[0])
+        cut_by_http2.update(key for key, client in by_http2.items() if not client.takes_more() or key in uploads and uploads[key].is_over)
         if "timeouts.body_rate" not in cut:
             one_of_each["timeouts.body_rate"].sendall(b"x")
+        if "timeouts.body_rate" not in cut_by_http2:
+            uploads["timeouts.body_rate"].send(b"x")
         time.sleep(0.02)
-        return cut >= expected
+        return cut >= expected and cut_by_http2 >= expected - {"timeouts.handshake"}
 
-    eventually(goes_on, what=lambda: f"{cut} are cut")
+    eventually(goes_on, what=lambda: f"{cut} are cut, {cut_by_http2} by HTTP/2")
     assert cut == expected
-    for sock in one_of_each.values():
-        sock.close()
+    assert cut_by_http2 == expected - {"timeouts.handshake"}
+    for one in [*one_of_each.values(), *by_http2.values()]:
+        one.close()
 
 
 def connections(world, limit):
     """The load's are there, and stay."""
+    world.kept.close()
     most = limit["listener.limits.connections"]
     eventually(lambda: world.listener("plain")["connections"] == 8)
     inside = [world.limpet.come("/quick", source=new_address()) for _ in range(10)]

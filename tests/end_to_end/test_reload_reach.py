@@ -3,6 +3,7 @@
 import pytest
 
 from support.client import Client, request_bytes
+from support.http2 import NO_ERROR
 from support.limpet import pool_table, settings
 from support.session_app import session_servers
 from support.status import Status, status_table
@@ -122,6 +123,36 @@ def test_an_address_where_another_process_listens_is_refused_also_beside_ones_ow
     answer = Status(limpet).reload(listener=[{"name": "main", "address": f"*:{port}"}])
     assert answer.status == 409 and "Address already in use" in answer.text
     assert limpet.get().status == other.get().status == 200
+
+
+@pytest.mark.parametrize("http2", [False, True], ids=["http/1.1", "h2"])
+def test_what_a_listener_says_from_now_on_reaches_connections_that_are_there(scene, http2):
+    a = scene.backend("a")
+    limpet = scene.limpet([a], status=status_table())
+    status = Status(limpet)
+    client = limpet.http2() if http2 else limpet.client()
+
+    def reached():
+        assert client.get("/", "X_Real_IP: 1.2.3.4").status == 200
+        return a.last.get("X_Real_IP"), a.last.has("traceparent")
+
+    assert reached() == (None, False)
+    assert status.reload(listener=[{**limpet.config["listener"][0], "underscores": "pass", "traceparent": "make"}]).status == 200
+    assert reached() == ("1.2.3.4", True)
+    assert client.get("/a%2fb").status == 200
+    assert status.reload(listener=[{**limpet.config["listener"][0], "strict_paths": True}]).status == 200
+    assert client.get("/a%2fb").status == 400
+
+
+def test_a_listener_that_serves_http2_no_more_answers_what_comes_once_more_and_says_goodbye(scene):
+    limpet = scene.limpet(scene.backends(1), status=status_table())
+    client = limpet.http2()
+    assert client.get().status == 200
+    assert Status(limpet).reload(listener=[{**limpet.config["listener"][0], "http2": False}]).status == 200
+    assert client.get().status == 200
+    assert client.goodbye() == NO_ERROR
+    assert limpet.http2().read_to_end().startswith(b"HTTP/1.1 ")
+    assert limpet.get().status == 200
 
 
 def test_a_reload_that_cannot_be_done_is_refused_as_a_conflict(scene):
