@@ -3,6 +3,7 @@
 import pytest
 
 from support.client import request_bytes
+from support.transport import HTTP2, by_each_version
 from support.wire import head
 
 
@@ -78,31 +79,34 @@ def test_end_to_end_fields_are_forwarded_as_they_came_and_in_order(one):
     assert [field for field in one.backend.last.fields if field[0] in names] == expected
 
 
-def test_an_answers_hop_by_hop_fields_are_removed(scene):
-    fields = ["Connection: keep-alive, X-Private", "Keep-Alive: timeout=5, max=100", "Proxy-Connection: keep-alive", "X-Private: 1", "X-Stays: yes",
+@by_each_version
+def test_an_answers_hop_by_hop_fields_are_removed(scene, version):
+    fields = ["Connection: keep-alive, X-Private", "Keep-Alive: timeout=5, max=100", "Proxy-Connection: keep-alive", "X-Private: 1", "X-Stays: yes", "Upgrade: h2c",
               "Set-Cookie: a=1", "Set-Cookie: b=2"]
     a = scene.backend("a", lambda connection, request: connection.reply(fields=fields, body=b"ok"))
-    response = scene.limpet([a]).client().get()
+    response = scene.limpet([a]).client_by(version).get()
     assert response.text == "ok" and response.get("X-Stays") == "yes"
-    for name in ("Keep-Alive", "Proxy-Connection", "X-Private"):
+    for name in ("Keep-Alive", "Proxy-Connection", "X-Private", *(["Connection", "Upgrade", "Transfer-Encoding"] if version == HTTP2 else [])):
         assert not response.has(name)
     assert "x-private" not in response.tokens("Connection")
     assert response.all("Set-Cookie") == ["a=1", "b=2"]
 
 
+@by_each_version
 @pytest.mark.parametrize("name", ["Content-Length", "Set-Cookie"])
-def test_an_answers_connection_cannot_break_its_framing(scene, name):
+def test_an_answers_connection_cannot_break_its_framing(scene, name, version):
     a = scene.backend("a", lambda connection, request: connection.reply(fields=[f"Connection: {name}", "Set-Cookie: a=1"], body=b"ok"))
-    client = scene.limpet([a]).client()
+    client = scene.limpet([a]).client_by(version)
     for _ in range(2):
         assert client.get().text == "ok"
 
 
-def test_an_answers_fields_are_forwarded_as_they_came_and_in_order(scene):
+@by_each_version
+def test_an_answers_fields_are_forwarded_as_they_came_and_in_order(scene, version):
     fields = ["Server: old/1", "Date: Mon, 01 Jan 2024 00:00:00 GMT", "X-One: 1", "x-two:2", "X-ONE: again", "X-Empty:", "ETag: \"x\"", "X-Bytes: \xe9"]
     a = scene.backend("a", lambda connection, request: connection.reply(fields=fields, body=b"ok"))
-    response = scene.limpet([a]).client().get()
-    expected = [(name, value.strip()) for name, _, value in (field.partition(":") for field in fields)]
+    response = scene.limpet([a]).client_by(version).get()
+    expected = [(name.lower() if version == HTTP2 else name, value.strip()) for name, _, value in (field.partition(":") for field in fields)]
     names = {name for name, _ in expected}
     assert [field for field in response.fields if field[0] in names] == expected
 

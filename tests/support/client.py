@@ -5,7 +5,7 @@ import itertools
 import socket
 import struct
 
-from support.wire import Response, Wire, chunked, head
+from support.wire import Closed, Response, Wire, chunked, head
 
 HOST = "app.test"
 
@@ -79,6 +79,13 @@ class Client(Wire):
         """Sends a request and reads its answer."""
         self.send(request_bytes(method, target, fields, body, **how))
         return self.read_response(method)
+
+    def try_request(self, *request, **how):
+        """The same; what came of an answer that was cut, or None where nothing did."""
+        try:
+            return self.request(*request, **how)
+        except Closed as closed:
+            return closed.message
 
     def get(self, target="/", *fields):
         return self.request("GET", target, fields)

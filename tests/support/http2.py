@@ -93,6 +93,11 @@ class Http2Client(Asking, Peer):
     def request(self, method="GET", target="/", fields=(), body=None, **how):
         return self.open(method, target, fields, body, **how).answer()
 
+    def try_request(self, *request, **how):
+        """The same; None where nothing of an answer came."""
+        stream = self.request(*request, **how)
+        return stream if stream.fields is not None else None
+
     def get(self, target="/", *fields):
         return self.request("GET", target, fields)
 

@@ -210,6 +210,9 @@ class Limpet:
         self.clients.append(client)
         return client
 
+    def client_by(self, version, *listener, **how):
+        return (self.http2 if version == "h2" else self.client)(*listener, **how)
+
     def come(self, target="/", **how):
         """A client that is let in, and has been served; or None: it was reset, and told nothing."""
         try:

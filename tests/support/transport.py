@@ -4,10 +4,13 @@ import dataclasses
 import functools
 import ssl
 
+import pytest
+
 from support.tls import Certificate, context, make, server_context, tls_table
 
 HTTP1, HTTP2 = "http/1.1", "h2"
 VERSIONS = (HTTP1, HTTP2)
+by_each_version = pytest.mark.parametrize("version", VERSIONS)  # of clients
 
 
 @dataclasses.dataclass(frozen=True)
