@@ -6,7 +6,7 @@ WORKDIR /limpet
 COPY scripts/lib.sh scripts/
 RUN bash -c '. scripts/lib.sh && need build_needs'
 COPY . .
-RUN bash -c '. scripts/lib.sh && build_release limpet && strip build/limpet'
+RUN bash -c '. scripts/lib.sh && build release limpet && strip build/limpet'
 
 FROM debian:trixie-slim
 RUN apt-get update \

@@ -109,31 +109,14 @@ installation_failed() { tail -n 20 build/logs/apt.log >&2; die "The installation
 
 export CCACHE_DIR="$PWD/.cache/ccache" CCACHE_BASEDIR="$PWD" CCACHE_MAXSIZE=1G
 
-# build DIR TARGETS [CMAKE_OPTION...]: configures DIR and builds these targets there, by ccache.
+# build PRESET TARGETS: configures one of CMakePresets.json and builds these targets, by ccache. Each has a directory of its own
+# under build/, so that none spoils another. ThreadSanitizer gets those of the tests that have threads.
 build() {
-  local dir=$1 targets=$2
-  shift 2
-  cmake -S . -B "$dir" -G Ninja -DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache "$@" >/dev/null
+  local options=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DLIMPET_WERROR="${LIMPET_WERROR:-OFF}")
+  [[ $1 != tsan ]] || options+=("-DLIMPET_TESTS=$(cd tests && grep -rl '#include <thread>' --include='*_test.cc' conf routing health src | sort | tr '\n' ';')")
+  cmake --preset "$1" "${options[@]}" >/dev/null
   # shellcheck disable=SC2086  # several targets are several words
-  cmake --build "$dir" --target $targets
-}
-
-# The builds there are, each in a directory of its own under build/, so that none spoils another.
-build_release() { build build "$1" -DCMAKE_BUILD_TYPE=Release; }
-build_asan() { build build/asan "$1" -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O0 -DLIMPET_SANITIZE=address,undefined; }  # -O1 takes three times as long
-# Of the tests, those that have threads.
-build_tsan() {
-  local tests
-  tests=$(cd tests && grep -rl '#include <thread>' --include='*_test.cc' conf routing health src | sort | tr '\n' ';')
-  build build/tsan "$1" -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 -DLIMPET_SANITIZE=thread -DLIMPET_TESTS="$tests"
-}
-build_clang() {
-  build build/clang "$1" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS=-D_GLIBCXX_ASSERTIONS \
-    -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++
-}
-build_fuzz() {
-  build build/fuzz "$1" -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 -DLIMPET_SANITIZE=address,undefined -DLIMPET_FUZZ=ON \
-    -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++
+  cmake --build --preset "$1" --target $2
 }
 
 # fuzz TARGET SECONDS: runs this fuzz target, or all where it is empty; "ok" or "not ok" for each. Corpora are kept, and what
