@@ -9,7 +9,7 @@ import pytest
 
 import servers
 from support.status import Status, status_table
-from support.tls import PLAIN
+from support.transport import HTTP2, Transport
 from support.wire import eventually
 from users import Driver, own_address
 
@@ -91,17 +91,17 @@ def drivers(tls_on_both_sides):
 
 @pytest.fixture
 def place(scene, grpcs, drivers):
-    def make(sides=PLAIN, backends=None, **pool):
-        by_tls = sides is not PLAIN
+    def make(sides=Transport(back=HTTP2), backends=None, **pool):
+        by_tls = sides.certificate is not None
         limpet = scene.limpet([server.as_table(by_tls) for server in backends or grpcs], workers=2, status=status_table(),
                               listener={**sides.listener, "trusted_proxies": ["127.0.0.1"]},
-                              pool={"protocol": "h2", **BY_SESSION, "health": {"check": "none"}, **pool, **sides.pool})
+                              pool={**BY_SESSION, "health": {"check": "none"}, **pool, **sides.pool})
         return Place(limpet, drivers[by_tls], drivers[0])
     return make
 
 
-by_each = pytest.mark.parametrize("transport", ["plain", "tls"], indirect=True)
-by_tls = pytest.mark.parametrize("transport", ["tls"], indirect=True)
+by_each = pytest.mark.parametrize("transport", ["plain h2", "tls h2"], indirect=True)
+by_tls = pytest.mark.parametrize("transport", ["tls h2"], indirect=True)
 
 
 @by_each
@@ -170,7 +170,7 @@ def test_a_deadline_reaches_the_server_and_ends_the_call_at_both_ends(place, tra
 # Sessions.
 
 
-@pytest.mark.parametrize("transport,shares", [("plain", False), ("tls", True)], ids=["own connections", "one connection by tls"], indirect=["transport"])
+@pytest.mark.parametrize("transport,shares", [("plain h2", False), ("tls h2", True)], ids=["own connections", "one connection by tls"], indirect=["transport"])
 def test_all_calls_of_a_session_go_home(place, transport, shares):
     here = place(transport)
     callers = here.crowd(24, shares=shares)

@@ -29,7 +29,7 @@ def guest(scene, http2_servers, http2_users, tls_on_both_sides):
     def come(protocol="h2", tables=None):
         sides = tls_on_both_sides
         tables = tables or [server.as_table(by_tls=True) for server in http2_servers[:1]]
-        limpet = scene.limpet(tables, pool={"protocol": protocol, "health": {"check": "none"}, **sides.pool}, listener=sides.listener)
+        limpet = scene.limpet(tables, pool={**sides.pool, "protocol": protocol, "health": {"check": "none"}}, listener=sides.listener)
         page = Http2Guest(http2_users, limpet)
         page.limpet = limpet
         return page

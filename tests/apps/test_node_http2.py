@@ -18,8 +18,8 @@ BODY = bytes(range(256)).decode("latin-1") * 4000
 def front(scene, http2_servers, http2_users, transport):
     """Starts a Limpet in front of servers, of which guest() is a client."""
     def start(backends=http2_servers[:1], **how):
-        tables = [server.as_table(by_tls="tls" in transport.pool) for server in backends]
-        limpet = scene.limpet(tables, pool={"protocol": "h2", "affinity": ["cookie"], "health": {"check": "none"}, **transport.pool}, workers=2,
+        tables = [server.as_table(transport.certificate is not None) for server in backends]
+        limpet = scene.limpet(tables, pool={"affinity": ["cookie"], "health": {"check": "none"}, **transport.pool}, workers=2,
                               listener={**transport.listener, "trusted_proxies": ["127.0.0.1"]}, status=status_table(), **how)
         limpet.guest = lambda: Http2Guest(http2_users, limpet)
         return limpet
@@ -31,8 +31,8 @@ def asked_for(guest, path):
     return {target: times for target, times in json.loads(guest.get("/asked")).items() if target.startswith(path)}
 
 
-by_each = pytest.mark.parametrize("transport", ["plain", "tls"], indirect=True)
-by_tls = pytest.mark.parametrize("transport", ["tls"], indirect=True)
+by_each = pytest.mark.parametrize("transport", ["plain h2", "tls h2"], indirect=True)
+by_tls = pytest.mark.parametrize("transport", ["tls h2"], indirect=True)
 
 
 @by_each
