@@ -348,7 +348,12 @@ class SessionModel {
 
   void count(const Record& session, Event event) {
     books_.count(event, session.returned);
-    homes_[session.booked_at()].books.count(event, session.returned);
+    HomeCensus& home = homes_[session.booked_at()];
+    home.books.count(event, session.returned);
+    if (is_lost_in_service(session, event)) home.lost_in_service.count(event, session.returned);
+  }
+  static bool is_lost_in_service(const Record& session, Event how) {
+    return (how == Event::lost || how == Event::carried) && !session.at_risk;
   }
 
   void expire(const Record& session) {
@@ -377,11 +382,9 @@ class SessionModel {
   // From the books of one home to those of another, where it is first at home unless sessions fail back.
   void leave(Record& session, Slot to, Event how) {
     count(session, how);
-    if ((how == Event::lost || how == Event::carried) && !session.at_risk) {
+    if (is_lost_in_service(session, how) && fails_back_ && to == session.first_home) {
       HomeCensus& left = homes_[session.booked_at()];
-      left.lost_in_service.count(how, session.returned);
-      if (fails_back_ && to == session.first_home)
-        ++(how == Event::lost ? left.lost_by_failback : left.failed_back);
+      ++(how == Event::lost ? left.lost_by_failback : left.failed_back);
     }
     session.at_risk = out_.contains(to);
     if (!fails_back_) session.first_home = to;
