@@ -45,8 +45,7 @@ def live_through_a_storm(scene, affinity, storage, transport, seconds):
             folder.cleanup()
 
 
-@pytest.mark.parametrize(("affinity", "storage", "transport"),
-                         [("ip", "local", "plain h2 to http/1.1"), ("cookie", "local", "plain http/1.1 to h2"), ("session-id", "local", "tls h2"), ("cookie", "shared", "plain")],
+@pytest.mark.parametrize(("affinity", "storage", "transport"), [("cookie", "local", "plain http/1.1 to h2"), ("session-id", "local", "tls h2")],
                          indirect=["transport"])
 def test_what_is_reported_lost_is_what_clients_lost(scene, affinity, storage, transport):
     live_through_a_storm(scene, affinity, storage, transport, SHORT)
