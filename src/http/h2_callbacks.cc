@@ -228,48 +228,44 @@ struct H2Session::Callbacks {
     (void)frame;
     return 0;
   }
-
-  static const nghttp2_session_callbacks* all() {
-    static const nghttp2_session_callbacks* const made = [] {
-      nghttp2_session_callbacks* callbacks = nullptr;
-      if (nghttp2_session_callbacks_new(&callbacks) != 0) throw std::bad_alloc();
-      nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
-      nghttp2_session_callbacks_set_unpack_extension_callback(callbacks, on_unknown_frame);
-      nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
-      nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
-      nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, on_invalid_header);
-      nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
-      nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
-      nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame);
-      nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
-      nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_sent);
-      nghttp2_session_callbacks_set_send_data_callback(callbacks, on_send_data);
-      return callbacks;
-    }();
-    return made;
-  }
-
-  static const nghttp2_option* options() {
-    static const nghttp2_option* const made = [] {
-      nghttp2_option* option = nullptr;
-      if (nghttp2_option_new(&option) != 0) throw std::bad_alloc();
-      nghttp2_option_set_no_auto_window_update(option, 1);
-      nghttp2_option_set_no_closed_streams(option, 1);
-      nghttp2_option_set_max_settings(option, kMostSettings);
-      for (unsigned type = NGHTTP2_CONTINUATION + 1; type <= 255; ++type) {
-        if (type != NGHTTP2_PRIORITY_UPDATE)
-          nghttp2_option_set_user_recv_extension_type(option, static_cast<uint8_t>(type));
-      }
-      nghttp2_option_set_builtin_recv_extension_type(option, NGHTTP2_PRIORITY_UPDATE);
-      return option;
-    }();
-    return made;
-  }
 };
 
-const nghttp2_session_callbacks* H2Session::callbacks() { return Callbacks::all(); }
+const nghttp2_session_callbacks* H2Session::callbacks() {
+  static const nghttp2_session_callbacks* const made = [] {
+    nghttp2_session_callbacks* callbacks = nullptr;
+    if (nghttp2_session_callbacks_new(&callbacks) != 0) throw std::bad_alloc();
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, Callbacks::on_begin_frame);
+    nghttp2_session_callbacks_set_unpack_extension_callback(callbacks, Callbacks::on_unknown_frame);
+    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, Callbacks::on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(callbacks, Callbacks::on_header);
+    nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, Callbacks::on_invalid_header);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, Callbacks::on_data);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, Callbacks::on_frame);
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, Callbacks::on_invalid_frame);
+    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, Callbacks::on_stream_close);
+    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, Callbacks::on_frame_sent);
+    nghttp2_session_callbacks_set_send_data_callback(callbacks, Callbacks::on_send_data);
+    return callbacks;
+  }();
+  return made;
+}
 
-const nghttp2_option* H2Session::options() { return Callbacks::options(); }
+const nghttp2_option* H2Session::options() {
+  static const nghttp2_option* const made = [] {
+    nghttp2_option* option = nullptr;
+    if (nghttp2_option_new(&option) != 0) throw std::bad_alloc();
+    nghttp2_option_set_no_auto_window_update(option, 1);
+    nghttp2_option_set_no_closed_streams(option, 1);
+    nghttp2_option_set_max_settings(option, kMostSettings);
+    for (unsigned type = NGHTTP2_CONTINUATION + 1; type <= 255; ++type) {
+      if (type != NGHTTP2_PRIORITY_UPDATE)
+        nghttp2_option_set_user_recv_extension_type(option, static_cast<uint8_t>(type));
+    }
+    nghttp2_option_set_builtin_recv_extension_type(option, NGHTTP2_PRIORITY_UPDATE);
+    return option;
+  }();
+  return made;
+}
 
 nghttp2_data_provider H2Session::content_of(Stream& stream) {
   return {.source = {.ptr = &stream}, .read_callback = Callbacks::on_read};
