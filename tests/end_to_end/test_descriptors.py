@@ -81,8 +81,8 @@ def test_those_refused_are_counted_those_inside_are_served_and_so_is_everybody_a
     assert status.metric("limpet_client_connections_refused_total") == refused
     code, out, _ = status.command("status")
     assert code == 0 and f"({refused} REFUSED, out of descriptors)" in out
-    assert limpet.stderr.count("of clients refused") == 1
     limpet.says(f"raise the limit of open files, which is {LIMIT}")
+    assert limpet.stderr.count("of clients refused") == 1
     for client in inside:
         client.close()
     eventually(lambda: status.report()["connections"] == 0)

@@ -206,6 +206,7 @@ def test_connections_that_are_closed_for_what_came_unasked_are_counted(scene):
     eventually(lambda: not a.open_connections)
     eventually(lambda: Status(limpet).metric("limpet_backend_strays_total", backend="a") == 1)
     assert limpet.get().text == "a"
+    limpet.says("app/a: said something that no request asked for")
     assert limpet.stderr.count("app/a: said something that no request asked for") == 1
 
 

@@ -287,21 +287,23 @@ class Voyage:
         """Everything is well again and everybody is answered; from there on nobody is logged out."""
         while self.trouble:
             self.end_a_trouble()
+        outages = self.outages()
         for name in self.servers:
             self.wait_until(name, ("up",))
         for balancer in self.balancers:
             self.everybody(balancer.limpet)
         self.emptied = False
-        self.stay_quiet()
+        self.stay_quiet(outages)
 
-    def stay_quiet(self):
-        def outages():
-            return sum(len(balancer.status.incidents()) for balancer in self.balancers)
-
-        before, incidents = self.logouts(), outages()
+    def stay_quiet(self, outages):
+        """There were so many outages when everybody was last seen to be up."""
+        before = self.logouts()
         self.everybody()
-        if outages() == incidents:
+        if self.outages() == outages:
             assert self.logouts() == before, f"logged out while all was well: {self.story()}"
+
+    def outages(self):
+        return sum(len(balancer.status.incidents()) for balancer in self.balancers)
 
     # What came of it.
 
@@ -320,8 +322,9 @@ class Voyage:
                 f"what happened: {self.did}")
 
     def sail(self, steps):
+        outages = self.outages()
         self.everybody()
-        self.stay_quiet()
+        self.stay_quiet(outages)
         for _ in range(steps):
             if self.random.randrange(12) == 0:
                 self.event()

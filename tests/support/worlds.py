@@ -78,10 +78,11 @@ class World:
 
     def pool(self, number):
         """The pool of the balancer of that number, by whose checks it is known."""
+        waits, interval = ("20s", "20s") if self.is_calm else ("300ms", "200ms")  # a busy machine is nothing that happens
         pool = {"affinity": self.affinity, "storage": self.storage.partition(",")[0], "failback": self.failback, "drain_timeout": "1s",
-                "unreturned_timeout": "1s" if self.pauses else "60s", "timeouts": {"head": "300ms", "connect": "300ms"},
-                "health": {"check": "http", "path": "/healthz", "host": f"limpet-{number}", "interval": "200ms", "fast_interval": "50ms",
-                           "timeout": "200ms", "rise": 1, "fall": 2, **({"instance_header": "X-Boot"} if self.boots else {})}}
+                "unreturned_timeout": "1s" if self.pauses else "60s", "timeouts": {"head": waits, "connect": waits},
+                "health": {"check": "http", "path": "/healthz", "host": f"limpet-{number}", "interval": interval, "fast_interval": "50ms",
+                           "timeout": interval, "rise": 1, "fall": 2, **({"instance_header": "X-Boot"} if self.boots else {})}}
         if self.by_id:
             pool["session_id"] = {"sources": [self.kind.place], "adopts_ids": self.adopts_ids}
         elif self.evidence:
