@@ -26,13 +26,14 @@ def test_an_id_that_the_application_sets_is_bound_to_the_backend_that_made_it(sc
         assert [browser.get("/who").text for browser in browsers] == [f"{home}:user{index}" for index, home in enumerate(homes)]
 
 
+@pytest.mark.released
 def test_who_pauses_after_the_login_is_led_home_all_the_same(scene):
     # Whoever reads the first page for longer than unreturned_timeout has expired in the books, and is at home all the same.
     limpet = scene.limpet(session_servers(scene, 4), pool={**JSESSIONID, "unreturned_timeout": "1s"}, status=status_table())
     browsers = [limpet.browser() for _ in range(20)]
     homes = [browser.request("POST", "/login", body=b"u").text.partition(":")[0] for browser in browsers]
     status = Status(limpet)
-    eventually(lambda: status.pool()["sessions"]["totals"]["expired"] == 20, what="all to have expired")
+    eventually(lambda: status.pool()["sessions"]["totals"]["expired"] == 20, what=lambda: f"all to have expired: {status.pool()}")
     assert [browser.get("/who").text for browser in browsers] == [f"{home}:u" for home in homes]
     assert status.pool()["sessions"]["totals"]["restored"] == 20
 

@@ -242,6 +242,7 @@ def test_visitors_who_hold_no_id_lose_nothing_where_evidence_says_so(scene):
     assert said["uncertain"] == 0
 
 
+@pytest.mark.released
 def test_a_client_that_pauses_after_its_login_for_longer_than_an_unreturned_session_lasts_is_led_home(scene):
     backends = applications(scene, 3)
     limpet = scene.start(config_of(backends, ["session-id"], unreturned_timeout="1s"))

@@ -227,6 +227,7 @@ def test_event_streams_that_fall_silent_take_nothing_down(scene):
     assert len(a.checks + b.checks) == before
 
 
+@pytest.mark.released
 def test_a_hung_backend_is_found_by_its_only_client(scene):
     """Ten seconds of waiting make Limpet ask, and `fall` questions are enough."""
     limpet, status, (a, b) = started(scene, [ok, ok], health=HASTY)
@@ -241,6 +242,7 @@ def test_a_hung_backend_is_found_by_its_only_client(scene):
     assert len(a.checks) > FAST["fall"]
 
 
+@pytest.mark.released
 def test_a_backend_whose_checks_starve_while_it_answers_stays_up_for_three_times_as_long(scene):
     """Checks at a page that hangs, beside requests that are answered."""
     health = {**HASTY, "check": "http", "path": "/hang", "interval": "200ms", "fall": 10}

@@ -154,6 +154,7 @@ def test_a_restart_while_draining_is_the_drains(scene):
     assert (drain["kind"], drain["at_risk"], drain["lost"]) == ("drain", 3, 3) and adds_up(drain)
 
 
+@pytest.mark.released
 @pytest.mark.parametrize("boots", ["1 2", "1 1 1 2", "1 2 3"])
 def test_values_that_alternate_are_ignored_and_why_says_so(scene, boots):
     limpet, status, (a, b), of = started(scene, 3)

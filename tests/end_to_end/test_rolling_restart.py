@@ -197,6 +197,7 @@ def test_a_drains_deadline_cuts_what_is_left_and_tunnels_last_until_then(scene):
     assert status.pool()["sessions"]["totals"]["lost"] == 3
 
 
+@pytest.mark.released
 def test_a_tunnel_whose_session_has_ended_lasts_until_the_drains_deadline_and_no_longer(scene):
     # A second drain, ordered before the session ends, outlasts that tunnel and would not if its time began anew. Deadlines are looked
     # at once a second.

@@ -80,6 +80,7 @@ def test_an_end_that_comes_before_it_serves_is_an_orderly_one(scene, names, numb
     limpet.says("ended")
 
 
+@pytest.mark.released
 def test_a_name_that_moves_is_followed_though_the_old_server_still_answers(scene, moving):
     addresses, environment = moving
     old = scene.backend("old", host="127.0.0.2")

@@ -19,6 +19,7 @@ def joins(scene, limpet, status):
     assert status.reload().status == 200
 
 
+@pytest.mark.released
 @pytest.mark.parametrize("comes, there", [(comes_back, "ab"), (joins, "a")])
 def test_the_share_of_new_sessions_grows_and_is_whole_at_the_end(scene, comes, there):
     limpet = scene.limpet([scene.backend(name) for name in there], pool=POOL, status=status_table())

@@ -182,6 +182,7 @@ def test_new_files_are_shown_by_themselves(limpet, status, current, tmp_path):
     assert status.command("status")[0] == 0  # which reads the same file
 
 
+@pytest.mark.released
 def test_a_bad_file_keeps_the_old_certificate_and_is_told(limpet, status, current):
     before, text = current.der(), pathlib.Path(current.file).read_text()
     good = pathlib.Path(current.file).with_name("good.pem")

@@ -190,6 +190,7 @@ def test_a_reload_that_changes_nothing_of_it_keeps_connections(scene, server_con
     assert context.told == ["localhost"]  # one connection for both
 
 
+@pytest.mark.released
 def test_files_are_read_again_when_they_change(scene, server_context, authority, tmp_path):
     believed, ours = make(tmp_path, "believed", names=(), is_authority=True), make(tmp_path, "limpet.test", authority=authority)
     context = server_context("localhost")

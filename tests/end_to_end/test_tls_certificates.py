@@ -77,6 +77,7 @@ def test_links_are_followed_as_certbot_turns_them(scene, tmp_path):
     eventually(lambda: shown(limpet) == second.der(), PATIENCE)
 
 
+@pytest.mark.released
 def test_a_key_may_come_long_after_its_certificate(limpet, current, tmp_path):
     before, other = current.der(), make(tmp_path, "other")
     current.take(other, "file")
@@ -89,6 +90,7 @@ def test_a_key_may_come_long_after_its_certificate(limpet, current, tmp_path):
     assert reports(limpet)[0]["wrong"] == ""
 
 
+@pytest.mark.released
 def test_a_bad_file_keeps_the_old_certificate_and_is_told_once(limpet, current):
     before = current.der()
     pathlib.Path(current.file).write_text("half a certifi")

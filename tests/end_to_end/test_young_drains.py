@@ -2,9 +2,12 @@
 
 import time
 
+import pytest
+
 from support.status import Status, status_table
 from support.wire import eventually
 
+pytestmark = pytest.mark.released
 COOKIE = {"affinity": ["cookie"]}
 SAYS = "may not know all of its sessions"
 
