@@ -303,13 +303,19 @@ def test_a_head_that_trickles_in_is_not_waited_for(beset):
 
 
 def test_a_head_that_stops_is_not_waited_for(beset):
-    client = beset.http2()
-    client.opens = False  # nothing may come in between
-    other = client.open("POST", ends=False)
-    client.ping()
-    client.send_frame(HEADERS, END_STREAM, next(client.numbers), HEAD)
-    assert client.goodbye() == ENHANCE_YOUR_CALM
-    assert not other.complete
+    may_answer = threading.Event()
+    beset.backend.handler = lambda connection, request: may_answer.wait(30)
+    try:
+        client = beset.http2()
+        client.opens = False  # nothing may come in between
+        other = client.open()
+        client.ping()
+        client.send_frame(HEADERS, END_STREAM, next(client.numbers), HEAD)
+        assert client.goodbye() == ENHANCE_YOUR_CALM
+        assert not other.complete
+    finally:
+        may_answer.set()
+        beset.backend.handler = serve
 
 
 # What others notice.
