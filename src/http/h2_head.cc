@@ -29,7 +29,8 @@ void H2Head::begin(const HeadLimits& limits) {
   has_cookies_ = upgrades_ = false;
 }
 
-void H2Head::give_back_memory() {
+void H2Head::clear() {
+  begin({});
   if (text_.capacity() > kMostKept) text_ = {};
   if (cookies_.capacity() > kMostKept) cookies_ = {};
 }

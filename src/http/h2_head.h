@@ -17,8 +17,8 @@ namespace limpet::http {
 class H2Head {
  public:
   void begin(const HeadLimits& limits);
+  void clear();  // of all that was added, and of memory beyond what most need
   void add(std::string_view name, std::string_view value);  // in the order they came
-  void give_back_memory();
   // Much more has come than what was told is the most: a few octets on the wire may unpack to megabytes.
   bool is_out_of_bounds() const { return size_ / 4 > limits_.head; }
 

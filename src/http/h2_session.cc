@@ -72,8 +72,8 @@ void H2Session::Stream::clear() {
   has_head_ = is_malformed_ = is_reset_ = remote_ended_ = waits_ = is_tunnel = false;
   trailer_lines_.clear();
   outgoing.clear();
-  head.give_back_memory();
-  trailers.give_back_memory();
+  head.clear();
+  trailers.clear();
 }
 
 H2Session::Stream* H2Session::find(int32_t id) const {

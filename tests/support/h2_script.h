@@ -203,7 +203,11 @@ class H2Script {
     with_client([this](Client& client) {
       if (client.asked.empty()) return;
       const auto [id, number] = client.asked[choices_.below(client.asked.size())];
-      client.peer->content(id, text_of(number, choices_.of(kContents) / 3 * 3), choices_.flip());
+      const bool ends = choices_.flip();
+      client.peer->content(id, text_of(number, choices_.of(kContents) / 3 * 3), ends);
+      if (ends && choices_.flip())
+        client.peer->trailers(id, {{"x-number", std::to_string(number)},
+                                   {"x-more", std::string(choices_.of(kContents) / 10, 'x')}});
     });
   }
 
@@ -288,7 +292,17 @@ class H2Script {
         server.stream->read(size);
         if (size == kAll) server.stream->read_all();
         if (server.peer) server.peer->hear();
+        if (server.peer) look_at(server);
       });
+    }
+  }
+
+  void look_at(Server& server) {
+    for (const auto& [id, message] : server.peer->messages) {
+      for (const auto& [name, value] : message.trailers) {
+        if (name == "x-number" && value != std::to_string(number_in(message.field(":path"))))
+          note("a backend was told another's trailers");
+      }
     }
   }
 

@@ -94,6 +94,29 @@ TEST_CASE("content reaches the backend with its length, or in chunks where there
   CHECK(client[3].content == "ok");
 }
 
+TEST_CASE("trailers of one request are not those of the next, which has none") {
+  for (const size_t size : {10, 20'000}) {
+    CAPTURE(size);
+    Proxy proxy;
+    Visit client(proxy);
+    const int32_t first = client.ask(post(), true);
+    client.peer.content(first, "x");
+    client.peer.trailers(first, {{"x-secret", std::string(size, 's')}});
+    client.peer.exchange();
+    FakeStream& backend = proxy.backend();
+    CHECK(backend.received.ends_with("s\r\n\r\n"));
+    backend.sends(kOk);
+    CHECK(client[first].ended);
+    backend.received.clear();
+    const int32_t next = client.ask(post(), true);
+    client.peer.content(next, "x");
+    client.peer.exchange();
+    client.peer.content(next, "y", true);
+    client.peer.exchange();
+    CHECK(backend.received.ends_with("1\r\ny\r\n0\r\n\r\n"));
+  }
+}
+
 TEST_CASE("a request that is whole without content says so where its method has some") {
   Proxy proxy;
   Visit client(proxy);
