@@ -12,6 +12,9 @@ namespace limpet::http {
 namespace {
 
 constexpr uint32_t kMostSettings = 32;  // in one frame
+// Of one head that is sent. nghttp2 would send none of more than 64 KiB, and say nothing: what is sent here
+// has come within the limits of the other side.
+constexpr size_t kMostSent = 64 * 1024 * 1024;
 
 }  // namespace
 
@@ -101,6 +104,7 @@ struct H2Session::Callbacks {
     if (stream == nullptr) {
       nghttp2_session_consume(session, id, size);
     } else {
+      stream->untaken_ += size;
       stream->on_content(view(data, size));
     }
     return 0;
@@ -257,6 +261,7 @@ const nghttp2_option* H2Session::options() {
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_no_closed_streams(option, 1);
     nghttp2_option_set_max_settings(option, kMostSettings);
+    nghttp2_option_set_max_send_header_block_length(option, kMostSent);
     for (unsigned type = NGHTTP2_CONTINUATION + 1; type <= 255; ++type) {
       if (type != NGHTTP2_PRIORITY_UPDATE)
         nghttp2_option_set_user_recv_extension_type(option, static_cast<uint8_t>(type));

@@ -3,6 +3,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include <new>
+#include <utility>
 
 #include "src/http/h2_octets.h"
 
@@ -14,6 +15,8 @@ namespace {
 constexpr FieldSet kNotInHttp2{
     FieldName::host,    FieldName::connection,        FieldName::keep_alive, FieldName::proxy_connection,
     FieldName::upgrade, FieldName::transfer_encoding, FieldName::hop_by_hop};
+
+constexpr uint32_t kLastStream = 0x7fff'ffff;
 
 bool is_host(std::string_view line) { return field_name(line.substr(0, line.find(':'))) == FieldName::host; }
 
@@ -68,7 +71,7 @@ void H2Session::limit(uint32_t streams, const HeadLimits& heads) {
 
 void H2Session::Stream::clear() {
   id_ = 0;
-  taken_ = 0;
+  taken_ = untaken_ = 0;
   has_head_ = is_malformed_ = is_reset_ = remote_ended_ = waits_ = is_tunnel = false;
   trailer_lines_.clear();
   outgoing.clear();
@@ -82,6 +85,8 @@ H2Session::Stream* H2Session::find(int32_t id) const {
 
 void H2Session::forget(Stream& stream) {
   nghttp2_session_set_stream_user_data(session_, stream.id_, nullptr);
+  // What nobody took of it is no longer in the way of other streams.
+  nghttp2_session_consume_connection(session_, std::exchange(stream.untaken_, 0));
   if (in_head_ == &stream) in_head_ = nullptr;
   if (fields_of_ == &stream) fields_of_ = nullptr;
 }
@@ -112,15 +117,22 @@ bool H2Session::feed(std::string_view bytes, uint64_t now_ms) {
 
 void H2Session::consume(Stream& stream, size_t bytes) {
   stream.taken_ = 0;
-  nghttp2_session_consume(session_, stream.id_, bytes);
+  give_back(stream, bytes);
 }
 
 void H2Session::consume_at_once(Stream& stream, size_t bytes) {
-  nghttp2_session_consume(session_, stream.id_, bytes);
+  give_back(stream, bytes);
   stream.taken_ += bytes;
   if (stream.taken_ < stream.window_ || stream.window_ >= kWidest) return;
   stream.taken_ = 0;
   widen(stream);
+}
+
+// The windows' room. That of what was untaken when its stream was forgotten has been given back.
+void H2Session::give_back(Stream& stream, size_t bytes) {
+  if (stream.untaken_ == 0) return;
+  stream.untaken_ -= bytes;
+  nghttp2_session_consume(session_, stream.id_, bytes);
 }
 
 // What a wide stream leaves untaken takes nothing from what others have of the connection's window.
@@ -227,6 +239,11 @@ bool H2Session::serves_web_sockets() const {
 
 size_t H2Session::most_streams() const {
   return nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
+size_t H2Session::streams_left() const {
+  const uint32_t next = nghttp2_session_get_next_stream_id(session_);
+  return next > kLastStream ? 0 : (kLastStream - next) / 2 + 1;
 }
 
 void H2Session::send_trailers(Stream& stream, std::string_view lines) {

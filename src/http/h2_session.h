@@ -65,6 +65,7 @@ class H2Session {
     bool waits_ = false;   // nghttp2 has found nothing to send, and asks again once it is told
     uint32_t window_ = 0;  // bytes
     size_t taken_ = 0;     // bytes, one after the other as they came
+    size_t untaken_ = 0;   // bytes that were told and are not consumed
     std::string trailer_lines_;
   };
 
@@ -132,6 +133,7 @@ class H2Session {
   bool has_settings() const { return has_settings_; }  // of the server
   bool serves_web_sockets() const;                     // by these
   size_t most_streams() const;                         // that the server takes at once
+  size_t streams_left() const;                         // to begin: numbers end (RFC 9113, section 5.1.1)
   void resume(Stream& stream);                         // `outgoing` has more, or has ended
   void reset(Stream& stream, H2Error error);
   void consume(Stream& stream, size_t bytes);  // its sender may send as many more
@@ -162,6 +164,7 @@ class H2Session {
   void gather(net::Gather& out);
   void sent();
   void count(H2Abuse abuse);
+  void give_back(Stream& stream, size_t bytes);
   void widen(Stream& stream);
   Stream* find(int32_t id) const;
   void begin_fields(int status);

@@ -60,6 +60,7 @@ bool is_local(int error) {
   constexpr int kRemote[] = {ECONNREFUSED, ECONNRESET,   ECONNABORTED, EPIPE,
                              ETIMEDOUT,    EHOSTUNREACH, EHOSTDOWN,    ENETUNREACH,
                              ENOENT,   // no such unix socket
+                             EPROTO,   // it does not speak what it has to
                              EAGAIN};  // its queue is full
   return std::find(std::begin(kRemote), std::end(kRemote), -error) == std::end(kRemote);
 }

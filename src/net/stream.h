@@ -46,6 +46,9 @@ class Stream {
   // Whether what comes now may be a copy of what somebody else has sent before (RFC 8446, section 8).
   virtual bool is_early() const { return false; }
 
+  // Once it is connected. By TLS both sides have to have agreed to that.
+  virtual bool may_speak_http2() const { return true; }
+
   virtual int descriptor() const = 0;  // its number; -1: it has none
 
   virtual void finish() = 0;  // after what was written: no more bytes from this side

@@ -75,6 +75,7 @@ class TlsStream final : public Mortal, public Stream, StreamOwner {
   void pause() override { below_->pause(); }
   void resume() override { below_->resume(); }
   bool is_early() const override { return state_ == State::early; }
+  bool may_speak_http2() const override { return chose_http2(tls()); }
   int descriptor() const override { return below_->descriptor(); }
   void finish() override;
   void close() override;

@@ -51,7 +51,7 @@ H2Call* H2Backend::call(BackendEvents* events) {
 
 // Before its SETTINGS have come, as many as a connection to this backend took last.
 size_t H2Backend::most_calls() const {
-  const size_t most = session_.most_streams();
+  const size_t most = std::min(session_.most_streams(), session_.streams_left());
   return std::min(kMostCalls,
                   session_.has_settings() ? most : std::min(most, home_.http2().most_streams(slot_)));
 }
@@ -69,7 +69,9 @@ void H2Backend::remove(H2Call& call) {
   --calls_;
 }
 
+// What has not agreed to HTTP/2 is not spoken to (RFC 9113, section 3.2): it may be another's port.
 void H2Backend::on_connected() {
+  if (!stream_->may_speak_http2()) return on_broken(UV_EPROTO);
   deadline_.clear();
   state_ = State::open;
   home_.prefer(slot_, dial_.index());
@@ -158,7 +160,7 @@ void H2Backend::go_on() {
     return close(false);
   }
   if (first_ != nullptr || suspected_) return;
-  if (state_ == State::leaving) return close(false);
+  if (state_ == State::leaving || most_calls() == 0) return close(false);
   if (!deadline_.is_set()) deadline_.set(home_.now() + keep_alive_);
 }
 

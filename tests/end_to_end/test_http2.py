@@ -357,6 +357,17 @@ def test_heads_larger_than_a_frame_pass(through, version):
 
 
 @from_each
+def test_heads_and_trailers_of_answers_may_be_large(through, version):
+    large = [f"X-Large: {'x' * 10_000}"] * 8
+    through.backend.handler = lambda connection, request: (
+        connection.reply(fields=large) if request.target == "/head" else connection.reply(chunks=[b"x"], trailers=large))
+    client = client_of(through, version)
+    assert len(client.get("/head").all("X-Large")) == 8
+    if through.version == "h2":  # trailers in chunks may not be as large
+        assert len(client.get("/trailers").trailers) == 8
+
+
+@from_each
 def test_an_early_answer_reaches_its_client_and_the_rest_is_not_asked_for(through, version):
     def handler(connection, request):
         if request.target == "/next":

@@ -95,6 +95,16 @@ def test_nobody_is_verified_where_the_file_says_so(scene, server_context, author
     assert limpet.client().get().status == 200
 
 
+def test_a_backend_that_does_not_choose_http2_is_not_spoken_to_in_it(scene, server_context, authority):
+    backend, limpet = tls_pool(scene, server_context("localhost"), protocol="h2", tls={"ca": authority.file})
+    assert limpet.client().get().status == 503
+    assert limpet.log()[0]["end"] == "no_backend"
+    status = Status(limpet)
+    status.wait_for_state("a", "down")
+    assert "does not choose it by ALPN" in status.backend("a")["why"]
+    assert backend.requests == []  # nor anything else, which would be an error of its
+
+
 def test_a_backend_that_asks_for_a_certificate_is_shown_ours(scene, server_context, authority, tmp_path):
     context = server_context("localhost")
     context.verify_mode = ssl.CERT_REQUIRED

@@ -321,6 +321,19 @@ TEST_CASE("an unused connection is closed after timeouts.keep_alive, and when it
   }
 }
 
+TEST_CASE("a connection whose backend takes no stream at all is not kept") {
+  Proxy proxy(speaking_http2());
+  FakeStream& client = proxy.client();
+  client.sends(kGet);
+  Server server(proxy);
+  const std::string none_at_once(std::string_view("\0\3\0\0\0\0", 6));
+  server.say(1);
+  CHECK(client.received.ends_with("ok"));
+  CHECK(server.stream.open());
+  server.stream.sends(frame(NGHTTP2_SETTINGS, 0, 0, none_at_once));
+  CHECK_FALSE(server.stream.open());
+}
+
 TEST_CASE("what is no HTTP/2 is nonsense") {
   for (const std::string& said : {std::string("HTTP/1.1 400 Bad Request\r\n\r\n"),
                                   frame(0, 0, 1, "data on no stream"), frame(NGHTTP2_SETTINGS, 0, 1, "")}) {
