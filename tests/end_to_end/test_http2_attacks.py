@@ -1,6 +1,7 @@
 """What is known to break servers of HTTP/2: each attack ends with its connection, is counted by its kind, and costs a bounded amount of
 memory; meanwhile everybody else is served as ever."""
 
+import contextlib
 import select
 import threading
 import time
@@ -8,13 +9,14 @@ import time
 import pytest
 
 from support.client import HOST
-from support.crowds import assert_others_are_served_as_ever
+from support.crowds import assert_others_are_served_as_ever, certificate  # noqa: F401
 from support.http2 import (
     ACK, CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, INITIAL_WINDOW_SIZE, LARGEST_FRAME, PING, PREFACE,
     PRIORITY, PRIORITY_UPDATE, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, integer, literal, literals, number, setting, text)
 from support.limpet import is_sanitized, settings
 from support.patience import patient_server  # noqa: F401
 from support.status import Status, status_table
+from support.tls import tls_table
 from support.wire import Closed, eventually, free_port
 
 HEAD = literals((":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", HOST))
@@ -155,16 +157,16 @@ def send(client, pieces):
             continue
         client.send(data)
         data = b""
-        while client.buffer or select.select([client.sock], [], [], 0.01)[0]:
+        while client.buffer or client.has_pending() or select.select([client.sock], [], [], 0.01)[0]:
             client.step()
             if client.goaways:
                 return
     client.send(data)
 
 
-def attack(limpet, pieces):
+def attack(limpet, pieces, listener=None):
     """The client, at its end."""
-    client = limpet.http2()
+    client = limpet.http2(listener)
     client.ping()
     client.take_head = lambda *_: None  # of streams that it does not keep
     client.take_data = lambda *_: None
@@ -322,27 +324,46 @@ def test_a_head_that_stops_is_not_waited_for(beset):
 
 
 @pytest.fixture
-def limpets(scene, patient_server):  # noqa: F811
+def limpets(scene, patient_server, certificate):  # noqa: F811
     """The one that is going to be beset, and the other."""
     def start():
-        listeners = [{"name": "plain", "address": f"127.0.0.1:{free_port()}"}]
+        listeners = [{"name": "plain", "address": f"127.0.0.1:{free_port()}"},
+                     {"name": "tls", "address": f"127.0.0.1:{free_port()}", "tls": tls_table(certificate)}]
         return scene.start(settings([patient_server], listeners=listeners, status=status_table(), log={"access": "off"}))
     return start(), start()
+
+
+@contextlib.contextmanager
+def attackers(limpet, names, listener):
+    """One for each of these attacks, who comes back after he is cut: a second later, or several, for they are in one process with who measures."""
+    ended = threading.Event()
+
+    def live(pieces):
+        while not ended.wait(len(names)):
+            attack(limpet, pieces, listener).close()
+    threads = [threading.Thread(target=live, args=(ATTACKS[name][0],)) for name in names]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join(30)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("name", ATTACKS)
 def test_others_are_served_as_ever(limpets, name):
-    """One attacker, who comes back a second after he is cut."""
-    ended = threading.Event()
-
-    def live():
-        while not ended.wait(1):
-            attack(limpets[0], ATTACKS[name][0]).close()
-    attacker = threading.Thread(target=live)
-    attacker.start()
-    try:
+    with attackers(limpets[0], [name], "plain"):
         assert_others_are_served_as_ever(*limpets)
-    finally:
-        ended.set()
-        attacker.join(30)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("names", [
+    ("rapid reset", "PING", "an HPACK bomb"),
+    ("SETTINGS that change windows", "CONTINUATION without an end", "empty DATA"),
+], ids=lambda names: names[0])
+def test_others_are_served_as_ever_while_several_attack_over_tls(limpets, names):
+    with attackers(limpets[0], names, "tls"):
+        assert_others_are_served_as_ever(*limpets)
