@@ -46,6 +46,7 @@ class H2Session {
     virtual void on_closed(H2Error error, bool malformed) = 0;
 
     int32_t id() const { return id_; }
+    bool is_malformed() const { return is_malformed_; }  // something came, and it breaks the protocol
 
     H2Head head, trailers;
     H2Outgoing outgoing;

@@ -162,7 +162,7 @@ void H2Call::on_content_end() {
 void H2Call::on_closed(http::H2Error error, bool malformed) {
   H2Backend& connection = *connection_;
   connection.turn_to(nullptr);
-  disowned_ = error == http::H2Error::refused_stream && !answered_;
+  disowned_ = error == http::H2Error::refused_stream && !has_answered();
   closed_ = malformed ? BackendFault::nonsense : BackendFault::closed;
   flushing_ ? connection.go_on_soon() : settle();
 }
@@ -203,7 +203,8 @@ void H2Call::abandon() {
   if (connection.is_connecting() || id() == 0 || closed_) {
     leave();
   } else if (!ended_ || outgoing.size() != 0 || !outgoing.has_ended()) {
-    if (!answered_) connection.suspect();
+    const bool is_stuck = connection.takes_no_more_ || connection.stream_->queued() != 0;
+    if (!answered_ || is_stuck) connection.suspect();
     connection.session_.consume(*this, std::exchange(unconsumed_, 0));
     connection.session_.reset(*this, http::H2Error::cancel);
   }

@@ -37,7 +37,7 @@ class H2Call final : public net::Mortal, public BackendSide, public http::H2Sess
   void pause() override { paused_ = true; }
   void resume() override;
   bool is_reused() const override { return reused_; }
-  bool has_answered() const override { return answered_; }
+  bool has_answered() const override { return answered_ || is_malformed(); }
   void give_to_client() override {}  // no user is one of a connection that all share
   void release(net::Millis keep_alive, OwnConnections& client) override;
   void abandon() override;

@@ -110,7 +110,7 @@ void H2Client::on_drained() {
 // ---- what goes out
 
 void H2Client::send() {
-  if (sending_ || session_.is_feeding() || stream_ == nullptr || takes_no_more_) return;
+  if (sending_ || session_.is_feeding() || stream_ == nullptr || takes_no_more_ || has_said_all()) return;
   sending_ = true;
   session_.send(*stream_, context_.to_client, takes_no_more_);
   sending_ = false;

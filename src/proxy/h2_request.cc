@@ -180,7 +180,8 @@ bool H2Request::flush() {
     return true;  // on_closed() tells what that means
   }
   client_->session_.resume(*this);
-  client_->has_lagging_ = true;  // until it is looked at
+  client_->has_lagging_ = true;                      // until it is looked at
+  lags_ = lags_ || client_->stream_->queued() != 0;  // behind what others have there
   if (!lags_ && outgoing.size() <= net::Outbox::kMostBytes) {
     outgoing.keep();
     client_->go_on_soon();
@@ -234,8 +235,9 @@ void H2Request::await_taking() {
 void H2Request::on_deadline() {
   if (lag_.is_taken(queued(), context_.settings().timeouts)) return await_taking();
   if (client_->stream_->queued() != 0) return client_->close(true);
-  client_->session_.reset(*this, http::H2Error::cancel);
-  client_->send();
+  H2Client& client = *client_;  // which this leaves
+  client.session_.reset(*this, http::H2Error::cancel);
+  client.go_on();
 }
 
 void H2Request::leave() {

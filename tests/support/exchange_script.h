@@ -1,16 +1,19 @@
 // Plays the proxy against clients and backends whose every move is spelled by a string of bytes: a fuzzer's
-// input or a random one. After each event all that must always hold is checked; at the end, that nothing
-// waits for ever, nothing is left open, and no reservation is lost.
+// input or a random one. Each client speaks HTTP/1.1 or HTTP/2, and so do the backends together. After each
+// event all that must always hold is checked; at the end, that nothing waits for ever, nothing is left open,
+// and no reservation is lost.
 #pragma once
 
 #include <array>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "tests/support/choices.h"
+#include "tests/support/h2_line.h"
 #include "tests/support/peers.h"
 #include "tests/support/stage.h"
 
@@ -21,6 +24,7 @@ class ExchangeScript {
   struct Outcome {
     std::string wrong;  // the first thing that went wrong; empty when nothing did
     // What came about, by which a test can tell that its plays were worth something.
+    std::array<std::array<size_t, 2>, 2> answered_by{};  // by HTTP/2 of the client, and of the backend
     size_t answered = 0;
     size_t tunnels = 0;
     size_t repeated = 0;                          // requests that reached a second connection
@@ -35,13 +39,17 @@ class ExchangeScript {
   }
 
  private:
-  static constexpr size_t kMostClients = 5;  // at a time
+  static constexpr size_t kMostClients = 5;          // connections, at a time
+  static constexpr std::ptrdiff_t kMostStreams = 6;  // of one
   static constexpr size_t kMostEvents = 600;
   // What may be queued towards one peer: all that one read brought, a head before it, and what rewriting and
   // chunking add.
   static constexpr size_t kMostQueued = 512 * 1024;
   static constexpr std::array<size_t, 8> kPieces{1, 2, 7, 100, 1000, 10'000, 65'536, kAll};
   static constexpr std::array<size_t, 6> kBodies{0, 1, 5, 1000, 20'000, 150'000};
+  static constexpr std::array<uint32_t, 3> kWindows{1, 1000, 200'000};
+  static constexpr std::array<uint32_t, 5> kResets{NGHTTP2_NO_ERROR, NGHTTP2_CANCEL, NGHTTP2_REFUSED_STREAM,
+                                                   NGHTTP2_INTERNAL_ERROR, NGHTTP2_ENHANCE_YOUR_CALM};
 
   static constexpr std::array kRequestBits{std::string_view("GET / HTTP/1.1\r\nHost: a\r\n"),
                                            std::string_view("POST /x?y HTTP/1.1\r\nHost: a\r\n"),
@@ -92,6 +100,7 @@ class ExchangeScript {
       : choices_(moves), trace_(trace), stage_(make_settings(choices_)) {
     stage_.net.after_event = [this] { check(); };
     says_who_ = stage_.settings.pools[0].send_proxy != 0;
+    by_http2_ = stage_.settings.pools[0].protocol == conf::Protocol::http2;
     if (choices_.flip()) stage_.net.events_in_turn = 2 + static_cast<unsigned>(choices_.below(4));
   }
 
@@ -139,7 +148,8 @@ class ExchangeScript {
     if (choices.flip()) pool.patience = Duration(300);
     if (choices.one_in(4)) pool.failover = conf::Failover::refuse;
     if (choices.one_in(4)) pool.backends[0].max_sessions = 1;
-    if (choices.one_in(4)) pool.send_proxy = 1;
+    pool.protocol = choices.flip() ? conf::Protocol::http2 : conf::Protocol::http1;
+    if (pool.protocol == conf::Protocol::http1 && choices.one_in(4)) pool.send_proxy = 1;
     if (choices.one_in(3)) {
       pool.queue_timeout = Duration(2300);
       for (conf::Backend& backend : pool.backends)
@@ -205,9 +215,10 @@ class ExchangeScript {
   }
 
   void new_client() {
-    size_t live = 0;
-    for (const auto& client : clients_) live += client->stream.open() ? 1 : 0;
-    if (live >= kMostClients || ending_) return;
+    std::set<const FakeStream*> live;
+    for (const auto& client : clients_)
+      if (client->stream.open()) live.insert(&client->stream);
+    if (live.size() >= kMostClients || ending_) return;
     const size_t id = clients_.size();
     const size_t listener = choices_.one_in(4) && stage_.plan().listeners.size() > 1 ? 1 : 0;
     static const std::array<std::string_view, 3> kAddresses{"192.0.2.1", "192.0.2.2", "2001:db8::1"};
@@ -220,15 +231,48 @@ class ExchangeScript {
     } else {
       stream.early = choices_.one_in(4);
     }
-    clients_.push_back(std::make_unique<ClientPeer>(id, stream, tagged_));
+    clients_.push_back(std::make_unique<ClientPeer>(id, client_line(stream), tagged_));
+  }
+
+  Line& client_line(FakeStream& stream) {
+    if (choices_.flip()) return *lines_.emplace_back(std::make_unique<Line>(stream));
+    std::vector<nghttp2_settings_entry> settings;
+    if (choices_.one_in(3)) settings.push_back({NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, choices_.of(kWindows)});
+    return end_of(stream, H2Peer::Role::client, std::move(settings)).line();
+  }
+
+  H2End& end_of(FakeStream& stream, H2Peer::Role role, std::vector<nghttp2_settings_entry> settings) {
+    return *ends_.emplace_back(std::make_unique<H2End>(stream, role, std::move(settings)));
+  }
+  // nullptr: HTTP/1.1 is spoken there.
+  H2End* end_at(const FakeStream& stream) const {
+    for (const auto& end : ends_)
+      if (&end->stream == &stream) return end.get();
+    return nullptr;
+  }
+
+  // The peer of this one's next request, which over HTTP/2 is another on the same connection.
+  ClientPeer* next_of(ClientPeer* client) {
+    H2End* const end = end_at(client->stream);
+    if (end == nullptr || client->asked() == 0) return client;
+    const auto& lines = end->lines;
+    if (std::count_if(lines.begin(), lines.end(), [](const auto& line) { return line->is_open(); }) >
+        kMostStreams)
+      return nullptr;
+    addresses_.push_back(addresses_[client->id()]);
+    clients_.push_back(std::make_unique<ClientPeer>(clients_.size(), end->line(), tagged_));
+    clients_.back()->keep_cookies_of(*client);
+    return clients_.back().get();
   }
 
   void client_asks() {
-    ClientPeer* const client = pick(clients_, [](ClientPeer& c) {
+    ClientPeer* client = pick(clients_, [](ClientPeer& c) {
       return c.stream.open() && c.sound && !c.may_have_gone && !c.in_body() && !c.reader.tunnel &&
              !c.awaits_upgrade();
     });
     if (client == nullptr) return new_client();
+    client = next_of(client);
+    if (client == nullptr) return;
     static const std::array<std::string_view, 8> kMethods{"GET",  "GET",    "POST",    "PUT",
                                                           "HEAD", "DELETE", "OPTIONS", "PATCH"};
     static const std::array<std::string_view, 8> kFields{"",
@@ -272,9 +316,11 @@ class ExchangeScript {
     ClientPeer* const client =
         pick(clients_, [](ClientPeer& c) { return c.stream.open() && !c.may_have_gone; });
     if (client == nullptr) return new_client();
-    const std::string bytes = anything(kRequestBits);
-    log(name(client->stream), " says " + bytes);
-    client->say_anything(bytes);
+    H2End* const end = end_at(client->stream);
+    const std::string bytes = end != nullptr ? any_frame() : anything(kRequestBits);
+    log(name(client->stream), end != nullptr ? " says any frame" : " says " + bytes);
+    each_at(clients_, client->stream, [](ClientPeer& peer) { peer.spoil(); });
+    end != nullptr ? end->say_raw(bytes) : client->stream.say(bytes);
     if (choices_.flip()) client->stream.read();
   }
 
@@ -282,7 +328,13 @@ class ExchangeScript {
     ClientPeer* const client =
         pick(clients_, [](ClientPeer& c) { return c.stream.open() && !c.may_have_gone; });
     if (client == nullptr) return;
-    client->may_have_gone = true;
+    auto* const line = dynamic_cast<H2Line*>(&client->line);
+    if (line != nullptr && choices_.flip()) {
+      client->may_have_gone = true;
+      log(name(client->stream), " cancels a stream");
+      return line->reset(choices_.of(kResets));
+    }
+    each_at(clients_, client->stream, [](ClientPeer& peer) { peer.may_have_gone = true; });
     const bool resets = choices_.flip();
     log(name(client->stream), resets ? " resets" : " ends");
     if (resets) {
@@ -374,22 +426,41 @@ class ExchangeScript {
   void backend_says_anything() {
     BackendPeer* const backend = pick(backends_, [](BackendPeer& b) { return can_speak(b); });
     if (backend == nullptr) return;
-    const std::string bytes = anything(kResponseBits);
-    log(name(backend->stream), " says " + bytes);
-    backend->say_anything(bytes);
+    H2End* const end = end_at(backend->stream);
+    const std::string bytes = end != nullptr ? any_frame() : anything(kResponseBits);
+    log(name(backend->stream), end != nullptr ? " says any frame" : " says " + bytes);
+    each_at(backends_, backend->stream, [](BackendPeer& peer) { peer.spoil(); });
+    end != nullptr ? end->say_raw(bytes) : backend->stream.say(bytes);
     if (choices_.flip()) backend->stream.read();
   }
 
   void backend_goes() {
     BackendPeer* const backend = pick(backends_, [](BackendPeer& b) { return can_speak(b); });
     if (backend == nullptr) return;
+    auto* const line = dynamic_cast<H2Line*>(&backend->line);
+    if (line != nullptr && choices_.flip()) return end_stream(*backend, *line);
     const bool resets = choices_.flip();
     log(name(backend->stream), resets ? " resets" : " ends");
-    if (resets) {
-      backend->abort();
-    } else {
-      backend->end();
+    close(*backend, resets);
+  }
+
+  void end_stream(BackendPeer& backend, H2Line& line) {
+    if (choices_.flip()) {
+      log(name(backend.stream), " resets a stream");
+      backend.ended = true;
+      return line.reset(choices_.of(kResets));
     }
+    log(name(backend.stream), " goes away behind a stream");
+    end_at(backend.stream)->go_away(line);
+    each_at(backends_, backend.stream,
+            [&](BackendPeer& peer) { peer.ended = peer.ended || peer.line.is_disowned(); });
+  }
+
+  // The connection, and so what else is on it.
+  void close(BackendPeer& backend, bool resets) {
+    if (end_at(backend.stream) == nullptr) return resets ? backend.abort() : backend.end();
+    each_at(backends_, backend.stream, [](BackendPeer& peer) { peer.ended = true; });
+    resets ? backend.stream.abort() : backend.stream.end();
   }
 
   void drain() {
@@ -541,8 +612,7 @@ class ExchangeScript {
     }
     for (const auto& client : clients_) {
       if (!ok() || !client->sound || client->may_have_gone) continue;
-      const bool ended = !client->stream.open() || client->stream.finished();
-      if (ended || client->reader.tunnel) continue;
+      if (!client->line.is_open() || client->reader.tunnel) continue;
       if (client->answered() < client->asked() && !has_queue_behind_tunnel())
         note(name(client->stream) + " has no answer though nothing is in its way");
       if (ending_ && client->asked() > 0) note(name(client->stream) + " stays when all are to end");
@@ -587,7 +657,7 @@ class ExchangeScript {
         return true;
       }
       if (backend->sound) continue;
-      backend->end();
+      close(*backend, false);
       return true;
     }
     return false;
@@ -637,8 +707,35 @@ class ExchangeScript {
   void meet_new_backends() {
     for (; met_ < stage_.net.streams.size(); ++met_) {
       FakeStream& stream = *stage_.net.streams[met_];
-      if (stream.address() != nullptr)
-        backends_.push_back(std::make_unique<BackendPeer>(stream, tagged_, says_who_));
+      if (stream.address() == nullptr) continue;
+      if (by_http2_) {
+        end_of(stream, H2Peer::Role::server, server_settings());
+      } else {
+        lines_.push_back(std::make_unique<Line>(stream));
+        backends_.push_back(std::make_unique<BackendPeer>(*lines_.back(), tagged_, says_who_));
+      }
+    }
+    for (const auto& end : ends_) hear(*end);
+  }
+
+  std::vector<nghttp2_settings_entry> server_settings() {
+    std::vector<nghttp2_settings_entry> settings;
+    if (choices_.one_in(3))
+      settings.push_back(
+          {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, static_cast<uint32_t>(1 + choices_.below(3))});
+    if (choices_.one_in(3)) settings.push_back({NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, choices_.of(kWindows)});
+    if (choices_.flip()) settings.push_back({NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1});
+    return settings;
+  }
+
+  // Requests that have come there have peers of their own.
+  void hear(H2End& end) {
+    const size_t known = end.lines.size();
+    end.turn();
+    if (!end.fault().empty()) note(name(end.stream) + " got " + end.fault());
+    for (size_t i = known; i < end.lines.size(); ++i) {
+      backends_.push_back(std::make_unique<BackendPeer>(*end.lines[i], tagged_, false));
+      if (!end.sound) backends_.back()->spoil();
     }
   }
 
@@ -651,6 +748,7 @@ class ExchangeScript {
   Outcome outcome() const {
     Outcome outcome{.wrong = wrong_};
     for (const auto& client : clients_) {
+      outcome.answered_by[end_at(client->stream) != nullptr][by_http2_] += client->answered();
       outcome.answered += client->answered();
       outcome.tunnels += client->reader.tunnel ? 1 : 0;
     }
@@ -694,6 +792,25 @@ class ExchangeScript {
     return bytes;
   }
 
+  // That nghttp2 knows nothing of at its peer. Heads and content are of ASCII: no letter, no tag that was
+  // said before.
+  std::string any_frame() {
+    const auto type = static_cast<uint8_t>(choices_.below(12)),
+               flags = static_cast<uint8_t>(choices_.below(256));
+    const auto stream = static_cast<uint32_t>(choices_.below(24));
+    std::string payload(choices_.text(choices_.below(60)));
+    if (type == NGHTTP2_DATA || type == NGHTTP2_HEADERS || type == NGHTTP2_CONTINUATION) {
+      for (char& c : payload) c = static_cast<char>(c & 0x7f);
+    }
+    return choices_.one_in(8) ? payload : frame(type, flags, stream, payload);
+  }
+
+  template <class List, class Do>
+  static void each_at(const List& list, const FakeStream& stream, Do&& act) {
+    for (const auto& each : list)
+      if (&each->stream == &stream) act(*each);
+  }
+
   std::string name(const FakeStream& stream) const {
     for (size_t i = 0; i < stage_.net.streams.size(); ++i) {
       if (stage_.net.streams[i].get() == &stream)
@@ -715,6 +832,8 @@ class ExchangeScript {
   const net::Millis began_ = stage_.net.now();
   std::vector<std::string_view> addresses_;  // of the clients
   TaggedRequests tagged_;
+  std::vector<std::unique_ptr<Line>> lines_;  // of HTTP/1.1
+  std::vector<std::unique_ptr<H2End>> ends_;
   std::vector<std::unique_ptr<ClientPeer>> clients_;
   std::vector<std::unique_ptr<BackendPeer>> backends_;
   std::string set_cookie_;
@@ -723,6 +842,7 @@ class ExchangeScript {
   size_t ids_ = 0;
   size_t events_ = 0;
   bool ending_ = false;
+  bool by_http2_ = false;  // backends speak that
   bool says_who_ = false;  // each connection to a backend begins with a header of the PROXY protocol
 };
 

@@ -1,5 +1,5 @@
 // The two ends of a proxy for exchange_script.h: clients that know what they asked, backends that know what
-// they answered, and both check what reaches them.
+// they answered, and both check what reaches them. Over HTTP/2 each is one stream's.
 //
 // Every request of a client carries its tag, "~client.number", and every byte of its body, and of the
 // answer's body, is the client's own letter, beyond ASCII, where nothing else is. So bytes that go astray
@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tests/support/fake_net.h"
+#include "tests/support/line.h"
 #include "tests/support/message_reader.h"
 
 namespace limpet::test {
@@ -21,14 +21,15 @@ namespace limpet::test {
 // What is known about one tagged request, whoever has seen it.
 struct Tagged {
   struct Sent {
-    const FakeStream* backend;
-    size_t read_before;  // how much of this backend had been read when the request reached it
+    const Line* backend;
+    size_t heard_before;  // how much of this backend had been read when the request reached it
   };
   struct Answer {
     size_t size = 0;
     bool complete = false;
     bool spoiled = false;  // the backend said something else in between
   };
+  const FakeStream* client = nullptr;  // its connection
   bool idempotent = true;
   size_t body_size = 0;
   bool body_complete = false;
@@ -56,14 +57,16 @@ class ClientPeer {
     std::string_view fields = {};  // further ones, each with its CRLF
   };
 
-  ClientPeer(size_t id, FakeStream& its_stream, TaggedRequests& tagged)
-      : stream(its_stream), id_(id), tagged_(tagged) {}
+  ClientPeer(size_t id, Line& its_line, TaggedRequests& tagged)
+      : line(its_line), stream(its_line.stream), id_(id), tagged_(tagged) {}
 
+  Line& line;
   FakeStream& stream;
   bool sound = true;           // it has said nothing but whole requests, so all can be checked
   bool may_have_gone = false;  // it ended, or reset, or let its time pass
   MessageReader reader{MessageReader::Side::responses};
 
+  size_t id() const { return id_; }
   size_t asked() const { return tags_.size(); }
   size_t answered() const { return reader.messages.size() - (has_open_answer() ? 1 : 0); }
   bool in_body() const { return framing_ != Framing::none; }
@@ -73,6 +76,7 @@ class ClientPeer {
     const std::string tag = "~" + std::to_string(id_) + "." + std::to_string(tags_.size());
     tags_.push_back(tag);
     Tagged& request = tagged_[tag];
+    request.client = &stream;
     request.idempotent = what.method != "POST";
     request.body_complete =
         what.framing == Framing::none || (what.framing == Framing::length && what.length == 0);
@@ -91,7 +95,7 @@ class ClientPeer {
     if (what.framing == Framing::chunked) head.append("Transfer-Encoding: chunked\r\n");
     if (what.upgrade) head.append("Connection: upgrade\r\nUpgrade: websocket\r\n");
     head.append(what.fields).append("\r\n");
-    stream.say(head);
+    line.say(head);
     asked_upgrade_ = asked_upgrade_ || what.upgrade;
     reader.expect_answer(what.method == "HEAD");
     if (request.body_complete) return;
@@ -106,39 +110,40 @@ class ClientPeer {
     request.body_size += size;
     const std::string piece(size, letter_of(id_));
     if (framing_ == Framing::length) {
-      stream.say(piece);
+      line.say(piece);
       left_ -= size;
       request.body_complete = left_ == 0;
     } else if (size != 0) {
       char head[24];
       std::snprintf(head, sizeof head, "%zx\r\n", size);
-      stream.say(head + piece + "\r\n");
+      line.say(head + piece + "\r\n");
     } else {
-      stream.say(trailers ? "0\r\nX-Trailer: t\r\n\r\n" : "0\r\n\r\n");
+      line.say(trailers ? "0\r\nX-Trailer: t\r\n\r\n" : "0\r\n\r\n");
       request.body_complete = true;
     }
     if (request.body_complete) framing_ = Framing::none;
   }
 
-  void say_tunnel(size_t size) { stream.say(std::string(size, letter_of(id_))); }
+  void say_tunnel(size_t size) { line.say(std::string(size, letter_of(id_))); }
 
-  // Whatever: from now on what this client said cannot be told from outside.
-  void say_anything(std::string_view bytes) {
+  // It says whatever: from now on what this client said cannot be told from outside.
+  void spoil() {
     sound = false;
     if (!tags_.empty()) tagged_[tags_.back()].body_spoiled = true;
-    stream.say(bytes);
   }
+  void keep_cookies_of(const ClientPeer& other) { cookies_ = other.cookies_; }
 
   // Reads what has come; what is wrong with it, or nothing.
   std::string check() {
-    const std::string_view fresh = std::string_view(stream.received).substr(seen_);
-    seen_ = stream.received.size();
+    const std::string_view fresh = std::string_view(line.received()).substr(seen_);
+    seen_ = line.received().size();
     for (const char c : fresh) {
       if ((c & 0x80) != 0 && c != letter_of(id_)) return "a client got what is another's";
     }
     if (!sound) return {};
     reader.feed(fresh);
-    if (stream.end_seen == FakeStream::End::orderly) reader.end();
+    if (line.has_ended_in_order()) reader.end();
+    if (!line.fault().empty()) return "a client got " + line.fault();
     if (!reader.fault.empty()) return "a client got " + reader.fault;
     for (; begun_ < reader.messages.size(); ++begun_) {
       const MessageReader::Message& message = reader.messages[begun_];
@@ -198,9 +203,14 @@ class BackendPeer {
   };
 
   // `hears_who`: the connection begins with a header of the PROXY protocol's first version.
-  BackendPeer(FakeStream& its_stream, TaggedRequests& tagged, bool hears_who)
-      : stream(its_stream), tagged_(tagged), awaits_header_(hears_who), serves_one_(hears_who) {}
+  BackendPeer(Line& its_line, TaggedRequests& tagged, bool hears_who)
+      : line(its_line),
+        stream(its_line.stream),
+        tagged_(tagged),
+        awaits_header_(hears_who),
+        serves_one_(hears_who) {}
 
+  Line& line;
   FakeStream& stream;
   bool sound = true;  // it has said nothing but whole answers
   bool ended = false;
@@ -215,8 +225,8 @@ class BackendPeer {
     return can_answer() && !reader.messages[answered_].field("upgrade").empty();
   }
 
-  void say_interim(std::string_view line) {
-    stream.say("HTTP/1.1 " + std::string(line) + "\r\nX-Tag: " + tag() + "\r\n\r\n");
+  void say_interim(std::string_view status) {
+    line.say("HTTP/1.1 " + std::string(status) + "\r\nX-Tag: " + tag() + "\r\n\r\n");
   }
 
   void answer(const Answer& what) {
@@ -228,7 +238,7 @@ class BackendPeer {
     if (what.framing == Framing::length)
       head.append("Content-Length: " + std::to_string(what.length) + "\r\n");
     if (what.framing == Framing::chunked) head.append("Transfer-Encoding: chunked\r\n");
-    stream.say(head + "\r\n");
+    line.say(head + "\r\n");
     said_ = answers().size();
     answers().push_back({});
     answering_ = true;
@@ -238,8 +248,8 @@ class BackendPeer {
   }
 
   void switch_protocols() {
-    stream.say("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\nX-Tag: " +
-               tag() + "\r\n\r\n");
+    line.say("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\nX-Tag: " +
+             tag() + "\r\n\r\n");
     tunnel_ = true;
     letter_ = letter_of(tag());
   }
@@ -250,43 +260,42 @@ class BackendPeer {
     answers()[said_].size += size;
     const std::string piece(size, letter_of(tag()));
     if (framing_ == Framing::length) {
-      stream.say(piece);
+      line.say(piece);
       left_ -= size;
       if (left_ == 0) finish_answer();
     } else if (size != 0 && framing_ == Framing::chunked) {
       char head[24];
       std::snprintf(head, sizeof head, "%zX;e=1\r\n", size);
-      stream.say(head + piece + "\r\n");
+      line.say(head + piece + "\r\n");
     } else if (size != 0) {
-      stream.say(piece);
+      line.say(piece);
     } else if (framing_ == Framing::chunked) {
-      stream.say(trailers ? "0\r\nX-Trailer: t\r\n\r\n" : "0\r\n\r\n");
+      line.say(trailers ? "0\r\nX-Trailer: t\r\n\r\n" : "0\r\n\r\n");
       finish_answer();
     } else {
       end();
     }
   }
 
-  void say_tunnel(size_t size) { stream.say(std::string(size, letter_)); }
+  void say_tunnel(size_t size) { line.say(std::string(size, letter_)); }
 
-  void say_anything(std::string_view bytes) {
+  void spoil() {
     sound = false;
     for (Tagged::Answer& answer : answers()) answer.spoiled = true;
-    stream.say(bytes);
   }
 
   void end() {
     if (answering() && framing_ == Framing::until_end) finish_answer();
     ended = true;
-    stream.end();
+    line.end();
   }
   void abort() {
     ended = true;
-    stream.abort();
+    line.abort();
   }
 
   std::string check() {
-    std::string_view fresh = std::string_view(stream.received).substr(seen_);
+    std::string_view fresh = std::string_view(line.received()).substr(seen_);
     if (awaits_header_ && !fresh.empty()) {
       const size_t end = fresh.find("\r\n");
       if (end == fresh.npos) return fresh.size() > 107 ? "a backend is not told whose it is" : "";
@@ -295,9 +304,10 @@ class BackendPeer {
       fresh.remove_prefix(end + 2);
       awaits_header_ = false;
     }
-    seen_ = stream.received.size();
+    seen_ = line.received().size();
     reader.tunnel = tunnel_;
     reader.feed(fresh);
+    if (!line.fault().empty()) return "a backend got " + line.fault();
     if (!reader.fault.empty()) return "a backend got " + reader.fault;
     for (; begun_ < reader.messages.size(); ++begun_) {
       if (sound && begun_ > answered_) return "a backend got a request before its last answer";
@@ -329,16 +339,17 @@ class BackendPeer {
     if (!message.field("early-data").empty() && !may_be_a_copy(message))
       return "a request that must not be repeated came early";
     if (tag.empty()) return {};  // of a client that said anything
-    if (serves_one_ && client_.empty()) client_ = client_of(tag);
-    if (serves_one_ && client_ != client_of(tag)) return "a client's own connection served another";
     Tagged& request = tagged_[tag];
+    if (serves_one_ && client_ == nullptr) client_ = request.client;
+    if (serves_one_ && client_ != request.client) return "a client's own connection served another";
     for (const Tagged::Sent& before : request.sent) {
-      if (before.backend == &stream) return "a backend got a request twice";
-      if (!request.idempotent) return "a request that must not be repeated was";
-      if (before.backend->read_bytes() > before.read_before)
+      if (before.backend == &line) return "a backend got a request twice";
+      if (!request.idempotent && !before.backend->is_disowned())
+        return "a request that must not be repeated was";
+      if (before.backend->heard() > before.heard_before)
         return "a request was repeated after it was answered";
     }
-    request.sent.push_back({&stream, stream.read_bytes()});
+    request.sent.push_back({&line, line.heard()});
     return {};
   }
 
@@ -348,8 +359,6 @@ class BackendPeer {
     return (method == "GET" || method == "HEAD" || method == "OPTIONS") && message.field("upgrade").empty() &&
            (length.empty() || length == "0") && message.field("transfer-encoding").empty();
   }
-  static std::string client_of(const std::string& tag) { return tag.substr(0, tag.find('.')); }
-
   // Bodies and tunnels are of the client whose request it is.
   std::string check_letters(std::string_view fresh) const {
     if (begun_ == 0) return {};
@@ -375,8 +384,8 @@ class BackendPeer {
   bool answering_ = false;
   bool tunnel_ = false;
   bool awaits_header_;
-  const bool serves_one_;  // client's requests alone
-  std::string client_;     // whose these are
+  const bool serves_one_;               // client's requests alone
+  const FakeStream* client_ = nullptr;  // whose these are
 };
 
 }  // namespace limpet::test

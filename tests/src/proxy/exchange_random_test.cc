@@ -18,6 +18,9 @@ TEST_CASE("no order of events breaks what an exchange promises to its client and
     for (uint8_t& move : moves) move = static_cast<uint8_t>(random());
     ExchangeScript::Outcome outcome = ExchangeScript::play(moves);
     all.answered += outcome.answered;
+    for (const bool client : {false, true})
+      for (const bool backend : {false, true})
+        all.answered_by[client][backend] += outcome.answered_by[client][backend];
     all.tunnels += outcome.tunnels;
     all.repeated += outcome.repeated;
     all.over_rate += outcome.over_rate;
@@ -30,6 +33,8 @@ TEST_CASE("no order of events breaks what an exchange promises to its client and
   }
   // The plays came to something.
   CHECK(all.answered > kPlays);
+  for (const auto& by_client : all.answered_by)
+    for (const size_t answered : by_client) CHECK(answered > kPlays / 20);
   CHECK(all.tunnels > 0);
   CHECK(all.repeated > 0);
   CHECK(all.over_rate > 0);

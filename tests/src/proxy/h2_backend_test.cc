@@ -304,6 +304,21 @@ TEST_CASE("a backend that does not answer is asked whether it is there, and take
   }
 }
 
+TEST_CASE("a backend that takes nothing more of a request that is given up is asked as well") {
+  Proxy proxy(speaking_http2());
+  FakeStream& client = proxy.client();
+  client.sends("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
+  Server server(proxy);
+  server.peer.answer(1, {{":status", "200"}}, true);
+  server.peer.exchange();
+  server.stream.room = 0;
+  client.sends(std::string(10'000, 'x'));
+  client.sends_abort();
+  CHECK(server.stream.open());
+  proxy.net.pass(5100);
+  CHECK_FALSE(server.stream.open());
+}
+
 TEST_CASE("an unused connection is closed after timeouts.keep_alive, and when its backend is retired") {
   Proxy proxy(speaking_http2());
   FakeStream& client = proxy.client();

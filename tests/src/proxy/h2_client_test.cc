@@ -316,6 +316,37 @@ TEST_CASE("an answer waits for a client that opens no window, and its backend is
   CHECK(client[1].content.size() == 1'000'000);
 }
 
+TEST_CASE(
+    "an answer that comes while another is on its way goes on when that has left, though in the same turn") {
+  Proxy proxy;
+  Visit client(proxy);
+  client.ask(get("/1"));
+  client.ask(get("/2"));
+  client.stream.room = 0;
+  proxy.backend(0).sends(kOk);
+  REQUIRE(client.stream.queued() != 0);
+  FakeStream& backend = proxy.backend(1);
+  proxy.net.events_in_turn = 2;
+  backend.sends("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n" + std::string(10, 'x'));
+  client.stream.room = kAll;
+  client.stream.drain();
+  proxy.net.events_in_turn = 1;
+  backend.sends(std::string(10, 'x'));
+  CHECK(client[3].content.size() == 20);
+}
+
+TEST_CASE("whoever opens no window for a small answer is not waited for, and leaves nothing open") {
+  Proxy proxy;
+  Visit client(proxy, {{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0}});
+  client.ask(get());
+  proxy.backend().sends(kOk);
+  proxy.net.pass(conf::millis(proxy.settings.timeouts.body) + 100);
+  CHECK(client[1].closed == NGHTTP2_CANCEL);
+  proxy.net.pass(conf::millis(proxy.settings.timeouts.idle) + 100);
+  client.peer.hear();
+  CHECK(client.stream.finished());
+}
+
 TEST_CASE("what is not valid is refused in words, or by a reset, and reaches no backend") {
   const auto refused = [](Headers head, std::string_view expected) {
     CAPTURE(expected);

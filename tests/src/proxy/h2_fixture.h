@@ -12,7 +12,8 @@ namespace limpet::test {
 
 // A client.
 struct Visit {
-  explicit Visit(Proxy& proxy) : stream(proxy.client()), peer(stream) {}
+  explicit Visit(Proxy& proxy, std::vector<nghttp2_settings_entry> settings = {})
+      : stream(proxy.client()), peer(stream, H2Peer::Role::client, std::move(settings)) {}
 
   int32_t ask(const Headers& head, bool more = false) {
     const int32_t stream_id = peer.ask(head, more);
