@@ -74,7 +74,7 @@ void ProbeH2::on_content(std::string_view piece) {
 
 void ProbeH2::on_content_end() {
   http::Fields fields;
-  trailers.finish_trailers(fields);
+  if (trailers.finish_trailers(fields)) return judge_->fail(kNotValid);
   judge_->take_end(fields);
 }
 

@@ -173,6 +173,9 @@ Fault H2Head::finish_response(bool to_head, bool has_content, ResponseHead& out)
   return {};
 }
 
-void H2Head::finish_trailers(Fields& out) { finish(out); }
+Fault H2Head::finish_trailers(Fields& out) {
+  finish(out);
+  return fault_ ? Fault{431, "the trailers are too many, or too large"} : Fault{};
+}
 
 }  // namespace limpet::http

@@ -36,7 +36,7 @@ class H2Head {
   Fault finish_request(bool has_content, RequestHead& out);
   // `to_head`: the request's method was HEAD.
   Fault finish_response(bool to_head, bool has_content, ResponseHead& out);
-  void finish_trailers(Fields& out);
+  Fault finish_trailers(Fields& out);
 
  private:
   struct Span {

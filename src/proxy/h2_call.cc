@@ -155,7 +155,7 @@ void H2Call::on_content_end() {
   if (!is_listened_to()) return;
   if (is_tunnel) return events_->on_backend_tunnel_end();
   http::Fields fields;
-  trailers.finish_trailers(fields);
+  if (trailers.finish_trailers(fields)) return fault(BackendFault::nonsense, 0);
   events_->on_response_end(fields);
 }
 

@@ -82,7 +82,7 @@ void H2Request::tell_content_end() {
   if (request_.upgrades) return exchange_.on_client_end();
   if (exchange_.has_whole_request() || !exchange_.takes_body()) return;
   http::Fields fields;
-  trailers.finish_trailers(fields);
+  if (const http::Fault fault = trailers.finish_trailers(fields)) return exchange_.on_malformed_body(fault);
   exchange_.on_body_end(fields);
 }
 

@@ -319,6 +319,19 @@ TEST_CASE("a backend that takes nothing more of a request that is given up is as
   CHECK_FALSE(server.stream.open());
 }
 
+TEST_CASE("an answer whose trailers are too many is cut, and does without none") {
+  Proxy proxy(speaking_http2());
+  FakeStream& client = proxy.client();
+  client.sends(kGet);
+  Server server(proxy);
+  server.peer.answer(1, {{":status", "200"}}, true);
+  server.peer.content(1, "hello");
+  server.peer.trailers(1, Headers(kResponseLimits.fields + 1, {"x", "y"}));
+  server.peer.exchange();
+  CHECK_FALSE(client.received.ends_with("\r\n\r\n"));
+  CHECK(client.end_seen != FakeStream::End::open);  // without the last chunk
+}
+
 TEST_CASE("an unused connection is closed after timeouts.keep_alive, and when its backend is retired") {
   Proxy proxy(speaking_http2());
   FakeStream& client = proxy.client();

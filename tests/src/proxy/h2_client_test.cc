@@ -117,6 +117,17 @@ TEST_CASE("trailers of one request are not those of the next, which has none") {
   }
 }
 
+TEST_CASE("trailers that are too many are refused, and not left out") {
+  Proxy proxy;
+  Visit client(proxy);
+  client.ask(post(), true);
+  client.peer.content(1, "hello");
+  client.peer.trailers(1, Headers(proxy.settings.limits.headers + 1, {"x", "y"}));
+  client.peer.exchange();
+  CHECK_FALSE(proxy.backend().received.ends_with("\r\n\r\n"));
+  CHECK(client[1].status() == "431");
+}
+
 TEST_CASE("a request that is whole without content says so where its method has some") {
   Proxy proxy;
   Visit client(proxy);
