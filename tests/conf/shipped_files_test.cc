@@ -191,7 +191,7 @@ TEST_CASE("a damaged file gives settings that hold, or faults with a place and a
   CAPTURE(seed);
   std::mt19937 random(seed);
   int refused = 0, read = 0;
-  for (int i = 0; i < 1'000; ++i) {
+  for (int i = 0; i < 1'500; ++i) {
     const std::string text = damaged(whole, random);
     const auto result = load_text(text, "f");
     CAPTURE(i);
@@ -225,8 +225,8 @@ TEST_CASE("a damaged file gives settings that hold, or faults with a place and a
       return std::pair(a.line, a.column) < std::pair(b.line, b.column);
     }));
   }
-  CHECK(read > 25);
-  CHECK(refused > 250);
+  CHECK(read > 100);
+  CHECK(refused > 1'000);
 }
 
 }  // namespace limpet::conf::shipped_files_test
